@@ -1,0 +1,285 @@
+"""Configurations: frozen, validated, written in TOML. An unknown key is an error that names the nearest known one."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from elt_ref.errors import RequestError, nearest
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataConfig(_Section):
+    """Which data set is learned."""
+
+    name: str
+    """A name of ``elt-ref data list``: shipped, or imported with ``elt-ref data import``."""
+
+
+class TokenizerConfig(_Section):
+    """How pictures become tokens: a codebook of square patches, learned on the training pictures by k-means."""
+
+    patch_size: PositiveInt
+    """Side of a patch in pixels; divides the picture's height and width."""
+    iterations: PositiveInt = 50
+    """Most Lloyd iterations of k-means."""
+
+
+class ModelConfig(_Section):
+    """The masked network: a post-LN BERT block of N layers that is applied L times."""
+
+    family: Literal["masked"] = "masked"
+    layers: PositiveInt
+    """N, the number of layers with weights of their own. An unlooped network is ``layers = depth, max_loops = 1``."""
+    max_loops: PositiveInt
+    """L_max, the loops of the teacher, that is of training. Inference may use any number."""
+    width: PositiveInt
+    """d, the width of the residual stream."""
+    heads: PositiveInt
+    mlp_width: PositiveInt
+    grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
+    """Token grid, rows × columns, flattened in C order."""
+    codebook_size: PositiveInt
+    classes: PositiveInt
+    unconditional_row: bool = True
+    """Whether the embedding holds a row for "no class" (guidance needs one). MaskGIT's released layout has none."""
+    layer_norm_epsilon: PositiveFloat = 1e-12
+    initial_deviation: PositiveFloat = 0.02
+    """Scale of the truncated normal (cut at ±2 before scaling) of every kernel and embedding."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
+        return self
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture, without the class token."""
+        count = 1
+        for side in self.grid:
+            count *= side
+        return count
+
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the embedding: codes, classes, the unconditional row (if any), the mask; in this order."""
+        return self.codebook_size + self.classes + int(self.unconditional_row) + 1
+
+    @property
+    def unconditional_class(self) -> int:
+        """The label that means "no class"; its row follows those of the classes."""
+        return self.classes
+
+    @property
+    def mask_token(self) -> int:
+        """The id of the mask, the last row of the embedding."""
+        return self.vocabulary - 1
+
+
+class ObjectiveConfig(_Section):
+    """What is learned."""
+
+    kind: Literal["ilsd", "vanilla"] = "ilsd"
+    """E5 with its three terms, or its first term alone: a plain looped transformer, the control."""
+    min_loops: PositiveInt = 1
+    """L_min: the student's loops are drawn uniformly from L_min … L_max − 1 (E6)."""
+    reduction: Literal["mean_per_sample", "sum"] = "mean_per_sample"
+    """Over a sample's masked tokens: their mean (MaskGIT's code) or their sum (the paper's formula)."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the ground-truth terms only; the distillation target is soft already."""
+    mask_ratio_per: Literal["sample", "batch"] = "sample"
+    label_drop_rate: Fraction = 0.1
+    label_drop_per: Literal["sample", "batch"] = "sample"
+
+
+class SamplingConfig(_Section):
+    """How pictures are drawn, unless the request says otherwise."""
+
+    steps: PositiveInt = 12
+    """K, the steps of parallel decoding."""
+    loops: PositiveInt | None = None
+    """L at inference; the model's L_max where not given."""
+    guidance_scale: Annotated[float, Field(ge=0)] = 1.0
+    """s in u + s (c − u): 1 is conditional, 0 unconditional."""
+    guidance_schedule: Literal["constant", "ramp"] = "constant"
+    """The ramp is s_k = 1 + (s − 1) k / (K − 1): its first step is conditional."""
+    choice_temperature: Annotated[float, Field(ge=0)] = 4.5
+    """Scale of the Gumbel noise on log-confidences; falls linearly to zero at the last step."""
+    sampling_temperature: Literal["plain", "elt"] = "plain"
+    """plain: logits as they are (MaskGIT). elt: divided by 0.5 + 0.8 (1 − (k + 1)/K), the paper's appendix."""
+    schedule_precision: Literal["float64", "float32"] = "float64"
+    """Decides the floor tie at (k + 1)/K = 2/3: 128 of 256 masked in float64, 127 in the float32 of MaskGIT's code."""
+
+
+class TrainingConfig(_Section):
+    """How the parameters are found."""
+
+    steps: PositiveInt = 800
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Of the learning rate after warm-up; the cosine ends at zero."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 100
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled (AdamW), of the kernels of linear maps only."""
+    gradient_clip: PositiveFloat = 1.0
+    """Largest global norm of the gradient."""
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Of the exponential moving average of the parameters, which is what sampling uses."""
+    dtype: Literal["float32", "float64"] = "float32"
+    rematerialise: bool = False
+    """Keep one state a loop and evaluate the block again on the way back: memory for time, same numbers."""
+    checkpoint_every: PositiveInt = 100
+    log_every: PositiveInt = 10
+
+
+class Config(_Section):
+    """A whole experiment."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    data: DataConfig | None = None
+    """None in the presets that only count (the paper's sizes)."""
+    tokenizer: TokenizerConfig | None = None
+    """None where the data are tokens already."""
+    model: ModelConfig
+    objective: ObjectiveConfig = ObjectiveConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _a_student_exists(self) -> Self:
+        if self.objective.kind == "ilsd" and self.objective.min_loops >= self.model.max_loops:
+            raise ValueError(
+                f"objective.min_loops: expected L_min < L_max = {self.model.max_loops}, got {self.objective.min_loops} "
+                "(the student's loops are drawn from L_min … L_max − 1; use objective.kind 'vanilla' without a student)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dropped_labels_have_a_row(self) -> Self:
+        if not self.model.unconditional_row and (self.objective.label_drop_rate or self.sampling.guidance_scale != 1):
+            raise ValueError(
+                "model.unconditional_row: expected true where labels are dropped or guidance is used, got false"
+            )
+        return self
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that come with the package."""
+    folder = resources.files("elt_ref") / "presets"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Return a preset by name.
+
+    Args:
+        name: one of `preset_names`.
+        overrides: dotted keys and values that replace those of the preset, for example ``{"training.steps": 100}``.
+
+    Raises:
+        RequestError: no such preset, or an override is wrong.
+    """
+    if name not in preset_names():
+        raise RequestError(
+            f"preset: expected one of {', '.join(preset_names())}, got '{name}'{nearest(name, preset_names())}"
+        )
+    text = (resources.files("elt_ref") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_config(text, where=f"preset '{name}'", overrides=overrides)
+
+
+def load_config(name_or_file: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Return the preset of that name, or the configuration in that TOML file.
+
+    Raises:
+        RequestError: neither exists, or the configuration is wrong.
+    """
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        return load_preset(str(name_or_file), overrides)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"configuration {path}: expected a readable TOML file, got {error}") from error
+    return parse_config(text, where=str(path), overrides=overrides)
+
+
+def parse_config(text: str, *, where: str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Validate the TOML `text` of a configuration, with `overrides` laid over it.
+
+    Raises:
+        RequestError: not TOML, an unknown key, or a value out of range; one sentence, beginning with `where`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{where}: expected TOML, got {error}") from error
+    for key, value in (overrides or {}).items():
+        _lay_over(document, key, value, where)
+    return validate(document, where=where)
+
+
+def _lay_over(document: dict[str, Any], key: str, value: Any, where: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        document = document.setdefault(section, {})
+        if not isinstance(document, dict):
+            raise RequestError(f"{where}: expected a section at '{section}' of '{key}', got the value {document!r}")
+    document[last] = value
+
+
+def validate(document: Mapping[str, Any], *, where: str) -> Config:
+    """Return the configuration that `document` describes.
+
+    Raises:
+        RequestError: in one sentence, the first thing that is wrong.
+    """
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise RequestError(f"{where}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    *sections, key = [str(part) for part in first["loc"]] or [""]
+    place = ".".join([*sections, key])
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(sections)
+        return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
+    if first["type"] == "missing":
+        return f"{place}: expected a value, got none"
+    if first["type"] == "value_error":
+        prefix = f"{place}." if place and not str(first["ctx"]["error"]).startswith(f"{place}.") else ""
+        return ("" if "." in str(first["ctx"]["error"]).split(":")[0] else prefix) + str(first["ctx"]["error"])
+    expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{place}: expected {expectation}, got {first['input']!r}"
+
+
+def _fields_at(sections: Iterable[str]) -> list[str]:
+    model: type[BaseModel] = Config
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)
+
+
+def dump_config(config: Config) -> str:
+    """Return the configuration as TOML that `parse_config` reads back to an equal configuration."""
+    import tomli_w  # noqa: PLC0415  only needed to write
+
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,20 @@
+"""Errors that a person can act on: one sentence saying what, where, expected and got."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RequestError(ValueError):
+    """The request was wrong: bad configuration, input, file or folder. The command line answers with exit code 2."""
+
+
+class TrainingError(RuntimeError):
+    """Training could not go on, for example because the loss became NaN. The command line answers with exit code 1."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the choice closest to `word`, or an empty string."""
+    matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

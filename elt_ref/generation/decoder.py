@@ -1,0 +1,81 @@
+"""Parallel decoding of masked tokens: predict all, keep the most confident, mask the rest again, K times.
+
+    logits → sample every unknown token → confidence = log p + τ (1 − (k + 1)/K) Gumbel → re-mask the least confident
+
+Source: maskgit/libml/parallel_decode.py (facts §2b), E1 of the paper: X_k = Mask ∘ Sample(M(X_k−1, c), k).
+The answer is the last step's samples *before* re-masking. Randomness comes in as arrays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from elt_ref.config import SamplingConfig
+from elt_ref.generation.mask_schedule import mask_lengths
+from elt_ref.ops import log_softmax
+
+TEMPERATURES = {"plain": (1.0, 0.0), "elt": (0.5, 0.8)}
+"""Bias and scale of the sampling temperature, STemp = bias + scale (1 − (k + 1)/K); "elt" is the paper's appendix."""
+
+
+class DecodeNoise(NamedTuple):
+    """The randomness of one decoding step: standard Gumbel variables."""
+
+    tokens: Float[np.ndarray, "batch tokens codes"]
+    """Added to the tempered logits: the largest sum is a draw from their softmax."""
+    confidence: Float[np.ndarray, "batch tokens"]
+
+
+def sampling_temperature(step: int, steps: int, preset: str) -> float:
+    """Return STemp of step `step` (0 … steps − 1), by which logits are divided before sampling."""
+    bias, scale = TEMPERATURES[preset]
+    return bias + scale * (1 - (step + 1) / steps)
+
+
+def decode_step(
+    logits: Float[np.ndarray, "batch tokens codes"],
+    tokens: Int[np.ndarray, "batch tokens"],
+    noise: DecodeNoise,
+    *,
+    step: int,
+    steps: int,
+    start: Int[np.ndarray, " batch"],
+    mask_token: int,
+    sampling: SamplingConfig,
+) -> tuple[Int[np.ndarray, "batch tokens"], Int[np.ndarray, "batch tokens"]]:
+    """E1: one step of parallel decoding. Tokens that are known never change.
+
+    Args:
+        logits: the network's prediction for `tokens`, guided already.
+        tokens: codes, and `mask_token` where unknown.
+        noise: the step's randomness.
+        step: k, 0 … steps − 1.
+        steps: K.
+        start: unknown tokens of each row before the first step.
+        mask_token: the id that means unknown.
+        sampling: temperatures and the precision of the mask schedule.
+
+    Returns:
+        The tokens of the next step, and the step's answer: every unknown token sampled, none masked again.
+    """
+    unknown = tokens == mask_token
+    temperature = sampling_temperature(step, steps, sampling.sampling_temperature)
+    samples = np.where(unknown, (logits / temperature + noise.tokens).argmax(axis=-1), tokens)
+
+    # Confidence is of the untempered prediction, and known tokens are beyond doubt (facts §2b).
+    choices = np.where(unknown, samples, 0)[..., None]
+    confidence = np.take_along_axis(log_softmax(logits), choices, axis=-1)[..., 0]
+    annealed = sampling.choice_temperature * (1 - (step + 1) / steps)
+    confidence = np.where(unknown, confidence + annealed * noise.confidence, np.inf)
+
+    lengths = mask_lengths(
+        start, unknown.sum(axis=1), step=step, steps=steps, precision=sampling.schedule_precision
+    )
+    return np.where(least(confidence, lengths), mask_token, samples), samples
+
+
+def least(scores: Float[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]) -> Bool[np.ndarray, "batch tokens"]:
+    """Mark the `count` lowest scores of each row, exactly; of equal scores the first (facts §4.37)."""
+    ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
+    return ranks < count[:, None]

@@ -1,0 +1,75 @@
+"""Any-time inference: how many loops each sampling step takes.
+
+An integer; one integer a step; or early exit, which loops until the prediction stops changing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from elt_ref.errors import RequestError
+from elt_ref.model import check_loops
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """Loop until the prediction changes by no more than `threshold` from one loop to the next.
+
+    The change is the total variation distance ½ Σ_v |p_ℓ(v) − p_ℓ−1(v)| between successive predictions, averaged over
+    a sample's unknown tokens: 0 … 1. Each sample leaves on its own, after two loops at the earliest.
+
+    Raises:
+        RequestError: threshold outside 0 … 1, or `max_loops` not an integer of at least 1.
+    """
+
+    threshold: float
+    max_loops: int
+    """Loops at the most."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise RequestError(f"early exit: expected a threshold in 0…1, got {self.threshold}")
+        check_loops(self.max_loops, "early exit: max_loops")
+
+
+LoopSchedule: TypeAlias = int | Sequence[int] | EarlyExit
+
+
+def check_loop_schedule(schedule: LoopSchedule, steps: int) -> LoopSchedule:
+    """Return the schedule if it fits `steps` sampling steps.
+
+    Raises:
+        RequestError: not a positive integer, an `EarlyExit`, or a sequence of `steps` positive integers.
+    """
+    if isinstance(schedule, EarlyExit):
+        return schedule
+    if isinstance(schedule, Sequence) and not isinstance(schedule, str):
+        if len(schedule) != steps:
+            raise RequestError(f"loops: expected one number for each of {steps} sampling steps, got {len(schedule)}")
+        return [check_loops(loops, f"loops of step {step}") for step, loops in enumerate(schedule)]
+    return check_loops(schedule)
+
+
+def loops_at(schedule: LoopSchedule, step: int) -> int | EarlyExit:
+    """Return what the schedule says of one step."""
+    return schedule[step] if isinstance(schedule, Sequence) else schedule
+
+
+def parse_loop_schedule(text: str, *, max_loops: int) -> LoopSchedule:
+    """Read a schedule as typed: ``4``, ``1,2,4,4``, or ``exit:0.02`` (at most 2 · `max_loops`) or ``exit:0.02:6``.
+
+    Raises:
+        RequestError: anything else.
+    """
+    try:
+        if text.startswith("exit:"):
+            threshold, *most = text.removeprefix("exit:").split(":")
+            return EarlyExit(float(threshold), int(most[0]) if most else 2 * max_loops)
+        loops = [int(part) for part in text.split(",")]
+    except RequestError:
+        raise
+    except ValueError:
+        raise RequestError(
+            f"loops: expected a number (4), one a sampling step (1,2,4,4) or early exit (exit:0.02), got '{text}'"
+        ) from None
+    return check_loops(loops[0]) if len(loops) == 1 else [check_loops(number) for number in loops]

@@ -1,0 +1,103 @@
+"""Parameters, multiply-adds and FLOPs by closed formula.
+
+The ops count the same numbers while they run (`elt_ref.ops.counting`); a test holds the two equal. A forward pass is
+of one sample through one branch of guidance. The paper's GFLOPs are multiply-adds of the looped layers alone, both
+branches of guidance, all sampling steps (facts §3.2): here `looped_macs_per_sample`.
+"""
+
+import math
+from dataclasses import dataclass
+
+from elt_ref.arrays import tree_items
+from elt_ref.config import Config, ModelConfig
+from elt_ref.generation import branches, guidance_scale_at
+from elt_ref.model import check_loops, declare_parameters
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a network weighs and costs at a number of loops."""
+
+    layers: int
+    """N"""
+    loops: int
+    """L"""
+    layer_calls: int
+    """N · L, of one forward pass."""
+    looped_parameters: int
+    """Of the N layers."""
+    total_parameters: int
+    """Of the whole network."""
+    looped_macs_per_forward: int
+    macs_per_forward: int
+    flops_per_forward: int
+    """Two a multiply-add, and the element-wise work (see `elt_ref.ops.counter`)."""
+    sampling_steps: int
+    forwards_per_sample: int
+    """Passes over all sampling steps and branches of guidance."""
+    looped_macs_per_sample: int
+    macs_per_sample: int
+    flops_per_sample: int
+
+
+def count(config: Config, loops: int | None = None) -> Count:
+    """Count a network at `loops` loops (the configured sampling loops, or L_max, where not given).
+
+    Raises:
+        RequestError: loops is not an integer of at least 1.
+    """
+    loops = check_loops(loops if loops is not None else config.sampling.loops or config.model.max_loops)
+    model = config.model
+    layer_macs, layer_elementwise = _layer(model)
+    outside_macs, outside_elementwise = _outside(model)
+    calls = model.layers * loops
+    macs = calls * layer_macs + outside_macs
+    flops = 2 * macs + calls * layer_elementwise + outside_elementwise
+    forwards = forwards_per_sample(config)
+    return Count(
+        layers=model.layers,
+        loops=loops,
+        layer_calls=calls,
+        looped_parameters=parameter_count(config, "block."),
+        total_parameters=parameter_count(config),
+        looped_macs_per_forward=calls * layer_macs,
+        macs_per_forward=macs,
+        flops_per_forward=flops,
+        sampling_steps=config.sampling.steps,
+        forwards_per_sample=forwards,
+        looped_macs_per_sample=forwards * calls * layer_macs,
+        macs_per_sample=forwards * macs,
+        flops_per_sample=forwards * flops,
+    )
+
+
+def parameter_count(config: Config, prefix: str = "") -> int:
+    """Return the number of parameters whose dotted name begins with `prefix`."""
+    declared = tree_items(declare_parameters(config))
+    return sum(math.prod(parameter.shape) for name, parameter in declared if name.startswith(prefix))
+
+
+def forwards_per_sample(config: Config) -> int:
+    """Return the forward passes of one sample: one a sampling step, two where the step is guided."""
+    sampling = config.sampling
+    scales = (
+        guidance_scale_at(step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule)
+        for step in range(sampling.steps)
+    )
+    return sum(sum(branches(scale)) for scale in scales)
+
+
+def _layer(model: ModelConfig) -> tuple[int, int]:
+    """MACs and element-wise FLOPs of one layer: n (4d² + 2dm) + 2n²d, and biases, softmax, GELU, two norms."""
+    n, d, m = model.tokens + 1, model.width, model.mlp_width
+    macs = n * (4 * d * d + 2 * d * m) + 2 * n * n * d
+    elementwise = n * (5 * d + m) + 6 * model.heads * n * n + 9 * n * m + 2 * (8 * n * d + 5 * n)
+    return macs, elementwise
+
+
+def _outside(model: ModelConfig) -> tuple[int, int]:
+    """MACs and element-wise FLOPs outside the loop: the embedding's norm, and the head over the tokens."""
+    n, t, d, codes = model.tokens + 1, model.tokens, model.width, model.codebook_size
+    macs = t * (d * d + d * codes)
+    elementwise = 8 * n * d + 5 * n + t * (d + 9 * d + 7 * d + 5 + codes)
+    return macs, elementwise

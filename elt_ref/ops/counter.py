@@ -1,0 +1,59 @@
+"""Counting work: every op tells the active counter what it did; without one, nothing is counted.
+
+Conventions. A multiply-add of a matrix product is one MAC and two FLOPs, which is how the paper's GFLOPs and most
+tables differ by two (facts §3.2). Element-wise work (normalisation, softmax, GELU, bias, residual sums) is counted in
+FLOPs only, at a fixed stated price per element with exp, tanh, sqrt and division at one FLOP each, so that the count
+is an exact integer function of the shapes. Gathers, transposes and copies are free.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Work:
+    """What was done while counting: multiply-adds, element-wise FLOPs, and calls of named parts."""
+
+    macs: int = 0
+    elementwise_flops: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def flops(self) -> int:
+        """All floating-point operations: two a multiply-add, and the element-wise ones."""
+        return 2 * self.macs + self.elementwise_flops
+
+
+_active: ContextVar[Work | None] = ContextVar("active work counter", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[Work]:
+    """Count the work of the enclosed block; an inner block counts for itself and for the outer ones too."""
+    outer = _active.get()
+    work = Work()
+    token = _active.set(work)
+    try:
+        yield work
+    finally:
+        _active.reset(token)
+        if outer is not None:
+            outer.macs += work.macs
+            outer.elementwise_flops += work.elementwise_flops
+            outer.calls.update(work.calls)
+
+
+def count_work(*, macs: int = 0, elementwise_flops: int = 0) -> None:
+    """Report work to the active counter, if there is one."""
+    if (work := _active.get()) is not None:
+        work.macs += macs
+        work.elementwise_flops += elementwise_flops
+
+
+def count_call(part: str) -> None:
+    """Report one call of a named part (``"layer"``, ``"head"``) to the active counter, if there is one."""
+    if (work := _active.get()) is not None:
+        work.calls[part] += 1

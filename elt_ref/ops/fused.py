@@ -1,0 +1,53 @@
+"""How an op is defined: its value, and its vector-Jacobian product written out, sharing what the value kept.
+
+HIPS autograd hands a VJP only the op's inputs and output, so a plain VJP recomputes what the value already knew
+(a variance, a softmax). `fused` lets the value return ``(output, kept)`` and gives `kept` to the VJP.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from autograd.core import defvjp_argnums
+from autograd.extend import primitive
+from autograd.tracer import isbox
+
+
+def fused(value: Callable[..., tuple[Any, Any]], vjp: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+    """Make a differentiable op of a value and its VJP.
+
+    Args:
+        value: ``value(*arrays, **settings) -> (output, kept)``; only positional arguments are differentiated.
+        vjp: ``vjp(cotangent, kept, **settings) -> (gradient of each positional argument, ...)``; the gradient of an
+            argument that is never differentiated (integer targets) is None.
+
+    Returns:
+        The op ``op(*arrays, **settings) -> output``. It can be differentiated once: what is kept is a number to
+        autograd, not a trace, so a second derivative would be silently wrong. Asking for one raises
+        NotImplementedError.
+    """
+
+    @primitive
+    def traced(*arrays: Any, residuals: list[Any], **settings: Any) -> Any:
+        output, kept = value(*arrays, **settings)
+        residuals.append(kept)
+        return output
+
+    def make_vjp(argnums: tuple[int, ...], _output: Any, arrays: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        (kept,) = keywords["residuals"]
+        settings = {name: setting for name, setting in keywords.items() if name != "residuals"}
+        nested = any(isbox(array) for array in arrays)
+
+        def backward(cotangent: Any) -> list[Any]:
+            if nested or isbox(cotangent):
+                raise NotImplementedError(f"{value.__name__}: this op defines first derivatives only")
+            gradients = vjp(cotangent, kept, **settings)
+            return [gradients[argnum] for argnum in argnums]
+
+        return backward
+
+    defvjp_argnums(traced, make_vjp)
+
+    def op(*arrays: Any, **settings: Any) -> Any:
+        return traced(*arrays, residuals=[], **settings)
+
+    return op

@@ -1,0 +1,89 @@
+"""Layer normalisation over the last axis, plain and of a residual sum (the post-LN transformer's form).
+
+    μ = mean(x),  r = 1 / √(mean((x − μ)²) + ε),  x̂ = (x − μ) r
+    value  y = γ x̂ + β                                             FLOPs   7 · size + 5 · rows
+    VJP    β̄ = Σ ȳ,  γ̄ = Σ ȳ x̂,  ĝ = ȳ γ,
+           x̄ = r (ĝ − mean(ĝ) − x̂ mean(ĝ x̂))                       FLOPs  11 · size
+The residual form normalises x + z and adds one FLOP an element; x̄ and z̄ are the same array.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from elt_ref.arrays import Array
+from elt_ref.ops.counter import count_work
+from elt_ref.ops.fused import fused
+
+_Kept = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _normalise(centred: np.ndarray, scale: np.ndarray, bias: np.ndarray, epsilon: float) -> tuple[np.ndarray, _Kept]:
+    """Normalise `centred` in place (the caller owns it, its mean already removed)."""
+    width = centred.shape[-1]
+    count_work(elementwise_flops=7 * centred.size + 5 * (centred.size // width))
+    variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
+    inverse_deviation = 1 / np.sqrt(variance + epsilon)
+    centred *= inverse_deviation
+    output = centred * scale
+    output += bias
+    return output, (centred, inverse_deviation, scale)
+
+
+def _vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # noqa: ARG001  a setting of the value
+    normalised, inverse_deviation, scale = kept
+    width = scale.size
+    count_work(elementwise_flops=11 * cotangent.size)
+    bias_gradient = cotangent.reshape(-1, width).sum(axis=0)
+    scale_gradient = np.einsum("nd,nd->d", cotangent.reshape(-1, width), normalised.reshape(-1, width))
+    gradient = cotangent * scale
+    mean = gradient.sum(axis=-1, keepdims=True) / width
+    projection = np.einsum("...d,...d->...", gradient, normalised)[..., None] / width
+    gradient -= mean
+    gradient -= normalised * projection
+    gradient *= inverse_deviation
+    return gradient, scale_gradient, bias_gradient
+
+
+def _value(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float) -> tuple[np.ndarray, _Kept]:
+    return _normalise(x - x.sum(axis=-1, keepdims=True) / x.shape[-1], scale, bias, epsilon)
+
+
+def _residual_value(
+    x: np.ndarray, update: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float
+) -> tuple[np.ndarray, _Kept]:
+    count_work(elementwise_flops=x.size)
+    total = x + update
+    total -= total.sum(axis=-1, keepdims=True) / x.shape[-1]
+    return _normalise(total, scale, bias, epsilon)
+
+
+def _residual_vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndarray, ...]:
+    gradient, scale_gradient, bias_gradient = _vjp(cotangent, kept, epsilon=epsilon)
+    return gradient, gradient, scale_gradient, bias_gradient
+
+
+_layer_norm = fused(_value, _vjp)
+_residual_layer_norm = fused(_residual_value, _residual_vjp)
+
+
+def layer_norm(
+    x: Float[Array, "*batch width"],
+    scale: Float[Array, " width"],
+    bias: Float[Array, " width"],
+    *,
+    epsilon: float,
+) -> Float[Array, "*batch width"]:
+    """Return ``scale · (x − mean) / √(variance + epsilon) + bias``, with the biased variance and ε inside the root."""
+    return _layer_norm(x, scale, bias, epsilon=epsilon)
+
+
+def residual_layer_norm(
+    x: Float[Array, "*batch width"],
+    update: Float[Array, "*batch width"],
+    scale: Float[Array, " width"],
+    bias: Float[Array, " width"],
+    *,
+    epsilon: float,
+) -> Float[Array, "*batch width"]:
+    """Return ``layer_norm(x + update)``, the join of the residual stream in a post-LN transformer."""
+    return _residual_layer_norm(x, update, scale, bias, epsilon=epsilon)

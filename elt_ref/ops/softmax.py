@@ -1,0 +1,102 @@
+"""Softmax over the last axis, and the cross-entropy of logits with hard or soft targets over a masked subset.
+
+    softmax        value  p = exp(x − max x) / Σ             FLOPs  5 · size
+                   VJP    x̄ = p ∘ (p̄ − Σ p̄ ∘ p)              FLOPs  4 · size
+    cross-entropy  value  Σ_i w_i (− Σ_v t_iv log p_iv)      FLOPs  6 · logits of the subset  (+ 2 with soft targets)
+                   VJP    x̄_i = w_i (p_i Σ_v t_iv − t_i),  t̄_i = − w_i log p_i
+                                                             FLOPs  3 · logits of the subset
+Rows of weight zero are never touched: they cost nothing and cannot turn into NaN.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from elt_ref.arrays import Array
+from elt_ref.ops.counter import count_work
+from elt_ref.ops.fused import fused
+from elt_ref.ops.linear import as_rows
+
+
+def _softmax_vjp(cotangent: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray]:
+    count_work(elementwise_flops=4 * kept.size)
+    return (kept * (cotangent - np.einsum("...v,...v->...", cotangent, kept)[..., None]),)
+
+
+def _softmax_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    count_work(elementwise_flops=5 * x.size)
+    probabilities = np.exp(x - x.max(axis=-1, keepdims=True))
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    return probabilities, probabilities
+
+
+_softmax = fused(_softmax_value, _softmax_vjp)
+
+
+def softmax(x: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
+    """Return ``exp(x) / Σ exp(x)`` over the last axis, safe for logits of any size."""
+    return _softmax(x)
+
+
+def log_softmax(x: Float[np.ndarray, "*batch values"]) -> Float[np.ndarray, "*batch values"]:
+    """Return ``x − log Σ exp(x)`` over the last axis; not an op: nothing is differentiated through it."""
+    shifted = x - x.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted
+
+
+_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]
+
+
+def _cross_entropy_vjp(cotangent: np.ndarray, kept: _Kept) -> tuple[np.ndarray, np.ndarray | None, None]:
+    chosen, log_probabilities, targets, weights, shape = kept
+    count_work(elementwise_flops=3 * log_probabilities.size)
+    weights = (cotangent * weights)[:, None]
+    gradient = np.exp(log_probabilities)
+    if hard := targets.ndim == 1:
+        gradient[np.arange(len(targets)), targets] -= 1
+    else:
+        gradient *= targets.sum(axis=-1, keepdims=True)
+        gradient -= targets
+    gradient *= weights
+
+    def scatter(rows: np.ndarray) -> np.ndarray:
+        whole = np.zeros((int(np.prod(shape[:-1])), shape[-1]), rows.dtype)
+        whole[chosen] = rows
+        return whole.reshape(shape)
+
+    return scatter(gradient), None if hard else scatter(-weights * log_probabilities), None
+
+
+def _cross_entropy_value(
+    logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, _Kept]:
+    chosen = np.flatnonzero(weights)
+    selected = as_rows(logits)[chosen]
+    log_probabilities = log_softmax(selected)
+    weights = weights.reshape(-1)[chosen]
+    if hard := np.issubdtype(targets.dtype, np.integer):
+        targets = targets.reshape(-1)[chosen]
+        entropies = -log_probabilities[np.arange(len(chosen)), targets]
+    else:
+        targets = as_rows(targets)[chosen]
+        entropies = -np.einsum("nv,nv->n", targets, log_probabilities)
+    count_work(elementwise_flops=(6 if hard else 8) * selected.size)
+    return np.asarray(np.dot(weights, entropies)), (chosen, log_probabilities, targets, weights, logits.shape)
+
+
+_cross_entropy = fused(_cross_entropy_value, _cross_entropy_vjp)
+
+
+def softmax_cross_entropy(
+    logits: Float[Array, "*batch values"],
+    targets: Int[Array, "*batch"] | Float[Array, "*batch values"],
+    weights: Float[Array, "*batch"],
+) -> Float[Array, ""]:
+    """Return the weighted sum over positions of ``−Σ_v target_v log softmax(logits)_v``.
+
+    Args:
+        logits: unnormalised log-probabilities.
+        targets: hard, the index of the true value; or soft, a distribution over the values.
+        weights: one a position, constants; positions of weight zero are left out.
+    """
+    return _cross_entropy(logits, targets, weights)

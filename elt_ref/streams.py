@@ -1,0 +1,27 @@
+"""Randomness enters by one door: named streams, each a pure function of (seed, name, step).
+
+A stream is a Philox counter generator whose key is the first 128 bits of SHA-256("seed/name") and whose counter's
+highest word is the step. So one consumer never shifts another, any step can be replayed alone, and a checkpoint that
+holds the seed and the step holds every stream.
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
+    """Return the generator of the stream `name` at `step`.
+
+    Args:
+        seed: the run's seed, 0 … 2⁶⁴ − 1.
+        name: the purpose, for example ``"mask_ratio"``.
+        step: training or sampling step, 0 … 2⁶⁴ − 1.
+    """
+    return np.random.Generator(np.random.Philox(key=stream_key(seed, name), counter=[0, 0, 0, step]))
+
+
+def stream_key(seed: int, name: str) -> np.ndarray:
+    """Return the two 64-bit words that key the stream."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)

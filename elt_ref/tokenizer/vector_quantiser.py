@@ -1,0 +1,161 @@
+"""Vector quantisation: a picture's patches become the ids of their nearest codes.
+
+The codebook is learned on the training pictures by k-means: k-means++ seeds, Lloyd's iterations. It is the small
+stand-in for the VQGAN of MaskGIT; tokens of a real one can be imported instead (``elt-ref data import tokens``).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from elt_ref.errors import RequestError
+from elt_ref.tokenizer.patches import cut_patches, join_patches
+
+
+@dataclass(frozen=True)
+class VectorQuantiser:
+    """A codebook of patches."""
+
+    codebook: Float[np.ndarray, "codes features"]
+    """float32; a patch flattened as (row, column, channel)."""
+    patch_size: int
+    """Side of a patch in pixels."""
+
+    def encode(
+        self, pictures: Float[np.ndarray, "count height width channels"]
+    ) -> Int[np.ndarray, "count rows columns"]:
+        """Return the id of the nearest code of every patch.
+
+        Raises:
+            RequestError: the patch size does not divide the picture, or the channels differ from the codebook's.
+        """
+        patches = cut_patches(pictures, self.patch_size)
+        if patches.shape[-1] != self.codebook.shape[1]:
+            channels = self.codebook.shape[1] // self.patch_size**2
+            raise RequestError(f"pictures: expected {channels} channels, got {pictures.shape[-1]}")
+        ids, _ = nearest_codes(patches.reshape(-1, patches.shape[-1]), self.codebook)
+        return ids.reshape(patches.shape[:-1])
+
+    def decode(
+        self, tokens: Int[np.ndarray, "count rows columns"]
+    ) -> Float[np.ndarray, "count height width channels"]:
+        """Return the pictures that the codes make.
+
+        Raises:
+            RequestError: a token is no code.
+        """
+        if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self.codebook):
+            raise RequestError(
+                f"tokens: expected codes in 0…{len(self.codebook) - 1}, got {tokens.min()}…{tokens.max()}"
+            )
+        return join_patches(self.codebook[tokens], self.patch_size)
+
+    def reconstruction_error(self, pictures: Float[np.ndarray, "count height width channels"]) -> float:
+        """Return the mean squared error of a pixel after encoding and decoding."""
+        return float(np.mean(np.square(self.decode(self.encode(pictures)) - pictures), dtype=np.float64))
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of a ``tokenizer.safetensors``."""
+        return save({"codebook": self.codebook}, metadata={"patch_size": str(self.patch_size)})
+
+
+def load_quantiser(path: Path) -> VectorQuantiser:
+    """Read a ``tokenizer.safetensors``.
+
+    Raises:
+        RequestError: the file is missing, truncated or something else.
+    """
+    from safetensors import safe_open  # noqa: PLC0415  the only reader of metadata
+
+    try:
+        codebook = load_file(path)["codebook"]
+        with safe_open(path, framework="numpy") as file:
+            patch_size = int((file.metadata() or {})["patch_size"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RequestError(f"tokenizer {path}: expected a whole tokenizer.safetensors, got {error}") from None
+    return VectorQuantiser(codebook, patch_size)
+
+
+def fit_quantiser(
+    pictures: Float[np.ndarray, "count height width channels"],
+    *,
+    patch_size: int,
+    codebook_size: int,
+    generator: np.random.Generator,
+    iterations: int,
+) -> VectorQuantiser:
+    """Learn a codebook from pictures by k-means.
+
+    Args:
+        pictures: training pictures, finite.
+        patch_size: side of a patch in pixels.
+        codebook_size: number of codes.
+        generator: of the k-means++ seeds.
+        iterations: Lloyd iterations at the most; it stops earlier when no patch changes its code.
+
+    Raises:
+        RequestError: NaN in the pictures, a patch size that does not divide them, or fewer different patches than
+            codes.
+    """
+    if not np.isfinite(pictures).all():
+        raise RequestError("pictures: expected finite pixels, got NaN or infinity")
+    patches = cut_patches(pictures, patch_size)
+    vectors = patches.reshape(-1, patches.shape[-1]).astype(np.float64)
+    different, weights = np.unique(vectors, axis=0, return_counts=True)
+    if len(different) < codebook_size:
+        raise RequestError(
+            f"codebook_size: expected at most the {len(different)} different patches of the training pictures, "
+            f"got {codebook_size}"
+        )
+    codebook = _seed_codes(different, weights, codebook_size, generator)
+    assigned = np.full(len(different), -1)
+    for _ in range(iterations):
+        before = assigned
+        assigned, distances = nearest_codes(different, codebook)
+        if (assigned == before).all():
+            break
+        codebook = _means(different, weights, assigned, distances, codebook_size)
+    return VectorQuantiser(codebook.astype(np.float32), patch_size)
+
+
+def nearest_codes(
+    vectors: Float[np.ndarray, "count features"], codebook: Float[np.ndarray, "codes features"], chunk: int = 16384
+) -> tuple[Int[np.ndarray, " count"], Float[np.ndarray, " count"]]:
+    """Return the nearest code of each vector (of equals the first) and the squared distance, `chunk` rows at a time."""
+    ids = np.empty(len(vectors), np.int64)
+    nearest = np.empty(len(vectors), vectors.dtype)
+    for first in range(0, len(vectors), chunk):
+        some = vectors[first : first + chunk]
+        distances = np.square(some).sum(1)[:, None] - 2 * (some @ codebook.T) + np.square(codebook).sum(1)
+        ids[first : first + chunk] = distances.argmin(axis=1)
+        nearest[first : first + chunk] = np.maximum(0, distances.min(axis=1))
+    return ids, nearest
+
+
+def _seed_codes(
+    vectors: np.ndarray, weights: np.ndarray, codes: int, generator: np.random.Generator
+) -> Float[np.ndarray, "codes features"]:
+    """k-means++: each further seed is drawn with a chance proportional to its distance from those there are."""
+    chosen = [int(generator.choice(len(vectors), p=weights / weights.sum()))]
+    distances = np.square(vectors - vectors[chosen[0]]).sum(axis=1)
+    while len(chosen) < codes:
+        chance = weights * distances
+        chosen.append(int(generator.choice(len(vectors), p=chance / chance.sum())))
+        distances = np.minimum(distances, np.square(vectors - vectors[chosen[-1]]).sum(axis=1))
+    return vectors[chosen]
+
+
+def _means(
+    vectors: np.ndarray, weights: np.ndarray, assigned: np.ndarray, distances: np.ndarray, codes: int
+) -> Float[np.ndarray, "codes features"]:
+    """Return the mean of each code's vectors; a code without any moves to the vectors farthest from theirs."""
+    mass = np.bincount(assigned, weights, codes)
+    sums = np.stack([np.bincount(assigned, weights * column, codes) for column in vectors.T], axis=1)
+    empty = mass == 0
+    means = sums / np.where(empty, 1, mass)[:, None]
+    means[empty] = vectors[np.argsort(-distances * weights, kind="stable")[: int(empty.sum())]]
+    return means

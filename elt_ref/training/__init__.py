@@ -1,0 +1,43 @@
+"""How parameters are found: optimizer, moving average, train step, trainer, checkpoints."""
+
+from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.files import replacing, write_text
+from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
+from elt_ref.training.step import (
+    Batch,
+    Draws,
+    StepInfo,
+    TrainState,
+    batch_indices,
+    draw,
+    init_state,
+    loss_terms,
+    train_step,
+)
+from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
+
+__all__ = [
+    "CHECKPOINT",
+    "METRICS",
+    "Batch",
+    "Draws",
+    "Moments",
+    "StepInfo",
+    "TrainState",
+    "adamw",
+    "batch_indices",
+    "clip_gradient",
+    "draw",
+    "init_state",
+    "learning_rate_at",
+    "load_checkpoint",
+    "loss_terms",
+    "moving_average",
+    "read_metrics",
+    "replacing",
+    "save_checkpoint",
+    "train",
+    "train_step",
+    "write_text",
+    "zero_moments",
+]

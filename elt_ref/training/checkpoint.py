@@ -1,0 +1,89 @@
+"""Checkpoints: one safetensors file with weights, optimizer, average, random streams and step. Never pickle.
+
+Tensors are named ``parameters.…``, ``first_moment.…``, ``second_moment.…``, ``average.…``; the metadata hold one JSON
+string (several metadata keys would be written in an order that changes from process to process).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
+from elt_ref.config import Config
+from elt_ref.errors import RequestError
+from elt_ref.model import declare_parameters
+from elt_ref.streams import stream_key
+from elt_ref.training.files import replacing
+from elt_ref.training.optimizer import Moments
+from elt_ref.training.step import STREAMS, TrainState
+
+FORMAT = "elt_ref checkpoint 1"
+_PARTS = ("parameters", "first_moment", "second_moment", "average")
+
+
+def save_checkpoint(path: Path, state: TrainState, config: Config) -> None:
+    """Write the checkpoint atomically; the same state gives the same bytes.
+
+    Raises:
+        RequestError: the folder cannot be written to.
+    """
+    trees = dict(zip(_PARTS, (state.parameters, *state.moments, state.average), strict=True))
+    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in tree_items(trees)}
+    metadata = {"format": FORMAT, "step": state.step, "seed": config.seed, "streams": _streams(config)}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)})
+
+
+def _streams(config: Config) -> dict[str, Any]:
+    keys = {name: [int(word) for word in stream_key(config.seed, name)] for name in STREAMS}
+    return {name: {"generator": "Philox", "key": key, "counter": "[0, 0, 0, step]"} for name, key in keys.items()}
+
+
+def load_checkpoint(path: Path, config: Config) -> TrainState:
+    """Read a checkpoint of a run with this configuration.
+
+    Raises:
+        RequestError: not there, truncated, foreign, or of another network, dtype or seed.
+    """
+    tensors, metadata = _read(path)
+    if metadata.get("seed") != config.seed or metadata.get("streams") != _streams(config):
+        raise RequestError(f"checkpoint {path}: expected the streams of seed {config.seed}, got others")
+    declared = declare_parameters(config)
+    dtype = DTYPES[config.training.dtype]
+
+    def tree(part: str) -> Tree:
+        leaves = []
+        for name, parameter in tree_items(declared):
+            tensor = tensors.pop(f"{part}.{name}", None)
+            expected = f"{config.training.dtype} {list(parameter.shape)}"
+            if tensor is None:
+                raise RequestError(f"checkpoint {path}: expected a tensor '{part}.{name}' of {expected}, got none")
+            if tensor.shape != parameter.shape or tensor.dtype != dtype:
+                got = f"{tensor.dtype} {list(tensor.shape)}"
+                raise RequestError(f"checkpoint {path}: expected '{part}.{name}' to be {expected}, got {got}")
+            leaves.append(tensor)
+        return tree_rebuild(declared, leaves)
+
+    parameters, first, second, average = map(tree, _PARTS)
+    if tensors:
+        raise RequestError(f"checkpoint {path}: expected no tensor '{min(tensors)}' in this network, got one")
+    return TrainState(int(metadata["step"]), parameters, Moments(first, second), average)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads((file.metadata() or {}).get("elt_ref", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  safe_open is no dict
+    except FileNotFoundError:
+        raise RequestError(f"checkpoint {path}: expected a file, got none") from None
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise RequestError(f"checkpoint {path}: expected a whole safetensors file, got {error}") from None
+    if metadata.get("format") != FORMAT:
+        got = metadata.get("format", "another program's file")
+        raise RequestError(f"checkpoint {path}: expected the format '{FORMAT}', got {got}")
+    return tensors, metadata

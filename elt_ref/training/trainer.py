@@ -1,0 +1,118 @@
+"""The training loop: steps, the log, checkpoints, and what happens when it is interrupted or diverges.
+
+A run killed at any moment and resumed ends with the bytes of the run that was not: every step is a pure function of
+the checkpointed state and the step's own draws, and the log is cut back to the checkpoint before it goes on.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elt_ref.config import Config
+from elt_ref.errors import RequestError, TrainingError
+from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.files import write_text
+from elt_ref.training.step import Batch, StepInfo, TrainState, batch_indices, draw, init_state, train_step
+
+CHECKPOINT = "checkpoint.safetensors"
+METRICS = "metrics.jsonl"
+
+
+def train(
+    config: Config,
+    examples: Batch,
+    folder: Path,
+    *,
+    resume: bool = False,
+    on_step: Callable[[int, StepInfo], None] = lambda _step, _info: None,
+) -> TrainState:
+    """Train to the configured number of steps, logging and checkpointing into `folder`.
+
+    Args:
+        config: of the run.
+        examples: all training tokens and labels.
+        folder: exists; receives ``checkpoint.safetensors`` and ``metrics.jsonl``.
+        resume: go on from the folder's checkpoint, or from the start where there is none yet.
+        on_step: called after each step with the steps done and what happened.
+
+    Raises:
+        TrainingError: loss or gradient became NaN or infinite; the last good checkpoint stays.
+        RequestError: the checkpoint does not fit, or the folder cannot be written to.
+        KeyboardInterrupt: after the state was saved.
+    """
+    checkpoint, metrics = folder / CHECKPOINT, folder / METRICS
+    found = resume and checkpoint.exists()
+    state = load_checkpoint(checkpoint, config) if found else init_state(config)
+    write_text(metrics, "".join(line + "\n" for line in _log_until(metrics, state.step)) if resume else "")
+    pending: list[str] = []
+
+    def save() -> None:
+        # The log goes first: a checkpoint never knows of steps that the log does not.
+        with metrics.open("a", encoding="utf-8") as log:
+            log.writelines(pending)
+        pending.clear()
+        save_checkpoint(checkpoint, state, config)
+
+    try:
+        while state.step < config.training.steps:
+            batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
+            after, info = train_step(state, batch, draw(config, state.step), config=config)
+            if not (math.isfinite(info.terms.total) and math.isfinite(info.gradient_norm)):
+                raise TrainingError(
+                    f"training step {after.step}: expected a finite loss and gradient, got loss {info.terms.total} "
+                    f"and gradient norm {info.gradient_norm}; {_last_good(checkpoint)}"
+                )
+            state = after
+            if state.step % config.training.log_every == 0 or state.step in (1, config.training.steps):
+                pending.append(json.dumps(log_entry(state.step, info)) + "\n")
+            if state.step % config.training.checkpoint_every == 0 or state.step == config.training.steps:
+                save()
+            on_step(state.step, info)
+    except KeyboardInterrupt:
+        save()
+        raise
+    return state
+
+
+def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
+    """Return one line of ``metrics.jsonl``: numbers that depend on nothing but the run (no times)."""
+    return {
+        "step": step,
+        "loss": info.terms.total,
+        "teacher_truth": info.terms.teacher_truth,
+        "student_truth": info.terms.student_truth,
+        "distillation": info.terms.distillation,
+        "truth_weight": info.truth_weight,
+        "student_loops": info.student_loops,
+        "gradient_norm": info.gradient_norm,
+        "learning_rate": info.learning_rate,
+    }
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a ``metrics.jsonl``; a last line cut short by a kill is left out.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RequestError(f"{path}: expected a readable log, got {error.strerror}") from error
+    entries = []
+    for line in lines:
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return entries
+
+
+def _log_until(path: Path, step: int) -> list[str]:
+    return [json.dumps(entry) for entry in read_metrics(path) if entry["step"] <= step] if path.exists() else []
+
+
+def _last_good(checkpoint: Path) -> str:
+    return f"the last good checkpoint stays in {checkpoint}" if checkpoint.exists() else "no checkpoint was written yet"
