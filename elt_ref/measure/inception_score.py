@@ -3,7 +3,8 @@
     IS = exp(E_x KL(p(y | x) ‖ p(y)))
 
 1 where every prediction is the same, the number of classes where predictions are sharp and even. As torch-fidelity
-(facts §2g): float64, a mean over splits; samples are taken as they come, so the caller decides their order.
+(facts §2g): float64, a mean over splits. Each split is a run of neighbouring samples, so the caller must mix the
+classes; `elt_ref.run.evaluate` asks for them in turn.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ def inception_score(logits: Float[np.ndarray, "count classes"], splits: int = 10
 
     Args:
         logits: of a classifier.
-        splits: sample i belongs to part i mod `splits`.
+        splits: number of equal parts, each of neighbouring samples.
 
     Raises:
         RequestError: fewer samples than splits.
@@ -27,8 +28,7 @@ def inception_score(logits: Float[np.ndarray, "count classes"], splits: int = 10
         raise RequestError(f"inception score: expected at least {splits} samples, one a split, got {len(logits)}")
     log_given = log_softmax(logits.astype(np.float64))
     scores = []
-    for split in range(splits):
-        part = log_given[split::splits]
+    for part in np.array_split(log_given, splits):
         given = np.exp(part)
         average = given.mean(axis=0)
         divergence = (given * (part - np.log(np.maximum(average, np.finfo(np.float64).tiny)))).sum(axis=1)

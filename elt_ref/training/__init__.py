@@ -1,7 +1,6 @@
 """How parameters are found: optimizer, moving average, train step, trainer, checkpoints."""
 
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
-from elt_ref.training.files import replacing, write_text
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
 from elt_ref.training.step import (
     Batch,
@@ -34,10 +33,8 @@ __all__ = [
     "loss_terms",
     "moving_average",
     "read_metrics",
-    "replacing",
     "save_checkpoint",
     "train",
     "train_step",
-    "write_text",
     "zero_moments",
 ]

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
 from elt_ref.config import Config
 from elt_ref.errors import RequestError
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream_key
-from elt_ref.training.files import replacing
+from elt_ref.files import write_bytes
 from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import STREAMS, TrainState
 
@@ -34,8 +34,7 @@ def save_checkpoint(path: Path, state: TrainState, config: Config) -> None:
     trees = dict(zip(_PARTS, (state.parameters, *state.moments, state.average), strict=True))
     tensors = {name: np.ascontiguousarray(leaf) for name, leaf in tree_items(trees)}
     metadata = {"format": FORMAT, "step": state.step, "seed": config.seed, "streams": _streams(config)}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)})
+    write_bytes(path, save(tensors, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)}))
 
 
 def _streams(config: Config) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from elt_ref.config import Config
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
-from elt_ref.training.files import write_text
+from elt_ref.files import write_text
 from elt_ref.training.step import Batch, StepInfo, TrainState, batch_indices, draw, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -1,0 +1,269 @@
+"""The commands. Every ``--json`` prints one JSON object on stdout and nothing else there; progress goes to stderr.
+
+Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong, 130 interrupted.
+"""
+
+import json
+import shlex
+import sys
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from elt_ref.config import Config, load_config
+from elt_ref.errors import RequestError, TrainingError
+
+app = typer.Typer(
+    name="elt-ref",
+    help="The golden reference of Elastic Looped Transformers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Data sets: those that come along, and your own.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Seed = Annotated[int, typer.Option(help="Of the noise; the same seed gives the same noise at every loop count.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+Source = Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset by name, or a configuration file.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def main() -> None:
+    """Run a command; every error is one sentence on stderr."""
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except (RequestError, TrainingError) as error:
+        code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except Exception as error:
+        # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.
+        if (message := _usage_message(error)) is None:
+            raise
+        code = _fail(message, 2)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"elt-ref: {message}", file=sys.stderr)
+    return code
+
+
+def _usage_message(error: Exception) -> str | None:
+    from tiny_datasets import DatasetError  # noqa: PLC0415  only on this path
+
+    if isinstance(error, DatasetError):
+        return str(error)
+    return error.format_message() if hasattr(error, "format_message") else None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for both models, the pictures and the report.")] = Path("elt-demo"),
+) -> None:
+    """Train ILSD and a plain looped transformer on real digits, compare them at every loop count, draw pictures."""
+    from elt_ref.run.demo import run_demo  # noqa: PLC0415  commands load what they need
+
+    run_demo(out, Console(stderr=True))
+
+
+@app.command()
+def train(
+    source: Source,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.steps=500.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the whole run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME where not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a model into a run folder."""
+    from elt_ref.run.train import train_run  # noqa: PLC0415
+
+    config = _configuration(source, settings, steps, seed)
+    folder = out or Path("runs") / config.name
+    console = Console(stderr=True)
+    try:
+        prepared = train_run(config, folder, resume=resume, console=console)
+    except KeyboardInterrupt:
+        words = [*sys.argv[1:], *([] if resume else ["--resume"])]
+        console.print(f"Interrupted; saved in {folder}. Go on with: elt-ref {shlex.join(words)}", highlight=False)
+        raise
+    if prepared.reconstruction_error is not None:
+        error = f"mean squared reconstruction error of a test pixel {prepared.reconstruction_error:.5f}"
+        console.print(f"Tokenizer: {config.model.codebook_size} codes, {error}.", highlight=False)
+    console.print(
+        f"Trained {config.training.steps} steps into {folder}. Try: elt-ref sample {folder} --loops 1 --out digits.png",
+        highlight=False,
+    )
+
+
+def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Config:
+    overrides: dict[str, Any] = {}
+    for setting in settings or []:
+        key, separator, value = setting.partition("=")
+        if not separator:
+            raise RequestError(f"--set: expected KEY=VALUE, got '{setting}'")
+        try:
+            overrides[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            overrides[key] = value  # a bare word is a string
+    if steps is not None:
+        overrides["training.steps"] = steps
+    if seed is not None:
+        overrides["seed"] = seed
+    return load_config(source, overrides)
+
+
+@app.command()
+def sample(
+    run: RunFolder,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens to .safetensors.")],
+    loops: Annotated[
+        str | None,
+        typer.Option(metavar="L|SCHEDULE", help="4, or one a step (1,2,4,…), or early exit (exit:0.02); L_max if not given."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all where not given.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many samples; ten of each label where not given.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw samples from a trained model at any number of loops."""
+    from elt_ref.generation import EarlyExit, parse_loop_schedule  # noqa: PLC0415
+    from elt_ref.run.folder import open_run  # noqa: PLC0415
+    from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+
+    opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
+    model = opened.config.model
+    schedule = parse_loop_schedule(loops or str(opened.config.sampling.loops or model.max_loops), max_loops=model.max_loops)
+    chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
+    number = 10 * len(chosen) if count is None else count
+    if number < 1:
+        raise RequestError(f"--count: expected at least 1, got {number}")
+    sampled = sample_to_file(opened, np.resize(chosen, number), out, loops=schedule, seed=seed)
+    used = sampled.loops_used
+    console = Console(stderr=True)
+    told = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
+    how = f"; early exit took {told}" if isinstance(schedule, EarlyExit) else ""
+    console.print(f"Wrote {number} samples to {out}{how}.", highlight=False)
+
+
+def _numbers(what: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise RequestError(f"{what}: expected integers with commas between, got '{text}'") from None
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    loops: Annotated[str, typer.Option(metavar="L,L,…", help="Loop counts to judge.")] = "1,2,4,8",
+    count: Annotated[int, typer.Option(help="Samples for each.")] = 500,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Judge a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."""
+    from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
+    from elt_ref.run.folder import open_run  # noqa: PLC0415
+
+    results = [asdict(result) for result in evaluate_run(open_run(run), _numbers("--loops", loops), count=count, seed=seed)]
+    if as_json:
+        _print_json({"results": results})
+        return
+    table = Table(title=f"{run}, {count} samples each")
+    for name in results[0]:
+        table.add_column(name.replace("_", " "), justify="right")
+    for result in results:
+        table.add_row(*(f"{value:.4g}" for value in result.values()))
+    Console().print(table)
+
+
+@app.command()
+def count(
+    source: Source,
+    loops: Annotated[int | None, typer.Option(help="L; the preset's where not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count parameters, multiply-adds and FLOPs; for the paper's models, beside the paper's table."""
+    from elt_ref.measure import count as count_network  # noqa: PLC0415
+    from elt_ref.run.paper import count_table, paper_row, paper_table  # noqa: PLC0415
+
+    config = load_config(source)
+    counted = count_network(config, loops)
+    if as_json:
+        _print_json({"name": config.name, **asdict(counted), "paper": paper_row(config)})
+        return
+    console = Console()
+    console.print(count_table(config, counted))
+    if (table := paper_table(config, counted)) is not None:
+        console.print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="ID", help="An equation (E5) or a choice (objective.reduction).")],
+) -> None:
+    """Show an equation with its source and a worked number, or what was chosen where the paper is silent."""
+    from elt_ref.run.show import show as show_text  # noqa: PLC0415
+
+    print(show_text(name))
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data sets that can be trained on."""
+    import tiny_datasets  # noqa: PLC0415
+
+    table = Table()
+    for column in ("name", "kind", "train", "test", "classes", "description"):
+        table.add_column(column)
+    for name in tiny_datasets.names():
+        dataset = tiny_datasets.load(name)
+        sizes = (str(len(dataset.train)), str(len(dataset.test)), str(len(dataset.classes)))
+        table.add_row(name, dataset.kind, *sizes, dataset.description)
+    Console().print(table)
+
+
+@data_app.command("show")
+def data_show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the first pictures.")] = None,
+) -> None:
+    """Describe a data set."""
+    from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
+
+    print(describe(name))
+    if out is not None:
+        draw_dataset(name, out)
+        Console(stderr=True).print(f"Wrote {out}.", highlight=False)
+
+
+@data_app.command("import")
+def data_import(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class) or tokens (safetensors).")],
+    path: Annotated[Path, typer.Argument(metavar="PATH")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
+    height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
+    width: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
+    colour: Annotated[bool, typer.Option("--colour", help="Keep colour.")] = False,
+    test_fraction: Annotated[float, typer.Option(help="Share held out of training.")] = 0.2,
+) -> None:
+    """Import your own pictures or tokens."""
+    from elt_ref.run.describe import describe, import_data  # noqa: PLC0415
+
+    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction)
+    print(describe(name))

@@ -1,0 +1,51 @@
+"""Files that are whole or not there: written to a temporary name, flushed to the disk, renamed."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from elt_ref.errors import RequestError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, or leave what was there.
+
+    A kill at any moment leaves the old file or the new one, and at most a hidden temporary file that the next write
+    takes over. On any error the temporary file is removed.
+
+    Args:
+        path: in a folder that exists.
+        content: all of it.
+
+    Raises:
+        RequestError: the place cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise RequestError(f"{path}: expected a file in a folder that can be written to, got {got}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8, or leave what was there; errors as `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename in it survives a loss of power (where folders can be opened)."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

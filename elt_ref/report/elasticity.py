@@ -1,0 +1,127 @@
+"""The elasticity figure: quality against the number of loops, and what the loops cost."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from elt_ref.errors import RequestError
+from elt_ref.report.figure import (
+    FAINT,
+    INK,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    SHADE,
+    honest_values,
+    new_figure,
+    save_figure,
+    spread,
+    tidy,
+)
+from elt_ref.report.results import Results, check_results, columns, model_label
+
+MOST_TICKS = 12
+
+
+def draw_elasticity(path: Path, results: Results, real_distance: float, max_loops: int) -> None:
+    """Write ``elasticity.png``: Fréchet distance and, below it, label accuracy against the loops L.
+
+    The top axis gives the FLOPs per sample at each L, a dashed line the distance between real pictures and real
+    pictures, a vertical line L_max, and a shade everything beyond it. The distance axis starts at 0, or is
+    logarithmic and says so when distances differ by more than a factor of 20.
+
+    Args:
+        path: The PNG to write.
+        results: Rows per model (`elt_ref.report.results.Row`), the same loops for all.
+        real_distance: Fréchet distance of held-out real pictures against the training pictures, from 0.
+        max_loops: L_max, the loops used in training.
+
+    Raises:
+        RequestError: If the results are empty or inconsistent, or the file cannot be written.
+    """
+    loops = check_results(results, max_loops)
+    if not math.isfinite(real_distance) or real_distance < 0:
+        raise RequestError(f"real_distance: expected a finite number from 0, got {real_distance}")
+    figure = new_figure(8.0, 6.2)
+    distance_axes, accuracy_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    figure.suptitle("Quality at every number of loops", x=0.02, ha="left", fontsize=13, weight="bold", color=INK)
+
+    ends = []
+    for place, (name, rows) in enumerate(results.items()):
+        colour = MODEL_COLOURS[place % len(MODEL_COLOURS)]
+        marker = MODEL_MARKERS[place % len(MODEL_MARKERS)]
+        for axes, key in ((distance_axes, "frechet_distance"), (accuracy_axes, "label_accuracy")):
+            axes.plot(loops, [row[key] for row in rows], marker=marker, color=colour, linewidth=2, markersize=5)
+        ends.append((rows[-1]["frechet_distance"], model_label(name), colour))
+
+    distance = columns(results)["frechet_distance"]
+    distance_axes.axhline(real_distance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+    ends.append((real_distance, f"real pictures\n({distance.text(real_distance)})", INK))
+    distances = [row["frechet_distance"] for rows in results.values() for row in rows]
+    scale = honest_values(distance_axes, [*distances, real_distance])
+    distance_axes.set_ylabel(f"Fréchet distance{scale}\n(lower is better)", fontsize=10, color=INK)
+    accuracy_axes.set_ylim(-0.04, 1.04)
+    accuracy_axes.set_ylabel("label\naccuracy", fontsize=10, color=INK)
+    accuracy_axes.set_xlabel("loops L", fontsize=10, color=INK)
+
+    for axes in (distance_axes, accuracy_axes):
+        tidy(axes)
+        _mark_training(axes, loops, max_loops)
+    distance_axes.annotate(
+        f"trained with Lₘₐₓ = {max_loops} loops",
+        (max_loops, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, -11) if max_loops <= (loops[0] + loops[-1]) / 2 else (-5, -11),
+        textcoords="offset points",
+        ha="left" if max_loops <= (loops[0] + loops[-1]) / 2 else "right",
+        fontsize=9,
+        color=INK,
+    )
+    _show_flops(distance_axes, results, _ticks(loops, max_loops))
+    _label_ends(distance_axes, ends)
+    save_figure(figure, path)
+
+
+def _mark_training(axes: Axes, loops: Sequence[int], max_loops: int) -> None:
+    low, high = loops[0] - 0.35, max(loops[-1], max_loops) + 0.35
+    axes.set_xlim(low, high)
+    axes.axvspan(max_loops, high, color=SHADE, zorder=0)
+    axes.axvline(max_loops, color=INK, linewidth=1)
+    axes.set_xticks(_ticks(loops, max_loops))
+
+
+def _ticks(loops: Sequence[int], max_loops: int) -> Sequence[int]:
+    """Return every loop count, or every second, third, ... of them, L_max among them, when they are too many."""
+    stride = math.ceil(len(loops) / MOST_TICKS)
+    start = loops.index(max_loops) % stride if max_loops in loops else 0
+    return loops[start::stride]
+
+
+def _show_flops(axes: Axes, results: Results, ticks: Sequence[int]) -> None:
+    """Write the cost of L loops above L; it is affine in L, so the axis is the same axis with other words."""
+    flops = columns(results)["gflops_per_sample"]
+    costs = {row["loops"]: flops.show(row) for row in next(iter(results.values()))}
+    top = axes.secondary_xaxis("top")
+    top.set_xticks(ticks, labels=[costs[count] for count in ticks])
+    top.set_xlabel(f"{flops.unit} per sample", fontsize=10, color=INK)
+    top.tick_params(colors=FAINT, labelsize=8)
+    top.spines["top"].set_color(FAINT)
+
+
+def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+    """Write each line's name to the right of its end, moved apart where names would overlap."""
+    heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1] for value, _, _ in ends]
+    for height, (_, words, colour) in zip(spread(heights, gap=0.1), ends, strict=True):
+        axes.annotate(
+            words,
+            (1, height),
+            xycoords="axes fraction",
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10,
+            color=colour,
+            weight="bold",
+            annotation_clip=False,
+        )

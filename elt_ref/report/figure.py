@@ -1,0 +1,94 @@
+"""Figures through matplotlib's object API: no pyplot, no global state, the same data gives the same bytes."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from elt_ref.files import write_bytes
+
+INK = "#1f2430"
+FAINT = "#6b7280"
+SHADE = "#fff1d6"
+"""The ground of everything beyond L_max."""
+
+MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+"""Okabe and Ito's palette, told apart with every common colour blindness; darkest against white first."""
+MODEL_MARKERS = ("o", "s", "^", "D")
+
+LOG_RATIO = 20
+"""A value axis is logarithmic when its largest number is more than this many times its smallest."""
+
+
+def new_figure(width: float, height: float, dpi: int = 160) -> Figure:
+    """Return an empty white figure of `width` × `height` inches that arranges its own panels."""
+    engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    return Figure(figsize=(width, height), dpi=dpi, layout=engine, facecolor="white")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Draw `figure` with Agg and write it to `path` as a PNG, atomically.
+
+    Raises:
+        RequestError: If the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
+
+
+def tidy(axes: Axes) -> None:
+    """Leave of the frame what carries information, and add faint horizontal rules."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def honest_values(axes: Axes, values: Sequence[float]) -> str:
+    """Start the value axis at 0, or make it logarithmic when `values` span more than `LOG_RATIO`.
+
+    Returns:
+        What an axis label has to add: ``", log scale"`` or nothing.
+    """
+    low, high = min(values), max(values)
+    if low > 0 and high > LOG_RATIO * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_ylim(low / 1.5, high * 1.5)
+        return ", log scale"
+    axes.set_ylim(0, 1.12 * high if high > 0 else 1)
+    return ""
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """Move labels apart: return positions in the same order, at least `gap` from one another.
+
+    Labels that come too close are pushed away from their common middle, as little as needed.
+    """
+    order = sorted(range(len(positions)), key=positions.__getitem__)
+    groups: list[list[int]] = []
+    for place in order:
+        groups.append([place])
+        while len(groups) > 1 and _low(groups[-1], positions, gap) - _high(groups[-2], positions, gap) < gap:
+            last = groups.pop()
+            groups[-1] += last
+    moved = list(positions)
+    for group in groups:
+        low = _low(group, positions, gap)
+        for rank, place in enumerate(group):
+            moved[place] = low + rank * gap
+    return moved
+
+
+def _low(group: list[int], positions: Sequence[float], gap: float) -> float:
+    return sum(positions[place] for place in group) / len(group) - gap * (len(group) - 1) / 2
+
+
+def _high(group: list[int], positions: Sequence[float], gap: float) -> float:
+    return _low(group, positions, gap) + gap * (len(group) - 1)

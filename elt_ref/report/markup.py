@@ -1,0 +1,27 @@
+"""HTML as a tree: what goes in as text comes out as text, whatever characters it holds."""
+
+from xml.etree.ElementTree import Element, tostring
+
+
+def element(tag: str, *content: str | Element, **attributes: str) -> Element:
+    """Return an HTML element.
+
+    Args:
+        tag: Its name, such as ``"td"``.
+        *content: Text and child elements, in order.
+        **attributes: Its attributes; ``class_`` stands for ``class`` and ``aria_label`` for ``aria-label``.
+    """
+    node = Element(tag, {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()})
+    for part in content:
+        if isinstance(part, Element):
+            node.append(part)
+        elif len(node):
+            node[-1].tail = (node[-1].tail or "") + part
+        else:
+            node.text = (node.text or "") + part
+    return node
+
+
+def html(*elements: Element) -> str:
+    """Return elements as HTML, one below the other, with every text and attribute escaped."""
+    return "\n".join(tostring(node, encoding="unicode", method="html") for node in elements)

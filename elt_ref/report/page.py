@@ -1,0 +1,182 @@
+"""The report page: one HTML file that holds everything, to be opened anywhere and kept."""
+
+import base64
+import html as html_library
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from elt_ref.errors import RequestError, nearest
+from elt_ref.files import write_bytes
+from elt_ref.report.captions import CAPTIONS
+from elt_ref.report.markup import element, html
+from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, png, read_png, scale_to, sheet
+from elt_ref.report.results import Column, Results, Row, check_results, columns, model_label
+
+TILE = 96
+"""Pixels a picture of the explorer is enlarged to, about; the browser shrinks the sheet to the room it has."""
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    config_summary: Mapping[str, str],
+    results: Results,
+    real_distance: float,
+    max_loops: int,
+    pictures: PicturesByLoops,
+    images: Mapping[str, Path],
+    sentences: Sequence[str],
+) -> None:
+    """Write ``report.html``: one file without any reference to another, legible on paper-white and in the dark.
+
+    A slider over the loops L shows the pictures and the numbers of each model at that L. Without JavaScript the page
+    lists every L instead; the table and the figures are there either way. Texts are escaped.
+
+    Args:
+        path: The HTML file to write.
+        title: Heading of the page.
+        config_summary: What was trained, as name and value.
+        results: Rows per model (`elt_ref.report.results.Row`), for consecutive loop counts, the same for all.
+        real_distance: Fréchet distance of held-out real pictures against the training pictures.
+        max_loops: L_max, the loops used in training.
+        pictures: Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`,
+            all made from the same noise.
+        images: The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``.
+        sentences: What to look at first, for example of `elt_ref.report.table.what_to_look_at`.
+
+    Raises:
+        RequestError: If results, pictures and images do not fit together, or a file cannot be read or written.
+    """
+    loops = check_results(results, max_loops)
+    if loops != tuple(range(loops[0], loops[-1] + 1)):
+        raise RequestError(f"results: expected consecutive loops for the slider of the page, got {list(loops)}")
+    if check_pictures_by_loops(pictures) != loops or set(pictures) != set(results):
+        raise RequestError(
+            f"pictures: expected the models {list(results)} at the loops {list(loops)} of the results, "
+            f"got {list(pictures)} at the loops {sorted(next(iter(pictures.values())))}"
+        )
+    for name in images:
+        if name not in CAPTIONS:
+            raise RequestError(f"images: expected some of {', '.join(CAPTIONS)}, got {name!r}{nearest(name, CAPTIONS)}")
+
+    formats = columns(results)
+    worst = max(row["frechet_distance"] for rows in results.values() for row in rows)
+    stops = []
+    for at, count in enumerate(loops):
+        cards = [
+            _card(rows[at], pictures[name][count], name=name, number=number, worst=worst, formats=formats)
+            for number, (name, rows) in enumerate(results.items())
+        ]
+        stops.append(_stop(count, max_loops, cards))
+    template = Template(resources.files("elt_ref.report").joinpath("page.html").read_text(encoding="utf-8"))
+    page = template.substitute(
+        title=html_library.escape(title),
+        sentences=html(*(element("li", sentence) for sentence in sentences)),
+        first_loops=str(loops[0]),
+        last_loops=str(loops[-1]),
+        start_loops=str(min(max(max_loops, loops[0]), loops[-1])),
+        max_loops=str(max_loops),
+        real_distance=formats["frechet_distance"].text(real_distance),
+        ticks=html(*(_tick(count, max_loops) for count in loops)),
+        stops=html(*stops),
+        table=html(_table(results, loops, max_loops, formats)),
+        figures=html(*(_figure(name, images[name]) for name in CAPTIONS if name in images)),
+        config=html(
+            *(element("div", element("dt", key), element("dd", value)) for key, value in config_summary.items())
+        ),
+    )
+    write_bytes(path, page.encode())
+
+
+def _data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _place(count: int, max_loops: int) -> str:
+    """Return where a loop count lies: ``within``, ``trained`` or ``beyond``."""
+    return "trained" if count == max_loops else "beyond" if count > max_loops else "within"
+
+
+PLACES = {
+    "within": "fewer loops than in training: an early exit",
+    "trained": "exactly the loops used in training, L_max",
+    "beyond": "more loops than training ever used",
+}
+
+
+def _tick(count: int, max_loops: int) -> Element:
+    return element("span", str(count), class_=_place(count, max_loops))
+
+
+def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
+    """Return what the slider shows at one loop count: a card per model, side by side."""
+    place = _place(count, max_loops)
+    heading = element("h3", f"L = {count} ", element("small", PLACES[place], class_=place))
+    return element("article", heading, element("div", *cards, class_="models"), class_="stop", data_loops=str(count))
+
+
+def _card(
+    row: Row, pictures: np.ndarray, *, name: str, number: int, worst: float, formats: Mapping[str, Column]
+) -> Element:
+    """Return the pictures and numbers of one model at one loop count, with a bar as long as its distance is bad."""
+    label = model_label(name)
+    wide = 5 if len(pictures) <= 20 else 10
+    pixels = sheet(pictures, min(wide, len(pictures)), scale_to(TILE, pictures), background=CLEAR)
+    image = element(
+        "img",
+        src=_data_url(png(pixels)),
+        alt=f"{len(pictures)} pictures sampled by {label} with L = {row['loops']}",
+        width=str(pixels.shape[1]),
+        height=str(pixels.shape[0]),
+    )
+    bar = element("div", element("i", style=f"width:{100 * row['frechet_distance'] / (worst or 1):.1f}%"), class_="bar")
+    bar.set("aria-hidden", "true")
+    numbers = [
+        element(
+            "div",
+            element("dt", "Fréchet distance" if key == "frechet_distance" else column.heading),
+            element("dd", f"{column.show(row)} {column.unit}".strip()),
+            class_=key,
+        )
+        for key, column in formats.items()
+    ]
+    return element("section", element("h4", label), image, bar, element("dl", *numbers), class_=f"model model-{number}")
+
+
+def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapping[str, Column]) -> Element:
+    models = element("tr", element("th", "loops L", scope="col", rowspan="2"))
+    headings = element("tr")
+    for number, name in enumerate(results):
+        models.append(
+            element("th", model_label(name), scope="colgroup", colspan=str(len(formats)), class_=f"model-{number}")
+        )
+        for column in formats.values():
+            headings.append(element("th", column.title, scope="col"))
+    body = element("tbody")
+    for at, count in enumerate(loops):
+        place = _place(count, max_loops)
+        row = element("tr", class_=place)
+        row.append(element("th", f"{count} = L_max" if place == "trained" else str(count), scope="row"))
+        for rows in results.values():
+            for key, column in formats.items():
+                row.append(element("td", column.show(rows[at]), class_=key))
+        body.append(row)
+    return element("table", element("thead", models, headings), body)
+
+
+def _figure(name: str, path: Path) -> Element:
+    caption = CAPTIONS[name]
+    image = element("img", src=_data_url(read_png(path)), alt=caption.alternative)
+    scroller = element("div", image, class_="scroll", tabindex="0", role="group", aria_label=caption.name)
+    return element(
+        "figure",
+        scroller,
+        element("figcaption", caption.what_to_see),
+        id=f"figure-{name}",
+    )

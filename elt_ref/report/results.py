@@ -1,0 +1,162 @@
+"""What a row of results holds, how rows are checked, and how their numbers are written."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from elt_ref.errors import RequestError
+
+Row: TypeAlias = Mapping[str, Any]
+"""One model measured at one loop count L.
+
+================== =========================================================
+loops              L, an integer from 1
+frechet_distance   of generated against training pictures; lower is better
+inception_score    1 to the number of classes; higher is better
+label_accuracy     share of pictures recognised as the class asked for, 0..1
+gflops_per_sample  1e9 floating point operations for one picture
+seconds_per_sample wall-clock seconds for one picture
+================== =========================================================
+"""
+
+Results: TypeAlias = Mapping[str, Sequence[Row]]
+"""Rows per model name, in increasing loop count, the same loop counts for every model."""
+
+KEYS = (
+    "loops",
+    "frechet_distance",
+    "inception_score",
+    "label_accuracy",
+    "gflops_per_sample",
+    "seconds_per_sample",
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one number of every row is written: ``row[key] * factor`` with `decimals` places, in `unit`."""
+
+    key: str
+    heading: str
+    unit: str
+    factor: float
+    decimals: int
+
+    def text(self, value: float) -> str:
+        """Return `value`, in the row's own unit, as this column writes it, without the unit."""
+        return f"{value * self.factor:.{self.decimals}f}"
+
+    def show(self, row: Row) -> str:
+        """Return the number of `row` as this column writes it, without the unit."""
+        return self.text(row[self.key])
+
+    @property
+    def title(self) -> str:
+        """The heading, with the unit where there is one."""
+        return f"{self.heading} ({self.unit})" if self.unit else self.heading
+
+
+def check_results(results: Results, max_loops: int) -> tuple[int, ...]:
+    """Check results against the contract of this module.
+
+    Args:
+        results: Rows per model.
+        max_loops: L_max, the loops used in training, from 1.
+
+    Returns:
+        The loop counts, strictly increasing, which all models share.
+
+    Raises:
+        RequestError: If there are no results, a number is missing or not finite, or the models do not share their
+            loop counts and their FLOPs per sample.
+    """
+    if max_loops < 1:
+        raise RequestError(f"max_loops: expected at least 1, got {max_loops}")
+    if not results or not all(results.values()):
+        raise RequestError(f"results: expected at least one row per model, got {dict(results)}")
+    for name, rows in results.items():
+        for place, row in enumerate(rows):
+            _check_row(f"results[{name!r}][{place}]", row)
+
+    (first_name, first_rows), *others = results.items()
+    loops = tuple(row["loops"] for row in first_rows)
+    if loops[0] < 1 or any(later <= earlier for earlier, later in itertools.pairwise(loops)):
+        raise RequestError(f"results[{first_name!r}]: expected loops increasing from 1 or more, got {list(loops)}")
+    for name, rows in others:
+        if tuple(row["loops"] for row in rows) != loops:
+            raise RequestError(
+                f"results[{name!r}]: expected the loops of {first_name!r}, {list(loops)}, "
+                f"got {[row['loops'] for row in rows]}"
+            )
+        for row, first_row in zip(rows, first_rows, strict=True):
+            flops, first_flops = row["gflops_per_sample"], first_row["gflops_per_sample"]
+            if not math.isclose(flops, first_flops, rel_tol=1e-6):
+                raise RequestError(
+                    f"results[{name!r}]: expected the gflops_per_sample of {first_name!r} at L = {row['loops']}, "
+                    f"{first_flops:g}, got {flops:g}"
+                )
+    return loops
+
+
+def _check_row(where: str, row: Row) -> None:
+    missing = [key for key in KEYS if key not in row]
+    if missing:
+        raise RequestError(f"{where}: expected the keys {', '.join(KEYS)}, got a row without {', '.join(missing)}")
+    for key in KEYS:
+        if not math.isfinite(row[key]) or row[key] < 0:
+            raise RequestError(f"{where}: expected {key} to be a finite number from 0, got {row[key]}")
+
+
+def columns(results: Results) -> dict[str, Column]:
+    """Choose units and decimals that suit these results, one choice per column so that numbers line up.
+
+    Args:
+        results: Checked results (`check_results`).
+
+    Returns:
+        A `Column` for every key but ``loops``, in the order in which a table shows them.
+    """
+    values = {key: [row[key] for rows in results.values() for row in rows] for key in KEYS}
+    flops_factor, flops_unit = _unit(
+        max(values["gflops_per_sample"]), {1e-3: "TFLOPs", 1.0: "GFLOPs", 1e3: "MFLOPs", 1e6: "kFLOPs"}
+    )
+    seconds_factor, seconds_unit = _unit(max(values["seconds_per_sample"]), {1.0: "s", 1e3: "ms", 1e6: "µs"})
+    chosen = [
+        ("frechet_distance", "distance", "", 1.0),
+        ("inception_score", "inception score", "", 1.0),
+        ("label_accuracy", "accuracy", "%", 100.0),
+        ("gflops_per_sample", "compute", flops_unit, flops_factor),
+        ("seconds_per_sample", "time", seconds_unit, seconds_factor),
+    ]
+    return {
+        key: Column(key, heading, unit, factor, 1 if unit == "%" else _decimals(values[key], factor))
+        for key, heading, unit, factor in chosen
+    }
+
+
+def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
+    """Return the coarsest unit in which the largest value is at least 1, or the finest unit."""
+    for factor, unit in units.items():
+        if largest * factor >= 1:
+            return factor, unit
+    return list(units.items())[-1]
+
+
+def _decimals(values: Sequence[float], factor: float) -> int:
+    """Return the decimals, at most 4, that leave the smallest positive value three significant digits."""
+    smallest = min((value * factor for value in values if value > 0), default=1.0)
+    return min(4, max(0, 2 - math.floor(math.log10(smallest))))
+
+
+def model_label(name: str) -> str:
+    """Return a model's name as people write it: ``ILSD`` is an abbreviation."""
+    return "ILSD" if name == "ilsd" else name
+
+
+def span(loops: Sequence[int]) -> str:
+    """Return the loop counts in words: ``L = 1...8`` when consecutive, otherwise all of them."""
+    if len(loops) > 2 and loops[-1] - loops[0] == len(loops) - 1:
+        return f"L = {loops[0]}...{loops[-1]}"
+    return f"L = {', '.join(map(str, loops))}"

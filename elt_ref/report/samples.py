@@ -1,0 +1,114 @@
+"""Sample pictures: a plain sheet, and the sheet that compares models at every loop count."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from elt_ref.errors import RequestError
+from elt_ref.files import write_bytes
+from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, SHADE
+from elt_ref.report.pictures import (
+    GAP,
+    PicturesByLoops,
+    check_pictures,
+    check_pictures_by_loops,
+    png,
+    scale_to,
+    sheet,
+)
+from elt_ref.report.results import model_label
+from elt_ref.report.sheet import Sheet
+
+TILE = 64
+"""Pixels a small picture is enlarged to, about."""
+MOST_COLUMNS = 10
+
+
+def draw_grid(path: Path, pictures: np.ndarray, columns: int | None = None, scale: int | None = None) -> None:
+    """Write a plain sheet of pictures as a PNG: nothing but the pictures, row by row, small white gaps between them.
+
+    Args:
+        path: The PNG to write.
+        pictures: Pictures [count, height, width, channels] in [0, 1], channels 1 or 3.
+        columns: Pictures in a row; by default about as many as rows.
+        scale: Whole enlargement, each pixel a square of that side; by default pictures become about 64 pixels large.
+
+    Raises:
+        RequestError: If pictures, columns or scale are out of range or the file cannot be written.
+    """
+    check_pictures("pictures", pictures)
+    columns = math.ceil(math.sqrt(len(pictures))) if columns is None else columns
+    scale = scale_to(TILE, pictures) if scale is None else scale
+    if columns < 1 or scale < 1:
+        raise RequestError(f"draw_grid: expected columns and scale of at least 1, got {columns} and {scale}")
+    write_bytes(path, png(sheet(pictures, columns, scale)[..., :3]))
+
+
+def draw_samples(
+    path: Path,
+    pictures: PicturesByLoops,
+    max_loops: int,
+    *,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Write ``samples.png``: a block per model side by side, a row per loop count, a column per noise.
+
+    The row of L_max is framed and the rows beyond it are shaded.
+
+    Args:
+        path: The PNG to write.
+        pictures: Pictures [count, height, width, channels] in [0, 1] per model and loop count; all made from the same
+            noise. The first 10 are shown.
+        max_loops: L_max, the loops used in training.
+        labels: What each column was asked for, one short word per picture, such as its class; none by default.
+
+    Raises:
+        RequestError: If pictures or labels do not fit together or the file cannot be written.
+    """
+    loops = check_pictures_by_loops(pictures)
+    first = pictures[next(iter(pictures))][loops[0]]
+    if labels is not None and len(labels) != len(first):
+        raise RequestError(f"labels: expected one per picture, {len(first)}, got {len(labels)}")
+    columns = min(len(first), MOST_COLUMNS)
+    scale = scale_to(TILE, first)
+    tile_height, tile_width = first.shape[1] * scale, first.shape[2] * scale
+
+    margin, names, between = 24, 184, 48
+    row_height = max(tile_height, 24) + 2 * GAP
+    block_width = columns * (tile_width + GAP) + GAP
+    top = 160 if labels is not None else 126
+    width = max(names + len(pictures) * (block_width + between) - between + margin, 900)
+    height = top + len(loops) * row_height + 64
+    canvas = Sheet(width, height)
+    canvas.text("The same noise after 1, 2, 3, ... loops", margin, 38, 28, weight="bold")
+
+    for row, count in enumerate(loops):
+        row_top = top + row * row_height
+        reach = (margin // 2, row_top, width - margin, row_height)
+        if count > max_loops:
+            canvas.box(*reach, facecolor=SHADE)
+        if count == max_loops:
+            canvas.box(*reach, facecolor="none", edgecolor=INK, linewidth=1.2, zorder=2)
+        words, weight = (f"L = {count} = Lₘₐₓ", "bold") if count == max_loops else (f"L = {count}", "normal")
+        canvas.text(words, margin, row_top + row_height // 2, weight=weight)
+
+    for block, (name, by_loops) in enumerate(pictures.items()):
+        left = names + block * (block_width + between)
+        canvas.text(
+            model_label(name), left + GAP, 92, 24, weight="bold", color=MODEL_COLOURS[block % len(MODEL_COLOURS)]
+        )
+        for column, label in enumerate(labels[:columns] if labels is not None else []):
+            canvas.text(
+                label, left + GAP + column * (tile_width + GAP) + tile_width // 2, 134, 18, ha="center", color=FAINT
+            )
+        for row, count in enumerate(loops):
+            strip = sheet(by_loops[count][:columns], columns, scale, background=(0, 0, 0, 0))
+            canvas.picture(strip, left, top + row * row_height + (row_height - strip.shape[0]) // 2)
+
+    note = f"framed: the {max_loops} loops used in training (Lₘₐₓ = {max_loops})"
+    if loops[-1] > max_loops:
+        note += "; shaded: more loops than in training"
+    canvas.text(note, margin, height - 32, 18, color=FAINT)
+    canvas.save(path)

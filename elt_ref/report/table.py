@@ -1,0 +1,131 @@
+"""The results in a terminal: a table, and what to look at in it."""
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+
+from elt_ref.report.results import Results, Row, check_results, columns, model_label, span
+
+SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
+MODEL_STYLES = ("cyan", "yellow")
+
+
+def results_table(results: Results, real_distance: float, max_loops: int) -> Table:
+    """Return a table of all results, a row per loop count, the models side by side; at most 80 characters for two.
+
+    Args:
+        results: Rows per model (`elt_ref.report.results.Row`), the same loops for all.
+        real_distance: Fréchet distance of held-out real pictures against the training pictures.
+        max_loops: L_max, the loops used in training; its row is marked.
+
+    Raises:
+        RequestError: If the results are empty or inconsistent.
+    """
+    loops = check_results(results, max_loops)
+    formats = columns(results)
+    flops, seconds, distance = (formats[key] for key in ("gflops_per_sample", "seconds_per_sample", "frechet_distance"))
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title="Quality at every number of loops",
+        title_justify="left",
+        caption=(
+            f"dist.: Fréchet distance, lower is better; real pictures have {distance.text(real_distance)}. "
+            f"IS: inception score. Cost per sample in {flops.unit} and {seconds.unit}. "
+            f"* marks L_max, the {max_loops} loops used in training."
+        ),
+        caption_justify="left",
+    )
+    table.add_column("L", justify="right")
+    table.add_column(flops.unit, justify="right")
+    for place, name in enumerate(results):
+        for key, heading in SHORT.items():
+            above = model_label(name) if key == "frechet_distance" else ""
+            unit = f" {seconds.unit}" if key == "seconds_per_sample" else ""
+            table.add_column(f"{above}\n{heading}{unit}", justify="right", style=MODEL_STYLES[place % 2])
+    for at, count in enumerate(loops):
+        trained = count == max_loops
+        numbers = [formats[key].show(rows[at]) for rows in results.values() for key in SHORT]
+        cost = flops.show(next(iter(results.values()))[at])
+        table.add_row(f"{'*' if trained else ''}{count}", cost, *numbers, style="reverse" if trained else "")
+    return table
+
+
+def what_to_look_at(results: Results, max_loops: int) -> list[str]:
+    """Return plain sentences, one to four, computed from the numbers, whichever way these point.
+
+    One sentence per model says how far its worst Fréchet distance lies above its best. With exactly two models, one
+    more says whether the first is the more elastic, that is whether its worst lies closer to its best, and how often
+    it is the better; the last compares both at L_max, if that was measured.
+
+    Args:
+        results: Rows per model (`elt_ref.report.results.Row`), the same loops for all; the elastic model first.
+        max_loops: L_max, the loops used in training.
+
+    Raises:
+        RequestError: If the results are empty or inconsistent.
+    """
+    loops = check_results(results, max_loops)
+    sentences = [_range_of(name, rows, span(loops)) for name, rows in results.items()]
+    if len(results) == 2:
+        sentences.append(_elasticity(results))
+        if max_loops in loops:
+            sentences.append(_at_trained_loops(results, loops.index(max_loops), max_loops))
+    return sentences
+
+
+def _range_of(name: str, rows: Sequence[Row], reach: str) -> str:
+    best, worst = min(rows, key=_distance), max(rows, key=_distance)
+    return (
+        f"{model_label(name)}: the worst distance over {reach} is {_number(_distance(worst))} (L = {worst['loops']}), "
+        f"{_times(_worst_over_best(rows))} its best, {_number(_distance(best))} (L = {best['loops']})."
+    )
+
+
+def _elasticity(results: Results) -> str:
+    (elastic_name, elastic), (other_name, other) = results.items()
+    label, other_label = model_label(elastic_name), model_label(other_name)
+    ratio, other_ratio = _worst_over_best(elastic), _worst_over_best(other)
+    better = [row["loops"] for row, rival in zip(elastic, other, strict=True) if _distance(row) < _distance(rival)]
+    holds = ratio < other_ratio
+    verdict = (
+        f"{label} is the more elastic" if holds else f"The claim does not hold here: {label} is not the more elastic"
+    )
+    wins = f"at {len(better)} of {len(elastic)} loop counts" + (
+        f" (L = {', '.join(map(str, better))})" if better else ""
+    )
+    joint = "and" if holds == (2 * len(better) > len(elastic)) else "but"
+    return (
+        f"{verdict}: its distance varies by {_times(ratio)}, that of {other_label} by {_times(other_ratio)}, "
+        f"{joint} {label} is the better {wins}."
+    )
+
+
+def _at_trained_loops(results: Results, at: int, max_loops: int) -> str:
+    (elastic_name, elastic), (other_name, other) = results.items()
+    label, other_label = model_label(elastic_name), model_label(other_name)
+    distance, rival = _distance(elastic[at]), _distance(other[at])
+    numbers = f"{_number(distance)} against {_number(rival)}"
+    start = f"At the L = {max_loops} of training"
+    if math.isclose(distance, rival, rel_tol=0.02):
+        return f"{start} {label} and {other_label} are level, {numbers}."
+    return f"{start} {label} is {'ahead of' if distance < rival else 'behind'} {other_label}, {numbers}."
+
+
+def _distance(row: Row) -> float:
+    return row["frechet_distance"]
+
+
+def _worst_over_best(rows: Sequence[Row]) -> float:
+    best = min(map(_distance, rows))
+    return max(map(_distance, rows)) / best if best > 0 else math.inf
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}x" if ratio < 100 else f"{ratio:.0f}x"

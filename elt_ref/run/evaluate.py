@@ -1,0 +1,110 @@
+"""Judging a run: pictures at several loop counts, from the same noise, against the training pictures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+import tiny_datasets
+from elt_ref.errors import RequestError
+from elt_ref.generation import sample
+from elt_ref.measure import Gaussian, count, fit_gaussian, frechet_distance, inception_score, judge
+from elt_ref.run.fit_feature_network import feature_network
+from elt_ref.run.folder import Run
+from elt_ref.run.prepare import load_data
+
+CHUNK = 250
+"""Samples drawn at a time; part of what a seed means."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run is worth at one loop count."""
+
+    loops: int
+    frechet_distance: float
+    """Between features of the samples and of the training pictures."""
+    inception_score: float
+    label_accuracy: float
+    """Share of samples that the classifier takes for what was asked."""
+    gflops_per_sample: float
+    """All sampling steps and branches of guidance, two FLOPs a multiply-add."""
+    seconds_per_sample: float
+
+
+def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
+    """Return 0, 1, …, classes − 1, 0, 1, …"""
+    return np.arange(count) % classes
+
+
+def draw_pictures(
+    run: Run, labels: Int[np.ndarray, " count"], *, loops: int, seed: int
+) -> Float[np.ndarray, "count height width channels"]:
+    """Sample and decode pictures of the given classes; the same seed gives the same noise at every loop count.
+
+    Raises:
+        RequestError: the run has no codebook to draw pictures with, or labels or loops are out of range.
+    """
+    if run.quantiser is None:
+        raise RequestError(f"{run.config.name}: expected a run with a codebook to draw pictures, got one without")
+    drawn = []
+    for number, first in enumerate(range(0, len(labels), CHUNK)):
+        some = labels[first : first + CHUNK]
+        tokens = sample(run.parameters, run.config, some, seed=seed + number, loops=loops).tokens
+        drawn.append(run.quantiser.decode(tokens.reshape(len(some), *run.config.model.grid)))
+    return np.concatenate(drawn)
+
+
+class Judge:
+    """The data set's feature network and the statistics of its real pictures."""
+
+    def __init__(self, run: Run) -> None:
+        dataset = load_data(run.config)
+        if not isinstance(dataset, tiny_datasets.PictureDataset):
+            raise RequestError(f"{dataset.name}: expected a data set of pictures to judge by, got one of tokens")
+        self.network = feature_network(dataset)
+        self.classes = len(dataset.classes)
+        self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
+        self.real_distance = frechet_distance(
+            self._statistics(tiny_datasets.scaled(dataset.test.examples, dataset.white)), self.train
+        )
+        """Of the held-out real pictures from the training pictures: what a perfect sampler may expect."""
+
+    def _statistics(self, pictures: np.ndarray) -> Gaussian:
+        return fit_gaussian(judge(self.network, pictures).features)
+
+    def evaluate(self, run: Run, loops: int, *, count: int, seed: int) -> tuple[Result, np.ndarray]:
+        """Return the result at one loop count, and the pictures it was judged by."""
+        labels = balanced_labels(count, self.classes)
+        started = time.perf_counter()
+        pictures = draw_pictures(run, labels, loops=loops, seed=seed)
+        seconds = time.perf_counter() - started
+        judgement = judge(self.network, pictures)
+        return (
+            Result(
+                loops=loops,
+                frechet_distance=frechet_distance(fit_gaussian(judgement.features), self.train),
+                inception_score=inception_score(judgement.logits),
+                label_accuracy=float(np.mean(judgement.logits.argmax(axis=1) == labels)),
+                gflops_per_sample=flops_per_sample(run, loops) / 1e9,
+                seconds_per_sample=seconds / count,
+            ),
+            pictures,
+        )
+
+
+def flops_per_sample(run: Run, loops: int) -> int:
+    """Return the FLOPs of one sample at `loops` loops."""
+    return count(run.config, loops).flops_per_sample
+
+
+def evaluate_run(run: Run, loops: Sequence[int], *, count: int = 500, seed: int = 0) -> list[Result]:
+    """Judge a run at each of `loops`.
+
+    Raises:
+        RequestError: the run's data are no pictures, or loops or count are out of range.
+    """
+    judge_of_run = Judge(run)
+    return [judge_of_run.evaluate(run, number, count=count, seed=seed)[0] for number in loops]

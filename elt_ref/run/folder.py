@@ -1,0 +1,92 @@
+"""A run folder: ``config.toml``, ``tokenizer.safetensors``, ``checkpoint.safetensors``, ``metrics.jsonl``, pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny_datasets
+from elt_ref.arrays import Tree
+from elt_ref.config import Config, dump_config, load_config
+from elt_ref.errors import RequestError
+from elt_ref.files import write_bytes, write_text
+from elt_ref.run.prepare import TOKENIZER, dataset_quantiser, load_data
+from elt_ref.tokenizer import VectorQuantiser, load_quantiser
+from elt_ref.training import CHECKPOINT, load_checkpoint
+
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network, ready to draw pictures."""
+
+    config: Config
+    parameters: Tree
+    """The moving average."""
+    quantiser: VectorQuantiser | None
+    step: int
+    """Steps trained."""
+
+
+def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
+    """Check that `folder` can become the run's own, or with `resume` that it is; nothing is written.
+
+    Raises:
+        RequestError: it holds a run already (without `resume`), or another run (with it).
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        return
+    if not resume:
+        raise RequestError(
+            f"{folder}: expected a folder without a run, got one with a run; choose another --out, or go on with --resume"
+        )
+    if (found := load_config(path)) != config:
+        raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(found, config)}")
+
+
+def create_folder(folder: Path, config: Config, quantiser: VectorQuantiser | None) -> None:
+    """Write what a run needs before its first step; what is there already stays.
+
+    Raises:
+        RequestError: the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{folder}: expected a folder that can be written to, got {error.strerror}") from error
+    if not (folder / CONFIG).exists():
+        write_text(folder / CONFIG, dump_config(config))
+    if config.tokenizer is not None and quantiser is not None and not (folder / TOKENIZER).exists():
+        write_bytes(folder / TOKENIZER, quantiser.to_bytes())
+
+
+def _difference(found: Config, asked: Config) -> str:
+    for section, value in asked:
+        other = getattr(found, section)
+        if value != other:
+            if hasattr(value, "model_fields_set") and hasattr(other, "model_fields_set"):
+                key, got, was = next(
+                    (key, new, getattr(other, key)) for key, new in value if new != getattr(other, key, None)
+                )
+                return f"{section}.{key} = {got!r} where it has {was!r}"
+            return f"{section} = {value!r} where it has {other!r}"
+    return "another one"
+
+
+def open_run(folder: Path) -> Run:
+    """Open a trained run.
+
+    Raises:
+        RequestError: no run, or one without a checkpoint, or damaged files.
+        DatasetError: the data set of an imported tokenizer is gone.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RequestError(f"{folder}: expected a run folder (with {CONFIG}), got none")
+    config = load_config(folder / CONFIG)
+    state = load_checkpoint(folder / CHECKPOINT, config)
+    if config.tokenizer is not None:
+        quantiser = load_quantiser(folder / TOKENIZER)
+    else:
+        dataset = load_data(config)
+        quantiser = dataset_quantiser(dataset) if isinstance(dataset, tiny_datasets.TokenDataset) else None
+    return Run(config, state.average, quantiser, state.step)

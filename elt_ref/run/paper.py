@@ -1,0 +1,51 @@
+"""Our counts beside the paper's table."""
+
+from rich.table import Table
+
+from elt_ref.config import Config
+from elt_ref.measure import Count
+from elt_ref.run.specs import read_toml
+
+
+def count_table(config: Config, counted: Count) -> Table:
+    """Return the counts of a network, as a table for the terminal."""
+    table = Table(title=f"{config.name}: {counted.layers} layers × {counted.loops} loops", show_header=False)
+    rows = {
+        "looped parameters": counted.looped_parameters,
+        "total parameters": counted.total_parameters,
+        "layer calls a forward pass": counted.layer_calls,
+        "multiply-adds a forward pass": counted.macs_per_forward,
+        "FLOPs a forward pass": counted.flops_per_forward,
+        f"forward passes a sample ({counted.sampling_steps} steps)": counted.forwards_per_sample,
+        "multiply-adds a sample": counted.macs_per_sample,
+        "FLOPs a sample": counted.flops_per_sample,
+    }
+    table.add_column()
+    table.add_column(justify="right")
+    for name, number in rows.items():
+        table.add_row(name, f"{number:,}")
+    return table
+
+
+def paper_row(config: Config) -> dict[str, str] | None:
+    """Return what the paper prints for this preset, or None where it prints nothing."""
+    return read_toml("paper_table.toml")["presets"].get(config.name)
+
+
+def paper_table(config: Config, counted: Count) -> Table | None:
+    """Return our figures beside the paper's, with what can be said of each; None where it prints none.
+
+    The comparison is at the loops of the preset; at others the paper's figures do not apply.
+    """
+    printed = paper_row(config)
+    if printed is None or counted.loops != (config.sampling.loops or config.model.max_loops):
+        return None
+    table = Table(title="beside the paper's table")
+    for column in ("", "paper", "ours", "verdict"):
+        table.add_column(column)
+    millions = f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total"
+    table.add_row("parameters", printed["parameters"], millions, printed["parameters_verdict"])
+    billions = f"{counted.looped_macs_per_sample / 1e9:,.0f}"
+    table.add_row("GFLOPs a sample", printed["gflops"], f"{billions} (10⁹ looped MACs)", printed["gflops_verdict"])
+    table.caption = " ".join(read_toml("paper_table.toml")["conventions"].split())
+    return table

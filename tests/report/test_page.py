@@ -1,0 +1,185 @@
+"""The page is one file, holds every number and picture, and says what it shows."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from elt_ref.errors import RequestError
+from elt_ref.report.page import write_report
+from elt_ref.report.pictures import CLEAR, enlarge, png, to_pixels
+from elt_ref.report.results import columns
+
+VOID = {"meta", "img", "input", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Every start tag with its attributes, and the text inside each open tag; tags must be closed in order."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], {}
+        self.feed(source)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        for tag in set(self.open):
+            self.text.setdefault(tag, []).append(data)
+
+    def all(self, wanted):
+        return [attributes for tag, attributes in self.tags if tag == wanted]
+
+
+@pytest.fixture
+def write(tmp_path, results, pictures):
+    images = {}
+    for place, name in enumerate(["loss", "samples", "elasticity"]):
+        images[name] = tmp_path / f"{name}.png"
+        images[name].write_bytes(png(np.full((4, 4, 4), place, dtype=np.uint8)))
+
+    def call(**changes):
+        arguments = {
+            "title": "Elastic digits",
+            "config_summary": {"layers N": "2", "loops L_max": "4"},
+            "results": results,
+            "real_distance": 0.42,
+            "max_loops": 4,
+            "pictures": pictures,
+            "images": images,
+            "sentences": ["ILSD is the more elastic."],
+            **changes,
+        }
+        write_report(tmp_path / "report.html", **arguments)
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return call
+
+
+def test_is_one_file_without_references(write):
+    source = write()
+    assert "http" not in source
+    assert "url(" not in source
+    assert "@import" not in source
+    page = Page(source)
+    assert not page.all("link")
+    assert all(attributes["src"].startswith("data:image/png;base64,") for attributes in page.all("img"))
+    assert all("src" not in attributes for attributes in page.all("script"))
+    assert not re.search(r"\$[a-z{]", source)
+
+
+def test_holds_every_number_live_and_in_the_table(write, results):
+    source = write()
+    for key, column in columns(results).items():
+        for rows in results.values():
+            for row in rows:
+                assert f">{f'{column.show(row)} {column.unit}'.strip()}</dd>" in source
+                assert f'<td class="{key}">{column.show(row)}</td>' in source
+    assert "real pictures have 0.42" in " ".join(source.split())
+
+
+def test_numbers_stand_in_the_row_and_stop_of_their_loops(write, results):
+    source = write()
+    for at, stop in enumerate(re.findall(r"<article.*?</article>", source, re.DOTALL)):
+        shown = re.findall(r'class="frechet_distance"><dt>Fréchet distance</dt><dd>([\d.]+)</dd>', stop)
+        assert f'data-loops="{at + 1}"' in stop
+        assert [float(number) for number in shown] == [rows[at]["frechet_distance"] for rows in results.values()]
+    body = re.search(r"<tbody>(.*)</tbody>", source, re.DOTALL)[1]
+    for at, row in enumerate(re.findall(r"<tr.*?</tr>", body, re.DOTALL)):
+        shown = re.findall(r'<td class="frechet_distance">([\d.]+)</td>', row)
+        assert [float(number) for number in shown] == [rows[at]["frechet_distance"] for rows in results.values()]
+
+
+def test_slider_runs_over_the_loops_and_is_labelled(write):
+    page = Page(write())
+    (slider,) = page.all("input")
+    assert {key: slider[key] for key in ("type", "min", "max", "step", "value")} == {
+        "type": "range",
+        "min": "1",
+        "max": "8",
+        "step": "1",
+        "value": "4",
+    }
+    assert [label["for"] for label in page.all("label")] == [slider["id"]]
+    assert [tag["data-loops"] for tag in page.all("article")] == [str(loops) for loops in range(1, 9)]
+
+
+def test_without_scripts_everything_but_the_slider_shows(write):
+    page = Page(write())
+    assert [tag for tag, attributes in page.tags if "hidden" in attributes] == ["div"]
+    assert next(attributes for _, attributes in page.tags if "hidden" in attributes)["id"] == "control"
+
+
+def test_pictures_of_the_stops_are_the_samples(write, pictures):
+    page = Page(write())
+    stops = [attributes for attributes in page.all("img") if "sampled by" in attributes["alt"]]
+    assert len(stops) == 16
+    image = Image.open(io.BytesIO(base64.b64decode(stops[2 * 6 + 1]["src"].partition(",")[2])))
+    pixels = np.asarray(image.convert("RGBA"))
+    assert stops[13]["alt"] == "10 pictures sampled by vanilla with L = 7"
+    np.testing.assert_array_equal(pixels[4:100, 4:100], enlarge(to_pixels(pictures["vanilla"][7][0]), 12))
+    assert tuple(pixels[0, 0]) == CLEAR
+
+
+def test_every_picture_has_words(write):
+    page = Page(write())
+    assert all(len(attributes["alt"]) > 10 for attributes in page.all("img"))
+    assert len(page.all("figcaption")) == 3
+    assert page.all("html") == [{"lang": "en"}]
+
+
+def test_figures_come_in_the_order_of_reading(write):
+    page = Page(write())
+    assert [figure["id"] for figure in page.all("figure")] == ["figure-elasticity", "figure-samples", "figure-loss"]
+
+
+def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
+    nasty = "</title><script>alert('1 < 2 & \"x\"')</script> $title"
+    rows, batches = results["ilsd"], pictures["ilsd"]
+    source = write(
+        title=nasty,
+        sentences=[nasty],
+        config_summary={nasty: nasty},
+        results={nasty: rows},
+        pictures={nasty: batches},
+    )
+    page = Page(source)
+    assert len(page.all("script")) == 1
+    for tag in ("title", "h1", "li", "dt", "dd", "h4", "th"):
+        assert nasty in "".join(page.text[tag])
+
+
+def test_dark_and_light_are_both_there(write):
+    assert "prefers-color-scheme: dark" in write()
+
+
+@pytest.mark.parametrize(("max_loops", "start"), [(1, "1"), (8, "8"), (20, "8")])
+def test_the_slider_starts_at_training_or_as_near_as_was_measured(write, max_loops, start):
+    (slider,) = Page(write(max_loops=max_loops)).all("input")
+    assert slider["value"] == start
+
+
+def test_what_does_not_fit_together_is_refused(write, results, pictures, tmp_path):
+    thinned = {name: rows[::2] for name, rows in results.items()}
+    with pytest.raises(RequestError, match=r"expected consecutive loops .*got \[1, 3, 5, 7\]"):
+        write(results=thinned)
+    with pytest.raises(RequestError, match=r"pictures: expected the models \['ilsd', 'vanilla'\]"):
+        write(pictures={"ilsd": pictures["ilsd"]})
+    with pytest.raises(RequestError, match="got 'sample'; did you mean 'samples'"):
+        write(images={"sample": tmp_path / "samples.png"})
+    with pytest.raises(RequestError, match="cannot read"):
+        write(images={"samples": tmp_path / "missing.png"})
+    with pytest.raises(RequestError, match="at least one row per model"):
+        write(results={})
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from elt_ref.errors import RequestError
+from elt_ref.report.results import check_results, columns, span
+
+
+def test_loops_are_returned(results):
+    assert check_results(results, 4) == (1, 2, 3, 4, 5, 6, 7, 8)
+
+
+def change(results, place, **values):
+    results["vanilla"][place] = {**results["vanilla"][place], **values}
+    return results
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda _: {}, "at least one row per model"),
+        (lambda r: {**r, "vanilla": []}, "at least one row per model"),
+        (lambda r: {**r, "vanilla": r["vanilla"][:3]}, r"expected the loops of 'ilsd', \[1, .*got \[1, 2, 3\]"),
+        (lambda r: {"ilsd": r["ilsd"][::-1]}, "increasing"),
+        (lambda r: {"ilsd": r["ilsd"][:1] * 2}, "increasing"),
+        (lambda r: change(r, 2, frechet_distance=math.nan), r"results\['vanilla'\]\[2\]: .*frechet_distance .*got nan"),
+        (lambda r: change(r, 2, frechet_distance=-1.0), "got -1.0"),
+        (lambda r: change(r, 4, gflops_per_sample=9.0), "at L = 5, .*got 9"),
+        (lambda r: {**r, "vanilla": [{"loops": 1}]}, "a row without frechet_distance, inception_score"),
+    ],
+)
+def test_what_breaks_the_contract_is_refused(results, spoil, words):
+    with pytest.raises(RequestError, match=words):
+        check_results(spoil(results), 4)
+
+
+def test_max_loops_is_positive(results):
+    with pytest.raises(RequestError, match="max_loops: expected at least 1, got 0"):
+        check_results(results, 0)
+
+
+def test_units_suit_the_numbers(results):
+    formats = columns(results)
+    row = results["ilsd"][0]
+    written = {key: f"{column.show(row)} {column.unit}".strip() for key, column in formats.items()}
+    assert written == {
+        "frechet_distance": "3.20",
+        "inception_score": "7.40",
+        "label_accuracy": "80.0 %",
+        "gflops_per_sample": "6.53 MFLOPs",
+        "seconds_per_sample": "3.00 ms",
+    }
+
+
+@pytest.mark.parametrize(
+    ("gflops", "written"),
+    [(2300.0, "2.30 TFLOPs"), (12.0, "12.0 GFLOPs"), (0.5, "500 MFLOPs"), (2e-5, "20.0 kFLOPs"), (0.0, "0.00 kFLOPs")],
+)
+def test_flops_from_kilo_to_tera(results, gflops, written):
+    row = {**results["ilsd"][0], "gflops_per_sample": gflops}
+    column = columns({"ilsd": [row]})["gflops_per_sample"]
+    assert f"{column.show(row)} {column.unit}" == written
+
+
+@pytest.mark.parametrize(("loops", "words"), [((1, 2, 3, 4), "L = 1...4"), ((1, 2, 4), "L = 1, 2, 4"), ((3,), "L = 3")])
+def test_loops_in_words(loops, words):
+    assert span(loops) == words

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tiny_datasets
+from tiny_datasets import DatasetError, data_home, dataset_folder, import_pictures, load, names
+
+
+def test_without_imports_there_are_the_shipped_datasets():
+    assert names() == ["digits"]
+
+
+def test_imported_datasets_are_listed_in_order(picture_folder, home):
+    import_pictures(picture_folder, "zebras")
+    import_pictures(picture_folder, "ants")
+    assert names() == names(home) == ["ants", "digits", "zebras"]
+
+
+def test_what_is_no_dataset_is_not_listed(home):
+    for name in ("empty", ".importing-x", "Capital"):
+        (home / name).mkdir(parents=True)
+    (home / "Capital" / "dataset.json").touch()
+    (home / ".importing-x" / "dataset.json").touch()
+    (home / "file").touch()
+    assert names() == ["digits"]
+
+
+def test_the_home_argument_wins_over_the_environment(picture_folder, tmp_path):
+    import_pictures(picture_folder, "pets", home=tmp_path / "other")
+    assert names() == ["digits"]
+    assert names(str(tmp_path / "other")) == ["digits", "pets"]
+    assert load("pets", tmp_path / "other").name == "pets"
+
+
+def test_the_data_home_comes_from_the_environment(home):
+    assert data_home() == home
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_the_data_home_is_in_the_users_home_otherwise(monkeypatch, tmp_path, value):
+    monkeypatch.delenv("ELT_REF_DATA")
+    if value is not None:
+        monkeypatch.setenv("ELT_REF_DATA", value)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: str(path).replace("~", str(tmp_path)))
+    assert data_home() == tmp_path / ".elt_ref" / "data"
+
+
+def test_a_user_without_a_home_must_name_a_folder(monkeypatch):
+    monkeypatch.delenv("ELT_REF_DATA")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(DatasetError, match="ELT_REF_DATA must name a folder when the user has no home"):
+        data_home()
+
+
+def test_an_unreadable_home_is_an_error(home, monkeypatch):
+    home.mkdir()
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DatasetError, match=r"data home .* must be a readable folder, got Permission denied"):
+        names()
+
+
+def test_files_of_a_dataset_live_in_its_folder(picture_folder, home):
+    import_pictures(picture_folder, "pets")
+    assert dataset_folder("pets") == home / "pets"
+    assert sorted(path.name for path in (home / "pets").iterdir()) == ["dataset.json", "dataset.safetensors"]
+    assert dataset_folder("digits") == Path(tiny_datasets.__file__).parent / "digits"
+
+
+@pytest.mark.parametrize("ask", [load, dataset_folder])
+def test_an_unknown_name_is_answered_with_the_nearest(picture_folder, ask):
+    import_pictures(picture_folder, "pets")
+    for wrong, nearest in {"digit": "digits", "pet": "pets"}.items():
+        with pytest.raises(DatasetError) as error:
+            ask(wrong)
+        assert f"a dataset '{wrong}'" in str(error.value)
+        assert f"nearest known name is '{nearest}'" in str(error.value)
+        assert "elt-ref data list" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../pictures", "/", "Digits"])
+def test_a_name_is_never_taken_for_a_path(picture_folder, name):
+    assert picture_folder.is_dir()
+    with pytest.raises(DatasetError, match="nearest known name is 'digits'"):
+        load(name)
+
+
+def test_loading_needs_neither_pillow_nor_scikit_learn_nor_elt_ref():
+    program = (
+        "import sys, tiny_datasets; tiny_datasets.load('digits');"
+        "print([name for name in ('PIL', 'sklearn', 'elt_ref') if name in sys.modules])"
+    )
+    root = Path(tiny_datasets.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert run.stdout == "[]\n"

@@ -1,0 +1,182 @@
+"""A dataset on disk that was damaged since it was imported is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tiny_datasets import DatasetError, PictureDataset, Split, import_pictures, import_tokens, load
+from tiny_datasets.stored import read_dataset, write_dataset
+
+
+@pytest.fixture
+def pets(picture_folder, home):
+    import_pictures(picture_folder, "pets")
+    return home / "pets"
+
+
+@pytest.fixture
+def grids(token_tensors, tmp_path, home):
+    safetensors.numpy.save_file(token_tensors, tmp_path / "grids.safetensors", {"patch_size": "2"})
+    import_tokens(tmp_path / "grids.safetensors", "grids")
+    return home / "grids"
+
+
+def change_metadata(folder, **changes):
+    """Set fields of a stored dataset's metadata, or remove those that are None."""
+    path = folder / "dataset.json"
+    fields = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in fields.items() if value is not None}))
+
+
+def change_tensors(folder, **changes):
+    path = folder / "dataset.safetensors"
+    tensors = safetensors.numpy.load(path.read_bytes()) | changes
+    path.write_bytes(safetensors.numpy.save({name: value for name, value in tensors.items() if value is not None}))
+
+
+def refusal(folder):
+    with pytest.raises(DatasetError) as error:
+        load(folder.name)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray])
+def test_what_is_written_is_read(tmp_path, layout):
+    pictures = layout(np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4, 1))
+    split = Split(pictures, np.array([1, 0]))
+    about = {"classes": ("a", "ä"), "description": "d", "licence": "l", "source": "s"}
+    write_dataset(tmp_path, PictureDataset(name="any", train=split, test=split, white=30, **about))
+    stored = read_dataset(tmp_path)
+    assert isinstance(stored, PictureDataset)
+    assert stored.name == tmp_path.name
+    assert stored.white == 30
+    assert {field: getattr(stored, field) for field in about} == about
+    for part in (stored.train, stored.test):
+        assert np.array_equal(part.examples, pictures)
+        assert part.labels.tolist() == [1, 0]
+
+
+def test_missing_metadata(pets):
+    (pets / "dataset.json").unlink()
+    assert "dataset.json must be the metadata of a dataset, got No such file" in refusal(pets)
+
+
+def test_missing_tensors(pets):
+    (pets / "dataset.safetensors").unlink()
+    assert "dataset.safetensors must be a safetensors file, got no such file" in refusal(pets)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, -1])
+def test_truncated_tensors(pets, kept):
+    path = pets / "dataset.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert "dataset.safetensors must be a whole safetensors file, got one that cannot be read" in refusal(pets)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000])
+def test_metadata_that_is_no_json(pets, content):
+    (pets / "dataset.json").write_bytes(content)
+    assert "dataset.json must be JSON, got something else" in refusal(pets)
+
+
+def test_metadata_that_is_no_object(pets):
+    (pets / "dataset.json").write_text("[1]")
+    assert "dataset.json must hold a JSON object, got [1]" in refusal(pets)
+
+
+@pytest.mark.parametrize("schema", [2, "1"])
+def test_another_schema(pets, schema):
+    change_metadata(pets, schema=schema)
+    assert f"dataset.json must be 1, got {schema!r}" in refusal(pets)
+
+
+def test_another_kind(pets):
+    change_metadata(pets, kind="sounds")
+    assert "dataset.json must be 'pictures' or 'tokens', got 'sounds'" in refusal(pets)
+
+
+@pytest.mark.parametrize("field", ["schema", "kind", "classes", "description", "licence", "source", "white"])
+def test_a_missing_field(pets, field):
+    change_metadata(pets, **{field: None})
+    assert f"dataset.json must have a field '{field}', got only" in refusal(pets)
+
+
+@pytest.mark.parametrize("field", ["kind", "description", "licence", "source"])
+def test_a_text_that_is_no_text(pets, field):
+    change_metadata(pets, **{field: 5})
+    assert f"'{field}' in {pets / 'dataset.json'} must be a text, got 5" in refusal(pets)
+
+
+@pytest.mark.parametrize("white", [0, -1, 1.5, True, "16"])
+def test_a_count_that_is_no_count(pets, white):
+    change_metadata(pets, white=white)
+    assert f"must be a whole number above 0, got {white!r}" in refusal(pets)
+
+
+@pytest.mark.parametrize("classes", [[], "cats", [1, 2], ["", "dogs"], ["cats", "cats"], {"cats": 1}])
+def test_classes_that_are_no_names(pets, classes):
+    change_metadata(pets, classes=classes)
+    assert f"must be a list of different names, got {classes!r}" in refusal(pets)
+
+
+def test_a_missing_tensor(pets):
+    change_tensors(pets, test_labels=None)
+    message = refusal(pets)
+    assert "must hold a tensor 'test_labels', got test_examples, train_examples, train_labels" in message
+
+
+def test_examples_of_another_kind(pets, grids):
+    change_metadata(pets, kind="tokens", codebook_size=256)
+    assert "'train_examples'" in refusal(pets)
+    assert "must have 3 axes" in refusal(pets)
+    change_metadata(grids, kind="pictures", white=255)
+    assert "must have 4 axes" in refusal(grids)
+
+
+def test_examples_or_labels_of_another_dtype(pets):
+    change_tensors(pets, train_labels=np.zeros(6, np.int32))
+    assert "train split" in refusal(pets)
+    assert "must have uint8 examples and int64 labels, got uint8 and int32" in refusal(pets)
+    change_tensors(pets, train_labels=np.zeros(6, np.int64), train_examples=np.zeros((6, 8, 8, 1), np.int64))
+    assert "must have uint8 examples and int64 labels, got int64 and int64" in refusal(pets)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_examples_and_labels_of_different_counts(pets, count):
+    change_tensors(pets, train_examples=np.zeros((count, 8, 8, 1), np.uint8))
+    assert f"one example for each label, got examples of shape [{count}, 8, 8, 1] and 6 labels" in refusal(pets)
+
+
+def test_an_empty_split(pets):
+    change_tensors(pets, test_examples=np.zeros((0, 8, 8, 1), np.uint8), test_labels=np.zeros(0, np.int64))
+    assert "the test split" in refusal(pets)
+
+
+def test_a_label_without_a_class(pets):
+    change_metadata(pets, classes=["cats"])
+    assert "must hold values from 0 to 0, got 1" in refusal(pets)
+
+
+def test_pictures_brighter_than_white(pets):
+    change_metadata(pets, white=50)
+    assert "must hold values from 0 to 50, got 10" in refusal(pets)
+
+
+def test_tokens_without_a_code(grids):
+    change_metadata(grids, codebook_size=5)
+    assert "must hold values from 0 to 4, got 5" in refusal(grids)
+
+
+def test_a_codebook_of_another_size(grids):
+    change_metadata(grids, codebook_size=7)
+    assert "must have one row for each of 7 codes, got 6 rows" in refusal(grids)
+
+
+def test_a_codebook_without_a_patch_size(grids):
+    change_metadata(grids, patch_size=None)
+    assert "must have a field 'patch_size'" in refusal(grids)

@@ -1,0 +1,143 @@
+"""Which datasets there are and where each one lives: shipped inside this package, or imported into the data home."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
+
+if TYPE_CHECKING:
+    from tiny_datasets.dataset import Dataset, PictureDataset, TokenDataset
+
+HOME_VARIABLE = "ELT_REF_DATA"
+SHIPPED = ("digits",)
+
+# Lower case only, so that two names never meet in one folder of a file system that ignores case.
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def data_home() -> Path:
+    """Return the folder of imported datasets: the environment variable ``ELT_REF_DATA``, else ``~/.elt_ref/data``.
+
+    Raises:
+        DatasetError: If the variable is not set and the user has no home folder.
+    """
+    try:
+        return Path(os.environ.get(HOME_VARIABLE) or "~/.elt_ref/data").expanduser()
+    except RuntimeError as error:
+        raise DatasetError(f"{HOME_VARIABLE} must name a folder when the user has no home, got none") from error
+
+
+def names(home: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return the names of all datasets, shipped and imported, sorted.
+
+    Args:
+        home: The folder of imported datasets; `data_home()` when None. It need not exist.
+
+    Raises:
+        DatasetError: If the folder cannot be read.
+    """
+    folder = _home(home)
+    try:
+        imported = [entry.name for entry in folder.iterdir() if _holds_dataset(entry)] if folder.is_dir() else []
+    except OSError as error:
+        raise DatasetError(
+            f"the data home {folder} must be a readable folder, got {error.strerror or error}"
+        ) from error
+    return sorted({*SHIPPED, *imported})
+
+
+def dataset_folder(name: str, home: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of a dataset's files. What else is known about the dataset can be kept beside them.
+
+    Args:
+        name: A name out of `names`.
+        home: The folder of imported datasets; `data_home()` when None.
+
+    Raises:
+        DatasetError: If there is no dataset of that name.
+    """
+    if name in SHIPPED:
+        return Path(__file__).parent / name
+    known = names(home)
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+        raise DatasetError(
+            f"there must be a dataset {name!r} in {_home(home)}, got none; the nearest known name is '{nearest}', "
+            "and 'elt-ref data list' shows them all"
+        )
+    return _home(home) / name
+
+
+def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDataset | TokenDataset:
+    """Load a dataset.
+
+    Args:
+        name: A name out of `names`.
+        home: The folder of imported datasets; `data_home()` when None.
+
+    Returns:
+        The dataset, its arrays read-only.
+
+    Raises:
+        DatasetError: If there is no dataset of that name, or its files are missing or damaged.
+    """
+    return read_dataset(dataset_folder(name, home))
+
+
+def check_new_name(name: str, home: str | os.PathLike[str] | None = None) -> None:
+    """Refuse a name that a new dataset cannot have.
+
+    Raises:
+        DatasetError: If it is malformed or taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise DatasetError(
+            "a dataset's name must be 1 to 64 lower-case letters, digits, '_' or '-' and start with a letter or digit, "
+            f"got {name!r}"
+        )
+    if name in SHIPPED or os.path.lexists(_home(home) / name):
+        where = "this package" if name in SHIPPED else _home(home)
+        raise DatasetError(f"a new dataset's name must be free, got {name!r}, which already exists in {where}")
+
+
+def add(dataset: Dataset, home: str | os.PathLike[str] | None = None) -> None:
+    """Store a new dataset, whole or not at all.
+
+    Args:
+        dataset: What to store; its name must be free.
+        home: The folder of imported datasets, made if need be; `data_home()` when None.
+
+    Raises:
+        DatasetError: If the name is malformed or taken, or the files cannot be written.
+    """
+    check_new_name(dataset.name, home)
+    folder = _home(home)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Under a hidden name on the same file system; the rename is the one moment at which the dataset appears.
+        with tempfile.TemporaryDirectory(prefix=".importing-", dir=folder) as workshop:
+            draft = Path(workshop) / dataset.name
+            draft.mkdir()
+            write_dataset(draft, dataset)
+            draft.rename(folder / dataset.name)
+    except OSError as error:
+        raise DatasetError(
+            f"the data home {folder} must be a folder to write to, got {error.strerror or error}"
+        ) from error
+
+
+def _home(home: str | os.PathLike[str] | None) -> Path:
+    return data_home() if home is None else Path(home)
+
+
+def _holds_dataset(entry: Path) -> bool:
+    """Tell a dataset, even a damaged one, from any other folder."""
+    files = (METADATA_FILE, TENSOR_FILE)
+    return bool(_NAME.fullmatch(entry.name)) and any((entry / file).is_file() for file in files)

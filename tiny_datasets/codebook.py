@@ -1,0 +1,46 @@
+"""Read a codebook: the patch of pixels that each token stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiny_datasets.errors import DatasetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tiny_datasets.tensor_file import TensorFile
+
+
+def read_codebook(file: TensorFile, codes: int, patch_size: int) -> NDArray[np.float32]:
+    """Return the tensor ``codebook`` of a file.
+
+    Args:
+        file: Holds the tensor, of any floating-point dtype.
+        codes: How many rows it must have.
+        patch_size: Height and width of a patch in pixels.
+
+    Returns:
+        float32 ``[codes, patch_size · patch_size · channels]`` with 1 or 3 channels, read-only.
+
+    Raises:
+        DatasetError: If it has another shape, is not floating-point, or holds what is no finite float32.
+    """
+    stored = file.floats("codebook", rank=2)
+    rows, features = stored.shape
+    if rows != codes:
+        raise DatasetError(f"'codebook' in {file.path} must have one row for each of {codes} codes, got {rows} rows")
+    pixels = patch_size * patch_size
+    if features not in (pixels, 3 * pixels):
+        raise DatasetError(
+            f"'codebook' in {file.path} must have {pixels} (grey) or {3 * pixels} (colour) columns "
+            f"for patches of {patch_size}x{patch_size} pixels, got {features}"
+        )
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, refused as one below
+        codebook = stored.astype(np.float32)
+    if not np.isfinite(codebook).all():
+        raise DatasetError(f"'codebook' in {file.path} must hold finite float32 numbers, got a NaN or an infinity")
+    codebook.setflags(write=False)
+    return codebook

@@ -1,0 +1,112 @@
+"""What a dataset is: two splits, and what is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from tiny_datasets.errors import DatasetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+# Arrays do not compare to one bool, so none of these classes pretends to have an equality.
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The training part or the test part of a dataset, read-only, in a fixed order that mixes the classes.
+
+    Attributes:
+        examples: Pictures as uint8 ``[count, height, width, channels]``, values from 0 to the dataset's `white`, or
+            tokens as int64 ``[count, rows, columns]``, values from 0 to ``codebook_size − 1``.
+        labels: int64 ``[count]``, indices into the dataset's `classes`.
+    """
+
+    examples: NDArray[Any]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for field in ("examples", "labels"):
+            array = getattr(self, field).view()
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """What pictures and tokens have in common; every dataset is a `PictureDataset` or a `TokenDataset`.
+
+    Attributes:
+        kind: ``"pictures"`` or ``"tokens"``.
+        name: The name `load` knows it by.
+        train: The examples to learn from.
+        test: The examples held out.
+        classes: The name of each class; a label is an index into it.
+        description: One or two sentences about the examples.
+        licence: The terms the examples come under.
+        source: Where the examples come from.
+    """
+
+    kind: ClassVar[Literal["pictures", "tokens"]]
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    description: str
+    licence: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PictureDataset(Dataset):
+    """A dataset of pictures.
+
+    Attributes:
+        white: The value of full intensity, 1 to 255; 0 is black.
+    """
+
+    kind: ClassVar[Literal["pictures", "tokens"]] = "pictures"
+    white: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenDataset(Dataset):
+    """A dataset of grids of tokens that some tokenizer made elsewhere.
+
+    Attributes:
+        codebook_size: How many different tokens there are.
+        codebook: float32 ``[codebook_size, patch_size · patch_size · channels]``, the patch each token stands for with
+            its channels last, 0 black and 1 white; None when unknown, and then tokens cannot be drawn.
+        patch_size: Height and width of a patch in pixels; None exactly when `codebook` is None.
+    """
+
+    kind: ClassVar[Literal["pictures", "tokens"]] = "tokens"
+    codebook_size: int
+    codebook: NDArray[np.float32] | None = None
+    patch_size: int | None = None
+
+
+def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:
+    """Return pictures as intensities.
+
+    Args:
+        examples: uint8 ``[count, height, width, channels]``, values from 0 to `white`.
+        white: The value of full intensity, at least 1.
+
+    Returns:
+        float32 of the same shape, in [0, 1].
+
+    Raises:
+        DatasetError: If `white` is below 1 or an example is brighter than `white`.
+    """
+    if white < 1:
+        raise DatasetError(f"white must be at least 1, got {white}")
+    brightest = int(examples.max(initial=0))
+    if brightest > white:
+        raise DatasetError(f"pictures must hold values from 0 to white = {white}, got {brightest}")
+    return examples.astype(np.float32) / np.float32(white)

@@ -1,0 +1,1 @@
+"""The shipped dataset `digits`; see SOURCE.md beside this file."""

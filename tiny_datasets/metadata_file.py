@@ -1,0 +1,101 @@
+"""`dataset.json`, the half of a stored dataset that people can read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tiny_datasets.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA = 1
+"""The version of the format; a reader refuses every other."""
+
+
+class MetadataFile:
+    """The fields of one `dataset.json`, each checked when it is asked for.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            DatasetError: If it is missing, is no JSON object or has another schema version.
+        """
+        self.path = path
+        try:
+            fields = json.loads(path.read_bytes())
+        except OSError as error:
+            raise DatasetError(f"{path} must be the metadata of a dataset, got {error.strerror}") from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path} must be JSON, got something else: {error}") from error
+        if not isinstance(fields, dict):
+            raise DatasetError(f"{path} must hold a JSON object, got {fields!r}")
+        self._fields: dict[str, Any] = fields
+        schema = self._field("schema")
+        if schema != SCHEMA:
+            raise DatasetError(f"'schema' in {path} must be {SCHEMA}, got {schema!r}")
+
+    def text(self, name: str) -> str:
+        """Return the field `name`, a text.
+
+        Raises:
+            DatasetError: If it is something else, or missing.
+        """
+        value = self._field(name)
+        if not isinstance(value, str):
+            raise DatasetError(f"'{name}' in {self.path} must be a text, got {value!r}")
+        return value
+
+    def count(self, name: str) -> int:
+        """Return the field `name`, a whole number above 0.
+
+        Raises:
+            DatasetError: If it is something else, or missing.
+        """
+        value = self._field(name)
+        if type(value) is not int or value < 1:  # isinstance would let True pass
+            raise DatasetError(f"'{name}' in {self.path} must be a whole number above 0, got {value!r}")
+        return value
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the field ``classes``, a list of different names.
+
+        Raises:
+            DatasetError: If it is something else, or missing.
+        """
+        return class_names(self._field("classes"), self.path)
+
+    def _field(self, name: str) -> Any:
+        if name not in self._fields:
+            raise DatasetError(f"{self.path} must have a field '{name}', got only {', '.join(self._fields) or 'none'}")
+        return self._fields[name]
+
+
+def class_names(value: object, path: Path) -> tuple[str, ...]:
+    """Return a JSON value as the names of classes.
+
+    Args:
+        value: What stands under ``classes`` in the file.
+        path: The file.
+
+    Returns:
+        At least one name, all different.
+
+    Raises:
+        DatasetError: If `value` is not a list of different, non-empty texts.
+    """
+    names = value if isinstance(value, list) else []
+    if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise DatasetError(f"'classes' in {path} must be a list of different names, got {value!r}")
+    return tuple(names)
+
+
+def metadata_text(fields: dict[str, object]) -> str:
+    """Return the content of a `dataset.json` with these fields; the same fields always give the same text."""
+    return json.dumps({"schema": SCHEMA, **fields}, indent=2) + "\n"

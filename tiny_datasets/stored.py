@@ -1,0 +1,124 @@
+"""A dataset on disk: a folder of `dataset.json` (what is known) and `dataset.safetensors` (the numbers)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.numpy
+
+from tiny_datasets.codebook import read_codebook
+from tiny_datasets.dataset import Dataset, PictureDataset, Split, TokenDataset
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.metadata_file import MetadataFile, metadata_text
+from tiny_datasets.tensor_file import TensorFile, read_tensor_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+METADATA_FILE = "dataset.json"
+TENSOR_FILE = "dataset.safetensors"
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Write a dataset's two files, through to the disk; the same dataset always gives the same bytes.
+
+    Args:
+        folder: An existing folder. Its name is the dataset's name, which is therefore not written into the files.
+        dataset: What to write.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    fields: dict[str, object] = {
+        "kind": dataset.kind,
+        "description": dataset.description,
+        "licence": dataset.licence,
+        "source": dataset.source,
+        "classes": dataset.classes,
+    }
+    tensors = {
+        "train_examples": dataset.train.examples,
+        "train_labels": dataset.train.labels,
+        "test_examples": dataset.test.examples,
+        "test_labels": dataset.test.labels,
+    }
+    if isinstance(dataset, PictureDataset):
+        fields["white"] = dataset.white
+    if isinstance(dataset, TokenDataset):
+        fields["codebook_size"] = dataset.codebook_size
+        if dataset.codebook is not None:
+            fields["patch_size"] = dataset.patch_size
+            tensors["codebook"] = dataset.codebook
+    # safetensors stores memory as it lies and takes it for row-major.
+    row_major = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    _write_through(folder / METADATA_FILE, metadata_text(fields).encode())
+    _write_through(folder / TENSOR_FILE, safetensors.numpy.save(row_major))
+
+
+def read_dataset(folder: Path) -> PictureDataset | TokenDataset:
+    """Read the dataset stored in a folder, and check all that `Dataset` and `Split` promise of it.
+
+    Args:
+        folder: Holds the two files; its name is the dataset's name.
+
+    Returns:
+        The dataset, its arrays read-only.
+
+    Raises:
+        DatasetError: If a file is missing or damaged, or the two do not make a dataset.
+    """
+    metadata = MetadataFile(folder / METADATA_FILE)
+    file = read_tensor_file(
+        folder / TENSOR_FILE,
+        required=("train_examples", "train_labels", "test_examples", "test_labels"),
+        optional=("codebook",),
+    )
+    classes, parts = metadata.classes(), ("train", "test")
+    known: dict[str, Any] = {
+        "name": folder.name,
+        "classes": classes,
+        "description": metadata.text("description"),
+        "licence": metadata.text("licence"),
+        "source": metadata.text("source"),
+    }
+    kind = metadata.text("kind")
+    if kind == "pictures":
+        white = metadata.count("white")
+        train, test = (_split(file, part, np.uint8, 4, limit=white + 1, classes=len(classes)) for part in parts)
+        return PictureDataset(**known, train=train, test=test, white=white)
+    if kind == "tokens":
+        codes = metadata.count("codebook_size")
+        train, test = (_split(file, part, np.int64, 3, limit=codes, classes=len(classes)) for part in parts)
+        if "codebook" in file.tensors:
+            known["patch_size"] = metadata.count("patch_size")
+            known["codebook"] = read_codebook(file, codes, known["patch_size"])
+        return TokenDataset(**known, train=train, test=test, codebook_size=codes)
+    raise DatasetError(f"'kind' in {metadata.path} must be 'pictures' or 'tokens', got {kind!r}")
+
+
+def _split(file: TensorFile, part: str, dtype: type[np.integer], rank: int, *, limit: int, classes: int) -> Split:
+    """Return one split, its examples of `dtype` and `rank` with values below `limit`, its labels below `classes`."""
+    examples, labels = file.integers(f"{part}_examples", rank), file.integers(f"{part}_labels", rank=1)
+    if examples.dtype != dtype or labels.dtype != np.int64:
+        raise DatasetError(
+            f"the {part} split in {file.path} must have {np.dtype(dtype)} examples and int64 labels, "
+            f"got {examples.dtype} and {labels.dtype}"
+        )
+    if len(examples) != len(labels) or not examples.size:
+        raise DatasetError(
+            f"the {part} split in {file.path} must have one example for each label, "
+            f"got examples of shape {list(examples.shape)} and {len(labels)} labels"
+        )
+    file.check_range(f"{part}_examples", limit)
+    file.check_range(f"{part}_labels", classes)
+    return Split(examples, labels.astype(np.int64, copy=False))
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it, so that a later rename cannot publish an empty one."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

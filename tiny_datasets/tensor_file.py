@@ -1,0 +1,105 @@
+"""Read chosen tensors of a safetensors file, or say in one sentence what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from tiny_datasets.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFile:
+    """Tensors and metadata of one safetensors file.
+
+    Attributes:
+        path: The file.
+        tensors: Each tensor that was asked for and found, by name.
+        metadata: The file's text metadata.
+    """
+
+    path: Path
+    tensors: dict[str, NDArray[Any]]
+    metadata: dict[str, str]
+
+    def integers(self, name: str, rank: int) -> NDArray[np.integer]:
+        """Return the tensor `name`, as stored.
+
+        Raises:
+            DatasetError: If its dtype is not integer or it has not `rank` axes.
+        """
+        return self._checked(name, rank, np.integer, "integer")
+
+    def floats(self, name: str, rank: int) -> NDArray[np.floating]:
+        """Return the tensor `name`, as stored.
+
+        Raises:
+            DatasetError: If its dtype is not floating-point or it has not `rank` axes.
+        """
+        return self._checked(name, rank, np.floating, "floating-point")
+
+    def check_range(self, name: str, limit: int) -> None:
+        """Refuse the integer tensor `name` if a value is outside 0 … ``limit − 1``.
+
+        Raises:
+            DatasetError: If one is.
+        """
+        values = self.tensors[name]
+        for value in (int(values.min(initial=0)), int(values.max(initial=0))):
+            if not 0 <= value < limit:
+                raise DatasetError(f"'{name}' in {self.path} must hold values from 0 to {limit - 1}, got {value}")
+
+    def _checked(self, name: str, rank: int, dtype: type[np.generic], dtype_name: str) -> NDArray[Any]:
+        tensor = self.tensors[name]
+        if not np.issubdtype(tensor.dtype, dtype):
+            raise DatasetError(f"'{name}' in {self.path} must have {dtype_name} values, got {tensor.dtype}")
+        if tensor.ndim != rank:
+            raise DatasetError(f"'{name}' in {self.path} must have {rank} axes, got shape {list(tensor.shape)}")
+        return tensor
+
+
+def read_tensor_file(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> TensorFile:
+    """Read tensors of a safetensors file.
+
+    Args:
+        path: The file.
+        required: Names of tensors that must be there.
+        optional: Names of tensors that may be there; all others are ignored.
+
+    Returns:
+        What was found.
+
+    Raises:
+        DatasetError: If the file is missing, unreadable, not safetensors or cut short, lacks a required tensor, or
+            stores a wanted one in a dtype NumPy does not have.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} must be a safetensors file, got {'a folder' if path.is_dir() else 'no such file'}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = sorted(file.keys())
+            for name in required:
+                if name not in found:
+                    raise DatasetError(f"{path} must hold a tensor '{name}', got {', '.join(found) or 'none at all'}")
+            wanted = [name for name in (*required, *optional) if name in found]
+            tensors = {name: _read_tensor(file, name, path) for name in wanted}
+            return TensorFile(path, tensors, file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DatasetError(f"{path} must be a whole safetensors file, got one that cannot be read: {error}") from error
+
+
+def _read_tensor(file: Any, name: str, path: Path) -> NDArray[Any]:
+    try:
+        return file.get_tensor(name)
+    except TypeError as error:
+        dtype = file.get_slice(name).get_dtype()
+        raise DatasetError(f"'{name}' in {path} must have a dtype NumPy can read, got {dtype}") from error

@@ -1,0 +1,139 @@
+"""Make a dataset of tokens that some tokenizer made elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiny_datasets.catalogue import add, check_new_name
+from tiny_datasets.codebook import read_codebook
+from tiny_datasets.dataset import TokenDataset
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.metadata_file import class_names
+from tiny_datasets.split import check_fraction, divide, held_out_counts
+from tiny_datasets.tensor_file import TensorFile, read_tensor_file
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+MAX_CODES = 2**24
+"""The greatest codebook size. A larger one is a mistake, and would cost gigabytes to find out."""
+
+MAX_CLASSES = 2**16
+"""The greatest number of classes, for the same reason."""
+
+
+def import_tokens(
+    path: str | os.PathLike[str],
+    name: str,
+    *,
+    test_fraction: float = 0.2,
+    home: str | os.PathLike[str] | None = None,
+) -> TokenDataset:
+    """Make a dataset of a safetensors file of tokens, and store it.
+
+    The file holds these tensors:
+
+    * ``tokens``: ``[count, rows, columns]``, any integer dtype, values from 0 to ``codebook_size − 1``.
+    * ``labels``: ``[count]``, any integer dtype, indices into the classes.
+    * ``codebook``, optional: ``[codebook_size, patch_size · patch_size · channels]``, floating-point, the patch of
+      pixels each token stands for with its 1 or 3 channels last, 0 black and 1 white.
+
+    and this text metadata:
+
+    * ``codebook_size``, optional: a whole number; by default the rows of the codebook, or else the greatest token + 1.
+    * ``patch_size``: a whole number, needed with a codebook.
+    * ``classes``, optional: a JSON list of names; by default ``"0"``, ``"1"``, … up to the greatest label.
+
+    Args:
+        path: The file.
+        name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
+        test_fraction: The share of each class to hold out, strictly between 0 and 1; every class keeps at least one
+            example for training, and a class of two or more holds out at least one.
+        home: The folder of imported datasets; `data_home()` when None.
+
+    Returns:
+        The stored dataset.
+
+    Raises:
+        DatasetError: If an argument is out of range, the name is taken, the file is not as above, no class has two
+            examples, or the dataset cannot be written. Nothing is stored then.
+    """
+    check_new_name(name, home)
+    check_fraction(test_fraction)
+    file = read_tensor_file(Path(path), required=("tokens", "labels"), optional=("codebook",))
+    tokens, labels = file.integers("tokens", rank=3), file.integers("labels", rank=1)
+    if len(tokens) != len(labels):
+        raise DatasetError(f"{path} must hold one label for each of its {len(tokens)} examples, got {len(labels)}")
+    if len(tokens) < 2 or not tokens.size:
+        raise DatasetError(
+            f"'tokens' in {path} must hold 2 or more examples of at least one token, got shape {list(tokens.shape)}"
+        )
+    codes = _codebook_size(file)
+    file.check_range("tokens", codes)
+    classes = _classes(file)
+    file.check_range("labels", len(classes))
+    patch_size = _number(file, "patch_size") if "codebook" in file.tensors else None
+    codebook = None if patch_size is None else read_codebook(file, codes, patch_size)
+
+    labels = labels.astype(np.int64)
+    train, test = divide(
+        tokens.astype(np.int64), labels, held_out_counts(labels, len(classes), test_fraction, file.path)
+    )
+    rows, columns = tokens.shape[1:]
+    dataset = TokenDataset(
+        name=name,
+        train=train,
+        test=test,
+        classes=classes,
+        description=f"{len(labels)} grids of {rows}x{columns} tokens out of {codes}, in {len(classes)} classes.",
+        licence="not stated",
+        # Its name and not its path: reports are shared, and paths tell of people.
+        source=f"a file of tokens called '{file.path.name}'",
+        codebook_size=codes,
+        codebook=codebook,
+        patch_size=patch_size,
+    )
+    add(dataset, home)
+    return dataset
+
+
+def _codebook_size(file: TensorFile) -> int:
+    if "codebook_size" in file.metadata:
+        return _number(file, "codebook_size")
+    if "codebook" in file.tensors:
+        return len(file.floats("codebook", rank=2))
+    return _count_of(file.tensors["tokens"], MAX_CODES)
+
+
+def _classes(file: TensorFile) -> tuple[str, ...]:
+    if "classes" not in file.metadata:
+        return tuple(str(label) for label in range(_count_of(file.tensors["labels"], MAX_CLASSES)))
+    try:
+        value = json.loads(file.metadata["classes"])
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"'classes' in {file.path} must be a JSON list of names, got no JSON: {error}") from error
+    return class_names(value, file.path)
+
+
+def _count_of(values: NDArray[np.integer], most: int) -> int:
+    """Return the greatest value + 1, kept from 1 to `most` so that any other value is found to be out of range."""
+    return min(max(int(values.max()) + 1, 1), most)
+
+
+def _number(file: TensorFile, key: str) -> int:
+    """Return a whole number from 1 to `MAX_CODES` out of the file's metadata."""
+    text = file.metadata.get(key)
+    if text is None:
+        raise DatasetError(f"{file.path} must have metadata '{key}', got only {', '.join(file.metadata) or 'none'}")
+    if not re.fullmatch("[1-9][0-9]{0,7}", text) or int(text) > MAX_CODES:
+        raise DatasetError(
+            f"metadata '{key}' in {file.path} must be a whole number from 1 to {MAX_CODES}, got {text!r}"
+        )
+    return int(text)
