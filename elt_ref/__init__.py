@@ -47,7 +47,24 @@ _HOMES = {
     "train_step": "training",
 }
 
-__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]  resolved by __getattr__
+__all__ = [
+    "Config",
+    "EarlyExit",
+    "RequestError",
+    "TrainingError",
+    "__version__",
+    "count",
+    "forward",
+    "ilsd_loss",
+    "init_parameters",
+    "load_config",
+    "load_preset",
+    "loop_states",
+    "open_network",
+    "sample",
+    "stop_gradient",
+    "train_step",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,7 +29,10 @@ app = typer.Typer(
 data_app = typer.Typer(help="Data sets: those that come along, and your own.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-Seed = Annotated[int, typer.Option(help="Of the noise; the same seed gives the same noise at every loop count.")]
+Seed = Annotated[
+    int,
+    typer.Option(help="Of the noise; the same seed gives the same noise at every loop count.", min=0, max=2**64 - 1),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Source = Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset by name, or a configuration file.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -99,7 +102,9 @@ def train(
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
         words = [*sys.argv[1:], *([] if resume else ["--resume"])]
-        console.print(f"Interrupted; saved in {folder}. Go on with: elt-ref {shlex.join(words)}", highlight=False)
+        console.print(
+            f"Interrupted; saved in {folder}. Go on with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True
+        )
         raise
     if prepared.reconstruction_error is not None:
         error = f"mean squared reconstruction error of a test pixel {prepared.reconstruction_error:.5f}"
@@ -107,6 +112,7 @@ def train(
     console.print(
         f"Trained {config.training.steps} steps into {folder}. Try: elt-ref sample {folder} --loops 1 --out digits.png",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -133,7 +139,9 @@ def sample(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens to .safetensors.")],
     loops: Annotated[
         str | None,
-        typer.Option(metavar="L|SCHEDULE", help="4, or one a step (1,2,4,…), or early exit (exit:0.02); L_max if not given."),
+        typer.Option(
+            metavar="L|SCHEDULE", help="4, or one a step (1,2,4,…), or early exit (exit:0.02); L_max if not given."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
@@ -148,7 +156,8 @@ def sample(
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model
-    schedule = parse_loop_schedule(loops or str(opened.config.sampling.loops or model.max_loops), max_loops=model.max_loops)
+    default = opened.config.sampling.loops or model.max_loops
+    schedule = parse_loop_schedule(loops or str(default), max_loops=model.max_loops)
     chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
     number = 10 * len(chosen) if count is None else count
     if number < 1:
@@ -180,7 +189,9 @@ def evaluate(
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
-    results = [asdict(result) for result in evaluate_run(open_run(run), _numbers("--loops", loops), count=count, seed=seed)]
+    results = [
+        asdict(result) for result in evaluate_run(open_run(run), _numbers("--loops", loops), count=count, seed=seed)
+    ]
     if as_json:
         _print_json({"results": results})
         return

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -56,7 +56,7 @@ class ModelConfig(_Section):
     """Scale of the truncated normal (cut at ±2 before scaling) of every kernel and embedding."""
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _heads_divide_width(self) -> "ModelConfig":
         if self.width % self.heads:
             raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
         return self
@@ -160,7 +160,7 @@ class Config(_Section):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _a_student_exists(self) -> Self:
+    def _a_student_exists(self) -> "Config":
         if self.objective.kind == "ilsd" and self.objective.min_loops >= self.model.max_loops:
             raise ValueError(
                 f"objective.min_loops: expected L_min < L_max = {self.model.max_loops}, got {self.objective.min_loops} "
@@ -169,7 +169,7 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
-    def _dropped_labels_have_a_row(self) -> Self:
+    def _dropped_labels_have_a_row(self) -> "Config":
         if not self.model.unconditional_row and (self.objective.label_drop_rate or self.sampling.guidance_scale != 1):
             raise ValueError(
                 "model.unconditional_row: expected true where labels are dropped or guidance is used, got false"
@@ -262,9 +262,9 @@ def _sentence(error: ValidationError) -> str:
         return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
     if first["type"] == "missing":
         return f"{place}: expected a value, got none"
-    if first["type"] == "value_error":
-        prefix = f"{place}." if place and not str(first["ctx"]["error"]).startswith(f"{place}.") else ""
-        return ("" if "." in str(first["ctx"]["error"]).split(":")[0] else prefix) + str(first["ctx"]["error"])
+    if first["type"] == "value_error":  # one of our own validators: a sentence already, whose key may lack its section
+        sentence = first["msg"].removeprefix("Value error, ")
+        return sentence if "." in sentence.split(":")[0] else f"{place}.{sentence}"
     expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{place}: expected {expectation}, got {first['input']!r}"
 

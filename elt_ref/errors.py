@@ -1,7 +1,5 @@
 """Errors that a person can act on: one sentence saying what, where, expected and got."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,8 +1,11 @@
-"""Files that are whole or not there: written to a temporary name, flushed to the disk, renamed."""
+"""Files that are whole or not there: written to a temporary name, flushed to the disk, renamed; and read whole."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from elt_ref.errors import RequestError
 
@@ -39,6 +42,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file in UTF-8, or leave what was there; errors as `write_bytes`."""
     write_bytes(path, text.encode())
+
+
+def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the tensors and the text metadata of a safetensors file.
+
+    Raises:
+        RequestError: it is missing, cut short, something else, or has a dtype NumPy lacks; begins with `what`.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  safe_open is no dict
+    except FileNotFoundError:
+        raise RequestError(f"{what} {path}: expected a file, got none") from None
+    # NumPy has no bfloat16 and no 8-bit floats: safetensors lets its TypeError and AttributeError through.
+    except (OSError, SafetensorError, TypeError, AttributeError) as error:
+        raise RequestError(f"{what} {path}: expected a whole safetensors file, got {error}") from None
 
 
 def _flush_folder(folder: Path) -> None:

@@ -69,13 +69,13 @@ def decode_step(
     annealed = sampling.choice_temperature * (1 - (step + 1) / steps)
     confidence = np.where(unknown, confidence + annealed * noise.confidence, np.inf)
 
-    lengths = mask_lengths(
-        start, unknown.sum(axis=1), step=step, steps=steps, precision=sampling.schedule_precision
-    )
+    lengths = mask_lengths(start, unknown.sum(axis=1), step=step, steps=steps, precision=sampling.schedule_precision)
     return np.where(least(confidence, lengths), mask_token, samples), samples
 
 
-def least(scores: Float[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]) -> Bool[np.ndarray, "batch tokens"]:
+def least(
+    scores: Float[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]
+) -> Bool[np.ndarray, "batch tokens"]:
     """Mark the `count` lowest scores of each row, exactly; of equal scores the first (facts §4.37)."""
     ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
     return ranks < count[:, None]

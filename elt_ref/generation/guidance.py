@@ -36,4 +36,4 @@ def branches(scale: float) -> tuple[bool, bool]:
 
 def combine(predictions: list[Any], scale: float) -> Any:
     """Return the guided prediction from those of the evaluated `branches`, in their order."""
-    return predictions[0] if len(predictions) == 1 else guide(*predictions, scale)
+    return predictions[0] if len(predictions) == 1 else guide(predictions[0], predictions[1], scale)

@@ -63,7 +63,7 @@ def parse_loop_schedule(text: str, *, max_loops: int) -> LoopSchedule:
     """
     try:
         if text.startswith("exit:"):
-            threshold, *most = text.removeprefix("exit:").split(":")
+            threshold, *most = text.removeprefix("exit:").split(":", 1)
             return EarlyExit(float(threshold), int(most[0]) if most else 2 * max_loops)
         loops = [int(part) for part in text.split(",")]
     except RequestError:

@@ -12,7 +12,7 @@ SMALLEST = 1e-6
 """γ is clipped to [1e-6, 1]."""
 
 
-def masked_fraction(ratio: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
+def masked_fraction(ratio: Float[np.ndarray, " batch"]) -> Float[np.ndarray, " batch"]:
     """Return γ(r) = cos(π r / 2), clipped to [1e-6, 1], in the dtype of `ratio`.
 
     Args:
@@ -22,12 +22,14 @@ def masked_fraction(ratio: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*b
     return np.clip(np.cos(quarter_turn * ratio), SMALLEST, 1)
 
 
-def masked_count(tokens: int | Int[np.ndarray, "*batch"], ratio: Float[np.ndarray, "*batch"]) -> Int[np.ndarray, "*batch"]:
+def masked_count(
+    tokens: int | Int[np.ndarray, " batch"], ratio: Float[np.ndarray, " batch"]
+) -> Int[np.ndarray, " batch"]:
     """Return ⌊tokens · γ(ratio)⌋; the caller sets the bounds.
 
     In float64, so that ⌊256 γ(2/3)⌋ = 128; a float32 `ratio` gives the 127 of the official float32 code.
     """
-    return np.floor(tokens * masked_fraction(ratio)).astype(np.int64)
+    return np.floor(np.multiply(tokens, masked_fraction(ratio), dtype=ratio.dtype)).astype(np.int64)
 
 
 def mask_lengths(
@@ -45,6 +47,5 @@ def mask_lengths(
         steps: K.
         precision: ``"float64"`` or ``"float32"``: decides the floor tie at (step + 1)/steps = 2/3.
     """
-    ratio = np.dtype(precision).type((step + 1) / steps)
-    wanted = masked_count(start.astype(precision), np.asarray(ratio))
+    wanted = masked_count(start, np.full(len(start), (step + 1) / steps, precision))
     return np.minimum(np.maximum(1, np.minimum(unknown - 1, wanted)), unknown)

@@ -71,9 +71,7 @@ def decode(
 ) -> Iterator[DecodeState]:
     """Yield the state after each of the K steps; arguments and errors are those of `sample`."""
     model, sampling = config.model, config.sampling
-    schedule = check_loop_schedule(
-        loops if loops is not None else sampling.loops or model.max_loops, sampling.steps
-    )
+    schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
     tokens = np.full((len(labels), model.tokens), model.mask_token) if start is None else start
     check_tokens(tokens, model)
     check_labels(labels, len(tokens), model)

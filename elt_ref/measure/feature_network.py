@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from elt_ref.arrays import Array, Tree, tree_items
 from elt_ref.errors import RequestError
+from elt_ref.files import read_tensors
 from elt_ref.ops import gelu, linear
 
 HIDDEN, FEATURES = 128, 32
@@ -49,14 +48,14 @@ def load_feature_network(path: Path) -> Tree:
     Raises:
         RequestError: the file is missing, truncated or something else.
     """
+    tensors, _ = read_tensors(path, "feature network")
     try:
-        tensors = load_file(path)
         return {
             part: {name: tensors[f"{part}.{name}"] for name in ("weight", "bias")}
             for part in ("hidden", "features", "classes")
         }
-    except (OSError, SafetensorError, KeyError) as error:
-        raise RequestError(f"feature network {path}: expected its safetensors file, got {error}") from None
+    except KeyError as error:
+        raise RequestError(f"feature network {path}: expected a tensor {error}, got none") from None
 
 
 def flatten(parameters: Tree) -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ def embed(
 ) -> State:
     """Return the normalised sum of word and position embeddings of [class | tokens]."""
     tables = parameters["embedding"]
-    ids = np.concatenate([model.codebook_size + labels[:, None], tokens], axis=1)
+    ids = np.concatenate([model.codebook_size + labels[:, None].astype(np.int64), tokens], axis=1, dtype=np.int64)
     positions = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     words = embedding(tables["word"], ids)
     norm = tables["norm"]

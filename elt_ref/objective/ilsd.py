@@ -53,9 +53,7 @@ def ilsd_loss(
         RequestError: `student_loops` or `truth_weight` out of range.
     """
     if not 1 <= student_loops < len(states):
-        raise RequestError(
-            f"student_loops: expected 1 ≤ L_int < L_max = {len(states)}, got {student_loops}"
-        )
+        raise RequestError(f"student_loops: expected 1 ≤ L_int < L_max = {len(states)}, got {student_loops}")
     if not 0 <= truth_weight <= 1:
         raise RequestError(f"truth_weight: expected λ in 0…1, got {truth_weight}")
     teacher = head(states[-1])
@@ -67,9 +65,7 @@ def ilsd_loss(
     return LossTerms(total, teacher_truth, student_truth, distilled)
 
 
-def vanilla_loss(
-    states: Sequence[Any], head: Callable[[Any], Any], ground_truth: Callable[[Any], Any]
-) -> LossTerms:
+def vanilla_loss(states: Sequence[Any], head: Callable[[Any], Any], ground_truth: Callable[[Any], Any]) -> LossTerms:
     """E5.1 alone: a plain looped transformer, supervised after its last loop only. The control."""
     teacher_truth = ground_truth(head(states[-1]))
     zero = np.zeros((), teacher_truth.dtype)

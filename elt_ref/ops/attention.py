@@ -49,7 +49,7 @@ def _value(query_key_value: np.ndarray, *, heads: int) -> tuple[np.ndarray, _Kep
     return output, (query, key, value, probabilities)
 
 
-_attention = fused(_value, _vjp)
+_attention = fused(_value, _vjp, name="attention")
 
 
 def attention(

@@ -1,7 +1,7 @@
 """Dropping the first token of a sequence: the class token, whose output is ignored.
 
-    value  y = x[:, 1:]            free
-    VJP    x̄ = [0, ȳ]              free
+value  y = x[:, 1:]            free
+VJP    x̄ = [0, ȳ]              free
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ def _value(x: np.ndarray) -> tuple[np.ndarray, None]:
     return x[:, 1:], None
 
 
-_drop_first = fused(_value, _vjp)
+_drop_first = fused(_value, _vjp, name="drop_first")
 
 
 def drop_first(x: Float[Array, "batch tokens_and_class width"]) -> Float[Array, "batch tokens width"]:

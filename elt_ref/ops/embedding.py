@@ -1,10 +1,10 @@
 """Embedding: rows of a table by id, and the tied way back from a state to logits over rows.
 
-    embedding    value  y = E[ids]                  free
-                 VJP    Ē[r] = Σ_{ids = r} ȳ         FLOPs  size
-    unembedding  value  y = x E[:n]ᵀ + b            MACs   rows · width · n,      FLOPs beside them  rows · n
-                 VJP    x̄ = ȳ E[:n],  Ē[:n] = ȳᵀ x,  b̄ = Σ ȳ
-                                                    MACs 2 · rows · width · n,    FLOPs beside them  rows · n
+embedding    value  y = E[ids]                  free
+VJP    Ē[r] = Σ_{ids = r} ȳ         FLOPs  size
+unembedding  value  y = x E[:n]ᵀ + b            MACs   rows · width · n,      FLOPs beside them  rows · n
+VJP    x̄ = ȳ E[:n],  Ē[:n] = ȳᵀ x,  b̄ = Σ ȳ
+MACs 2 · rows · width · n,    FLOPs beside them  rows · n
 """
 
 import numpy as np
@@ -61,7 +61,7 @@ def _unembedding_value(
     return logits.reshape(*x.shape[:-1], bias.size), (x, table)
 
 
-_unembedding = fused(_unembedding_value, _unembedding_vjp)
+_unembedding = fused(_unembedding_value, _unembedding_vjp, name="unembedding")
 
 
 def unembedding(

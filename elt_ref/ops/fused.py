@@ -12,13 +12,16 @@ from autograd.extend import primitive
 from autograd.tracer import isbox
 
 
-def fused(value: Callable[..., tuple[Any, Any]], vjp: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+def fused(
+    value: Callable[..., tuple[Any, Any]], vjp: Callable[..., tuple[Any, ...]], *, name: str
+) -> Callable[..., Any]:
     """Make a differentiable op of a value and its VJP.
 
     Args:
         value: ``value(*arrays, **settings) -> (output, kept)``; only positional arguments are differentiated.
         vjp: ``vjp(cotangent, kept, **settings) -> (gradient of each positional argument, ...)``; the gradient of an
             argument that is never differentiated (integer targets) is None.
+        name: of the op, for the error.
 
     Returns:
         The op ``op(*arrays, **settings) -> output``. It can be differentiated once: what is kept is a number to
@@ -39,7 +42,7 @@ def fused(value: Callable[..., tuple[Any, Any]], vjp: Callable[..., tuple[Any, .
 
         def backward(cotangent: Any) -> list[Any]:
             if nested or isbox(cotangent):
-                raise NotImplementedError(f"{value.__name__}: this op defines first derivatives only")
+                raise NotImplementedError(f"{name}: this op defines first derivatives only")
             gradients = vjp(cotangent, kept, **settings)
             return [gradients[argnum] for argnum in argnums]
 

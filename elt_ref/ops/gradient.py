@@ -11,7 +11,7 @@ import numpy as np
 from autograd.core import VJPNode, add_outgrads
 from autograd.tracer import getval, isbox, new_box, toposort, trace_stack
 
-from elt_ref.arrays import Array, Tree, tree_leaves, tree_rebuild
+from elt_ref.arrays import Tree, tree_leaves, tree_rebuild
 from elt_ref.ops.fused import fused
 
 
@@ -27,11 +27,16 @@ def pull_back(
     Returns:
         The output, untraced, and ``backward(cotangent) -> gradients``, one for each argument and in its dtype:
         this is the one place where gradients are cast.
+
+    Raises:
+        NotImplementedError: something else is being differentiated around this call; a zero would be silently wrong.
     """
     with trace_stack.new_trace() as trace:
         roots = [VJPNode.new_root() for _ in arguments]
         output = function(*(new_box(array, trace, root) for array, root in zip(arguments, roots, strict=True)))
     end = output[0] if isinstance(output, tuple) else output
+    if any(map(isbox, arguments)) or (isbox(end) and (end._trace != trace or isbox(end._value))):  # noqa: SLF001  autograd has no public name
+        raise NotImplementedError("value_and_gradient: this defines first derivatives only")
 
     def backward(cotangent: np.ndarray) -> list[np.ndarray]:
         arrived: dict[VJPNode, np.ndarray] = {}
@@ -58,7 +63,7 @@ def untraced(output: Any) -> Any:
     return getval(output)
 
 
-def value_and_gradient(function: Callable[[Tree], tuple[Array, Any]], parameters: Tree) -> tuple[Array, Any, Tree]:
+def value_and_gradient(function: Callable[[Tree], tuple[Any, Any]], parameters: Tree) -> tuple[Any, Any, Tree]:
     """Evaluate ``function(parameters) -> (scalar, information)`` and the gradient of the scalar.
 
     Returns:
@@ -76,6 +81,9 @@ def rematerialise(function: Callable[[Any, Tree], Any]) -> Callable[[Any, Tree],
 
     Everything that is differentiated must come in through `x` and the leaves of `tree`. Value and gradient are those
     of `function`, bit for bit; memory between the two passes is that of the arguments.
+
+    Raises:
+        NotImplementedError: `function` closes over something that is differentiated (when called).
     """
 
     def apply(x: Any, tree: Tree) -> Any:
@@ -87,8 +95,11 @@ def rematerialise(function: Callable[[Any, Tree], Any]) -> Callable[[Any, Tree],
             return tuple(backward(cotangent))
 
         def value(*arguments: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-            return rebuilt(*arguments), arguments
+            output = rebuilt(*arguments)
+            if isbox(output):
+                raise NotImplementedError("rematerialise: what is differentiated must come in through x and the tree")
+            return output, arguments
 
-        return fused(value, vjp)(x, *tree_leaves(tree))
+        return fused(value, vjp, name="rematerialise")(x, *tree_leaves(tree))
 
     return apply

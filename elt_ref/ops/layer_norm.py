@@ -62,8 +62,8 @@ def _residual_vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tupl
     return gradient, gradient, scale_gradient, bias_gradient
 
 
-_layer_norm = fused(_value, _vjp)
-_residual_layer_norm = fused(_residual_value, _residual_vjp)
+_layer_norm = fused(_value, _vjp, name="layer_norm")
+_residual_layer_norm = fused(_residual_value, _residual_vjp, name="residual_layer_norm")
 
 
 def layer_norm(

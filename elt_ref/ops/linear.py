@@ -1,15 +1,19 @@
 """Linear map: y = x W + b.
 
-    value  y  = x W + b                     MACs   rows · in · out,      FLOPs beside them   rows · out
-    VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ    MACs 2 · rows · in · out,    FLOPs beside them   rows · out
+value  y  = x W + b                     MACs   rows · in · out,      FLOPs beside them   rows · out
+VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ    MACs 2 · rows · in · out,    FLOPs beside them   rows · out
 """
 
-import autograd.numpy as np
+from typing import Any
+
+import autograd.numpy
 from autograd.extend import defvjp, primitive
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
+
+anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
 
 
 @primitive
@@ -26,27 +30,27 @@ def linear(
 
 def as_rows(x: Float[Array, "*batch width"]) -> Float[Array, "rows width"]:
     """Flatten every axis but the last, so that one matrix product does all rows."""
-    return np.reshape(x, (-1, x.shape[-1]))
+    return anp.reshape(x, (-1, x.shape[-1]))
 
 
 def _input_gradient(cotangent, x, weight):  # noqa: ANN001, ANN202  shapes as in `linear`
     count_work(macs=x.size * weight.shape[1])
-    return np.reshape(np.dot(as_rows(cotangent), weight.T), x.shape)
+    return anp.reshape(anp.dot(as_rows(cotangent), weight.T), x.shape)
 
 
 def _weight_gradient(cotangent, x):  # noqa: ANN001, ANN202
     count_work(macs=x.size * cotangent.shape[-1])
-    return np.dot(as_rows(x).T, as_rows(cotangent))
+    return anp.dot(as_rows(x).T, as_rows(cotangent))
 
 
 def _bias_gradient(cotangent):  # noqa: ANN001, ANN202
     count_work(elementwise_flops=cotangent.size)
-    return np.sum(as_rows(cotangent), axis=0)
+    return anp.sum(as_rows(cotangent), axis=0)
 
 
 defvjp(
     linear,
     lambda _output, x, weight, _bias: lambda cotangent: _input_gradient(cotangent, x, weight),
     lambda _output, x, _weight, _bias: lambda cotangent: _weight_gradient(cotangent, x),
-    lambda _output, _x, _weight, _bias: lambda cotangent: _bias_gradient(cotangent),
+    lambda _output, _x, _weight, _bias: _bias_gradient,
 )

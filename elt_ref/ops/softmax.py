@@ -29,7 +29,7 @@ def _softmax_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, probabilities
 
 
-_softmax = fused(_softmax_value, _softmax_vjp)
+_softmax = fused(_softmax_value, _softmax_vjp, name="softmax")
 
 
 def softmax(x: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
@@ -47,7 +47,7 @@ def log_softmax(x: Float[np.ndarray, "*batch values"]) -> Float[np.ndarray, "*ba
 _Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]
 
 
-def _cross_entropy_vjp(cotangent: np.ndarray, kept: _Kept) -> tuple[np.ndarray, np.ndarray | None, None]:
+def _cross_entropy_vjp(cotangent: np.ndarray | np.floating, kept: _Kept) -> tuple[np.ndarray, np.ndarray | None, None]:
     chosen, log_probabilities, targets, weights, shape = kept
     count_work(elementwise_flops=3 * log_probabilities.size)
     weights = (cotangent * weights)[:, None]
@@ -67,9 +67,7 @@ def _cross_entropy_vjp(cotangent: np.ndarray, kept: _Kept) -> tuple[np.ndarray, 
     return scatter(gradient), None if hard else scatter(-weights * log_probabilities), None
 
 
-def _cross_entropy_value(
-    logits: np.ndarray, targets: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, _Kept]:
+def _cross_entropy_value(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, _Kept]:
     chosen = np.flatnonzero(weights)
     selected = as_rows(logits)[chosen]
     log_probabilities = log_softmax(selected)
@@ -84,7 +82,7 @@ def _cross_entropy_value(
     return np.asarray(np.dot(weights, entropies)), (chosen, log_probabilities, targets, weights, logits.shape)
 
 
-_cross_entropy = fused(_cross_entropy_value, _cross_entropy_vjp)
+_cross_entropy = fused(_cross_entropy_value, _cross_entropy_vjp, name="softmax_cross_entropy")
 
 
 def softmax_cross_entropy(

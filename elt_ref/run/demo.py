@@ -88,7 +88,7 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     console.print(results_table(results, judge.real_distance, max_loops))
     for sentence in sentences:
         console.print(f"• {sentence}", highlight=False)
-    console.print(f"{seconds:.0f} s in all. Open {folder / 'report.html'}; the pictures and results.json are beside it.")
+    console.print(f"{seconds:.0f} s in all. Open {folder / 'report.html'}; pictures and results.json are beside it.")
 
 
 def _draw(

@@ -26,7 +26,7 @@ def describe(name: str) -> str:
         "kind": f"{dataset.kind}, {shape}",
         "examples": f"{len(dataset.train)} to train on ({per_class.min()} to {per_class.max()} a class), "
         f"{len(dataset.test)} held out",
-        "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes[:12])}{' …' if len(dataset.classes) > 12 else ''}",
+        "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes)}",
         "description": dataset.description,
         "licence": dataset.licence,
         "source": dataset.source,
@@ -54,7 +54,7 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
 
 
 def _turn(labels: np.ndarray) -> np.ndarray:
-    """Return for each example a key that sorts the classes in turn: 0, 1, 2, …, 0, 1, 2, …"""
+    """Return for each example a key that sorts the classes in turn (0, 1, 2, then 0, 1, 2 again)."""
     seen = np.zeros(labels.max() + 1, np.int64)
     keys = np.empty(len(labels), np.int64)
     for index, label in enumerate(labels):

@@ -17,6 +17,8 @@ from elt_ref.run.prepare import load_data
 
 CHUNK = 250
 """Samples drawn at a time; part of what a seed means."""
+SPLITS = 10
+"""Of the inception score."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Result:
 
 
 def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
-    """Return 0, 1, …, classes − 1, 0, 1, …"""
+    """Return 0, 1, …, classes − 1, and again from 0, until there are `count`."""
     return np.arange(count) % classes
 
 
@@ -86,7 +88,7 @@ class Judge:
             Result(
                 loops=loops,
                 frechet_distance=frechet_distance(fit_gaussian(judgement.features), self.train),
-                inception_score=inception_score(judgement.logits),
+                inception_score=inception_score(judgement.logits, SPLITS),
                 label_accuracy=float(np.mean(judgement.logits.argmax(axis=1) == labels)),
                 gflops_per_sample=flops_per_sample(run, loops) / 1e9,
                 seconds_per_sample=seconds / count,
@@ -106,5 +108,9 @@ def evaluate_run(run: Run, loops: Sequence[int], *, count: int = 500, seed: int 
     Raises:
         RequestError: the run's data are no pictures, or loops or count are out of range.
     """
+    if count < SPLITS:
+        raise RequestError(
+            f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
+        )
     judge_of_run = Judge(run)
     return [judge_of_run.evaluate(run, number, count=count, seed=seed)[0] for number in loops]

@@ -38,7 +38,7 @@ def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
         return
     if not resume:
         raise RequestError(
-            f"{folder}: expected a folder without a run, got one with a run; choose another --out, or go on with --resume"
+            f"{folder}: expected a folder without a run, got one with a run; choose another --out or add --resume"
         )
     if (found := load_config(path)) != config:
         raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(found, config)}")

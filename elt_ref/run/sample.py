@@ -26,7 +26,9 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     return Run(validate(document, where="request"), run.parameters, run.quantiser, run.step)
 
 
-def sample_to_file(run: Run, labels: Int[np.ndarray, " count"], path: Path, *, loops: LoopSchedule, seed: int) -> Sampled:
+def sample_to_file(
+    run: Run, labels: Int[np.ndarray, " count"], path: Path, *, loops: LoopSchedule, seed: int
+) -> Sampled:
     """Draw one sample for each label and write them to `path`: pictures to .png, tokens and labels to .safetensors.
 
     Raises:
@@ -34,15 +36,16 @@ def sample_to_file(run: Run, labels: Int[np.ndarray, " count"], path: Path, *, l
     """
     if path.suffix not in {".png", ".safetensors"}:
         raise RequestError(f"--out: expected a name ending in .png or .safetensors, got '{path}'")
-    if path.suffix == ".png" and run.quantiser is None:
+    quantiser = run.quantiser
+    if path.suffix == ".png" and quantiser is None:
         raise RequestError(
             "--out: expected a name ending in .safetensors, for these tokens came without a codebook to draw them "
             f"with; got '{path}'"
         )
     sampled = sample(run.parameters, run.config, labels, seed=seed, loops=loops)
     tokens = sampled.tokens.reshape(len(labels), *run.config.model.grid)
-    if path.suffix == ".png":
-        draw_grid(path, run.quantiser.decode(tokens), columns=min(len(labels), 10))
+    if quantiser is not None and path.suffix == ".png":
+        draw_grid(path, quantiser.decode(tokens), columns=min(len(labels), 10))
     else:
         write_bytes(path, save({"tokens": tokens, "labels": labels}))
     return sampled

@@ -36,4 +36,7 @@ def choices() -> dict[str, str]:
     """Return the choices by name: the text of each section of ``choices.md``, without its heading."""
     text = (specs_folder() / "choices.md").read_text(encoding="utf-8")
     sections = text.split("\n### ")[1:]
-    return {heading.strip("` "): body.split("\n## ")[0].strip() for heading, _, body in (s.partition("\n") for s in sections)}
+    return {
+        heading.strip("` "): body.split("\n## ")[0].strip()
+        for heading, _, body in (s.partition("\n") for s in sections)
+    }

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from elt_ref.errors import RequestError
+from elt_ref.files import read_tensors
 from elt_ref.tokenizer.patches import cut_patches, join_patches
 
 
@@ -40,9 +40,7 @@ class VectorQuantiser:
         ids, _ = nearest_codes(patches.reshape(-1, patches.shape[-1]), self.codebook)
         return ids.reshape(patches.shape[:-1])
 
-    def decode(
-        self, tokens: Int[np.ndarray, "count rows columns"]
-    ) -> Float[np.ndarray, "count height width channels"]:
+    def decode(self, tokens: Int[np.ndarray, "count rows columns"]) -> Float[np.ndarray, "count height width channels"]:
         """Return the pictures that the codes make.
 
         Raises:
@@ -69,15 +67,13 @@ def load_quantiser(path: Path) -> VectorQuantiser:
     Raises:
         RequestError: the file is missing, truncated or something else.
     """
-    from safetensors import safe_open  # noqa: PLC0415  the only reader of metadata
-
-    try:
-        codebook = load_file(path)["codebook"]
-        with safe_open(path, framework="numpy") as file:
-            patch_size = int((file.metadata() or {})["patch_size"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise RequestError(f"tokenizer {path}: expected a whole tokenizer.safetensors, got {error}") from None
-    return VectorQuantiser(codebook, patch_size)
+    tensors, metadata = read_tensors(path, "tokenizer")
+    codebook, patch_size = tensors.get("codebook", np.empty(0)), metadata.get("patch_size", "")
+    pixels = int(patch_size) ** 2 if patch_size.isdecimal() else 0
+    if codebook.dtype != np.float32 or codebook.ndim != 2 or not pixels or codebook.shape[1] % pixels:
+        got = f"{codebook.dtype} {list(codebook.shape)} and patch size '{patch_size}'"
+        raise RequestError(f"tokenizer {path}: expected a float32 codebook of patches and their size, got {got}")
+    return VectorQuantiser(codebook, int(patch_size))
 
 
 def fit_quantiser(

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
 from elt_ref.config import Config
 from elt_ref.errors import RequestError
+from elt_ref.files import read_tensors, write_bytes
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream_key
-from elt_ref.files import write_bytes
 from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import STREAMS, TrainState
 
@@ -70,19 +69,18 @@ def load_checkpoint(path: Path, config: Config) -> TrainState:
     parameters, first, second, average = map(tree, _PARTS)
     if tensors:
         raise RequestError(f"checkpoint {path}: expected no tensor '{min(tensors)}' in this network, got one")
-    return TrainState(int(metadata["step"]), parameters, Moments(first, second), average)
+    return TrainState(metadata["step"], parameters, Moments(first, second), average)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    tensors, texts = read_tensors(path, "checkpoint")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = json.loads((file.metadata() or {}).get("elt_ref", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  safe_open is no dict
-    except FileNotFoundError:
-        raise RequestError(f"checkpoint {path}: expected a file, got none") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise RequestError(f"checkpoint {path}: expected a whole safetensors file, got {error}") from None
-    if metadata.get("format") != FORMAT:
-        got = metadata.get("format", "another program's file")
+        metadata = json.loads(texts.get("elt_ref", "{}"))
+    except json.JSONDecodeError:
+        metadata = None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        got = metadata.get("format", "another program's file") if isinstance(metadata, dict) else "damaged metadata"
         raise RequestError(f"checkpoint {path}: expected the format '{FORMAT}', got {got}")
+    if not isinstance(step := metadata.get("step"), int) or step < 0:
+        raise RequestError(f"checkpoint {path}: expected a number of steps, got {step!r}")
     return tensors, metadata

@@ -130,9 +130,7 @@ def loss_terms(parameters: Tree, batch: Batch, draws: Draws, *, truth_weight: fl
     if draws.student_loops is None:
         return vanilla_loss(states, network.head, ground_truth)
     distillation = partial(masked_distillation, mask=mask, reduction=objective.reduction)
-    return ilsd_loss(
-        states, draws.student_loops, network.head, ground_truth, distillation, truth_weight=truth_weight
-    )
+    return ilsd_loss(states, draws.student_loops, network.head, ground_truth, distillation, truth_weight=truth_weight)
 
 
 def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Config) -> tuple[TrainState, StepInfo]:

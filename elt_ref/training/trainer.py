@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from elt_ref.arrays import tree_leaves
 from elt_ref.config import Config
 from elt_ref.errors import RequestError, TrainingError
-from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.files import write_text
+from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.step import Batch, StepInfo, TrainState, batch_indices, draw, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -38,35 +41,32 @@ def train(
         on_step: called after each step with the steps done and what happened.
 
     Raises:
-        TrainingError: loss or gradient became NaN or infinite; the last good checkpoint stays.
+        TrainingError: loss, gradient or parameters became NaN or infinite; the last good checkpoint stays.
         RequestError: the checkpoint does not fit, or the folder cannot be written to.
         KeyboardInterrupt: after the state was saved.
     """
     checkpoint, metrics = folder / CHECKPOINT, folder / METRICS
     found = resume and checkpoint.exists()
     state = load_checkpoint(checkpoint, config) if found else init_state(config)
-    write_text(metrics, "".join(line + "\n" for line in _log_until(metrics, state.step)) if resume else "")
-    pending: list[str] = []
+    log = _log_until(metrics, state.step) if resume else []
+    write_text(metrics, "".join(log))
 
     def save() -> None:
-        # The log goes first: a checkpoint never knows of steps that the log does not.
-        with metrics.open("a", encoding="utf-8") as log:
-            log.writelines(pending)
-        pending.clear()
+        # The log goes first: a checkpoint never knows of steps that the log does not. Both are whole files, so that
+        # saving again after an interrupted saving does no harm.
+        write_text(metrics, "".join(log))
         save_checkpoint(checkpoint, state, config)
 
     try:
         while state.step < config.training.steps:
             batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
-            after, info = train_step(state, batch, draw(config, state.step), config=config)
-            if not (math.isfinite(info.terms.total) and math.isfinite(info.gradient_norm)):
-                raise TrainingError(
-                    f"training step {after.step}: expected a finite loss and gradient, got loss {info.terms.total} "
-                    f"and gradient norm {info.gradient_norm}; {_last_good(checkpoint)}"
-                )
+            with np.errstate(all="ignore"):  # what overflows or becomes NaN is told below, in one sentence
+                after, info = train_step(state, batch, draw(config, state.step), config=config)
+            _check_finite(after, info, checkpoint)
+            # In this order: an interruption in between logs a step too much, which resuming cuts off again.
+            if after.step % config.training.log_every == 0 or after.step in (1, config.training.steps):
+                log.append(json.dumps(log_entry(after.step, info)) + "\n")
             state = after
-            if state.step % config.training.log_every == 0 or state.step in (1, config.training.steps):
-                pending.append(json.dumps(log_entry(state.step, info)) + "\n")
             if state.step % config.training.checkpoint_every == 0 or state.step == config.training.steps:
                 save()
             on_step(state.step, info)
@@ -111,7 +111,18 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def _log_until(path: Path, step: int) -> list[str]:
-    return [json.dumps(entry) for entry in read_metrics(path) if entry["step"] <= step] if path.exists() else []
+    entries = read_metrics(path) if path.exists() else []
+    return [json.dumps(entry) + "\n" for entry in entries if entry["step"] <= step]
+
+
+def _check_finite(state: TrainState, info: StepInfo, checkpoint: Path) -> None:
+    finite = all(np.isfinite(leaf).all() for leaf in tree_leaves(state.parameters))
+    if not (finite and math.isfinite(info.terms.total) and math.isfinite(info.gradient_norm)):
+        got = f"loss {info.terms.total} and gradient norm {info.gradient_norm}"
+        raise TrainingError(
+            f"training step {state.step}: expected a finite loss, gradient and parameters, got {got}"
+            f"{'' if finite else ' and parameters that are not'}; {_last_good(checkpoint)}"
+        )
 
 
 def _last_good(checkpoint: Path) -> str:

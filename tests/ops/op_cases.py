@@ -1,0 +1,232 @@
+"""Every op with its plain definition in autograd.numpy, which is the oracle: slow, wasteful, and easy to believe."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+from autograd import make_vjp
+from hypothesis import strategies as st
+
+from elt_ref import ops
+from elt_ref.ops.embedding import scatter_rows
+
+
+class Case(NamedTuple):
+    op: Callable
+    """Of the differentiable arrays."""
+    plain: Callable
+    """The definition: the same function, as autograd differentiates it."""
+    arrays: list[np.ndarray]
+
+
+def pull(function, arrays):
+    """Return the value, and the way back to all arrays exactly as the op left it (nothing is cast)."""
+    backward, value = make_vjp(function, tuple(range(len(arrays))))(*arrays)
+    return value, backward
+
+
+def shape_of(draw, axes):
+    return tuple(draw(st.lists(st.integers(1, 4), min_size=axes, max_size=axes)))
+
+
+def generator_of(draw):
+    return np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+
+def linear(draw):
+    batch, inputs, outputs = shape_of(draw, draw(st.integers(0, 2))), draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    normal = generator_of(draw).standard_normal
+    arrays = [normal((*batch, inputs)), normal((inputs, outputs)), normal(outputs)]
+    return Case(ops.linear, lambda x, weight, bias: anp.dot(x, weight) + bias, arrays)
+
+
+def plain_layer_norm(x, scale, bias, epsilon):
+    mean = anp.mean(x, axis=-1, keepdims=True)
+    variance = anp.mean((x - mean) ** 2, axis=-1, keepdims=True)
+    return scale * (x - mean) / anp.sqrt(variance + epsilon) + bias
+
+
+def norm_arrays(draw, inputs):
+    """Return `inputs` arrays of rows that vary (so that differences can measure the derivative), scale and bias."""
+    batch, width = shape_of(draw, draw(st.integers(1, 2))), draw(st.integers(4, 8))
+    generator = generator_of(draw)
+    rows = [
+        np.linspace(-2, 2, width) + 0.3 * generator.standard_normal((*batch, width)) + generator.standard_normal()
+        for _ in range(inputs)
+    ]
+    return [*rows, generator.standard_normal(width), generator.standard_normal(width)]
+
+
+epsilons = st.sampled_from([1e-12, 1e-6, 0.1])
+
+
+def layer_norm(draw):
+    epsilon = draw(epsilons)
+    return Case(
+        lambda x, scale, bias: ops.layer_norm(x, scale, bias, epsilon=epsilon),
+        lambda x, scale, bias: plain_layer_norm(x, scale, bias, epsilon),
+        norm_arrays(draw, 1),
+    )
+
+
+def residual_layer_norm(draw):
+    epsilon = draw(epsilons)
+    return Case(
+        lambda x, update, scale, bias: ops.residual_layer_norm(x, update, scale, bias, epsilon=epsilon),
+        lambda x, update, scale, bias: plain_layer_norm(x + update, scale, bias, epsilon),
+        norm_arrays(draw, 2),
+    )
+
+
+def gelu(draw):
+    shape = shape_of(draw, draw(st.integers(1, 3)))
+    return Case(
+        ops.gelu,
+        lambda x: 0.5 * x * (1 + anp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        [2 * generator_of(draw).standard_normal(shape)],
+    )
+
+
+def plain_attention(query_key_value, heads):
+    width = query_key_value.shape[-1] // 3
+    head_width = width // heads
+    outputs = []
+    for head in range(heads):
+        query, key, value = (
+            query_key_value[:, :, part * width + head * head_width : part * width + (head + 1) * head_width]
+            for part in range(3)
+        )
+        scores = anp.einsum("bnd,bmd->bnm", query, key) / math.sqrt(head_width)
+        weights = anp.exp(scores) / anp.sum(anp.exp(scores), axis=-1, keepdims=True)
+        outputs.append(anp.einsum("bnm,bmd->bnd", weights, value))
+    return anp.concatenate(outputs, axis=-1)
+
+
+def attention(draw):
+    batch, tokens, heads, head_width = shape_of(draw, 4)
+    return Case(
+        lambda x: ops.attention(x, heads=heads),
+        lambda x: plain_attention(x, heads),
+        [generator_of(draw).standard_normal((batch, tokens + 1, 3 * heads * head_width))],
+    )
+
+
+def embedding(draw):
+    generator, rows, width = generator_of(draw), draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    ids = generator.integers(rows, size=shape_of(draw, draw(st.integers(1, 2))))
+    return Case(
+        lambda table: ops.embedding(table, ids),
+        lambda table: anp.dot(np.eye(rows)[ids], table),
+        [generator.standard_normal((rows, width))],
+    )
+
+
+def scatter(draw):
+    generator, rows, width = generator_of(draw), draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    ids = generator.integers(rows, size=shape_of(draw, draw(st.integers(1, 2))))
+    return Case(
+        lambda updates: scatter_rows(updates, ids, rows=rows),
+        lambda updates: anp.dot(np.eye(rows)[ids.reshape(-1)].T, anp.reshape(updates, (-1, width))),
+        [generator.standard_normal((*ids.shape, width))],
+    )
+
+
+def unembedding(draw):
+    batch, width = shape_of(draw, draw(st.integers(1, 2))), draw(st.integers(1, 4))
+    outputs = draw(st.integers(1, 4))
+    rows = outputs + draw(st.integers(0, 3))
+    normal = generator_of(draw).standard_normal
+    return Case(
+        ops.unembedding,
+        lambda x, table, bias: anp.dot(x, table[:outputs].T) + bias,
+        [normal((*batch, width)), normal((rows, width)), normal(outputs)],
+    )
+
+
+def softmax(draw):
+    shape = (*shape_of(draw, draw(st.integers(0, 2))), draw(st.integers(2, 6)))
+    return Case(
+        ops.softmax,
+        lambda x: anp.exp(x) / anp.sum(anp.exp(x), axis=-1, keepdims=True),
+        [2 * generator_of(draw).standard_normal(shape)],
+    )
+
+
+def plain_log_softmax(x):
+    return x - anp.log(anp.sum(anp.exp(x), axis=-1, keepdims=True))
+
+
+def weights_of(generator, batch):
+    """Return weights of positions, about a third of them zero and the first certainly not."""
+    weights = generator.uniform(0.5, 2, batch) * (generator.random(batch) < 0.7)
+    weights.flat[0] = 1.0
+    return weights
+
+
+def hard_cross_entropy(draw):
+    generator, batch, values = generator_of(draw), shape_of(draw, draw(st.integers(1, 2))), draw(st.integers(2, 5))
+    targets, weights = generator.integers(values, size=batch), weights_of(generator, batch)
+    return Case(
+        lambda logits: ops.softmax_cross_entropy(logits, targets, weights.astype(logits.dtype)),
+        lambda logits: -anp.sum(weights[..., None] * np.eye(values)[targets] * plain_log_softmax(logits)),
+        [2 * generator.standard_normal((*batch, values))],
+    )
+
+
+def soft_cross_entropy(draw):
+    """Targets that are positive but no distribution: the derivative must be right for those, too."""
+    generator, batch, values = generator_of(draw), shape_of(draw, draw(st.integers(1, 2))), draw(st.integers(2, 5))
+    weights = weights_of(generator, batch)
+    return Case(
+        lambda logits, targets: ops.softmax_cross_entropy(logits, targets, weights.astype(logits.dtype)),
+        lambda logits, targets: -anp.sum(weights[..., None] * targets * plain_log_softmax(logits)),
+        [2 * generator.standard_normal((*batch, values)), generator.uniform(0.1, 1, (*batch, values))],
+    )
+
+
+def drop_first(draw):
+    batch, tokens, width = shape_of(draw, 3)
+    return Case(ops.drop_first, lambda x: x[:, 1:], [generator_of(draw).standard_normal((batch, tokens + 1, width))])
+
+
+def stop_gradient(draw):
+    """X sg(x): one factor is held."""
+    x = generator_of(draw).standard_normal(shape_of(draw, 2))
+    return Case(lambda y: y * ops.stop_gradient(y), lambda y: y * x.astype(y.dtype), [x])
+
+
+def rematerialise(draw):
+    tokens, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    normal = generator_of(draw).standard_normal
+
+    def op(x, weight, bias):
+        block = ops.rematerialise(lambda x, tree: ops.gelu(ops.linear(x, tree["weight"], tree["bias"])))
+        return block(x, {"weight": weight, "bias": bias})
+
+    def plain(x, weight, bias):
+        y = anp.dot(x, weight) + bias
+        return 0.5 * y * (1 + anp.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))
+
+    return Case(op, plain, [normal((tokens, width)), normal((width, width)), normal(width)])
+
+
+OPS = {
+    "linear": linear,
+    "layer_norm": layer_norm,
+    "residual_layer_norm": residual_layer_norm,
+    "gelu": gelu,
+    "attention": attention,
+    "embedding": embedding,
+    "scatter_rows": scatter,
+    "unembedding": unembedding,
+    "softmax": softmax,
+    "softmax_cross_entropy, hard": hard_cross_entropy,
+    "softmax_cross_entropy, soft": soft_cross_entropy,
+    "drop_first": drop_first,
+    "stop_gradient": stop_gradient,
+    "rematerialise": rematerialise,
+}
+FUSED = sorted(set(OPS) - {"linear", "embedding", "scatter_rows", "stop_gradient"})
+TWICE_DIFFERENTIABLE = sorted(set(OPS) - set(FUSED))

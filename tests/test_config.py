@@ -1,0 +1,379 @@
+"""Configurations: what is valid survives a round trip, what is not is told in one sentence."""
+
+import math
+import tomllib
+from typing import get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from elt_ref.config import Config, dump_config, load_config, load_preset, parse_config, preset_names, validate
+from elt_ref.errors import RequestError
+
+SMALL = """
+name = "small"
+[model]
+layers = 1
+max_loops = 3
+width = 4
+heads = 2
+mlp_width = 8
+grid = [2, 3]
+codebook_size = 5
+classes = 2
+"""
+
+
+def small(**overrides):
+    return parse_config(SMALL, where="small.toml", overrides={key.replace("__", "."): v for key, v in overrides.items()})
+
+
+def refusal(overrides, text=SMALL):
+    """Return the sentence by which a configuration is refused, after checking that it is one."""
+    with pytest.raises(RequestError) as caught:
+        parse_config(text, where="small.toml", overrides=overrides)
+    sentence = str(caught.value)
+    assert "\n" not in sentence, f"not one sentence: {sentence!r}"
+    assert sentence.startswith("small.toml: "), f"does not say in which file: {sentence}"
+    assert "expected " in sentence, f"does not say what was expected: {sentence}"
+    assert "got " in sentence, f"does not say what it got: {sentence}"
+    return sentence
+
+
+# --- what is valid
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_loads_under_its_own_name_and_survives_a_round_trip(name):
+    config = load_preset(name)
+    assert config.name == name, f"the preset {name} calls itself {config.name}"
+    assert parse_config(dump_config(config), where="dump") == config
+
+
+def test_the_promised_presets_of_the_masked_family_exist():
+    promised = {"digits-masked", "elt-l-8x3", "elt-l-12x2", "elt-xl-7x4", "maskgit-l", "maskgit-xl"}
+    assert promised <= set(preset_names()), f"missing: {promised - set(preset_names())}"
+
+
+counts = st.integers(1, 2**40)
+fractions = st.floats(0, 1)
+positive = st.floats(0, exclude_min=True, allow_infinity=False)
+weights = st.floats(0, allow_infinity=False)
+below_one = st.floats(0, 1, exclude_max=True)
+# TOML holds any Unicode text but surrogates.
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@st.composite
+def documents(draw):
+    heads = draw(st.integers(1, 99))
+    row = draw(st.booleans())
+    max_loops = draw(st.integers(1, 9))
+    kind = draw(st.sampled_from(["ilsd", "vanilla"] if max_loops > 1 else ["vanilla"]))
+    some = {
+        "seed": draw(st.integers(0, 2**64 - 1)),
+        "data": draw(st.fixed_dictionaries({"name": texts})),
+        "tokenizer": draw(st.fixed_dictionaries({"patch_size": counts}, optional={"iterations": counts})),
+    }
+    kept = draw(st.sets(st.sampled_from(sorted(some))))
+    return {
+        "name": draw(texts),
+        **{key: some[key] for key in sorted(kept)},
+        "model": {
+            "family": "masked",
+            "layers": draw(counts),
+            "max_loops": max_loops,
+            "width": heads * draw(st.integers(1, 99)),
+            "heads": heads,
+            "mlp_width": draw(counts),
+            "grid": draw(st.lists(counts, min_size=1, max_size=4)),
+            "codebook_size": draw(counts),
+            "classes": draw(counts),
+            "unconditional_row": row,
+            "layer_norm_epsilon": draw(positive),
+            "initial_deviation": draw(positive),
+        },
+        "objective": {
+            "kind": kind,
+            "min_loops": draw(st.integers(1, max_loops - 1) if kind == "ilsd" else counts),
+            "reduction": draw(st.sampled_from(["mean_per_sample", "sum"])),
+            "label_smoothing": draw(below_one),
+            "mask_ratio_per": draw(st.sampled_from(["sample", "batch"])),
+            "label_drop_rate": draw(fractions) if row else 0.0,
+            "label_drop_per": draw(st.sampled_from(["sample", "batch"])),
+        },
+        "sampling": draw(
+            st.fixed_dictionaries(
+                {"steps": counts, "guidance_scale": weights if row else st.just(1.0)},
+                optional={
+                    "loops": counts,
+                    "guidance_schedule": st.sampled_from(["constant", "ramp"]),
+                    "choice_temperature": weights,
+                    "sampling_temperature": st.sampled_from(["plain", "elt"]),
+                    "schedule_precision": st.sampled_from(["float64", "float32"]),
+                },
+            )
+        ),
+        "training": draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "steps": counts,
+                    "batch_size": counts,
+                    "learning_rate": positive,
+                    "schedule": st.sampled_from(["constant", "cosine"]),
+                    "warmup_steps": st.integers(0, 2**40),
+                    "beta1": below_one,
+                    "beta2": below_one,
+                    "epsilon": positive,
+                    "weight_decay": weights,
+                    "gradient_clip": positive,
+                    "average_decay": below_one,
+                    "dtype": st.sampled_from(["float32", "float64"]),
+                    "rematerialise": st.booleans(),
+                    "checkpoint_every": counts,
+                    "log_every": counts,
+                },
+            )
+        ),
+    }
+
+
+@given(documents())
+@settings(deadline=None, max_examples=60)
+def test_any_valid_configuration_survives_a_round_trip_through_toml(document):
+    config = validate(document, where="drawn")
+    text = dump_config(config)
+    again = parse_config(text, where="dump")
+    assert again == config, f"the round trip changed the configuration: {again} is not {config}"
+    assert dump_config(again) == text
+
+
+def test_what_is_written_in_the_file_is_what_comes_out():
+    config = small(training__learning_rate=0.25, objective__reduction="sum")
+    assert (config.training.learning_rate, config.objective.reduction) == (0.25, "sum")
+    assert config.model.grid == (2, 3)
+    assert (config.model.tokens, config.model.vocabulary, config.model.mask_token) == (6, 5 + 2 + 1 + 1, 8)
+    assert config.model.unconditional_class == 2
+
+
+def test_without_an_unconditional_row_the_vocabulary_is_one_smaller():
+    config = small(model__unconditional_row=False, objective__label_drop_rate=0.0)
+    assert (config.model.vocabulary, config.model.mask_token) == (5 + 2 + 1, 7)
+
+
+@pytest.mark.parametrize("section", ["name", "model", "objective", "sampling", "training"])
+def test_configurations_are_frozen(section):
+    config = small()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(config, section, None)
+    part = getattr(config, section)
+    if isinstance(part, BaseModel):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(part, next(iter(type(part).model_fields)), 1)
+
+
+def test_a_configuration_can_be_a_key():
+    assert hash(small()) == hash(small())
+
+
+def test_a_student_may_be_missing_in_the_vanilla_objective_only():
+    for overrides in ({"model__max_loops": 1}, {"objective__min_loops": 3}, {"objective__min_loops": 99}):
+        assert small(objective__kind="vanilla", **overrides).objective.kind == "vanilla"
+    for overrides in ({"model.max_loops": 1}, {"objective.min_loops": 3}, {"objective.min_loops": 99}):
+        sentence = refusal(overrides)
+        assert "objective.min_loops: expected L_min < L_max" in sentence
+        assert "vanilla" in sentence, f"the way out is not told: {sentence}"
+
+
+# --- what is not
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(RequestError, match=r"preset: expected one of .*, got 'digit-masked'; did you mean 'digits-mask"):
+        load_preset("digit-masked")
+    with pytest.raises(RequestError, match="got 'zzzzzz'$"):
+        load_config("zzzzzz")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("objectiv", "objective"),
+        ("sede", "seed"),
+        ("training.stepss", "steps"),
+        ("training.lerning_rate", "learning_rate"),
+        ("model.max_loop", "max_loops"),
+        ("sampling.guidance", "guidance_scale"),
+        ("data.nme", "name"),
+        ("tokenizer.patchsize", "patch_size"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(key, meant):
+    overrides = {"data.name": "digits", "tokenizer.patch_size": 2, key: 1}
+    assert f"{key}: expected one of " in refusal(overrides)
+    assert refusal(overrides).endswith(f"got the unknown key '{key.split('.')[-1]}'; did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "got"),
+    [
+        ("model.max_loops", 2.0, "expected integer, got 2.0"),
+        ("model.max_loops", "3", "expected integer, got '3'"),
+        ("model.max_loops", True, "expected integer, got True"),
+        ("training.steps", 1e3, "got 1000.0"),
+        ("training.learning_rate", "fast", "expected number, got 'fast'"),
+        ("training.learning_rate", False, "got False"),
+        ("model.unconditional_row", 1, "got 1"),
+        ("name", 5, "got 5"),
+        ("model.grid", 4, "got 4"),
+        ("model.grid", [2, 2.5], "model.grid.1: expected integer, got 2.5"),
+        ("model", 3, "got 3"),
+        ("data", "digits", "got 'digits'"),
+        ("training.schedule", "linear", "expected 'constant' or 'cosine', got 'linear'"),
+    ],
+)
+def test_a_wrong_type_is_refused_and_never_coerced(key, value, got):
+    sentence = refusal({key: value})
+    assert f"{key}" in sentence
+    assert got in sentence, sentence
+
+
+OUT_OF_RANGE = {
+    "seed": [-1, 2**64],
+    "tokenizer.patch_size": [0, -2],
+    "tokenizer.iterations": [0],
+    "model.family": ["diffusion"],
+    "model.layers": [0],
+    "model.max_loops": [0, -1],
+    "model.width": [0],
+    "model.heads": [0, 3],
+    "model.mlp_width": [0],
+    "model.grid": [[], [0, 2], [2, -1]],
+    "model.codebook_size": [0],
+    "model.classes": [0],
+    "model.layer_norm_epsilon": [0.0, -1e-9],
+    "model.initial_deviation": [0.0],
+    "objective.kind": ["elt"],
+    "objective.min_loops": [0, 3],
+    "objective.reduction": ["mean"],
+    "objective.label_smoothing": [-0.1, 1.0],
+    "objective.mask_ratio_per": ["token"],
+    "objective.label_drop_rate": [-0.1, 1.1],
+    "objective.label_drop_per": ["epoch"],
+    "sampling.steps": [0],
+    "sampling.loops": [0],
+    "sampling.guidance_scale": [-0.5],
+    "sampling.guidance_schedule": ["cosine"],
+    "sampling.choice_temperature": [-1.0],
+    "sampling.sampling_temperature": ["hot"],
+    "sampling.schedule_precision": ["float16"],
+    "training.steps": [0],
+    "training.batch_size": [0],
+    "training.learning_rate": [0.0, -1e-3],
+    "training.schedule": ["linear"],
+    "training.warmup_steps": [-1],
+    "training.beta1": [-0.1, 1.0],
+    "training.beta2": [-0.1, 1.0],
+    "training.epsilon": [0.0],
+    "training.weight_decay": [-0.1],
+    "training.gradient_clip": [0.0],
+    "training.average_decay": [-0.1, 1.0],
+    "training.dtype": ["float16"],
+    "training.checkpoint_every": [0],
+    "training.log_every": [0],
+}
+
+
+def fields(model=Config, prefix=""):
+    """Yield every leaf of the configuration: its dotted key and its annotation."""
+    for name, field in model.model_fields.items():
+        section = next(
+            (
+                kind
+                for kind in (field.annotation, *get_args(field.annotation))
+                if isinstance(kind, type) and issubclass(kind, BaseModel)
+            ),
+            None,
+        )
+        if section is not None and get_origin(field.annotation) is not tuple:
+            yield from fields(section, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.annotation
+
+
+def test_every_constrained_field_is_tried_below():
+    free = {"name", "data.name", "model.unconditional_row", "training.rematerialise"}
+    assert {key for key, _ in fields()} - free == set(OUT_OF_RANGE)
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in OUT_OF_RANGE.items() for value in values])
+def test_a_value_out_of_range_is_refused(key, value):
+    section, _, _ = key.partition(".")
+    sentence = refusal({**({"tokenizer.patch_size": 2} if section == "tokenizer" else {}), key: value})
+    assert key.split(".")[-1] in sentence, f"does not say which field: {sentence}"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("key", [key for key, kind in fields() if kind is float])
+def test_numbers_that_are_none_are_refused(key, value):
+    assert f"got {value}" in refusal({key: value})
+
+
+def test_heads_divide_the_width():
+    assert "expected a divisor of width 4, got 3" in refusal({"model.heads": 3})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"objective.label_drop_rate": 0.1},
+        {"objective.label_drop_rate": 0.0, "sampling.guidance_scale": 3.0},
+        {"objective.label_drop_rate": 0.0, "sampling.guidance_scale": 0.0},
+    ],
+)
+def test_dropped_labels_and_guidance_need_the_unconditional_row(overrides):
+    assert "model.unconditional_row: expected true" in refusal({"model.unconditional_row": False, **overrides})
+
+
+def test_a_missing_value_is_named():
+    assert "model.heads: expected a value, got none" in refusal({}, SMALL.replace("heads = 2", ""))
+    assert "name: expected a value, got none" in refusal({}, SMALL.replace('name = "small"', ""))
+
+
+def test_what_is_no_toml_is_refused():
+    assert "expected TOML, got " in refusal({}, SMALL + "layers == 2")
+
+
+def test_an_override_of_what_is_no_section_is_refused():
+    assert "expected a section at 'name' of 'name.first', got the value 'small'" in refusal({"name.first": 1})
+    assert "expected a section at 'layers'" in refusal({"model.layers.more": 1})
+
+
+def test_an_override_may_open_a_section():
+    assert small(data__name="digits").data.name == "digits"
+
+
+def test_files(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    assert load_config(path) == small()
+    assert load_config(str(path), {"model.layers": 3}).model.layers == 3
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "folder.toml").mkdir()
+    for path in (tmp_path / "missing.toml", binary, tmp_path / "folder.toml"):
+        with pytest.raises(RequestError, match=r"expected a readable TOML file, got [^\n]+$") as caught:
+            load_config(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_dump_is_plain_toml_with_every_setting():
+    document = tomllib.loads(dump_config(small()))
+    assert document["training"]["beta2"] == 0.999
+    assert "data" not in document, "what is not given must not be written"
