@@ -18,6 +18,7 @@ from rich.table import Table
 
 from elt_ref.config import Config, load_config
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.run.memory import keep_freed_memory
 
 app = typer.Typer(
     name="elt-ref",
@@ -40,11 +41,12 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 def main() -> None:
     """Run a command; every error is one sentence on stderr."""
+    keep_freed_memory()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
         code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted", 130)
     except Exception as error:
         # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.
