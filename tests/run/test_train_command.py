@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from elt_ref.arrays import tree_leaves
 from elt_ref.config import load_config, load_preset
 from elt_ref.run.folder import open_run
-from elt_ref.training import CHECKPOINT, METRICS, read_metrics
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, read_metrics
 
 FILES = {"config.toml", "tokenizer.safetensors", CHECKPOINT, METRICS}
 
@@ -40,6 +42,14 @@ def test_a_run_folder(done, tiny, tmp_path, trained):
     assert [entry["step"] for entry in read_metrics(out / METRICS)] == [1, 2, 4]
     assert open_run(out).step == 4
     check_same(out, trained)
+
+
+def test_an_opened_run_draws_with_the_average(trained):
+    run = open_run(trained)
+    state = load_checkpoint(trained / CHECKPOINT, run.config)
+    pairs = list(zip(*map(tree_leaves, (run.parameters, state.average, state.parameters)), strict=True))
+    assert all(np.array_equal(ours, average) for ours, average, _ in pairs), "not the moving average"
+    assert not all(np.array_equal(average, parameters) for _, average, parameters in pairs)
 
 
 def test_the_folder_is_named_after_the_run_where_none_is_given(done, tiny, tmp_path, monkeypatch):
