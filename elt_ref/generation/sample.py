@@ -116,7 +116,7 @@ def predict(
 ) -> tuple[Float[np.ndarray, "batch tokens codes"], Int[np.ndarray, " batch"]]:
     """Return guided logits and the loops each sample took. Both branches of guidance take the same loops."""
     batch = len(labels)
-    unconditional = np.full_like(labels, config.model.unconditional_class)
+    unconditional = np.full(labels.shape, config.model.unconditional_class)
     sides = [side for side, used in zip((labels, unconditional), branches(guidance_scale), strict=True) if used]
     network = open_network(parameters, config, np.concatenate([tokens] * len(sides)), np.concatenate(sides))
 

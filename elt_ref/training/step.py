@@ -114,7 +114,7 @@ def loss_terms(parameters: Tree, batch: Batch, draws: Draws, *, truth_weight: fl
     """Return the configured objective: one pass of N · L_max layer calls, and two heads (one for vanilla)."""
     model, objective = config.model, config.objective
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
-    tokens = np.where(mask, model.mask_token, batch.tokens)
+    tokens = np.where(mask, model.mask_token, batch.tokens.astype(np.int64))
     labels = drop_labels(
         batch.labels, draws.label_drop, rate=objective.label_drop_rate, unconditional=model.unconditional_class
     )
