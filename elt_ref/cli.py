@@ -42,6 +42,8 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def main() -> None:
     """Run a command; every error is one sentence on stderr."""
     keep_freed_memory()
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
@@ -103,10 +105,10 @@ def train(
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
-        words = [*sys.argv[1:], *([] if resume else ["--resume"])]
-        console.print(
-            f"Interrupted; saved in {folder}. Go on with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True
-        )
+        saved = (folder / "checkpoint.safetensors").exists()
+        words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
+        state = f"saved in {folder}. Go on" if saved else "nothing was learned yet. Start again"
+        console.print(f"Interrupted; {state} with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True)
         raise
     if prepared.reconstruction_error is not None:
         error = f"mean squared reconstruction error of a test pixel {prepared.reconstruction_error:.5f}"

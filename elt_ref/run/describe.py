@@ -46,10 +46,12 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
     examples = dataset.train.examples[order]
     if isinstance(dataset, tiny_datasets.PictureDataset):
         pictures = tiny_datasets.scaled(examples, dataset.white)
-    elif (quantiser := dataset_quantiser(dataset)) is not None:
+    elif isinstance(dataset, tiny_datasets.TokenDataset) and (quantiser := dataset_quantiser(dataset)) is not None:
         pictures = quantiser.decode(examples)
     else:
-        raise RequestError(f"{name}: expected pictures, or tokens with a codebook to draw them with, got tokens alone")
+        raise RequestError(
+            f"{name}: expected pictures, or tokens with a codebook to draw them, got {dataset.kind} alone"
+        )
     draw_grid(path, pictures, columns=min(len(dataset.classes), 20))
 
 

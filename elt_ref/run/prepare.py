@@ -27,12 +27,16 @@ def load_data(config: Config) -> tiny_datasets.PictureDataset | tiny_datasets.To
     """Load the configured data set.
 
     Raises:
-        RequestError: the configuration names none, or another number of classes than it has.
+        RequestError: the configuration names none, or one of latents, or another number of classes than it has.
         DatasetError: it cannot be loaded.
     """
     if config.data is None:
         raise RequestError(f"{config.name}: expected a [data] section to train on, got none (this preset only counts)")
     dataset = tiny_datasets.load(config.data.name)
+    if isinstance(dataset, tiny_datasets.LatentDataset):
+        raise RequestError(
+            f"data.name: expected pictures or tokens for the masked family, got '{dataset.name}', which holds latents"
+        )
     if len(dataset.classes) != config.model.classes:
         raise RequestError(
             f"model.classes: expected {len(dataset.classes)}, as many as data set '{dataset.name}' has, "
