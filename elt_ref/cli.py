@@ -42,8 +42,6 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def main() -> None:
     """Run a command; every error is one sentence on stderr."""
     keep_freed_memory()
-    if len(sys.argv) == 1:
-        sys.argv.append("--help")
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
@@ -59,7 +57,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"elt-ref: {message}", file=sys.stderr)
+    # Without a command typer's error is the help text, which speaks for itself.
+    print(message if message.startswith("Usage: ") else f"elt-ref: {message}", file=sys.stderr)
     return code
 
 
