@@ -18,6 +18,7 @@ from rich.table import Table
 
 from elt_ref.config import Config, load_config
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.run.memory import keep_freed_memory
 
 app = typer.Typer(
     name="elt-ref",
@@ -40,6 +41,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 def main() -> None:
     """Run a command; every error is one sentence on stderr."""
+    keep_freed_memory()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
@@ -136,7 +138,7 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
 @app.command()
 def sample(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens to .safetensors.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens or latents to .safetensors.")],
     loops: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +159,9 @@ def sample(
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
-    schedule = parse_loop_schedule(loops or str(default), max_loops=model.max_loops)
+    schedule = parse_loop_schedule(
+        loops or str(default), max_loops=model.max_loops, steps=opened.config.sampling.steps
+    )
     chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
     number = 10 * len(chosen) if count is None else count
     if number < 1:
@@ -265,16 +269,19 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class) or tokens (safetensors).")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents (safetensors).")],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
     width: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
     colour: Annotated[bool, typer.Option("--colour", help="Keep colour.")] = False,
+    scale: Annotated[float | None, typer.Option(help="Of latents: the factor that training multiplies by.")] = None,
     test_fraction: Annotated[float, typer.Option(help="Share held out of training.")] = 0.2,
 ) -> None:
     """Import your own pictures or tokens."""
     from elt_ref.run.describe import describe, import_data  # noqa: PLC0415
 
-    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction)
+    import_data(
+        kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale
+    )
     print(describe(name))

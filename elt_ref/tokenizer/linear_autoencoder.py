@@ -1,0 +1,110 @@
+"""A linear autoencoder of patches: the small stand-in for the pretrained VAE of latent diffusion.
+
+    latent = s (patch − mean) W,    picture = mean + latent Wᵀ / s
+
+The columns of W are the principal components of the training patches, in order of variance; s is one over the standard
+deviation of the training latents, so that they have unit variance, as the 0.18215 of Stable Diffusion's VAE does.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from elt_ref.errors import RequestError
+from elt_ref.tokenizer.patches import cut_patches, join_patches
+
+Pictures = Float[np.ndarray, "count height width channels"]
+Latents = Float[np.ndarray, "count rows columns latent_channels"]
+
+
+@dataclass(frozen=True)
+class LinearAutoencoder:
+    """Principal components of square patches."""
+
+    mean: Float[np.ndarray, " features"]
+    """Of a patch flattened as (row, column, channel); float32."""
+    components: Float[np.ndarray, "features latent_channels"]
+    """Orthonormal columns; float32."""
+    patch_size: int
+    scale: float
+    """s, by which latents are multiplied."""
+
+    def encode(self, pictures: Pictures) -> Latents:
+        """Return scaled latents, one position a patch.
+
+        Raises:
+            RequestError: the patch size does not divide the picture, or the channels are not those it was fitted to.
+        """
+        patches = cut_patches(pictures, self.patch_size)
+        if patches.shape[-1] != len(self.mean):
+            expected = len(self.mean) // self.patch_size**2
+            raise RequestError(f"pictures: expected {expected} channels, got {pictures.shape[-1]}")
+        return ((patches - self.mean) @ self.components * np.float32(self.scale)).astype(np.float32)
+
+    def decode(self, latents: Latents) -> Pictures:
+        """Return the pictures of latents; not clipped.
+
+        Raises:
+            RequestError: the latents have another number of channels.
+        """
+        if latents.shape[-1] != self.components.shape[1]:
+            raise RequestError(f"latents: expected {self.components.shape[1]} channels, got {latents.shape[-1]}")
+        patches = latents / np.float32(self.scale) @ self.components.T + self.mean
+        return join_patches(patches.astype(np.float32), self.patch_size)
+
+    def reconstruction_error(self, pictures: Pictures) -> float:
+        """Return the mean squared error of a pixel after encoding and decoding."""
+        return float(np.mean(np.square(self.decode(self.encode(pictures)) - pictures), dtype=np.float64))
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of an ``autoencoder.safetensors``."""
+        metadata = json.dumps({"patch_size": self.patch_size, "scale": self.scale})
+        return save({"mean": self.mean, "components": self.components}, metadata={"elt_ref": metadata})
+
+
+def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int) -> LinearAutoencoder:
+    """Fit a linear autoencoder to pictures.
+
+    Args:
+        pictures: training pictures, finite.
+        patch_size: side of the patch that becomes one latent position.
+        channels: of the latent.
+
+    Raises:
+        RequestError: NaN in the pictures, a patch size that does not divide them, or more channels than a patch has
+            values.
+    """
+    if not np.isfinite(pictures).all():
+        raise RequestError("pictures: expected finite pixels, got NaN or infinity")
+    patches = cut_patches(pictures, patch_size)
+    features = patches.shape[-1]
+    if channels > features:
+        raise RequestError(f"latents.channels: expected at most the {features} values of a patch, got {channels}")
+    vectors = patches.reshape(-1, features).astype(np.float64)
+    mean = vectors.mean(axis=0)
+    variances, directions = np.linalg.eigh(np.cov(vectors, rowvar=False).reshape(features, features))
+    order = np.argsort(-variances, kind="stable")[:channels]
+    components = directions[:, order]
+    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(channels)])  # eigh leaves signs open
+    deviation = float(((vectors - mean) @ components).std())
+    return LinearAutoencoder(mean.astype(np.float32), components.astype(np.float32), patch_size, 1 / deviation)
+
+
+def load_linear_autoencoder(path: Path) -> LinearAutoencoder:
+    """Read an ``autoencoder.safetensors``.
+
+    Raises:
+        RequestError: the file is missing, truncated or something else.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads((file.metadata() or {})["elt_ref"])
+            mean, components = file.get_tensor("mean"), file.get_tensor("components")
+        return LinearAutoencoder(mean, components, int(metadata["patch_size"]), float(metadata["scale"]))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RequestError(f"autoencoder {path}: expected a whole autoencoder.safetensors, got {error}") from None
