@@ -46,7 +46,7 @@ def main() -> None:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
         code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted", 130)
     except Exception as error:
         # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.

@@ -18,7 +18,8 @@ def stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
         name: the purpose, for example ``"mask_ratio"``.
         step: training or sampling step, 0 … 2⁶⁴ − 1.
     """
-    return np.random.Generator(np.random.Philox(key=stream_key(seed, name), counter=[0, 0, 0, step]))
+    counter = np.array([0, 0, 0, step], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=stream_key(seed, name), counter=counter))
 
 
 def stream_key(seed: int, name: str) -> np.ndarray:

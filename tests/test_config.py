@@ -27,7 +27,9 @@ classes = 2
 
 
 def small(**overrides):
-    return parse_config(SMALL, where="small.toml", overrides={key.replace("__", "."): v for key, v in overrides.items()})
+    return parse_config(
+        SMALL, where="small.toml", overrides={key.replace("__", "."): v for key, v in overrides.items()}
+    )
 
 
 def refusal(overrides, text=SMALL):
@@ -192,9 +194,11 @@ def test_a_student_may_be_missing_in_the_vanilla_objective_only():
 
 
 def test_an_unknown_preset_names_the_nearest():
-    with pytest.raises(RequestError, match=r"preset: expected one of .*, got 'digit-masked'; did you mean 'digits-mask"):
+    with pytest.raises(
+        RequestError, match=r"preset: expected one of .*, got 'digit-masked'; did you mean 'digits-mask"
+    ):
         load_preset("digit-masked")
-    with pytest.raises(RequestError, match="got 'zzzzzz'$"):
+    with pytest.raises(RequestError, match=r"got 'zzzzzz'$"):
         load_config("zzzzzz")
 
 

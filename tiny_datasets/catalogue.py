@@ -9,14 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tiny_datasets import shapes
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
 
 if TYPE_CHECKING:
-    from tiny_datasets.dataset import Dataset, PictureDataset, TokenDataset
+    from tiny_datasets.dataset import Dataset, LatentDataset, PictureDataset, TokenDataset
 
 HOME_VARIABLE = "ELT_REF_DATA"
-SHIPPED = ("digits",)
+SHIPPED = ("digits", "photos", "shapes")
+"""Every one has a folder in this package; that of `shapes` holds no files of data, for its pictures are drawn anew."""
 
 # Lower case only, so that two names never meet in one folder of a file system that ignores case.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -75,7 +77,7 @@ def dataset_folder(name: str, home: str | os.PathLike[str] | None = None) -> Pat
     return _home(home) / name
 
 
-def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDataset | TokenDataset:
+def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDataset | TokenDataset | LatentDataset:
     """Load a dataset.
 
     Args:
@@ -88,6 +90,8 @@ def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDatase
     Raises:
         DatasetError: If there is no dataset of that name, or its files are missing or damaged.
     """
+    if name == shapes.NAME:
+        return shapes.draw_dataset()
     return read_dataset(dataset_folder(name, home))
 
 

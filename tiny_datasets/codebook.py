@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tiny_datasets.errors import DatasetError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from tiny_datasets.tensor_file import TensorFile
@@ -28,8 +27,8 @@ def read_codebook(file: TensorFile, codes: int, patch_size: int) -> NDArray[np.f
     Raises:
         DatasetError: If it has another shape, is not floating-point, or holds what is no finite float32.
     """
-    stored = file.floats("codebook", rank=2)
-    rows, features = stored.shape
+    codebook = file.finite_floats("codebook", rank=2)
+    rows, features = codebook.shape
     if rows != codes:
         raise DatasetError(f"'codebook' in {file.path} must have one row for each of {codes} codes, got {rows} rows")
     pixels = patch_size * patch_size
@@ -38,9 +37,5 @@ def read_codebook(file: TensorFile, codes: int, patch_size: int) -> NDArray[np.f
             f"'codebook' in {file.path} must have {pixels} (grey) or {3 * pixels} (colour) columns "
             f"for patches of {patch_size}x{patch_size} pixels, got {features}"
         )
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, refused as one below
-        codebook = stored.astype(np.float32)
-    if not np.isfinite(codebook).all():
-        raise DatasetError(f"'codebook' in {file.path} must hold finite float32 numbers, got a NaN or an infinity")
     codebook.setflags(write=False)
     return codebook

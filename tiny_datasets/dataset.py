@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from tiny_datasets.errors import DatasetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["pictures", "tokens", "latents"]
 
 
 # Arrays do not compare to one bool, so none of these classes pretends to have an equality.
@@ -20,7 +22,8 @@ class Split:
 
     Attributes:
         examples: Pictures as uint8 ``[count, height, width, channels]``, values from 0 to the dataset's `white`, or
-            tokens as int64 ``[count, rows, columns]``, values from 0 to ``codebook_size − 1``.
+            tokens as int64 ``[count, rows, columns]``, values from 0 to ``codebook_size − 1``, or latents as float32
+            ``[count, height, width, channels]``, all finite.
         labels: int64 ``[count]``, indices into the dataset's `classes`.
     """
 
@@ -39,10 +42,10 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """What pictures and tokens have in common; every dataset is a `PictureDataset` or a `TokenDataset`.
+    """What all have in common; every dataset is a `PictureDataset`, a `TokenDataset` or a `LatentDataset`.
 
     Attributes:
-        kind: ``"pictures"`` or ``"tokens"``.
+        kind: ``"pictures"``, ``"tokens"`` or ``"latents"``.
         name: The name `load` knows it by.
         train: The examples to learn from.
         test: The examples held out.
@@ -52,7 +55,7 @@ class Dataset:
         source: Where the examples come from.
     """
 
-    kind: ClassVar[Literal["pictures", "tokens"]]
+    kind: ClassVar[Kind]
     name: str
     train: Split
     test: Split
@@ -70,7 +73,7 @@ class PictureDataset(Dataset):
         white: The value of full intensity, 1 to 255; 0 is black.
     """
 
-    kind: ClassVar[Literal["pictures", "tokens"]] = "pictures"
+    kind: ClassVar[Kind] = "pictures"
     white: int
 
 
@@ -85,10 +88,22 @@ class TokenDataset(Dataset):
         patch_size: Height and width of a patch in pixels; None exactly when `codebook` is None.
     """
 
-    kind: ClassVar[Literal["pictures", "tokens"]] = "tokens"
+    kind: ClassVar[Kind] = "tokens"
     codebook_size: int
     codebook: NDArray[np.float32] | None = None
     patch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LatentDataset(Dataset):
+    """A dataset of latents that some encoder made elsewhere, as the encoder gave them.
+
+    Attributes:
+        scale: The factor that latents are to be multiplied by before training on them, finite and above 0.
+    """
+
+    kind: ClassVar[Kind] = "latents"
+    scale: float
 
 
 def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:

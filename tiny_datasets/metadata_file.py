@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from tiny_datasets.errors import DatasetError
@@ -62,6 +63,17 @@ class MetadataFile:
         if type(value) is not int or value < 1:  # isinstance would let True pass
             raise DatasetError(f"'{name}' in {self.path} must be a whole number above 0, got {value!r}")
         return value
+
+    def factor(self, name: str) -> float:
+        """Return the field `name`, a finite number above 0.
+
+        Raises:
+            DatasetError: If it is something else, or missing.
+        """
+        value = self._field(name)
+        if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:  # isinstance would let True pass
+            raise DatasetError(f"'{name}' in {self.path} must be a finite number above 0, got {value!r}")
+        return float(value)
 
     def classes(self) -> tuple[str, ...]:
         """Return the field ``classes``, a list of different names.

@@ -67,18 +67,18 @@ def divide(examples: NDArray[Any], labels: NDArray[np.int64], held_out: Sequence
     """
     # With one permutation for both, the training split would begin with the classes whose test share fills up first.
     left, chosen = list(held_out), set()
-    for index in _shuffled(len(labels), "choose"):
+    for index in shuffled(len(labels), "choose"):
         label = labels[index]
         if left[label]:
             left[label] -= 1
             chosen.add(index)
-    order = _shuffled(len(labels), "order")
+    order = shuffled(len(labels), "order")
     train = [index for index in order if index not in chosen]
     test = [index for index in order if index in chosen]
     return Split(examples[train], labels[train]), Split(examples[test], labels[test])
 
 
-def _shuffled(count: int, purpose: str) -> list[int]:
+def shuffled(count: int, purpose: str) -> list[int]:
     """Return a fixed permutation of ``range(count)``, another one for every purpose.
 
     Sorting by a hash needs no random generator, whose stream a new version of its library may change.

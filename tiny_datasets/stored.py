@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 
 from tiny_datasets.codebook import read_codebook
-from tiny_datasets.dataset import Dataset, PictureDataset, Split, TokenDataset
+from tiny_datasets.dataset import Dataset, LatentDataset, PictureDataset, Split, TokenDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.metadata_file import MetadataFile, metadata_text
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
@@ -51,13 +51,15 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
         if dataset.codebook is not None:
             fields["patch_size"] = dataset.patch_size
             tensors["codebook"] = dataset.codebook
+    if isinstance(dataset, LatentDataset):
+        fields["scale"] = dataset.scale
     # safetensors stores memory as it lies and takes it for row-major.
     row_major = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     _write_through(folder / METADATA_FILE, metadata_text(fields).encode())
     _write_through(folder / TENSOR_FILE, safetensors.numpy.save(row_major))
 
 
-def read_dataset(folder: Path) -> PictureDataset | TokenDataset:
+def read_dataset(folder: Path) -> PictureDataset | TokenDataset | LatentDataset:
     """Read the dataset stored in a folder, and check all that `Dataset` and `Split` promise of it.
 
     Args:
@@ -95,12 +97,22 @@ def read_dataset(folder: Path) -> PictureDataset | TokenDataset:
             known["patch_size"] = metadata.count("patch_size")
             known["codebook"] = read_codebook(file, codes, known["patch_size"])
         return TokenDataset(**known, train=train, test=test, codebook_size=codes)
-    raise DatasetError(f"'kind' in {metadata.path} must be 'pictures' or 'tokens', got {kind!r}")
+    if kind == "latents":
+        train, test = (_split(file, part, np.float32, 4, classes=len(classes)) for part in parts)
+        return LatentDataset(**known, train=train, test=test, scale=metadata.factor("scale"))
+    raise DatasetError(f"'kind' in {metadata.path} must be 'pictures', 'tokens' or 'latents', got {kind!r}")
 
 
-def _split(file: TensorFile, part: str, dtype: type[np.integer], rank: int, *, limit: int, classes: int) -> Split:
-    """Return one split, its examples of `dtype` and `rank` with values below `limit`, its labels below `classes`."""
-    examples, labels = file.integers(f"{part}_examples", rank), file.integers(f"{part}_labels", rank=1)
+def _split(
+    file: TensorFile, part: str, dtype: type[np.number], rank: int, *, limit: int | None = None, classes: int
+) -> Split:
+    """Return one split, its examples of `dtype` and `rank`, its labels below `classes`.
+
+    Examples are whole numbers below `limit`; or finite floating-point numbers where there is no limit.
+    """
+    name = f"{part}_examples"
+    examples = file.floats(name, rank) if limit is None else file.integers(name, rank)
+    labels = file.integers(f"{part}_labels", rank=1)
     if examples.dtype != dtype or labels.dtype != np.int64:
         raise DatasetError(
             f"the {part} split in {file.path} must have {np.dtype(dtype)} examples and int64 labels, "
@@ -111,7 +123,10 @@ def _split(file: TensorFile, part: str, dtype: type[np.integer], rank: int, *, l
             f"the {part} split in {file.path} must have one example for each label, "
             f"got examples of shape {list(examples.shape)} and {len(labels)} labels"
         )
-    file.check_range(f"{part}_examples", limit)
+    if limit is None:
+        file.finite_floats(name, rank)
+    else:
+        file.check_range(name, limit)
     file.check_range(f"{part}_labels", classes)
     return Split(examples, labels.astype(np.int64, copy=False))
 

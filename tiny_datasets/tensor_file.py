@@ -47,6 +47,19 @@ class TensorFile:
         """
         return self._checked(name, rank, np.floating, "floating-point")
 
+    def finite_floats(self, name: str, rank: int) -> NDArray[np.float32]:
+        """Return the tensor `name` as float32.
+
+        Raises:
+            DatasetError: If its dtype is not floating-point, it has not `rank` axes, or it holds what is no finite
+                float32.
+        """
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, refused as one below
+            numbers = self.floats(name, rank).astype(np.float32)
+        if not np.isfinite(numbers).all():
+            raise DatasetError(f"'{name}' in {self.path} must hold finite float32 numbers, got a NaN or an infinity")
+        return numbers
+
     def check_range(self, name: str, limit: int) -> None:
         """Refuse the integer tensor `name` if a value is outside 0 … ``limit − 1``.
 

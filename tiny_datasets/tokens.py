@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +12,15 @@ from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.codebook import read_codebook
 from tiny_datasets.dataset import TokenDataset
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.metadata_file import class_names
+from tiny_datasets.labels import count_of, read_labels
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
 
 if TYPE_CHECKING:
     import os
 
-    from numpy.typing import NDArray
-
 MAX_CODES = 2**24
 """The greatest codebook size. A larger one is a mistake, and would cost gigabytes to find out."""
-
-MAX_CLASSES = 2**16
-"""The greatest number of classes, for the same reason."""
 
 
 def import_tokens(
@@ -68,21 +62,17 @@ def import_tokens(
     check_new_name(name, home)
     check_fraction(test_fraction)
     file = read_tensor_file(Path(path), required=("tokens", "labels"), optional=("codebook",))
-    tokens, labels = file.integers("tokens", rank=3), file.integers("labels", rank=1)
-    if len(tokens) != len(labels):
-        raise DatasetError(f"{path} must hold one label for each of its {len(tokens)} examples, got {len(labels)}")
+    tokens = file.integers("tokens", rank=3)
     if len(tokens) < 2 or not tokens.size:
         raise DatasetError(
             f"'tokens' in {path} must hold 2 or more examples of at least one token, got shape {list(tokens.shape)}"
         )
     codes = _codebook_size(file)
     file.check_range("tokens", codes)
-    classes = _classes(file)
-    file.check_range("labels", len(classes))
+    labels, classes = read_labels(file, len(tokens))
     patch_size = _number(file, "patch_size") if "codebook" in file.tensors else None
     codebook = None if patch_size is None else read_codebook(file, codes, patch_size)
 
-    labels = labels.astype(np.int64)
     train, test = divide(
         tokens.astype(np.int64), labels, held_out_counts(labels, len(classes), test_fraction, file.path)
     )
@@ -109,22 +99,7 @@ def _codebook_size(file: TensorFile) -> int:
         return _number(file, "codebook_size")
     if "codebook" in file.tensors:
         return len(file.floats("codebook", rank=2))
-    return _count_of(file.tensors["tokens"], MAX_CODES)
-
-
-def _classes(file: TensorFile) -> tuple[str, ...]:
-    if "classes" not in file.metadata:
-        return tuple(str(label) for label in range(_count_of(file.tensors["labels"], MAX_CLASSES)))
-    try:
-        value = json.loads(file.metadata["classes"])
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"'classes' in {file.path} must be a JSON list of names, got no JSON: {error}") from error
-    return class_names(value, file.path)
-
-
-def _count_of(values: NDArray[np.integer], most: int) -> int:
-    """Return the greatest value + 1, kept from 1 to `most` so that any other value is found to be out of range."""
-    return min(max(int(values.max()) + 1, 1), most)
+    return count_of(file.tensors["tokens"], MAX_CODES)
 
 
 def _number(file: TensorFile, key: str) -> int:

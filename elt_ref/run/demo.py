@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -18,6 +19,7 @@ from elt_ref.measure import count
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.loss_curves import draw_loss_curves
 from elt_ref.report.page import write_report
+from elt_ref.report.results import Results
 from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
@@ -27,8 +29,8 @@ from elt_ref.run.train import train_run
 from elt_ref.training import METRICS, read_metrics
 
 PRESET = "digits-masked"
-STEPS = 800
-"""Training steps of each model; the preset by itself trains longer."""
+SHORTER = {"training.steps": 800, "training.average_decay": 0.99}
+"""What the demo changes of the preset, which by itself trains for longer."""
 SAMPLES = 500
 """Samples that each loop count is judged by."""
 SHOWN_CLASS = 8
@@ -48,7 +50,7 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     """
     started = time.perf_counter()
     configs = {
-        kind: load_preset(PRESET, {"training.steps": STEPS, "objective.kind": kind, **(overrides or {})})
+        kind: load_preset(PRESET, {**SHORTER, "objective.kind": kind, **(overrides or {})})
         for kind in ("ilsd", "vanilla")
     }
     max_loops = configs["ilsd"].model.max_loops
@@ -59,7 +61,7 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
         train_run(config, folder / kind, console=console)
     runs = {kind: open_run(folder / kind) for kind in configs}
     judge = Judge(runs["ilsd"])
-    results: dict[str, list[dict[str, float]]] = {kind: [] for kind in runs}
+    results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in runs}
     pictures: dict[str, dict[int, np.ndarray]] = {kind: {} for kind in runs}
     work = [(kind, loops) for kind in runs for loops in range(1, 2 * max_loops + 1)]
     for kind, loops in track(
@@ -94,7 +96,7 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
 def _draw(
     folder: Path,
     runs: Mapping[str, Run],
-    results: Mapping[str, list[dict[str, float]]],
+    results: Results,
     pictures: Mapping[str, Mapping[int, np.ndarray]],
     judge: Judge,
     max_loops: int,

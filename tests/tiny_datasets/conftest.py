@@ -40,3 +40,12 @@ def token_tensors() -> dict[str, np.ndarray]:
         "labels": np.array([0, 1] * 5, np.uint8),
         "codebook": np.linspace(0, 1, 24, dtype=np.float64).reshape(6, 4),
     }
+
+
+@pytest.fixture
+def latent_tensors() -> dict[str, np.ndarray]:
+    """Ten latents of 2×2×4 numbers in two classes; the first number of each tells it apart."""
+    return {
+        "latents": (np.arange(160, dtype=np.float32).reshape(10, 2, 2, 4) - 80) / 16,
+        "labels": np.array([0, 1] * 5, np.uint8),
+    }

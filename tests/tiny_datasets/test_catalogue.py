@@ -5,20 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny_datasets
-from tiny_datasets import DatasetError, data_home, dataset_folder, import_pictures, load, names
+from tiny_datasets import DatasetError, PictureDataset, data_home, dataset_folder, import_pictures, load, names
+from tiny_datasets.catalogue import SHIPPED
 
 
 def test_without_imports_there_are_the_shipped_datasets():
-    assert names() == ["digits"]
+    assert names() == ["digits", "photos", "shapes"]
 
 
 def test_imported_datasets_are_listed_in_order(picture_folder, home):
     import_pictures(picture_folder, "zebras")
     import_pictures(picture_folder, "ants")
-    assert names() == names(home) == ["ants", "digits", "zebras"]
+    assert names() == names(home) == ["ants", "digits", "photos", "shapes", "zebras"]
 
 
 def test_what_is_no_dataset_is_not_listed(home):
@@ -27,13 +29,13 @@ def test_what_is_no_dataset_is_not_listed(home):
     (home / "Capital" / "dataset.json").touch()
     (home / ".importing-x" / "dataset.json").touch()
     (home / "file").touch()
-    assert names() == ["digits"]
+    assert names() == ["digits", "photos", "shapes"]
 
 
 def test_the_home_argument_wins_over_the_environment(picture_folder, tmp_path):
     import_pictures(picture_folder, "pets", home=tmp_path / "other")
-    assert names() == ["digits"]
-    assert names(str(tmp_path / "other")) == ["digits", "pets"]
+    assert names() == ["digits", "photos", "shapes"]
+    assert names(str(tmp_path / "other")) == ["digits", "pets", "photos", "shapes"]
     assert load("pets", tmp_path / "other").name == "pets"
 
 
@@ -72,7 +74,33 @@ def test_files_of_a_dataset_live_in_its_folder(picture_folder, home):
     import_pictures(picture_folder, "pets")
     assert dataset_folder("pets") == home / "pets"
     assert sorted(path.name for path in (home / "pets").iterdir()) == ["dataset.json", "dataset.safetensors"]
-    assert dataset_folder("digits") == Path(tiny_datasets.__file__).parent / "digits"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_dataset_has_a_folder_that_tells_its_source(name):
+    folder = dataset_folder(name)
+    assert folder == Path(tiny_datasets.__file__).parent / name
+    text = (folder / "SOURCE.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {name}\n")
+    assert "## Licence" in text
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_dataset_is_loaded_by_its_name(name, tmp_path):
+    for dataset in (load(name), load(name, tmp_path)):
+        assert isinstance(dataset, PictureDataset)
+        assert dataset.name == name
+        for split in (dataset.train, dataset.test):
+            assert split.examples.dtype == np.uint8
+            assert split.labels.dtype == np.int64
+            assert split.examples.max() == dataset.white
+            assert set(split.labels.tolist()) == set(range(len(dataset.classes)))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_name_is_taken(picture_folder, name):
+    with pytest.raises(DatasetError, match=f"'{name}', which already exists in this package"):
+        import_pictures(picture_folder, name)
 
 
 @pytest.mark.parametrize("ask", [load, dataset_folder])
@@ -89,13 +117,13 @@ def test_an_unknown_name_is_answered_with_the_nearest(picture_folder, ask):
 @pytest.mark.parametrize("name", ["", ".", "..", "../pictures", "/", "Digits"])
 def test_a_name_is_never_taken_for_a_path(picture_folder, name):
     assert picture_folder.is_dir()
-    with pytest.raises(DatasetError, match="nearest known name is 'digits'"):
+    with pytest.raises(DatasetError, match="nearest known name is"):
         load(name)
 
 
 def test_loading_needs_neither_pillow_nor_scikit_learn_nor_elt_ref():
     program = (
-        "import sys, tiny_datasets; tiny_datasets.load('digits');"
+        "import sys, tiny_datasets; [tiny_datasets.load(name) for name in tiny_datasets.names()];"
         "print([name for name in ('PIL', 'sklearn', 'elt_ref') if name in sys.modules])"
     )
     root = Path(tiny_datasets.__file__).parents[1]

@@ -104,7 +104,7 @@ def test_metadata_may_tell_of_codes_and_classes_that_do_not_occur(store):
 
 def test_a_path_may_be_text(store):
     import_tokens(str(store()), "grids")
-    assert names() == ["digits", "grids"]
+    assert "grids" in names()
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not safetensors at all", b"\xff" * 64])

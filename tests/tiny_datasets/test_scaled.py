@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_datasets import DatasetError, load, scaled
+from tiny_datasets import DatasetError, PictureDataset, load, scaled
 
 
 @given(st.integers(1, 255))
@@ -25,6 +25,7 @@ def test_no_value_is_lost(white):
 
 def test_digits_keep_their_shape():
     digits = load("digits")
+    assert isinstance(digits, PictureDataset)
     assert scaled(digits.test.examples, digits.white).shape == (360, 8, 8, 1)
 
 

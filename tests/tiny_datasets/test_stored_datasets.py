@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from tiny_datasets import DatasetError, PictureDataset, Split, import_pictures, import_tokens, load
+from tiny_datasets import (
+    DatasetError,
+    LatentDataset,
+    PictureDataset,
+    Split,
+    import_latents,
+    import_pictures,
+    import_tokens,
+    load,
+)
 from tiny_datasets.stored import read_dataset, write_dataset
 
 
@@ -23,6 +32,13 @@ def grids(token_tensors, tmp_path, home):
     safetensors.numpy.save_file(token_tensors, tmp_path / "grids.safetensors", {"patch_size": "2"})
     import_tokens(tmp_path / "grids.safetensors", "grids")
     return home / "grids"
+
+
+@pytest.fixture
+def codes(latent_tensors, tmp_path, home):
+    safetensors.numpy.save_file(latent_tensors, tmp_path / "codes.safetensors")
+    import_latents(tmp_path / "codes.safetensors", "codes", scale=0.5)
+    return home / "codes"
 
 
 def change_metadata(folder, **changes):
@@ -97,7 +113,7 @@ def test_another_schema(pets, schema):
 
 def test_another_kind(pets):
     change_metadata(pets, kind="sounds")
-    assert "dataset.json must be 'pictures' or 'tokens', got 'sounds'" in refusal(pets)
+    assert "dataset.json must be 'pictures', 'tokens' or 'latents', got 'sounds'" in refusal(pets)
 
 
 @pytest.mark.parametrize("field", ["schema", "kind", "classes", "description", "licence", "source", "white"])
@@ -180,3 +196,54 @@ def test_a_codebook_of_another_size(grids):
 def test_a_codebook_without_a_patch_size(grids):
     change_metadata(grids, patch_size=None)
     assert "must have a field 'patch_size'" in refusal(grids)
+
+
+@pytest.mark.parametrize("scale", [0, -1, pytest.param(10**400, id="huge"), True, "0.5", float("nan"), float("inf")])
+def test_a_scale_that_is_no_scale(codes, scale):
+    change_metadata(codes, scale=scale)
+    assert f"'scale' in {codes / 'dataset.json'} must be a finite number above 0, got {scale!r}" in refusal(codes)
+
+
+def test_a_missing_scale(codes):
+    change_metadata(codes, scale=None)
+    assert "must have a field 'scale'" in refusal(codes)
+
+
+def test_a_whole_number_is_a_scale(codes):
+    change_metadata(codes, scale=2)
+    dataset = load("codes")
+    assert isinstance(dataset, LatentDataset)
+    assert type(dataset.scale) is float
+    assert dataset.scale == 2
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_latents_that_are_not_finite(codes, part, value):
+    tensors = safetensors.numpy.load_file(codes / "dataset.safetensors")
+    tensors[f"{part}_examples"][-1, -1, -1, -1] = value
+    change_tensors(codes, **tensors)
+    assert f"'{part}_examples' in" in refusal(codes)
+    assert "must hold finite float32 numbers, got a NaN or an infinity" in refusal(codes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_latents_of_another_precision(codes, dtype):
+    tensors = safetensors.numpy.load_file(codes / "dataset.safetensors")
+    change_tensors(codes, train_examples=tensors["train_examples"].astype(dtype))
+    assert f"must have float32 examples and int64 labels, got {dtype} and int64" in refusal(codes)
+
+
+def test_latents_of_integers(codes):
+    change_tensors(codes, train_examples=np.zeros((8, 2, 2, 4), np.uint8))
+    assert "must have floating-point values, got uint8" in refusal(codes)
+
+
+def test_latents_of_another_rank(codes):
+    change_tensors(codes, train_examples=np.zeros((8, 4, 4), np.float32))
+    assert "must have 4 axes, got shape [8, 4, 4]" in refusal(codes)
+
+
+def test_latents_without_a_class(codes):
+    change_metadata(codes, classes=["only"])
+    assert "must hold values from 0 to 0, got 1" in refusal(codes)

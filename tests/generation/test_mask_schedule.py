@@ -1,0 +1,99 @@
+"""How many tokens stay masked after each step: the tables of MaskGIT's decoder, to the token."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elt_ref.generation import mask_lengths, masked_count, masked_fraction
+
+# Tokens masked after steps 0 … K − 1 of decoding n unknown tokens, in float64.
+TABLES = {
+    (256, 8): "251 236 212 181 142 97 49 1",
+    (256, 12): "253 247 236 221 203 181 155 128 97 66 33 1",
+    (256, 24): "255 253 251 247 242 236 229 221 212 203 192 181 168 155 142 128 113 97 82 66 49 33 16 1",
+    (1024, 12): "1015 989 946 886 812 724 623 512 391 265 133 1",
+}
+
+
+def table(tokens, steps):
+    return [int(length) for length in TABLES[tokens, steps].split()]
+
+
+def run(start, steps, precision="float64"):
+    """Return the lengths of a whole decoding, in which every masked token of a step is the next one's unknown."""
+    lengths, unknown = [], np.array([start])
+    for step in range(steps):
+        unknown = mask_lengths(np.array([start]), unknown, step=step, steps=steps, precision=precision)
+        lengths.append(int(unknown[0]))
+    return lengths
+
+
+@pytest.mark.parametrize(("tokens", "steps"), TABLES)
+def test_lengths_are_those_of_the_table(tokens, steps):
+    assert run(tokens, steps) == table(tokens, steps)
+
+
+@pytest.mark.parametrize(("tokens", "steps"), TABLES)
+def test_in_float32_only_the_tie_at_two_thirds_differs(tokens, steps):
+    """cos(π/3) is just below a half in float32: the 127 and 511 of the official code."""
+    expected = [
+        length - 1 if 3 * (step + 1) == 2 * steps else length for step, length in enumerate(table(tokens, steps))
+    ]
+    assert run(tokens, steps, "float32") == expected
+
+
+@pytest.mark.parametrize(("precision", "counts"), [("float64", [128, 512]), ("float32", [127, 511])])
+def test_the_tie_by_itself(precision, counts):
+    ratio = np.full(2, 2 / 3, precision)
+    assert masked_count(np.array([256, 1024]), ratio).tolist() == counts
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_the_fraction_is_a_quarter_of_a_cosine_clipped_above_zero(precision):
+    fractions = masked_fraction(np.linspace(0, 1, 5, dtype=precision))
+    assert fractions.dtype == precision
+    np.testing.assert_allclose(fractions, [1, 0.9238795, 0.7071068, 0.3826834, 1e-6], rtol=1e-6)
+    assert masked_fraction(np.array([1.0]))[0] == 1e-6
+
+
+def test_a_million_tokens_show_the_clip_at_the_last_step():
+    assert masked_count(10**7, np.array([1.0])).tolist() == [10]
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 12), st.data())
+@settings(max_examples=100)
+def test_the_length_is_that_of_the_rule_for_any_row(start, unknown, steps, data):
+    """Also where other tokens than those of the schedule are unknown, as in a row that began half known."""
+    step = data.draw(st.integers(0, steps - 1))
+    (length,) = mask_lengths(
+        np.array([start]), np.array([unknown]), step=step, steps=steps, precision="float64"
+    ).tolist()
+    exact = start * max(1e-6, math.cos(math.pi / 2 * (step + 1) / steps))
+    rule = {max(1, min(unknown - 1, math.floor(exact + slack))) for slack in (-1e-9, 1e-9)}
+    assert length in ({0} if unknown == 0 else rule)
+
+
+@given(st.integers(1, 60), st.integers(1, 15))
+@settings(max_examples=60)
+def test_a_decoding_masks_fewer_tokens_every_step_until_one_is_left(start, steps):
+    lengths = [start, *run(start, steps)]
+    for before, after in pairwise(lengths):
+        assert after < before or after == before == 1
+    assert lengths[-1] == 1
+
+
+def test_one_unknown_token_stays_masked_to_the_end():
+    assert run(1, 5) == [1] * 5
+
+
+def test_a_row_that_knows_everything_masks_nothing():
+    assert run(0, 5) == [0] * 5
+
+
+def test_a_row_that_begins_partly_known_is_scheduled_by_what_it_did_not_know():
+    rows = mask_lengths(np.array([256, 64, 3]), np.array([256, 64, 3]), step=0, steps=8, precision="float64")
+    assert rows.tolist() == [251, 62, 2]

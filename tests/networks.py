@@ -1,0 +1,101 @@
+"""Small networks for tests: configurations, parameters that do not degenerate, and hypothesis strategies of both."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from elt_ref.arrays import DTYPES, tree_items, tree_rebuild
+from elt_ref.config import Config
+from elt_ref.model import declare_parameters
+
+SMALL = {
+    "layers": 2,
+    "max_loops": 3,
+    "width": 8,
+    "heads": 2,
+    "mlp_width": 12,
+    "grid": (2, 2),
+    "codebook_size": 5,
+    "classes": 3,
+}
+
+
+def make_config(
+    *,
+    dtype: str = "float64",
+    seed: int = 0,
+    objective: dict[str, Any] | None = None,
+    sampling: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    **model: Any,
+) -> Config:
+    """Return the configuration of a small network; keywords replace settings of its sections."""
+    model = SMALL | model
+    if model["max_loops"] == 1:  # there is no student
+        objective = {"kind": "vanilla"} | (objective or {})
+    return Config.model_validate(
+        {
+            "name": "test",
+            "seed": seed,
+            "model": model,
+            "objective": objective or {},
+            "sampling": {"steps": 4} | (sampling or {}),
+            "training": {"dtype": dtype, "batch_size": 3} | (training or {}),
+        }
+    )
+
+
+def random_parameters(config: Config, seed: int = 0) -> Any:
+    """Return parameters far from their small initial values: every layer, head and bias matters, loops most of all."""
+    generator = np.random.default_rng(seed)
+    declared = declare_parameters(config)
+
+    def draw(shape: tuple[int, ...], initial: str) -> np.ndarray:
+        normal = generator.standard_normal(shape)
+        values = {"normal": 1.5 * normal / np.sqrt(shape[0] if len(shape) > 1 else 1), "ones": 1 + 0.3 * normal}
+        return values.get(initial, 0.3 * normal).astype(DTYPES[config.training.dtype])
+
+    return tree_rebuild(declared, [draw(*parameter) for _, parameter in tree_items(declared)])
+
+
+def random_tokens(config: Config, batch: int, seed: int = 0, unknown: float = 0.5) -> np.ndarray:
+    """Return tokens, about the share `unknown` of them masked."""
+    generator, model = np.random.default_rng(seed), config.model
+    codes = generator.integers(model.codebook_size, size=(batch, model.tokens))
+    return np.where(generator.random(codes.shape) < unknown, model.mask_token, codes)
+
+
+def random_labels(config: Config, batch: int, seed: int = 0) -> np.ndarray:
+    """Return classes."""
+    return np.random.default_rng(seed).integers(config.model.classes, size=batch)
+
+
+class Example(NamedTuple):
+    """A network and something to read."""
+
+    config: Config
+    parameters: Any
+    tokens: np.ndarray
+    labels: np.ndarray
+
+
+@st.composite
+def examples(draw: Any, dtypes: tuple[str, ...] = ("float32", "float64"), max_loops: int = 4, **model: Any) -> Example:
+    """Draw N, L_max, widths, heads, grid, vocabulary, batch and dtype; keywords fix settings of the model."""
+    heads = draw(st.integers(1, 3))
+    drawn = {
+        "layers": draw(st.integers(1, 3)),
+        "max_loops": draw(st.integers(1, max_loops)),
+        "heads": heads,
+        "width": heads * draw(st.integers(2 if heads > 1 else 4, 4)),  # of two numbers a norm leaves nothing but signs
+        "mlp_width": draw(st.integers(1, 12)),
+        "grid": draw(st.sampled_from([(1,), (5,), (2, 3), (2, 2, 2)])),
+        "codebook_size": draw(st.integers(2, 7)),
+        "classes": draw(st.integers(1, 3)),
+    }
+    config = make_config(dtype=draw(st.sampled_from(dtypes)), **(drawn | model))
+    seed, batch = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 3))
+    return Example(
+        config, random_parameters(config, seed), random_tokens(config, batch, seed), random_labels(config, batch, seed)
+    )

@@ -1,0 +1,122 @@
+"""Commands as a user gives them, in the test's own process, and a small run to give them on."""
+
+import shutil
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from elt_ref.cli import main
+from tiny_datasets.catalogue import HOME_VARIABLE
+
+TINY = """
+name = "tiny"
+[data]
+name = "digits"
+[tokenizer]
+patch_size = 2
+iterations = 3
+[model]
+layers = 1
+max_loops = 2
+width = 8
+heads = 2
+mlp_width = 8
+grid = [4, 4]
+codebook_size = 12
+classes = 10
+initial_deviation = 0.5
+[sampling]
+steps = 3
+[training]
+steps = 4
+batch_size = 4
+warmup_steps = 1
+checkpoint_every = 2
+log_every = 2
+"""
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A data home that does not exist yet, in place of the user's own; and tables that need not wrap."""
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "240")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return ``command(*words) -> Done``: what ``elt-ref *words`` exits with and prints."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["elt-ref", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return Done(caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def done(command):
+    """Return ``done(*words) -> Done`` for a command that must succeed."""
+
+    def run(*words):
+        result = command(*words)
+        assert result.code == 0, f"exit code {result.code}: {result.err}"
+        return result
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Return ``refused(*words) -> sentence`` for a request that must be refused in one sentence with exit code 2."""
+
+    def run(*words):
+        result = command(*words)
+        assert result.code == 2, f"exit code {result.code}: {result.out}{result.err}"
+        assert not result.out, f"stdout holds {result.out!r}"
+        assert result.err.startswith("elt-ref: "), f"stderr holds {result.err!r}"
+        assert result.err.count("\n") == 1, f"not one sentence: {result.err!r}"
+        assert result.err.endswith("\n")
+        return result.err.removeprefix("elt-ref: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """The file of a configuration that trains in no time."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of the trained run, to spoil."""
+    folder = tmp_path / "copied"
+    shutil.copytree(trained, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A run folder, to look at and not to touch."""
+    from rich.console import Console
+
+    from elt_ref.config import parse_config
+    from elt_ref.run.train import train_run
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train_run(parse_config(TINY, where="tiny.toml"), folder, console=Console(stderr=True, quiet=True))
+    return folder

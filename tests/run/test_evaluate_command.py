@@ -1,0 +1,98 @@
+"""`elt-ref evaluate`: one row for each loop count, from the same noise, against the real pictures."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tiny_datasets
+from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score, judge
+from elt_ref.run.evaluate import CHUNK, Judge, balanced_labels, draw_pictures, evaluate_run
+from elt_ref.run.folder import open_run
+
+KEYS = ["loops", "frechet_distance", "inception_score", "label_accuracy", "gflops_per_sample", "seconds_per_sample"]
+
+
+def test_json(done, trained):
+    result = done("evaluate", trained, "--loops", "1,3", "--count", 20, "--json")
+    document = json.loads(result.out)
+    assert set(document) == {"results"}
+    assert [list(row) for row in document["results"]] == [KEYS, KEYS]
+    assert [row["loops"] for row in document["results"]] == [1, 3]
+    run = open_run(trained)
+    for row in document["results"]:
+        assert row["gflops_per_sample"] == count(run.config, row["loops"]).flops_per_sample / 1e9
+        assert row["frechet_distance"] > 0
+        assert 1 <= row["inception_score"] <= 10
+        assert 0 <= row["label_accuracy"] <= 1
+        assert 0 < row["seconds_per_sample"] < 60
+    assert not result.err, "stderr is no terminal and should be silent"
+
+
+def test_a_table(done, trained):
+    result = done("evaluate", trained, "--loops", "2", "--count", 10)
+    assert "frechet distance" in result.out
+    assert f"{trained}, 10 samples each" in result.out
+
+
+def test_numbers_repeat_but_for_the_time(trained):
+    run = open_run(trained)
+    rows = [evaluate_run(run, [2], count=12, seed=seed)[0] for seed in (3, 3, 4)]
+    first, again, other = ({key: getattr(row, key) for key in KEYS[1:4]} for row in rows)
+    assert first == again
+    assert first != other, "the seed does not count"
+
+
+def test_numbers_against_a_computation_by_hand(trained):
+    run = open_run(trained)
+    (row,) = evaluate_run(run, [2], count=20, seed=0)
+    dataset = tiny_datasets.load("digits")
+    pictures = draw_pictures(run, np.arange(20) % 10, loops=2, seed=0)
+    judged = Judge(run)
+    drawn = judge(judged.network, pictures)
+    real = judge(judged.network, tiny_datasets.scaled(dataset.train.examples, dataset.white)).features
+    distance = frechet_distance(fit_gaussian(drawn.features), fit_gaussian(real))
+    assert math.isclose(row.frechet_distance, distance)
+    assert row.inception_score == inception_score(drawn.logits, 10)
+    assert row.label_accuracy == sum(drawn.logits.argmax(axis=1) == np.arange(20) % 10) / 20
+
+
+def test_real_pictures_are_near_and_recognised(trained):
+    """What a perfect sampler may expect: far less than what an untrained one gets."""
+    judged = Judge(open_run(trained))
+    assert 0 < judged.real_distance < 2
+    assert judged.classes == 10
+
+
+def test_labels_in_turn():
+    assert balanced_labels(7, 3).tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_pictures_are_drawn_a_chunk_at_a_time(trained):
+    run = open_run(trained)
+    labels = balanced_labels(CHUNK + 2, 10)
+    pictures = draw_pictures(run, labels, loops=1, seed=5)
+    assert pictures.shape == (CHUNK + 2, 8, 8, 1)
+    np.testing.assert_array_equal(pictures[CHUNK:], draw_pictures(run, labels[CHUNK:], loops=1, seed=6))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--count", "9"], "count: expected at least 10 samples, one a split of the inception score, got 9"),
+        (["--count", "0"], "got 0"),
+        (["--count", "-5"], "got -5"),
+        (["--loops", "0"], "loops: expected an integer of at least 1, got 0"),
+        (["--loops", "1,,2"], "--loops: expected integers with commas between, got '1,,2'"),
+        (["--loops", "all"], "got 'all'"),
+        (["--seed", "-1"], "--seed"),
+    ],
+)
+def test_wrong_requests(refused, trained, words, told):
+    assert told in refused("evaluate", trained, "--loops", "1", "--count", "10", *words)
+    assert told in refused("evaluate", trained, "--loops", "1", "--count", "10", *words, "--json")
+
+
+def test_what_is_no_run(refused, tmp_path):
+    assert "expected a run folder (with config.toml), got none" in refused("evaluate", tmp_path)

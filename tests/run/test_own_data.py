@@ -1,0 +1,186 @@
+"""`elt-ref data`, and training on what was imported, from the folder of pictures to the evaluation."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+import tiny_datasets
+from elt_ref.config import TrainingConfig
+from elt_ref.measure.feature_network import FILE
+from elt_ref.run import fit_feature_network
+
+MODEL = {
+    "model.layers": 1,
+    "model.max_loops": 2,
+    "model.width": 8,
+    "model.heads": 1,
+    "model.mlp_width": 8,
+    "training.steps": 2,
+    "training.batch_size": 4,
+    "sampling.steps": 2,
+}
+
+
+def words_of(settings):
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three classes of noisy pictures: dark, grey and bright."""
+    draw = np.random.default_rng(0)
+    for level, name in enumerate(("dark", "grey", "light")):
+        folder = tmp_path / "pictures" / name
+        folder.mkdir(parents=True)
+        for number in range(12):
+            noise = draw.integers(0, 60, (6, 6, 3)) + 90 * level
+            Image.fromarray(noise.astype(np.uint8)).save(folder / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_pictures_from_the_import_to_the_evaluation(done, refused, tmp_path, pictures, home, monkeypatch):
+    quick = TrainingConfig(steps=5, batch_size=8, learning_rate=1e-3, warmup_steps=0)
+    monkeypatch.setattr(fit_feature_network, "TRAINING", quick)
+    result = done("data", "import", "pictures", pictures, "mine", "--height", 6, "--width", 6, "--colour")
+    assert "mine" in result.out
+    assert "3: dark, grey, light" in result.out
+    assert "mine" in done("data", "list").out
+    shutil.rmtree(pictures)
+
+    settings = {
+        **MODEL,
+        "data.name": "mine",
+        "tokenizer.patch_size": 3,
+        "model.grid": [2, 2],
+        "model.codebook_size": 6,
+        "model.classes": 3,
+    }
+    run = tmp_path / "run"
+    done("train", "digits-masked", *words_of(settings), "--out", run)
+
+    picture = tmp_path / "drawn.png"
+    done("sample", run, "--labels", "2,0", "--count", 4, "--out", picture)
+    with Image.open(picture) as drawn:
+        assert drawn.mode == "RGB", "the pictures are coloured"
+
+    network = home / "mine" / FILE
+    assert not network.exists()
+    first = json.loads(done("evaluate", run, "--loops", "1,2", "--count", 10, "--json").out)
+    assert network.exists(), "the feature network is not kept beside the data"
+    monkeypatch.setattr(fit_feature_network, "fit_feature_network", None)  # it must not be fitted again
+    again = json.loads(done("evaluate", run, "--loops", "1,2", "--count", 10, "--json").out)
+    distances = [[row["frechet_distance"] for row in document["results"]] for document in (first, again)]
+    assert distances[0] == distances[1]
+
+    network.write_bytes(network.read_bytes()[:99])
+    assert "feature network" in refused("evaluate", run, "--count", 10)
+
+
+def write_tokens(path, *, codebook):
+    draw = np.random.default_rng(1)
+    tensors = {"tokens": draw.integers(0, 5, (30, 2, 3)), "labels": np.arange(30) % 2}
+    metadata = {"codebook_size": "5"}
+    if codebook:
+        tensors["codebook"] = draw.random((5, 4), np.float32)
+        metadata["patch_size"] = "2"
+    save_file(tensors, path, metadata)
+
+
+TOKENS = {**MODEL, "data.name": "codes", "model.grid": [2, 3], "model.codebook_size": 5, "model.classes": 2}
+
+
+@pytest.fixture
+def token_config(tmp_path):
+    """A configuration without a tokenizer."""
+    lines = ['name = "codes"', "[model]", "[data]", "[training]", "[sampling]"]
+    path = tmp_path / "codes.toml"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("codebook", [True, False], ids=["with a codebook", "without a codebook"])
+def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path, token_config, codebook):
+    write_tokens(tmp_path / "codes.safetensors", codebook=codebook)
+    assert "tokens, 2×3" in done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes").out
+    run = tmp_path / "run"
+    result = done("train", token_config, *words_of(TOKENS), "--out", run)
+    assert "Tokenizer" not in result.err, "nothing was tokenized"
+    assert {path.name for path in run.iterdir()} == {"config.toml", "checkpoint.safetensors", "metrics.jsonl"}
+
+    out = tmp_path / "drawn.safetensors"
+    done("sample", run, "--count", 4, "--out", out)
+    assert load_file(out)["tokens"].shape == (4, 2, 3)
+    for words in (["sample", run, "--out"], ["data", "show", "codes", "--out"]):
+        picture = tmp_path / f"{words[0]}.png"
+        result = command(*words, picture)
+        assert picture.exists() == codebook
+        assert result.code == (0 if codebook else 2)
+        assert codebook or re.fullmatch("elt-ref: [^\n]*codebook to draw them[^\n]*\n", result.err), result.err
+    told = "expected a data set of pictures to judge by, got one of tokens"
+    assert told in refused("evaluate", run, "--count", 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"tokenizer.patch_size": 2}, "tokenizer: expected no [tokenizer] section, 'codes' holds tokens; got one"),
+        ({"model.codebook_size": 6}, "model.codebook_size: expected 5, that of 'codes', got 6"),
+        ({"model.grid": [3, 2]}, "model.grid: expected [2, 3], that of the data, got [3, 2]"),
+        ({"model.classes": 3}, "model.classes: expected 2, as many as data set 'codes' has, got 3"),
+    ],
+)
+def test_tokens_that_do_not_fit_leave_no_folder(done, refused, tmp_path, token_config, settings, told):
+    write_tokens(tmp_path / "codes.safetensors", codebook=True)
+    done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes")
+    run = tmp_path / "run"
+    assert told in refused("train", token_config, *words_of({**TOKENS, **settings}), "--out", run)
+    assert not run.exists()
+
+
+def test_a_run_whose_imported_tokenizer_is_gone(done, refused, tmp_path, token_config, home):
+    write_tokens(tmp_path / "codes.safetensors", codebook=True)
+    done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes")
+    done("train", token_config, *words_of(TOKENS), "--out", tmp_path / "run")
+    shutil.rmtree(home)
+    assert "there must be a dataset 'codes'" in refused("sample", tmp_path / "run", "--out", tmp_path / "a.png")
+
+
+# --- list and show
+
+
+def test_list_names_every_dataset(done):
+    out = done("data", "list").out
+    for name in tiny_datasets.names():
+        assert name in out
+    assert "1437" in out, "the sizes are not told"
+
+
+def test_show_describes_the_digits(done, tmp_path):
+    out = done("data", "show", "digits").out
+    for told in ("1437 to train on", "360 held out", "10: 0, 1, 2", "pictures, 8×8×1", "licence", "source"):
+        assert told in out, f"'{told}' is not told: {out}"
+    result = done("data", "show", "digits", "--out", tmp_path / "digits.png")
+    assert f"Wrote {tmp_path / 'digits.png'}" in result.err
+    with Image.open(tmp_path / "digits.png") as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["show", "digts"], "the nearest known name is 'digits'"),
+        (["show"], "Missing argument 'NAME'"),
+        (["import", "picture", "x", "mine"], "data import: expected one of pictures, tokens"),
+        (["import", "pictures", "nowhere", "mine"], "nowhere"),
+        (["import", "tokens", "nowhere", "mine"], "nowhere"),
+        (["import", "tokens", "nowhere", "digits"], "which already exists"),
+    ],
+)
+def test_wrong_requests(refused, words, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert told in refused("data", *words)

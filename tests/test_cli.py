@@ -1,0 +1,179 @@
+"""The command line as a whole: exit codes, what goes to stdout, and `elt-ref count`, which needs no run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from elt_ref import cli
+from elt_ref.config import load_preset
+from elt_ref.errors import RequestError, TrainingError
+from elt_ref.measure import count
+from tiny_datasets import DatasetError
+
+COMMANDS = ["demo", "train", "sample", "evaluate", "count", "show", "data"]
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return ``command(*words) -> (exit code, stdout, stderr)``."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["elt-ref", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "240")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS), ["data", "import", "--help"]])
+def test_help(command, words):
+    code, out, err = command(*words)
+    assert code == 0
+    assert "Usage: " in out
+    assert not err
+
+
+def test_help_names_every_command(command):
+    _, out, _ = command("--help")
+    missing = [name for name in COMMANDS if f" {name} " not in out]
+    assert not missing, f"not in the help: {missing}"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["demos"], "No such command 'demos'"),
+        (["train"], "Missing argument 'PRESET|FILE.toml'"),
+        (["sample", "run"], "Missing option '--out'"),
+        (["count", "maskgit-l", "--loop", "3"], "No such option"),
+        (["count", "maskgit-l", "--loops", "three"], "Invalid value for '--loops'"),
+        (["count", "maskgit-l", "--loops", "0"], "loops: expected an integer of at least 1, got 0"),
+        (["count", "maskgit"], "preset: expected one of "),
+        (["count", "nowhere.toml"], "configuration nowhere.toml: expected a readable TOML file, got "),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_exit_code_two(command, words, told):
+    code, out, err = command(*words)
+    assert code == 2
+    assert not out
+    assert err.startswith("elt-ref: ")
+    assert err.count("\n") == 1, f"not one sentence: {err!r}"
+    assert told in err
+
+
+@pytest.mark.parametrize("words", [[], ["data"]])
+def test_no_command_shows_the_help(command, words):
+    code, out, err = command(*words)
+    assert code == 2
+    assert "Usage: " in out + err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (RequestError("what: expected this, got that"), 2, "elt-ref: what: expected this, got that\n"),
+        (DatasetError("it must be this, got that"), 2, "elt-ref: it must be this, got that\n"),
+        (TrainingError("step 3: expected a finite loss, got nan"), 1, "elt-ref: step 3: expected a finite loss, got"),
+        (KeyboardInterrupt(), 130, ""),
+        (cli.typer.Abort(), 130, "elt-ref: interrupted\n"),
+    ],
+)
+def test_exit_codes(command, monkeypatch, error, code, told):
+    def fails(_):
+        raise error
+
+    monkeypatch.setattr("elt_ref.run.show.show", fails)
+    found, out, err = command("show", "E5")
+    assert found == code
+    assert not out
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_a_bug_is_not_hidden(command, monkeypatch):
+    def fails(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("elt_ref.run.show.show", fails)
+    with pytest.raises(ZeroDivisionError):
+        command("show", "E5")
+
+
+def test_the_script_is_installed_and_prints_json_alone():
+    script = [sys.executable, "-c", "from elt_ref.cli import main; main()"]
+    done = subprocess.run([*script, "count", "maskgit-l", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["layers"] == 24
+    assert not done.stderr
+    wrong = subprocess.run([*script, "count", "maskgit"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.count("\n") == 1, wrong.stderr
+
+
+def test_ctrl_c_exits_with_130_and_no_traceback():
+    code = (
+        "import time\n"
+        "from elt_ref import cli\n"
+        "import elt_ref.run.show\n"
+        "def wait(_): print('waiting', flush=True); time.sleep(60)\n"
+        "elt_ref.run.show.show = wait\n"
+        "cli.main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "show", "E5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+
+
+# --- count
+
+
+def test_count_json(command):
+    code, out, err = command("count", "elt-xl-7x4", "--json")
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    keys = {"looped_parameters", "total_parameters", "macs_per_forward", "flops_per_forward", "layer_calls"}
+    assert keys <= set(document)
+    assert document["name"] == "elt-xl-7x4"
+    assert document["layer_calls"] == 28
+    counted = count(load_preset("elt-xl-7x4"))
+    for key in keys:
+        assert document[key] == getattr(counted, key)
+    assert document["paper"]["parameters"] == "111M"
+
+
+def test_count_at_other_loops(command):
+    _, out, _ = command("count", "elt-xl-7x4", "--loops", 9, "--json")
+    assert json.loads(out)["layer_calls"] == 63
+
+
+def test_count_of_a_file(command, tmp_path):
+    path = tmp_path / "mine.toml"
+    lines = ["layers = 1", "max_loops = 2", "width = 4", "heads = 1", "mlp_width = 4", "grid = [2]"]
+    path.write_text("\n".join(['name = "mine"', "[model]", *lines, "codebook_size = 3", "classes = 1"]))
+    _, out, _ = command("count", path, "--json")
+    document = json.loads(out)
+    assert (document["layer_calls"], document["paper"]) == (2, None)
+
+
+def test_count_beside_the_papers_table(command):
+    code, out, _ = command("count", "elt-l-8x3")
+    assert code == 0
+    for told in ("100,769,792", "beside the paper's table", "101M", "100.77M looped", "104.16M total", "3.7k", "3,881"):
+        assert told in out, f"'{told}' is not in the table: {out}"
+    _, elsewhere, _ = command("count", "elt-l-8x3", "--loops", 2)
+    assert "beside the paper's table" not in elsewhere, "the paper's figures do not apply at other loops"
+    _, digits, _ = command("count", "digits-masked")
+    assert "beside the paper's table" not in digits

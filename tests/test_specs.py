@@ -1,0 +1,135 @@
+"""The specifications say what the code does: choices are defaults, equations have their owners."""
+
+import ast
+import inspect
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+import elt_ref
+from elt_ref.config import Config, ObjectiveConfig, SamplingConfig, preset_names
+from elt_ref.run.paper import paper_row
+from elt_ref.run.specs import choices, equations, read_toml, specs_folder
+
+PACKAGE = Path(elt_ref.__file__).parent
+
+
+def field_of(name):
+    """Return the field of the configuration that `name` spells, or None."""
+    model = Config
+    *sections, last = name.split(".")
+    for section in sections:
+        if section not in model.model_fields:
+            return None
+        model = model.model_fields[section].annotation
+    return model.model_fields.get(last)
+
+
+CHOICES = choices()
+FIELDS = [name for name in CHOICES if "." in name]
+
+
+def test_every_choice_is_read_from_its_heading():
+    text = (specs_folder() / "choices.md").read_text(encoding="utf-8")
+    assert list(CHOICES) == re.findall(r"^### `(.*)`$", text, re.MULTILINE)
+    assert len(CHOICES) > 20
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_choice_that_is_a_setting_states_its_default(name):
+    field = field_of(name)
+    assert field is not None, f"choices.md has a section '{name}', the configuration has no such field"
+    stated = re.match(r"\*\*([^\s*]*[^\s*.,:])", CHOICES[name])
+    assert stated, f"'{name}' does not begin with what was chosen"
+    if field.default is PydanticUndefined:
+        return
+    default = field.default
+    expected = str(default).lower() if isinstance(default, bool | str) else float(default)
+    found = stated[1] if isinstance(default, bool | str) else float(stated[1])
+    assert found == expected, f"choices.md says that {name} is {stated[1]}, the configuration says {default!r}"
+
+
+def test_settings_without_a_default_are_few():
+    assert [name for name in FIELDS if field_of(name).default is PydanticUndefined] == ["model.max_loops"]
+
+
+@pytest.mark.parametrize("name", [name for name in CHOICES if "." not in name])
+def test_a_choice_that_is_no_setting_says_so(name):
+    # What the objective and the measures settle between them is said in their own sections.
+    settled = {"answer", "parameters", "GFLOPs"}
+    assert "Not configurable." in " ".join(CHOICES[name].split()) or name in settled
+
+
+@pytest.mark.parametrize(
+    ("section", "model"), [("objective", ObjectiveConfig), ("sampling", SamplingConfig)], ids=["objective", "sampling"]
+)
+def test_every_named_choice_is_listed_with_every_value(section, model):
+    named = {name: field for name, field in model.model_fields.items() if get_origin(field.annotation) is Literal}
+    assert named
+    for name, field in named.items():
+        text = CHOICES.get(f"{section}.{name}")
+        assert text, f"choices.md does not list {section}.{name}"
+        for value in get_args(field.annotation):
+            assert value in text, f"choices.md does not say what {section}.{name} = '{value}' does"
+
+
+# --- equations
+
+
+def owners_in_the_code():
+    """Yield (id, dotted function) for every function whose docstring begins with an equation's id."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join([PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts])
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (owned := re.match(r"(E\d+):", ast.get_docstring(node) or "")):
+                yield owned[1], f"{module}:{node.name}"
+
+
+def test_every_equation_is_owned_by_exactly_one_function():
+    found = sorted(owners_in_the_code())
+    stated = sorted((name, equation["owner"]) for name, equation in equations().items())
+    assert found == stated
+
+
+@pytest.mark.parametrize("name", list(equations()))
+def test_owners_are_there(name):
+    module, _, function = equations()[name]["owner"].partition(":")
+    owner = getattr(import_module(module), function)
+    assert re.search(rf"\b{name}\b", inspect.getdoc(owner))
+
+
+def test_equations_are_complete_and_in_order():
+    entries = read_toml("equations.toml")["equation"]
+    names = [entry["id"] for entry in entries]
+    assert names == sorted(set(names), key=lambda name: int(name[1:])), "an id twice, or out of order"
+    for entry in entries:
+        assert set(entry) == {"id", "title", "formula", "source", "owner"}
+        assert all(entry.values())
+
+
+# --- the paper's table
+
+
+def test_the_papers_table_is_of_presets():
+    table = read_toml("paper_table.toml")
+    assert set(table["presets"]) <= set(preset_names()), "the table has a row for no preset"
+    for name, row in table["presets"].items():
+        assert set(row) == {"parameters", "gflops", "parameters_verdict", "gflops_verdict"}, name
+    assert table["conventions"]
+
+
+def test_rows_are_found_by_preset():
+    from elt_ref.config import load_preset
+
+    assert paper_row(load_preset("maskgit-xl"))["parameters"] == "446M"
+    assert paper_row(load_preset("digits-masked")) is None
+
+
+def test_the_specifications_are_part_of_the_wheel():
+    document = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert document["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"specs": "elt_ref/specs"}

@@ -1,0 +1,214 @@
+import itertools
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+import tiny_datasets
+from elt_ref.errors import RequestError
+from elt_ref.streams import stream
+from elt_ref.tokenizer import VectorQuantiser, cut_patches, fit_quantiser, load_quantiser, nearest_codes
+from elt_ref.tokenizer.vector_quantiser import _means
+
+
+@pytest.fixture(scope="module")
+def digits():
+    dataset = tiny_datasets.load("digits")
+    return tiny_datasets.scaled(dataset.train.examples[:300], dataset.white)
+
+
+def fit(pictures, codes, *, seed=0, patch_size=2, iterations=20):
+    return fit_quantiser(
+        pictures, patch_size=patch_size, codebook_size=codes, generator=stream(seed, "test"), iterations=iterations
+    )
+
+
+# --- k-means
+
+
+def test_the_codebook_has_the_asked_size_and_dtype(digits):
+    quantiser = fit(digits, 13)
+    assert quantiser.codebook.shape == (13, 4)
+    assert quantiser.codebook.dtype == np.float32
+    assert quantiser.patch_size == 2
+    assert len(np.unique(quantiser.encode(digits))) == 13, "a code that no patch uses is wasted"
+
+
+def test_the_fit_is_a_function_of_pictures_and_stream(digits):
+    first, again, other = fit(digits, 9), fit(digits, 9), fit(digits, 9, seed=1)
+    assert first.to_bytes() == again.to_bytes()
+    assert first.to_bytes() != other.to_bytes(), "the generator is not used"
+
+
+def test_more_codes_reconstruct_better(digits):
+    errors = [fit(digits, codes).reconstruction_error(digits) for codes in (1, 4, 16, 64, 256)]
+    assert all(fewer > more for fewer, more in itertools.pairwise(errors)), errors
+
+
+def test_one_code_is_the_mean_patch(digits):
+    patches = cut_patches(digits, 2).reshape(-1, 4)
+    np.testing.assert_allclose(fit(digits, 1).codebook[0], patches.mean(axis=0, dtype=np.float64), rtol=1e-6)
+
+
+def test_as_many_codes_as_different_patches_reconstruct_exactly():
+    # 16 pictures of one 2×2 patch each, all patches of two intensities.
+    pictures = np.array([[int(bit) for bit in f"{number:04b}"] for number in range(16)], np.float32)
+    pictures = np.repeat(pictures.reshape(16, 2, 2, 1), 3, axis=0)
+    quantiser = fit(pictures, 16)
+    assert quantiser.reconstruction_error(pictures) == 0
+    assert sorted(map(tuple, quantiser.codebook.tolist())) == sorted({tuple(p.ravel().tolist()) for p in pictures})
+
+
+def test_more_iterations_never_reconstruct_worse(digits):
+    errors = [fit(digits, 16, iterations=iterations).reconstruction_error(digits) for iterations in (1, 3, 30)]
+    assert errors[0] > errors[1] > errors[2], errors
+
+
+def test_repeated_patches_weigh_as_often_as_they_occur():
+    pictures = np.array([0, 0, 0, 1], np.float32).reshape(4, 1, 1, 1)
+    assert fit(pictures, 1, patch_size=1).codebook.tolist() == [[0.25]]
+
+
+def test_a_code_without_patches_moves_to_the_farthest_ones():
+    vectors = np.array([[0.0], [1.0], [5.0], [9.0]])
+    assigned = np.zeros(4, np.int64)
+    means = _means(vectors, np.ones(4), assigned, np.array([0.0, 1.0, 25.0, 81.0]), 3)
+    assert means.ravel().tolist() == [3.75, 9.0, 5.0]
+
+
+# --- nearest codes
+
+grids = st.integers(0, 8).map(lambda number: number / 8)
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda features: st.tuples(
+            *(
+                st.lists(st.lists(grids, min_size=features, max_size=features), min_size=1, max_size=12)
+                for _ in range(2)
+            )
+        )
+    ),
+    st.integers(1, 5),
+)
+@settings(deadline=None)
+def test_nearest_codes_agree_with_brute_force_in_chunks_of_any_size(drawn, chunk):
+    vectors, codebook = (np.array(rows, np.float64) for rows in drawn)
+    ids, distances = nearest_codes(vectors, codebook, chunk=chunk)
+    brute = np.array([[sum((a - b) ** 2 for a, b in zip(v, c, strict=True)) for c in codebook] for v in vectors])
+    # Distances of eighths are exact, so that ties are ties: of equals the first.
+    assert ids.tolist() == brute.argmin(axis=1).tolist()
+    np.testing.assert_array_equal(distances, brute.min(axis=1))
+
+
+def test_chunks_change_nothing(digits):
+    vectors, codebook = cut_patches(digits, 2).reshape(-1, 4), fit(digits, 16).codebook
+    whole = nearest_codes(vectors, codebook)
+    for chunk in (1000, len(vectors), 7):
+        for part, expected in zip(nearest_codes(vectors, codebook, chunk=chunk), whole, strict=True):
+            np.testing.assert_array_equal(part, expected)
+
+
+# --- pictures and tokens
+
+
+@given(st.integers(0, 2**32), st.integers(1, 2), st.sampled_from([1, 3]))
+@settings(deadline=None, max_examples=30)
+def test_encoding_is_the_inverse_of_decoding(seed, patch_size, channels):
+    draw = np.random.default_rng(seed)
+    features = patch_size * patch_size * channels
+    codebook = np.unique(draw.integers(0, 9, (12, features)), axis=0).astype(np.float32) / 8
+    quantiser = VectorQuantiser(draw.permutation(codebook), patch_size)
+    tokens = draw.integers(0, len(codebook), (3, 2, 4))
+    pictures = quantiser.decode(tokens)
+    assert pictures.shape == (3, 2 * patch_size, 4 * patch_size, channels)
+    np.testing.assert_array_equal(quantiser.encode(pictures), tokens)
+    assert quantiser.reconstruction_error(pictures) == 0
+
+
+def test_reconstruction_error_is_the_mean_square_of_a_pixel():
+    quantiser = VectorQuantiser(np.array([[0.0], [1.0]], np.float32), 1)
+    pictures = np.array([0.25, 0.75], np.float32).reshape(1, 1, 2, 1)
+    assert quantiser.reconstruction_error(pictures) == 0.0625
+
+
+def test_files_round_trip(tmp_path, digits):
+    quantiser, path = fit(digits, 8), tmp_path / "tokenizer.safetensors"
+    path.write_bytes(quantiser.to_bytes())
+    loaded = load_quantiser(path)
+    np.testing.assert_array_equal(loaded.codebook, quantiser.codebook)
+    assert loaded.patch_size == 2
+    assert loaded.to_bytes() == quantiser.to_bytes()
+
+
+# --- what is refused
+
+
+def test_a_patch_size_that_does_not_divide_the_picture(digits):
+    with pytest.raises(RequestError, match="patch_size: expected a divisor of the picture's 8×8 pixels, got 3"):
+        fit(digits, 4, patch_size=3)
+    with pytest.raises(RequestError, match="patch_size: expected a divisor of the picture's 5×5 pixels, got 2"):
+        fit(digits, 4).encode(np.zeros((1, 5, 5, 1), np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_numbers(digits, value):
+    spoilt = digits.copy()
+    spoilt[5, 1, 2, 0] = value
+    with pytest.raises(RequestError, match="pictures: expected finite pixels, got NaN or infinity"):
+        fit(spoilt, 4)
+
+
+def test_fewer_different_patches_than_codes():
+    with pytest.raises(RequestError, match=r"codebook_size: expected at most the 1 different patches .*, got 2"):
+        fit(np.zeros((9, 4, 4, 1), np.float32), 2)
+
+
+@pytest.mark.parametrize("token", [-1, 4, 99])
+def test_a_token_that_is_no_code(digits, token):
+    with pytest.raises(RequestError, match=r"tokens: expected codes in 0…3, got "):
+        fit(digits, 4).decode(np.array([[[0, token]]]))
+
+
+def test_pictures_of_other_channels(digits):
+    with pytest.raises(RequestError, match="pictures: expected 1 channels, got 3"):
+        fit(digits, 4).encode(np.zeros((1, 4, 4, 3), np.float32))
+
+
+def header_only(dtype, shape, size, metadata):
+    header = json.dumps({"codebook": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}, **metadata}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(size)
+
+
+CODES = np.zeros((3, 4), np.float32)
+DAMAGED = {
+    "empty": b"",
+    "truncated": VectorQuantiser(CODES, 2).to_bytes()[:-1],
+    "text": b"codebook = 3\n" * 9,
+    "without a codebook": save({"codes": CODES}, metadata={"patch_size": "2"}),
+    "without a patch size": save({"codebook": CODES}),
+    "patch size zero": save({"codebook": CODES}, metadata={"patch_size": "0"}),
+    "patch size in words": save({"codebook": CODES}, metadata={"patch_size": "two"}),
+    "patch size of another codebook": save({"codebook": CODES}, metadata={"patch_size": "3"}),
+    "codebook of integers": save({"codebook": CODES.astype(np.int32)}, metadata={"patch_size": "2"}),
+    "codebook of another rank": save({"codebook": CODES[0]}, metadata={"patch_size": "2"}),
+    "bfloat16": header_only("BF16", [1, 4], 8, {"__metadata__": {"patch_size": "2"}}),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_files(tmp_path, content):
+    path = tmp_path / "tokenizer.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(RequestError, match=r"^tokenizer .*tokenizer\.safetensors: expected [^\n]*, got [^\n]*$"):
+        load_quantiser(path)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(RequestError, match="expected a file, got none"):
+        load_quantiser(tmp_path / "none.safetensors")

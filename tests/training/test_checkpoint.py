@@ -1,0 +1,235 @@
+"""Checkpoints: the same state gives the same bytes, and nothing but a whole checkpoint of this run is read."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from tiny_training import examples, tiny
+
+from elt_ref.arrays import tree_leaves
+from elt_ref.errors import RequestError
+from elt_ref.training import Batch, draw, init_state, load_checkpoint, save_checkpoint, train_step
+
+
+def trained(config, steps=2):
+    state = init_state(config)
+    batch = Batch(*(array[: config.training.batch_size] for array in examples(config)))
+    for step in range(steps):
+        state, _ = train_step(state, batch, draw(config, step), config=config)
+    return state
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, trained(tiny()), tiny())
+    return path
+
+
+def refusal(path, config):
+    with pytest.raises(RequestError) as caught:
+        load_checkpoint(path, config)
+    sentence = str(caught.value)
+    assert "\n" not in sentence, f"not one sentence: {sentence!r}"
+    assert str(path) in sentence, f"does not say which file: {sentence}"
+    assert "expected " in sentence, sentence
+    assert "got " in sentence, sentence
+    return sentence
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_round_trip_keeps_every_bit(tmp_path, dtype):
+    config = tiny(seed=2**64 - 1, dtype=dtype)
+    state = trained(config)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, state, config)
+    loaded = load_checkpoint(path, config)
+    assert loaded.step == 2
+    names = ("parameters", "moments", "average")
+    for name in names:
+        ours, theirs = (list(tree_leaves(list_of(getattr(s, name)))) for s in (state, loaded))
+        assert all(a.tobytes() == b.tobytes() and a.dtype == b.dtype for a, b in zip(ours, theirs, strict=True)), name
+    save_checkpoint(tmp_path / "again.safetensors", loaded, config)
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def list_of(tree):
+    return list(tree) if isinstance(tree, tuple) else tree
+
+
+def test_infinities_and_negative_zeros_survive(tmp_path):
+    config = tiny()
+    state = init_state(config)
+    strange = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-45], np.float32)
+    state.parameters["head"]["bias"][:] = strange
+    save_checkpoint(tmp_path / "c.safetensors", state, config)
+    loaded = load_checkpoint(tmp_path / "c.safetensors", config)
+    assert loaded.parameters["head"]["bias"].tobytes() == strange.tobytes()
+
+
+def test_the_same_state_gives_the_same_bytes_in_every_process(tmp_path, saved):
+    code = (
+        "from pathlib import Path\n"
+        "from elt_ref.training import save_checkpoint\n"
+        "from test_checkpoint import trained, tiny\n"
+        "save_checkpoint(Path('checkpoint.safetensors'), trained(tiny()), tiny())\n"
+    )
+    for number, hash_seed in enumerate(("1", "2")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": search}
+        subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
+        assert (folder / "checkpoint.safetensors").read_bytes() == saved.read_bytes(), f"hash seed {hash_seed}"
+
+
+def test_the_names_are_those_of_the_parameters(saved):
+    names = set(load(saved.read_bytes()))
+    assert "parameters.block.0.attention.query_key_value.weight" in names
+    assert {name.partition(".")[0] for name in names} == {"parameters", "first_moment", "second_moment", "average"}
+
+
+# --- what is refused
+
+
+def test_a_missing_file(tmp_path):
+    assert "expected a file, got none" in refusal(tmp_path / "none.safetensors", tiny())
+
+
+def test_truncated_at_any_length(saved):
+    content = saved.read_bytes()
+    header = 8 + struct.unpack("<Q", content[:8])[0]
+    for length in (0, 1, 7, 8, 9, 100, header - 1, header, header + 1, len(content) // 2, len(content) - 1):
+        saved.write_bytes(content[:length])
+        assert "expected a whole safetensors file" in refusal(saved, tiny()), f"cut to {length} bytes"
+
+
+def test_too_long(saved):
+    saved.write_bytes(saved.read_bytes() + b"\0")
+    refusal(saved, tiny())
+
+
+def test_a_flipped_bit_in_the_header_is_refused_or_harmless(saved):
+    content = saved.read_bytes()
+    original = load_checkpoint(saved, tiny())
+    header = 8 + struct.unpack("<Q", content[:8])[0]
+    draw_places = np.random.default_rng(0)
+    places = {*range(130), *draw_places.integers(0, header, 300).tolist()}
+    accepted = []
+    for place in sorted(places):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(draw_places.integers(8))
+        saved.write_bytes(flipped)
+        try:
+            loaded = load_checkpoint(saved, tiny())
+        except RequestError as error:
+            assert "\n" not in str(error)  # noqa: PT017  harmless flips raise nothing
+        else:
+            # The digit of the step is all that a flip can turn into another valid value.
+            accepted.append(place)
+            assert all(map(np.array_equal, tree_leaves(loaded.parameters), tree_leaves(original.parameters)))
+    assert len(accepted) <= 2, f"flips accepted at {accepted}"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        (None, "another program's file"),
+        ({"format": "pt"}, "another program's file"),
+        ({"elt_ref": "{}"}, "another program's file"),
+        ({"elt_ref": "[]"}, "damaged metadata"),
+        ({"elt_ref": "{"}, "damaged metadata"),
+        ({"elt_ref": json.dumps({"format": "elt_ref checkpoint 2"})}, "got elt_ref checkpoint 2"),
+    ],
+)
+def test_a_foreign_file(saved, metadata, told):
+    saved.write_bytes(save({"weights": np.zeros(3, np.float32)}, metadata=metadata))
+    assert told in refusal(saved, tiny())
+
+
+def test_a_foreign_file_in_a_dtype_that_numpy_lacks(saved):
+    header = json.dumps({"weights": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    saved.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    assert "expected a whole safetensors file, got " in refusal(saved, tiny())
+
+
+def test_no_safetensors_at_all(saved):
+    saved.write_bytes(b"PK\x03\x04 a zip file, such as another framework would write" * 9)
+    refusal(saved, tiny())
+
+
+def test_a_folder_in_its_place(tmp_path):
+    (tmp_path / "checkpoint.safetensors").mkdir()
+    refusal(tmp_path / "checkpoint.safetensors", tiny())
+
+
+@pytest.mark.parametrize("step", ["2", -1, None, 1.5])
+def test_a_step_that_is_none(saved, step):
+    tensors, metadata = load(saved.read_bytes()), metadata_of(saved)
+    saved.write_bytes(save(tensors, metadata={"elt_ref": json.dumps({**metadata, "step": step})}))
+    assert "expected a number of steps" in refusal(saved, tiny())
+
+
+def metadata_of(path):
+    content = path.read_bytes()
+    header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
+    return json.loads(header["__metadata__"]["elt_ref"])
+
+
+def test_the_metadata_tell_step_seed_and_streams(saved):
+    metadata = metadata_of(saved)
+    assert (metadata["step"], metadata["seed"]) == (2, 0)
+    assert set(metadata["streams"]) == {"order", "mask_ratio", "mask_order", "label_drop", "student_loops"}
+
+
+def test_another_seed(saved):
+    assert "expected the streams of seed 1, got others" in refusal(saved, tiny(seed=1))
+
+
+def test_another_dtype(saved):
+    assert "expected 'parameters.embedding.word' to be float64 [9, 4], got float32 [9, 4]" in refusal(
+        saved, tiny(dtype="float64")
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"width": 6}, "expected 'parameters.embedding.word' to be float32 [9, 6], got float32 [9, 4]"),
+        ({"mlp_width": 5}, "'parameters.block.0.mlp.up.weight' to be float32 [4, 5], got float32 [4, 4]"),
+        ({"layers": 2}, "expected a tensor 'parameters.block.1.attention.query_key_value.weight' of float32 [4, 12]"),
+        ({"grid": [4, 4]}, "parameters.embedding.position"),
+        ({"classes": 3}, "to be float32 [10, 4]"),
+    ],
+)
+def test_another_network(saved, model, told):
+    assert told in refusal(saved, tiny(model=model))
+
+
+def test_a_smaller_network_of_the_same_shapes(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    deep = tiny(model={"layers": 2})
+    save_checkpoint(path, init_state(deep), deep)
+    assert "expected no tensor 'average.block.1." in refusal(path, tiny())
+
+
+@pytest.mark.parametrize("part", ["parameters", "first_moment", "second_moment", "average"])
+def test_a_missing_tensor_and_one_too_many(saved, part):
+    tensors, metadata = load(saved.read_bytes()), {"elt_ref": json.dumps(metadata_of(saved))}
+    name = f"{part}.head.bias"
+    saved.write_bytes(save({key: value for key, value in tensors.items() if key != name}, metadata=metadata))
+    assert f"expected a tensor '{name}' of float32 [5], got none" in refusal(saved, tiny())
+    saved.write_bytes(save({**tensors, f"{part}.extra": np.zeros(1, np.float32)}, metadata=metadata))
+    assert f"expected no tensor '{part}.extra' in this network, got one" in refusal(saved, tiny())
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RequestError, match="expected a file in a folder that can be written to, got "):
+        save_checkpoint(tmp_path / "file" / "checkpoint.safetensors", init_state(tiny()), tiny())

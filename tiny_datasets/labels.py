@@ -1,0 +1,56 @@
+"""Read the labels of a file of examples that was made elsewhere, and the classes they point to."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.metadata_file import class_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tiny_datasets.tensor_file import TensorFile
+
+MAX_CLASSES = 2**16
+"""The greatest number of classes. A larger one is a mistake, and would cost gigabytes to find out."""
+
+
+def read_labels(file: TensorFile, count: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the tensor ``labels`` of a file, and the names of the classes.
+
+    Args:
+        file: Holds the tensor, of any integer dtype, and maybe metadata ``classes``, a JSON list of names; without it
+            the classes are ``"0"``, ``"1"``, … up to the greatest label.
+        count: How many labels there must be, at least 1.
+
+    Returns:
+        int64 ``[count]``, indices into the classes; and the classes.
+
+    Raises:
+        DatasetError: If there is another number of labels, a label has no class, or the classes are no list of names.
+    """
+    labels = file.integers("labels", rank=1)
+    if len(labels) != count:
+        raise DatasetError(f"{file.path} must hold one label for each of its {count} examples, got {len(labels)}")
+    classes = _classes(file)
+    file.check_range("labels", len(classes))
+    return labels.astype(np.int64), classes
+
+
+def count_of(values: NDArray[np.integer], most: int) -> int:
+    """Return the greatest value + 1, kept from 1 to `most` so that any other value is found to be out of range."""
+    return min(max(int(values.max()) + 1, 1), most)
+
+
+def _classes(file: TensorFile) -> tuple[str, ...]:
+    if "classes" not in file.metadata:
+        return tuple(str(label) for label in range(count_of(file.tensors["labels"], MAX_CLASSES)))
+    try:
+        value = json.loads(file.metadata["classes"])
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"'classes' in {file.path} must be a JSON list of names, got no JSON: {error}") from error
+    return class_names(value, file.path)

@@ -1,0 +1,1 @@
+"""The shipped dataset `photos`; see SOURCE.md beside this file."""
