@@ -159,9 +159,7 @@ def sample(
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
-    schedule = parse_loop_schedule(
-        loops or str(default), max_loops=model.max_loops, steps=opened.config.sampling.steps
-    )
+    schedule = parse_loop_schedule(loops or str(default), max_loops=model.max_loops, steps=opened.config.sampling.steps)
     chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
     number = 10 * len(chosen) if count is None else count
     if number < 1:
@@ -269,7 +267,9 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents (safetensors).")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents (safetensors).")
+    ],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
@@ -281,7 +281,5 @@ def data_import(
     """Import your own pictures or tokens."""
     from elt_ref.run.describe import describe, import_data  # noqa: PLC0415
 
-    import_data(
-        kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale
-    )
+    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale)
     print(describe(name))

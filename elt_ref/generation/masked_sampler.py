@@ -94,6 +94,4 @@ def predict_tokens(
         distance = np.abs(softmax(after) - softmax(before)).sum(axis=-1) / 2
         return (distance * unknown[rows]).sum(axis=1) / np.maximum(1, unknown[rows].sum(axis=1))
 
-    return predict(
-        parameters, config, (tokens,), labels, loops=loops, guidance_scale=guidance_scale, change=change
-    )
+    return predict(parameters, config, (tokens,), labels, loops=loops, guidance_scale=guidance_scale, change=change)

@@ -1,7 +1,7 @@
 """The three things a diffusion network may predict, and how each is made of another: x0, ε and v.
 
-    z = α x + σ ε,    v = α ε − σ x
-    x = (z − σ ε) / α = α z − σ v,    ε = (z − α x) / σ = σ z + α v
+z = α x + σ ε,    v = α ε − σ x
+x = (z − σ ε) / α = α z − σ v,    ε = (z − α x) / σ = σ z + α v
 """
 
 from typing import Any

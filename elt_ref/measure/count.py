@@ -93,7 +93,7 @@ def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, in
 
 
 def _attention_and_mlp(n: int, d: int, m: int, heads: int) -> tuple[int, int]:
-    """n (4d² + 2dm) + 2n²d MACs; biases, softmax and GELU beside them."""
+    """N (4d² + 2dm) + 2n²d MACs; biases, softmax and GELU beside them."""
     return n * (4 * d * d + 2 * d * m) + 2 * n * n * d, n * (5 * d + m) + 6 * heads * n * n + 9 * n * m
 
 

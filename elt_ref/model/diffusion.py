@@ -32,7 +32,11 @@ Samples = Float[np.ndarray, "batch height width channels"]
 
 
 def diffusion_network(
-    parameters: Tree, config: Config, noisy: Samples, time: Float[np.ndarray, " batch"], labels: Int[np.ndarray, " batch"]
+    parameters: Tree,
+    config: Config,
+    noisy: Samples,
+    time: Float[np.ndarray, " batch"],
+    labels: Int[np.ndarray, " batch"],
 ) -> Network:
     """Return the network that has read its inputs: the state before the first loop, g_Θ and the head.
 
@@ -72,7 +76,10 @@ def embed_patches(parameters: Tree, model: DiffusionModelConfig, noisy: Samples)
     patches = patchify(noisy, model.patch_size, "cpq")
     positions = sine_cosine_positions(*model.grid, model.width).astype(noisy.dtype)
     count_work(elementwise_flops=len(noisy) * positions.size)
-    return linear(patches, parameters["embedding"]["patch"]["weight"], parameters["embedding"]["patch"]["bias"]) + positions
+    return (
+        linear(patches, parameters["embedding"]["patch"]["weight"], parameters["embedding"]["patch"]["bias"])
+        + positions
+    )
 
 
 def embed_conditioning(
@@ -91,7 +98,9 @@ def embed_conditioning(
     return hidden + embedding(tables["label"], labels)
 
 
-def modulate(parameters: Tree, conditioning: Float[Array, "batch width"], chunks: int) -> Float[Array, "batch chunks width"]:
+def modulate(
+    parameters: Tree, conditioning: Float[Array, "batch width"], chunks: int
+) -> Float[Array, "batch chunks width"]:
     """Return the modulation that a layer's weights make of SiLU(c), cut into chunks."""
     batch, width = conditioning.shape
     return anp.reshape(linear(conditioning, parameters["weight"], parameters["bias"]), (batch, chunks, width))
@@ -136,7 +145,9 @@ def check_samples(noisy: Any, time: Any, model: DiffusionModelConfig) -> None:
         got = noisy.dtype if isinstance(noisy, np.ndarray) else type(noisy).__name__
         raise RequestError(f"noisy: expected an array of floats, got {got}")
     if noisy.ndim != 4 or noisy.shape[1:] != model.shape:
-        raise RequestError(f"noisy: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(noisy.shape)}")
+        raise RequestError(
+            f"noisy: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(noisy.shape)}"
+        )
     time = np.asarray(time)
     if time.shape != (len(noisy),):
         raise RequestError(f"time: expected shape [{len(noisy)}], got {list(time.shape)}")

@@ -64,7 +64,10 @@ def masked_network(
 
 
 def embed(
-    parameters: Tree, model: MaskedModelConfig, tokens: Int[np.ndarray, "batch tokens"], labels: Int[np.ndarray, " batch"]
+    parameters: Tree,
+    model: MaskedModelConfig,
+    tokens: Int[np.ndarray, "batch tokens"],
+    labels: Int[np.ndarray, " batch"],
 ) -> State:
     """Return the normalised sum of word and position embeddings of [class | tokens]."""
     tables = parameters["embedding"]

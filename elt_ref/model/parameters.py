@@ -13,7 +13,6 @@ from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
 from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig
 from elt_ref.streams import stream
 
-
 Initial: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 """An initialiser: draws a parameter of a shape."""
 

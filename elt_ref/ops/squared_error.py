@@ -1,7 +1,7 @@
 """Weighted squared error: what the diffusion family minimises.
 
-    value  Σ_i w_i ‖p_i − t_i‖²                          FLOPs  3 · size
-    VJP    p̄_i = 2 w_i (p_i − t_i),  t̄ = − p̄             FLOPs  2 · size
+value  Σ_i w_i ‖p_i − t_i‖²                          FLOPs  3 · size
+VJP    p̄_i = 2 w_i (p_i − t_i),  t̄ = − p̄             FLOPs  2 · size
 """
 
 import numpy as np

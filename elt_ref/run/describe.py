@@ -49,7 +49,9 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
     elif (codec := dataset_codec(dataset)) is not None:
         pictures = np.clip(codec.decode(examples), 0, 1)
     else:
-        raise RequestError(f"{name}: expected pictures, or tokens with a codebook to draw them with, got {dataset.kind} alone")
+        raise RequestError(
+            f"{name}: expected pictures, or tokens with a codebook to draw them with, got {dataset.kind} alone"
+        )
     draw_grid(path, pictures, columns=min(len(dataset.classes), 20))
 
 
@@ -64,7 +66,15 @@ def _turn(labels: np.ndarray) -> np.ndarray:
 
 
 def import_data(
-    kind: str, path: Path, name: str, *, height: int, width: int, colour: bool, test_fraction: float, scale: float | None = None
+    kind: str,
+    path: Path,
+    name: str,
+    *,
+    height: int,
+    width: int,
+    colour: bool,
+    test_fraction: float,
+    scale: float | None = None,
 ) -> tiny_datasets.Dataset:
     """Import a folder of pictures, or a file of tokens or latents, under `name`.
 

@@ -111,9 +111,7 @@ def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
     if isinstance(config.model, DiffusionModelConfig):
         if config.latents is None:
             return Pixels()
-        return fit_linear_autoencoder(
-            pictures, patch_size=config.latents.patch_size, channels=config.latents.channels
-        )
+        return fit_linear_autoencoder(pictures, patch_size=config.latents.patch_size, channels=config.latents.channels)
     if config.tokenizer is None:
         raise RequestError("tokenizer: expected a [tokenizer] section to make tokens of pictures, got none")
     patch_size = config.tokenizer.patch_size

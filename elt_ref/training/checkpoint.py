@@ -17,8 +17,8 @@ from elt_ref.errors import RequestError
 from elt_ref.files import read_tensors, write_bytes
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream_key
-from elt_ref.training.optimizer import Moments
 from elt_ref.training.draws import stream_names
+from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import TrainState
 
 FORMAT = "elt_ref checkpoint 1"
