@@ -38,7 +38,7 @@ def predict(
         guidance_scale: s; at 0 and 1 one branch is evaluated, otherwise both.
         change: what an `EarlyExit` goes by.
     """
-    unconditional = np.full_like(labels, config.model.unconditional_class)
+    unconditional = np.full(labels.shape, config.model.unconditional_class)
     sides = [side for side, used in zip((labels, unconditional), branches(guidance_scale), strict=True) if used]
 
     def open_on(rows: Any) -> Network:

@@ -31,4 +31,4 @@ def drop_labels(
         rate: share of labels dropped.
         unconditional: the label that means none.
     """
-    return np.where(draws < rate, unconditional, labels)
+    return np.where(draws < rate, unconditional, labels.astype(np.int64))

@@ -29,7 +29,7 @@ def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:
     """Return the network's inputs (tokens, labels) and E7, E8 over the masked tokens."""
     model, objective = config.model, config.objective
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
-    tokens = np.where(mask, model.mask_token, batch.examples)
+    tokens = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
     labels = drop_labels(
         batch.labels, draws.label_drop, rate=objective.label_drop_rate, unconditional=model.unconditional_class
     )

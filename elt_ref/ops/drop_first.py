@@ -1,7 +1,9 @@
 """Dropping the first token of a sequence: the class token, whose output is ignored.
 
-value  y = x[:, 1:]            free
-VJP    x̄ = [0, ȳ]              free
+    value  y = x[:, 1:]            free
+    VJP    x̄ = [0, ȳ]              free
+
+An op of its own because a slice's own VJP in autograd adds index by index.
 """
 
 import numpy as np

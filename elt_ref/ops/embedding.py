@@ -1,10 +1,12 @@
 """Embedding: rows of a table by id, and the tied way back from a state to logits over rows.
 
-embedding    value  y = E[ids]                  free
-VJP    Ē[r] = Σ_{ids = r} ȳ         FLOPs  size
-unembedding  value  y = x E[:n]ᵀ + b            MACs   rows · width · n,      FLOPs beside them  rows · n
-VJP    x̄ = ȳ E[:n],  Ē[:n] = ȳᵀ x,  b̄ = Σ ȳ
-MACs 2 · rows · width · n,    FLOPs beside them  rows · n
+    embedding    value  y = E[ids]                  free
+                 VJP    Ē[r] = Σ_{ids = r} ȳ         FLOPs  size
+    unembedding  value  y = x E[:n]ᵀ + b            MACs      rows · width · n,  FLOPs beside them  rows · n
+                 VJP    x̄ = ȳ E[:n],  Ē[:n] = ȳᵀ x,  b̄ = Σ ȳ
+                                                    MACs  2 · rows · width · n,  FLOPs beside them  rows · n
+
+Gathering and adding up rows are each other's adjoint, so `embedding` can be differentiated any number of times.
 """
 
 import numpy as np

@@ -1,8 +1,10 @@
 """GELU in its tanh form: the default of jax.nn.gelu, so what MaskGIT runs; DiT asks for it by name.
 
-u = √(2/π) (x + 0.044715 x³),  t = tanh u
-value  y = ½ x (1 + t)                                        FLOPs  9 · size
-VJP    x̄ = ȳ (½ (1 + t) + ½ x (1 − t²) √(2/π) (1 + 3·0.044715 x²))  FLOPs 13 · size
+    u = √(2/π) (x + 0.044715 x³),  t = tanh u
+    value  y = ½ x (1 + t)                                                     FLOPs   9 · size
+    VJP    x̄ = ȳ (½ (1 + t) + ½ x (1 − t²) √(2/π) (1 + 3 · 0.044715 x²))        FLOPs  13 · size
+
+The value keeps x and t.
 """
 
 import math

@@ -1,7 +1,9 @@
-"""Linear map: y = x W + b.
+"""Linear map of the last axis; every other axis counts as rows.
 
-value  y  = x W + b                     MACs   rows · in · out,      FLOPs beside them   rows · out
-VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ    MACs 2 · rows · in · out,    FLOPs beside them   rows · out
+    value  y  = x W + b                      MACs      rows · in · out,  FLOPs beside them  rows · out
+    VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ   MACs  2 · rows · in · out,  FLOPs beside them  rows · out
+
+The residuals are the inputs, so it can be differentiated any number of times.
 """
 
 from typing import Any

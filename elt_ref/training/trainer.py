@@ -80,14 +80,17 @@ def train(
 
 def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
     """Return one line of ``metrics.jsonl``: numbers that depend on nothing but the run (no times)."""
-    return {
-        "step": step,
-        "loss": info.terms.total,
-        "teacher_truth": info.terms.teacher_truth,
+    student = {
         "student_truth": info.terms.student_truth,
         "distillation": info.terms.distillation,
         "truth_weight": info.truth_weight,
         "student_loops": info.student_loops,
+    }
+    return {
+        "step": step,
+        "loss": info.terms.total,
+        "teacher_truth": info.terms.teacher_truth,
+        **(student if info.student_loops is not None else {}),  # the vanilla objective has no student
         "gradient_norm": info.gradient_norm,
         "learning_rate": info.learning_rate,
     }

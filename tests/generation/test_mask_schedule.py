@@ -52,6 +52,12 @@ def test_the_tie_by_itself(precision, counts):
     assert masked_count(np.array([256, 1024]), ratio).tolist() == counts
 
 
+@pytest.mark.parametrize(("precision", "count"), [("float64", 1173), ("float32", 1174)])
+def test_float32_rounds_the_product_too(precision, count):
+    """1197 cos(π/16) is 1173.999 95…, which float32 rounds up before the floor; the official code does, too."""
+    assert masked_count(np.array([1197]), np.full(1, 1 / 8, precision)).tolist() == [count]
+
+
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_the_fraction_is_a_quarter_of_a_cosine_clipped_above_zero(precision):
     fractions = masked_fraction(np.linspace(0, 1, 5, dtype=precision))

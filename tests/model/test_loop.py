@@ -31,14 +31,15 @@ def test_every_student_state_is_bit_for_bit_that_of_a_separate_shorter_pass(exam
         assert np.array_equal(logits, teacher.head(state)), f"logits after {loops} loops"
 
 
-@given(examples(dtypes=("float64",), max_loops=3))
-@settings(max_examples=15)
-def test_loops_matter_to_these_networks(example):
+@pytest.mark.parametrize("seed", range(8))
+def test_loops_matter_to_such_networks(seed):
     """Otherwise the other laws of this file would hold for a network that stands still."""
-    network = open_example(example)
+    config = make_config()
+    parameters, tokens, labels = random_parameters(config, seed), random_tokens(config, 2), random_labels(config, 2)
+    network = open_network(parameters, config, tokens, labels)
     states = [network.state, *loop_states(network.block, network.state, 3)]
-    for before, after in pairwise(states):
-        assert np.abs(after - before).max() > 1e-3
+    changes = [np.abs(after - before).max() for before, after in pairwise(states)]
+    assert min(changes) > 0.01
 
 
 def untied(example: Example, loops: int) -> Example:

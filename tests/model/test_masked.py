@@ -11,7 +11,7 @@ from elt_ref.arrays import tree_items, tree_leaves, tree_map
 from elt_ref.errors import RequestError
 from elt_ref.model import check_labels, check_tokens, forward, loop_states, open_network, post_norm_layer
 from elt_ref.objective import masked_ground_truth
-from elt_ref.ops import value_and_gradient
+from elt_ref.ops import counting, value_and_gradient
 
 close = {"rtol": 1e-9, "atol": 1e-10}
 
@@ -144,6 +144,20 @@ def test_rematerialising_the_block_changes_no_bit_of_loss_or_gradient(example):
     assert again[0] == plain[0]
     for (name, one), other in zip(tree_items(again[2]), tree_leaves(plain[2]), strict=True):
         assert np.array_equal(one, other), f"{name}: the gradient differs"
+
+
+@pytest.mark.parametrize(("rematerialise", "calls"), [(False, 2 * 3), (True, 2 * 2 * 3)])
+def test_the_setting_evaluates_the_block_again_on_the_way_back(rematerialise, calls):
+    config = make_config(layers=2, max_loops=3, training={"rematerialise": rematerialise})
+    tokens, labels = random_tokens(config, 2), random_labels(config, 2)
+
+    def objective(parameters):
+        logits = forward(parameters, config, tokens, labels)
+        return masked_ground_truth(logits, np.zeros_like(tokens), np.ones(tokens.shape, bool)), None
+
+    with counting() as work:
+        value_and_gradient(objective, random_parameters(config))
+    assert work.calls == {"layer": calls, "head": 1}
 
 
 @given(st.sampled_from([np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint64]))

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from elt_ref.arrays import tree_leaves
 from elt_ref.config import load_config, load_preset
 from elt_ref.run.folder import open_run
-from elt_ref.training import CHECKPOINT, METRICS, read_metrics
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, read_metrics
 
 FILES = {"config.toml", "tokenizer.safetensors", CHECKPOINT, METRICS}
 
@@ -42,6 +44,14 @@ def test_a_run_folder(done, tiny, tmp_path, trained):
     check_same(out, trained)
 
 
+def test_an_opened_run_draws_with_the_average(trained):
+    run = open_run(trained)
+    state = load_checkpoint(trained / CHECKPOINT, run.config)
+    pairs = list(zip(*map(tree_leaves, (run.parameters, state.average, state.parameters)), strict=True))
+    assert all(np.array_equal(ours, average) for ours, average, _ in pairs), "not the moving average"
+    assert not all(np.array_equal(average, parameters) for _, average, parameters in pairs)
+
+
 def test_the_folder_is_named_after_the_run_where_none_is_given(done, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done("train", tiny)
@@ -63,7 +73,7 @@ def test_settings_seed_and_steps(done, tiny, tmp_path):
             "seed": 2**64 - 1,
         },
     )
-    assert [entry["student_loops"] for entry in read_metrics(out / METRICS)] == [None]
+    assert ["student_loops" in entry for entry in read_metrics(out / METRICS)] == [False]
 
 
 def test_the_shipped_preset_trains(done, tmp_path):
@@ -92,6 +102,11 @@ def test_resuming_without_a_checkpoint_starts_over(done, tiny, copied, trained, 
         (copied / name).unlink()
     done("train", tiny, "--out", copied, "--resume")
     check_same(copied, trained)
+
+
+def test_resuming_keeps_the_tokenizer(done, tiny, copied, monkeypatch):
+    monkeypatch.setattr("elt_ref.run.prepare.fit_quantiser", None)  # it must not be fitted again
+    done("train", tiny, "--out", copied, "--resume")
 
 
 def test_resuming_what_never_began_begins(done, tiny, tmp_path, trained):

@@ -12,7 +12,7 @@ import tiny_datasets
 from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 from elt_ref.tokenizer import VectorQuantiser, cut_patches, fit_quantiser, load_quantiser, nearest_codes
-from elt_ref.tokenizer.vector_quantiser import _means
+from elt_ref.tokenizer.vector_quantiser import _means, _seed_codes
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,14 @@ def test_more_iterations_never_reconstruct_worse(digits):
 def test_repeated_patches_weigh_as_often_as_they_occur():
     pictures = np.array([0, 0, 0, 1], np.float32).reshape(4, 1, 1, 1)
     assert fit(pictures, 1, patch_size=1).codebook.tolist() == [[0.25]]
+
+
+def test_seeds_are_drawn_with_a_chance_proportional_to_their_distance_and_their_weight():
+    # The first is as good as always 0; then 1 has distance 1 twice, 3 has distance 9: chances 2/11 and 9/11.
+    vectors, weights = np.array([[0.0], [1.0], [3.0]]), np.array([1e12, 2.0, 1.0])
+    seconds = [_seed_codes(vectors, weights, 2, stream(seed, "test"))[1, 0] for seed in range(500)]
+    assert set(seconds) == {1.0, 3.0}
+    assert abs(seconds.count(3.0) / 500 - 9 / 11) < 0.06
 
 
 def test_a_code_without_patches_moves_to_the_farthest_ones():

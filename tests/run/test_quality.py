@@ -1,0 +1,42 @@
+"""What the README promises of the demo and of the longer preset, trained for real. Minutes, so marked slow."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def command(*words):
+    program = "import sys; from elt_ref.cli import main; sys.argv[0] = 'elt-ref'; main()"
+    return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_demo_shows_elasticity_within_three_minutes(tmp_path):
+    started = time.perf_counter()
+    command("demo", "--out", str(tmp_path / "demo"))
+    seconds = time.perf_counter() - started
+    results = json.loads((tmp_path / "demo" / "results.json").read_text())
+    ilsd, vanilla = results["ilsd"], results["vanilla"]
+    distances = [row["frechet_distance"] for row in ilsd]
+    assert min(row["label_accuracy"] for row in ilsd if row["loops"] <= results["max_loops"]) >= 0.95, ilsd
+    assert max(distances) <= 1.6 * min(distances), distances
+    assert max(row["frechet_distance"] for row in vanilla) >= 2 * max(distances), vanilla
+    assert seconds <= 180, f"the demo took {seconds:.0f} s"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_longer_preset_holds_beyond_the_loops_of_training(tmp_path):
+    distances = {}
+    for kind in ("ilsd", "vanilla"):
+        folder = tmp_path / kind
+        command("train", "digits-masked", "--set", f"objective.kind={kind}", "--out", str(folder))
+        judged = json.loads(command("evaluate", str(folder), "--loops", "4,5,6,7,8", "--count", "2000", "--json"))
+        distances[kind] = {row["loops"]: row["frechet_distance"] for row in judged["results"]}
+    ilsd, vanilla = distances["ilsd"], distances["vanilla"]
+    assert max(ilsd[loops] for loops in (5, 6, 7, 8)) <= ilsd[4], ilsd
+    assert vanilla[8] >= 3 * ilsd[8], distances
