@@ -57,7 +57,8 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"elt-ref: {message}", file=sys.stderr)
+    # Without a command typer's error is the help text, which speaks for itself.
+    print(message if message.startswith("Usage: ") else f"elt-ref: {message}", file=sys.stderr)
     return code
 
 
@@ -103,14 +104,14 @@ def train(
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
-        words = [*sys.argv[1:], *([] if resume else ["--resume"])]
-        console.print(
-            f"Interrupted; saved in {folder}. Go on with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True
-        )
+        saved = (folder / "checkpoint.safetensors").exists()
+        words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
+        state = f"saved in {folder}. Go on" if saved else "nothing was learned yet. Start again"
+        console.print(f"Interrupted; {state} with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True)
         raise
     if prepared.reconstruction_error is not None:
-        error = f"mean squared reconstruction error of a test pixel {prepared.reconstruction_error:.5f}"
-        console.print(f"Tokenizer: {config.model.codebook_size} codes, {error}.", highlight=False)
+        error = f"{prepared.reconstruction_error:.5f}"
+        console.print(f"Mean squared reconstruction error of a test pixel: {error}.", highlight=False)
     console.print(
         f"Trained {config.training.steps} steps into {folder}. Try: elt-ref sample {folder} --loops 1 --out digits.png",
         highlight=False,
@@ -267,9 +268,7 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents (safetensors).")
-    ],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents.")],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,

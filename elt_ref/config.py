@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PositiveFloat, PositiveInt, Tag, ValidationError, model_validator
 
 from elt_ref.errors import RequestError, nearest
 
@@ -70,7 +70,7 @@ class _NetworkConfig(_Section):
 class MaskedModelConfig(_NetworkConfig):
     """The masked network: post-LN BERT layers over discrete tokens, as MaskGIT's."""
 
-    family: Literal["masked"]
+    family: Literal["masked"] = "masked"
     grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
     """Token grid, rows × columns, flattened in C order."""
     codebook_size: PositiveInt
@@ -142,14 +142,22 @@ class DiffusionModelConfig(_NetworkConfig):
         return self.patch_size**2 * self.shape[2]
 
 
-ModelConfig = Annotated[MaskedModelConfig | DiffusionModelConfig, Field(discriminator="family")]
+def _family(section: Any) -> str | None:
+    """Return the family a [model] section belongs to; one that does not say is masked."""
+    return section.get("family", "masked") if isinstance(section, dict) else getattr(section, "family", None)
+
+
+ModelConfig = Annotated[
+    Annotated[MaskedModelConfig, Tag("masked")] | Annotated[DiffusionModelConfig, Tag("diffusion")],
+    Discriminator(_family),
+]
 
 
 class DiffusionConfig(_Section):
     """Noise schedule, loss weight and sampler of the diffusion family."""
 
     shift: float
-    """Of the log-SNR, 2 log(noise resolution / image resolution); no default, for the paper does not say (0 is none)."""
+    """Of the log-SNR, 2 log(noise resolution / image resolution), 0 for none; no default: the paper does not say."""
     bias: float
     """b of the sigmoid weight; no default, for the paper does not say."""
     shift_at_noise: float | None = None
@@ -374,6 +382,28 @@ def validate(document: Mapping[str, Any], *, where: str) -> Config:
         raise RequestError(f"{where}: {_sentence(error)}") from None
 
 
+def masked_model(config: Config) -> MaskedModelConfig:
+    """Return the [model] section of a configuration of the masked family.
+
+    Raises:
+        RequestError: it is of the diffusion family.
+    """
+    if not isinstance(config.model, MaskedModelConfig):
+        raise RequestError(f"{config.name}: expected a configuration of the masked family, got the diffusion family")
+    return config.model
+
+
+def diffusion_model(config: Config) -> DiffusionModelConfig:
+    """Return the [model] section of a configuration of the diffusion family.
+
+    Raises:
+        RequestError: it is of the masked family.
+    """
+    if not isinstance(config.model, DiffusionModelConfig):
+        raise RequestError(f"{config.name}: expected a configuration of the diffusion family, got the masked family")
+    return config.model
+
+
 def diffusion_of(config: Config) -> DiffusionConfig:
     """Return the [diffusion] section of a configuration of the diffusion family.
 
@@ -399,9 +429,9 @@ def _sentence(error: ValidationError) -> str:
         return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
     if first["type"] == "missing":
         return f"{place}: expected a value, got none"
-    if first["type"] == "union_tag_not_found":
-        return f"{place}.family: expected one of {', '.join(FAMILIES)}, got none"
-    if first["type"] == "union_tag_invalid":
+    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        if not isinstance(first["input"], dict):
+            return f"{place}: expected a section, got {first['input']!r}"
         got = first["input"]["family"]
         return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
     if first["type"] == "value_error":  # one of our own validators: a sentence already, whose key may lack its section

@@ -7,8 +7,8 @@
          DDIM (deterministic)   z_s = α_s x̂ + σ_s ε̂,  ε̂ = (z_t − α_t x̂) / σ_t
          the last step returns x̂, without noise
 
-Source: simple diffusion, VDM and diffusion_distillation agree (facts §2e). x̂ is guided first, then clipped if asked, and
-ε̂ is found again from the clipped x̂.
+Source: simple diffusion, VDM and diffusion_distillation agree (facts §2e). x̂ is guided first, then
+clipped if asked, and ε̂ is found again from the clipped x̂.
 """
 
 import math
@@ -51,8 +51,8 @@ def denoise_step(
         clean = np.clip(clean, -diffusion.clip, diffusion.clip)
     if last:
         return clean
-    alpha_t, sigma_t = (float(value) for value in signal_and_noise(np.float64(log_snr_t)))
-    alpha_s, sigma_s = (float(value) for value in signal_and_noise(np.float64(log_snr_s)))
+    alpha_t, sigma_t = (float(value) for value in signal_and_noise(np.asarray(log_snr_t)))
+    alpha_s, sigma_s = (float(value) for value in signal_and_noise(np.asarray(log_snr_s)))
     if diffusion.sampler == "ddim":
         return alpha_s * clean + sigma_s * ((noisy - alpha_t * clean) / sigma_t)
     share = -math.expm1(log_snr_t - log_snr_s)
@@ -63,8 +63,8 @@ def denoise_step(
 def step_variance(log_snr_t: float, log_snr_s: float, diffusion: DiffusionConfig) -> float:
     """Return the variance of an ancestral step: small, large, or between (``variance_fraction``: 0 small, 1 large)."""
     share = -math.expm1(log_snr_t - log_snr_s)
-    _, sigma_t = signal_and_noise(np.float64(log_snr_t))
-    _, sigma_s = signal_and_noise(np.float64(log_snr_s))
+    _, sigma_t = signal_and_noise(np.asarray(log_snr_t))
+    _, sigma_s = signal_and_noise(np.asarray(log_snr_s))
     small, large = float(sigma_s) ** 2 * share, float(sigma_t) ** 2 * share
     fraction = {"small": 0.0, "large": 1.0, "interpolated": diffusion.variance_fraction}[diffusion.variance]
     return math.exp((1 - fraction) * math.log(small) + fraction * math.log(large))

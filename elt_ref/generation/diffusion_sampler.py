@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config, diffusion_of
+from elt_ref.config import Config, diffusion_model, diffusion_of
 from elt_ref.generation.denoiser import denoise_step, time_grid
 from elt_ref.generation.guidance import guidance_scale_at
 from elt_ref.generation.loop_schedule import EarlyExit, LoopSchedule, check_loop_schedule, loops_at
@@ -37,7 +37,7 @@ def denoise(
     loops: LoopSchedule | None = None,
 ) -> Iterator[DenoiseState]:
     """Yield the state after each of the T steps; arguments and errors are those of `sample`."""
-    model, sampling, diffusion = config.model, config.sampling, diffusion_of(config)
+    model, sampling, diffusion = diffusion_model(config), config.sampling, diffusion_of(config)
     schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
     check_labels(labels, len(labels), model)
     times = time_grid(sampling.steps)

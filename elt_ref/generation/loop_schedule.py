@@ -73,8 +73,8 @@ def parse_loop_schedule(text: str, *, max_loops: int, steps: int) -> LoopSchedul
     """Read a schedule as typed.
 
     Args:
-        text: ``4``; ``1,2,4,4``, one a step; ``early:4`` or ``late:4``, four on average, leaning; ``exit:0.02``, at most
-            2 · `max_loops`, or ``exit:0.02:6``, at most 6.
+        text: ``4``; ``1,2,4,4``, one a step; ``early:4`` or ``late:4``, four on average, leaning; ``exit:0.02``, at
+            most 2 · `max_loops`, or ``exit:0.02:6``, at most 6.
         max_loops: L_max.
         steps: sampling steps.
 
@@ -93,7 +93,7 @@ def parse_loop_schedule(text: str, *, max_loops: int, steps: int) -> LoopSchedul
         raise
     except ValueError:
         raise RequestError(
-            f"loops: expected a number (4), one a sampling step (1,2,4,4), more early or late (early:4, late:4) or early "
-            f"exit (exit:0.02), got '{text}'"
+            f"loops: expected a number (4), one a sampling step (1,2,4,4), more early or late (early:4, late:4) "
+            f"or early exit (exit:0.02), got '{text}'"
         ) from None
     return check_loops(loops[0]) if len(loops) == 1 else [check_loops(number) for number in loops]

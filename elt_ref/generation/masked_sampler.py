@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config
+from elt_ref.config import Config, masked_model
 from elt_ref.generation.decoder import DecodeNoise, decode_step
 from elt_ref.generation.guidance import guidance_scale_at
 from elt_ref.generation.loop_schedule import EarlyExit, LoopSchedule, check_loop_schedule, loops_at
@@ -37,7 +37,7 @@ def decode(
     start: Int[np.ndarray, "batch tokens"] | None = None,
 ) -> Iterator[DecodeState]:
     """Yield the state after each of the K steps; arguments and errors are those of `sample`."""
-    model, sampling = config.model, config.sampling
+    model, sampling = masked_model(config), config.sampling
     schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
     tokens = np.full((len(labels), model.tokens), model.mask_token) if start is None else start
     check_tokens(tokens, model)
@@ -65,7 +65,7 @@ def decode(
 
 def draw_noise(config: Config, seed: int, step: int, batch: int) -> DecodeNoise:
     """Return the noise of one step from the streams ``token_noise`` and ``confidence_noise``."""
-    model = config.model
+    model = masked_model(config)
     shape = (batch, model.tokens)
     dtype = config.training.dtype
     return DecodeNoise(
@@ -88,7 +88,7 @@ def predict_tokens(
     Early exit goes by the total variation distance ½ Σ_v |p_ℓ(v) − p_ℓ−1(v)| between successive predictions, averaged
     over a sample's unknown tokens.
     """
-    unknown = tokens == config.model.mask_token
+    unknown = tokens == masked_model(config).mask_token
 
     def change(before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> np.ndarray:
         distance = np.abs(softmax(after) - softmax(before)).sum(axis=-1) / 2

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from elt_ref.config import DiffusionConfig
 
-Times = Float[np.ndarray, "*batch"]
+Times = Float[np.ndarray, "*batch"] | np.float64  # of no axes NumPy makes a scalar
 
 
 def log_snr(time: Times, diffusion: DiffusionConfig) -> Times:

@@ -88,8 +88,7 @@ def forwards_per_sample(config: Config) -> int:
 
 def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, int, int]:
     """Return MACs and element-wise FLOPs of one layer call, and of everything outside the loop."""
-    of_the_family = _diffusion_work if isinstance(model, DiffusionModelConfig) else _masked_work
-    return of_the_family(model)
+    return _diffusion_work(model) if isinstance(model, DiffusionModelConfig) else _masked_work(model)
 
 
 def _attention_and_mlp(n: int, d: int, m: int, heads: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """The diffusion network around the loop: patches and conditioning before it, the modulated output after it.
 
-Source: DiT, facebookresearch/DiT models.py (facts §2d). The conditioning c is computed once; so are the modulations that
-each layer's weights make of it, for neither depends on the loop. The head returns, in the shape of the sample, what the
-configuration says is predicted: x0, ε or v.
+Source: DiT, facebookresearch/DiT models.py (facts §2d). The conditioning c is computed once; so are the modulations
+that each layer's weights make of it, for neither depends on the loop. The head returns, in the shape of the sample,
+what the configuration says is predicted: x0, ε or v.
 
 The patch embedding reads a patch as (channel, row, column), the output writes it as (row, column, channel): two orders,
 as in DiT, whose input is a convolution and whose output is a linear map.
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array, Tree
-from elt_ref.config import Config, DiffusionModelConfig
+from elt_ref.config import Config, DiffusionModelConfig, diffusion_model
 from elt_ref.errors import RequestError
 from elt_ref.model.labels import check_labels
 from elt_ref.model.layer import adaln_zero_layer
@@ -27,7 +27,7 @@ from elt_ref.ops import count_call, count_work, embedding, linear, modulated_lay
 
 anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
 
-State = Float[Array, "batch tokens width"]
+State = Float[Array, "batch tokens d"]
 Samples = Float[np.ndarray, "batch height width channels"]
 
 
@@ -50,7 +50,7 @@ def diffusion_network(
     Raises:
         RequestError: an input of another shape or range.
     """
-    model = config.model
+    model = diffusion_model(config)
     check_samples(noisy, time, model)
     check_labels(labels, len(noisy), model)
     conditioning = silu(embed_conditioning(parameters, model, time, labels, noisy.dtype))
@@ -107,7 +107,7 @@ def modulate(
 
 
 def diffusion_head(
-    parameters: Tree, model: DiffusionModelConfig, modulation: Float[Array, "batch two width"], state: State
+    parameters: Tree, model: DiffusionModelConfig, modulation: Float[Array, "batch two d"], state: State
 ) -> Float[Array, "batch height width channels"]:
     """Return the prediction: modulated norm (shift, scale), Linear, and each patch put back, (row, column, channel)."""
     count_call("head")
@@ -133,7 +133,7 @@ def patchify(samples: Samples, size: int, order: str) -> Float[np.ndarray, "batc
 def unpatchify(
     patches: Float[Array, "batch tokens features"], model: DiffusionModelConfig
 ) -> Float[Array, "batch height width channels"]:
-    """Put a sequence of patches, (row, column, channel) each, back together: the inverse of `patchify` in that order."""
+    """Put a sequence of patches, (row, column, channel) each, back together: the inverse of `patchify`."""
     (rows, columns), size = model.grid, model.patch_size
     split = anp.reshape(patches, (len(patches), rows, columns, size, size, -1))
     return anp.reshape(anp.transpose(split, (0, 1, 3, 2, 4, 5)), (len(patches), *model.shape))

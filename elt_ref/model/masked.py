@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array, Tree
-from elt_ref.config import Config, MaskedModelConfig
+from elt_ref.config import Config, MaskedModelConfig, masked_model
 from elt_ref.errors import RequestError
 from elt_ref.model.labels import check_integers, check_labels
 from elt_ref.model.layer import post_norm_layer
@@ -47,7 +47,7 @@ def masked_network(
     Raises:
         RequestError: tokens or labels of another dtype, shape or range.
     """
-    model = config.model
+    model = masked_model(config)
     check_tokens(tokens, model)
     check_labels(labels, len(tokens), model)
     layer = partial(post_norm_layer, heads=model.heads, epsilon=model.layer_norm_epsilon)

@@ -4,8 +4,8 @@
     E10   L_dist = w(t) ‖F_(N,L_max)(x_t) − F_(N,L_int)(x_t)‖²
     w(t) = (−dλ/dt) e^b sigmoid(λ − b)      on x0, with λ = log-SNR and t uniform
 
-The same t, noise and weight serve teacher and student. A network that predicts ε or v is weighed so that the loss is the
-same function of its x0: ‖x̂ − x‖² = e^−λ ‖ε̂ − ε‖² = sigmoid(−λ) ‖v̂ − v‖², so ε has e^b sigmoid(λ − b) e^−λ =
+The same t, noise and weight serve teacher and student. A network that predicts ε or v is weighed so that the loss is
+the same function of its x0: ‖x̂ − x‖² = e^−λ ‖ε̂ − ε‖² = sigmoid(−λ) ‖v̂ − v‖², so ε has e^b sigmoid(λ − b) e^−λ =
 sigmoid(b − λ) and v has e^b sigmoid(λ − b) sigmoid(−λ). No factor ½. Both are means over a sample's values
 (``"mean_per_sample"``, the default of the codes) or sums (``"sum"``, as printed), then means over the batch.
 

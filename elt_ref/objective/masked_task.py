@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.config import Config
+from elt_ref.config import Config, masked_model
 from elt_ref.objective.corruption import drop_labels, mask_tokens
 from elt_ref.objective.masked_losses import masked_distillation, masked_ground_truth
 from elt_ref.objective.task import Batch, Task
@@ -27,7 +27,7 @@ class MaskedDraws(NamedTuple):
 
 def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:
     """Return the network's inputs (tokens, labels) and E7, E8 over the masked tokens."""
-    model, objective = config.model, config.objective
+    model, objective = masked_model(config), config.objective
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
     tokens = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
     labels = drop_labels(

@@ -50,7 +50,7 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
         pictures = np.clip(codec.decode(examples), 0, 1)
     else:
         raise RequestError(
-            f"{name}: expected pictures, or tokens with a codebook to draw them with, got {dataset.kind} alone"
+            f"{name}: expected pictures, or tokens with a codebook to draw them, got {dataset.kind} alone"
         )
     draw_grid(path, pictures, columns=min(len(dataset.classes), 20))
 

@@ -55,8 +55,9 @@ def create_folder(folder: Path, config: Config, codec: Codec | None) -> None:
         raise RequestError(f"{folder}: expected a folder that can be written to, got {error.strerror}") from error
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, dump_config(config))
-    if (config.tokenizer or config.latents) and codec is not None and not (folder / CODEC).exists():
-        write_bytes(folder / CODEC, codec.to_bytes())
+    learned = codec.to_bytes() if codec is not None and (config.tokenizer or config.latents) else None
+    if learned is not None and not (folder / CODEC).exists():
+        write_bytes(folder / CODEC, learned)
 
 
 def _difference(found: Config, asked: Config) -> str:

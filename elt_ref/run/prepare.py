@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tiny_datasets
-from elt_ref.config import Config, DiffusionModelConfig
+from elt_ref.config import Config, DiffusionModelConfig, masked_model
 from elt_ref.errors import RequestError
 from elt_ref.objective import Batch
 from elt_ref.streams import stream
@@ -72,7 +72,8 @@ def prepare(config: Config, folder: Path) -> Prepared:
     dataset = load_data(config)
     if isinstance(dataset, tiny_datasets.PictureDataset):
         pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
-        codec = open_codec(config, dataset, folder) if (folder / CODEC).exists() else _fit_codec(config, pictures)
+        found = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
+        codec = found or _fit_codec(config, pictures)
         examples = codec.encode(pictures)
         test_pictures = tiny_datasets.scaled(dataset.test.examples, dataset.white)
         error = codec.reconstruction_error(test_pictures)
@@ -99,10 +100,10 @@ def imported_examples(config: Config, dataset: tiny_datasets.Dataset) -> np.ndar
             )
     if isinstance(dataset, tiny_datasets.LatentDataset):
         return dataset.train.examples * np.float32(dataset.scale)
-    if isinstance(dataset, tiny_datasets.TokenDataset) and dataset.codebook_size != config.model.codebook_size:
+    asked = masked_model(config).codebook_size
+    if isinstance(dataset, tiny_datasets.TokenDataset) and dataset.codebook_size != asked:
         raise RequestError(
-            f"model.codebook_size: expected {dataset.codebook_size}, that of '{dataset.name}', "
-            f"got {config.model.codebook_size}"
+            f"model.codebook_size: expected {dataset.codebook_size}, that of '{dataset.name}', got {asked}"
         )
     return dataset.train.examples
 
@@ -119,7 +120,7 @@ def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
     return fit_quantiser(
         pictures,
         patch_size=patch_size,
-        codebook_size=config.model.codebook_size,
+        codebook_size=masked_model(config).codebook_size,
         generator=stream(config.seed, "codebook"),
         iterations=config.tokenizer.iterations,
     )

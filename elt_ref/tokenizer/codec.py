@@ -1,8 +1,9 @@
 """What every tokenizer can do: pictures to what a network learns, and back."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Vector-quantised patches, a linear autoencoder of patches, or plain pixels."""
 

@@ -6,16 +6,15 @@ The columns of W are the principal components of the training patches, in order 
 deviation of the training latents, so that they have unit variance, as the 0.18215 of Stable Diffusion's VAE does.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from elt_ref.errors import RequestError
+from elt_ref.files import read_tensors
 from elt_ref.tokenizer.patches import cut_patches, join_patches
 
 Pictures = Float[np.ndarray, "count height width channels"]
@@ -46,15 +45,15 @@ class LinearAutoencoder:
             raise RequestError(f"pictures: expected {expected} channels, got {pictures.shape[-1]}")
         return ((patches - self.mean) @ self.components * np.float32(self.scale)).astype(np.float32)
 
-    def decode(self, latents: Latents) -> Pictures:
+    def decode(self, samples: Latents) -> Pictures:
         """Return the pictures of latents; not clipped.
 
         Raises:
             RequestError: the latents have another number of channels.
         """
-        if latents.shape[-1] != self.components.shape[1]:
-            raise RequestError(f"latents: expected {self.components.shape[1]} channels, got {latents.shape[-1]}")
-        patches = latents / np.float32(self.scale) @ self.components.T + self.mean
+        if samples.shape[-1] != self.components.shape[1]:
+            raise RequestError(f"latents: expected {self.components.shape[1]} channels, got {samples.shape[-1]}")
+        patches = samples / np.float32(self.scale) @ self.components.T + self.mean
         return join_patches(patches.astype(np.float32), self.patch_size)
 
     def reconstruction_error(self, pictures: Pictures) -> float:
@@ -63,8 +62,8 @@ class LinearAutoencoder:
 
     def to_bytes(self) -> bytes:
         """Return the contents of an ``autoencoder.safetensors``."""
-        metadata = json.dumps({"patch_size": self.patch_size, "scale": self.scale})
-        return save({"mean": self.mean, "components": self.components}, metadata={"elt_ref": metadata})
+        settings = np.array([self.patch_size, self.scale])
+        return save({"mean": self.mean, "components": self.components, "patch_size_and_scale": settings})
 
 
 def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int) -> LinearAutoencoder:
@@ -92,7 +91,8 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
     components = directions[:, order]
     components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(channels)])  # eigh leaves signs open
     deviation = float(((vectors - mean) @ components).std())
-    return LinearAutoencoder(mean.astype(np.float32), components.astype(np.float32), patch_size, 1 / deviation)
+    components = np.ascontiguousarray(components, np.float32)  # safetensors writes memory as it lies
+    return LinearAutoencoder(mean.astype(np.float32), components, patch_size, 1 / deviation)
 
 
 def load_linear_autoencoder(path: Path) -> LinearAutoencoder:
@@ -101,10 +101,10 @@ def load_linear_autoencoder(path: Path) -> LinearAutoencoder:
     Raises:
         RequestError: the file is missing, truncated or something else.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = json.loads((file.metadata() or {})["elt_ref"])
-            mean, components = file.get_tensor("mean"), file.get_tensor("components")
-        return LinearAutoencoder(mean, components, int(metadata["patch_size"]), float(metadata["scale"]))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise RequestError(f"autoencoder {path}: expected a whole autoencoder.safetensors, got {error}") from None
+    tensors, _ = read_tensors(path, "autoencoder")
+    mean, components = tensors.get("mean", np.empty(0)), tensors.get("components", np.empty(0))
+    settings = tensors.get("patch_size_and_scale", np.empty(0))
+    if components.ndim != 2 or mean.shape != components.shape[:1] or settings.shape != (2,):
+        got = f"mean {list(mean.shape)}, components {list(components.shape)}, settings {list(settings.shape)}"
+        raise RequestError(f"autoencoder {path}: expected mean, components, patch size and scale, got {got}")
+    return LinearAutoencoder(mean, components, int(settings[0]), float(settings[1]))

@@ -1,5 +1,6 @@
 """How parameters are found: optimizer, moving average, train step, trainer, checkpoints."""
 
+from elt_ref.objective import Batch
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.draws import Draws, batch_indices, draw
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
@@ -9,6 +10,7 @@ from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
 __all__ = [
     "CHECKPOINT",
     "METRICS",
+    "Batch",
     "Draws",
     "Moments",
     "StepInfo",

@@ -193,7 +193,7 @@ def batch_and_draws(config, student_loops):
     generator, batch = np.random.default_rng(0), config.training.batch_size
     return training_step.Batch(
         random_tokens(config, batch, unknown=0), random_labels(config, batch)
-    ), training_step.Draws(
+    ), MaskedDraws(
         generator.random(batch), generator.random((batch, config.model.tokens)), generator.random(batch), student_loops
     )
 

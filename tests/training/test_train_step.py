@@ -14,7 +14,7 @@ from elt_ref.objective import truth_weight_at
 from elt_ref.ops import counting
 from elt_ref.streams import stream
 from elt_ref.training import Batch, Draws, batch_indices, draw, init_state, loss_terms, train_step
-from elt_ref.training.step import STREAMS
+from elt_ref.training.draws import stream_names
 
 # --- which examples a step learns from
 
@@ -80,9 +80,9 @@ def test_every_draw_has_a_stream_of_its_own(monkeypatch):
         asked.append((seed, name, number))
         return stream(seed, name, number)
 
-    monkeypatch.setattr("elt_ref.training.step.stream", recorded)
+    monkeypatch.setattr("elt_ref.training.draws.stream", recorded)
     draw(tiny(9), 4)
-    assert sorted(asked) == [(9, name, 4) for name in sorted(set(STREAMS) - {"order"})]
+    assert sorted(asked) == [(9, name, 4) for name in sorted(set(stream_names(config)) - {"order"})]
 
 
 @pytest.mark.parametrize(
