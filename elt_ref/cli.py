@@ -11,14 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from elt_ref.config import Config, load_config
 from elt_ref.errors import RequestError, TrainingError
-from elt_ref.run.memory import keep_freed_memory
+from elt_ref.run.process import settle_process
 
 app = typer.Typer(
     name="elt-ref",
@@ -41,7 +40,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 def main() -> None:
     """Run a command; every error is one sentence on stderr."""
-    keep_freed_memory()
+    settle_process()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
@@ -153,6 +152,8 @@ def sample(
     seed: Seed = 0,
 ) -> None:
     """Draw samples from a trained model at any number of loops."""
+    import numpy as np  # noqa: PLC0415  after the process is settled
+
     from elt_ref.generation import EarlyExit, parse_loop_schedule  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415

@@ -9,7 +9,7 @@ import pytest
 MEASURE = """
 import json, statistics, time
 from elt_ref.config import load_preset
-from elt_ref.run.memory import keep_freed_memory
+from elt_ref.run.process import keep_freed_memory
 from elt_ref.training import Batch, draw, init_state, train_step
 import numpy as np
 
