@@ -1,7 +1,7 @@
 """Configurations: frozen, validated, written in TOML. An unknown key is an error that names the nearest known one."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -422,7 +422,8 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     # Of a section that comes in families, pydantic names the family too, as in model.masked.width.
     location = [str(part) for part in first["loc"]]
-    *sections, key = [part for part in location if part not in FAMILIES] or [""]
+    named = location[:1] + location[2:] if location[:1] == ["model"] else location
+    *sections, key = named or [""]
     place = ".".join([*sections, key])
     if first["type"] == "extra_forbidden":
         known = _fields_at(location[:-1])
@@ -441,15 +442,14 @@ def _sentence(error: ValidationError) -> str:
     return f"{place}: expected {expectation}, got {first['input']!r}"
 
 
-def _fields_at(location: Iterable[str]) -> list[str]:
+def _fields_at(location: Sequence[str]) -> list[str]:
+    if location[:1] == ["model"]:
+        return list(FAMILIES[location[1]].model_fields)
     model: type[BaseModel] = Config
-    for part in location:
-        if part in FAMILIES:
-            model = FAMILIES[part]
-        elif part != "model":
-            annotation = model.model_fields[part].annotation
-            candidates = (annotation, *getattr(annotation, "__args__", ()))
-            model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    for section in location:
+        annotation = model.model_fields[section].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(model.model_fields)
 
 

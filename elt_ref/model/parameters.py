@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
-from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig
+from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig, ModelConfig
 from elt_ref.streams import stream
 
 Initial: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -33,8 +33,9 @@ def declare_parameters(config: Config) -> Tree:
 def _declare_masked(model: MaskedModelConfig) -> Tree:
     kernel = scaled(truncated_normal, model.initial_deviation)
     layer = {
-        **_attention_and_mlp(model, kernel),
+        "attention": _attention(model, kernel),
         "attention_norm": _norm(model.width),
+        "mlp": _mlp(model, kernel),
         "mlp_norm": _norm(model.width),
     }
     return {
@@ -56,7 +57,8 @@ def _declare_diffusion(model: DiffusionModelConfig) -> Tree:
     # DiT's initialisation: every adaLN and the output start at zero, so each layer is the identity and predicts 0.
     small = scaled(normal, 0.02)
     layer = {
-        **_attention_and_mlp(model, xavier_uniform),
+        "attention": _attention(model, xavier_uniform),
+        "mlp": _mlp(model, xavier_uniform),
         "modulation": _linear(model.width, 6 * model.width, zeros),
     }
     return {
@@ -74,17 +76,15 @@ def _declare_diffusion(model: DiffusionModelConfig) -> Tree:
     }
 
 
-def _attention_and_mlp(model: MaskedModelConfig | DiffusionModelConfig, kernel: Initial) -> dict[str, Any]:
+def _attention(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
     return {
-        "attention": {
-            "query_key_value": _linear(model.width, 3 * model.width, kernel),
-            "output": _linear(model.width, model.width, kernel),
-        },
-        "mlp": {
-            "up": _linear(model.width, model.mlp_width, kernel),
-            "down": _linear(model.mlp_width, model.width, kernel),
-        },
+        "query_key_value": _linear(model.width, 3 * model.width, kernel),
+        "output": _linear(model.width, model.width, kernel),
     }
+
+
+def _mlp(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
+    return {"up": _linear(model.width, model.mlp_width, kernel), "down": _linear(model.mlp_width, model.width, kernel)}
 
 
 def _linear(inputs: int, outputs: int, kernel: Initial) -> dict[str, Declared]:

@@ -238,8 +238,8 @@ def test_the_result_is_the_last_answer_and_not_the_running_tokens():
 def test_a_decoding_of_one_step_answers_at_once():
     config = make_config(sampling={"steps": 1})
     result = sample(random_parameters(config), config, random_labels(config, 2))
-    assert result.tokens.shape == (2, 4)
-    assert (result.tokens < config.model.codebook_size).all()
+    assert result.samples.shape == (2, 4)
+    assert (result.samples < config.model.codebook_size).all()
 
 
 @given(seeds)
@@ -255,4 +255,4 @@ def test_a_network_that_is_sure_decodes_to_its_answer(seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["elt_ref.generation.predict"], "open_network", sure_network)
         result = sample({}, config, random_labels(config, 4), seed=seed, loops=2)
-    assert np.array_equal(result.tokens, answer)
+    assert np.array_equal(result.samples, answer)

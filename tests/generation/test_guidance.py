@@ -100,7 +100,7 @@ def test_the_ramp_begins_conditional_and_ends_at_the_scale(scale, steps):
 
 def sampled(**sampling):
     config = make_config(grid=(2, 3), sampling={"steps": 3} | sampling)
-    return sample(random_parameters(config), config, random_labels(config, 4), seed=1).tokens
+    return sample(random_parameters(config), config, random_labels(config, 4), seed=1).samples
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_sampling_is_guided_by_its_settings(monkeypatch, sampling, scales_of_ste
         used.append(guidance_scale)
         return predict_tokens(*arguments, guidance_scale=guidance_scale, **settings_)
 
-    monkeypatch.setattr(module, "predict", recorded)
+    monkeypatch.setattr(module, "predict_tokens", recorded)
     sampled(**sampling)
     assert used == scales_of_steps
 
@@ -142,5 +142,5 @@ def test_the_price_of_a_ramp_is_one_conditional_step_and_two_branches_after_it()
 def test_scale_zero_samples_without_the_label():
     config = make_config(grid=(2, 3), sampling={"guidance_scale": 0.0})
     parameters = random_parameters(config)
-    one, other = (sample(parameters, config, np.array([label, label])).tokens for label in (0, 1))
+    one, other = (sample(parameters, config, np.array([label, label])).samples for label in (0, 1))
     assert np.array_equal(one, other)

@@ -253,7 +253,8 @@ def test_anything_else_is_refused_with_examples(text):
     with pytest.raises(RequestError) as error:
         parse_loop_schedule(text, max_loops=3, steps=4)
     assert str(error.value) == (
-        f"loops: expected a number (4), one a sampling step (1,2,4,4) or early exit (exit:0.02), got '{text}'"
+        f"loops: expected a number (4), one a sampling step (1,2,4,4), more early or late (early:4, late:4) "
+        f"or early exit (exit:0.02), got '{text}'"
     )
 
 

@@ -61,7 +61,7 @@ def test_draws_are_a_function_of_seed_and_step():
     config = tiny()
     assert same(draw(config, 3), draw(config, 3))
     for other in (draw(config, 4), draw(tiny(1), 3)):
-        for name, one, two in zip(Draws._fields[:3], draw(config, 3), other, strict=False):
+        for name, one, two in zip(MaskedDraws._fields[:3], draw(config, 3), other, strict=False):
             assert not np.array_equal(one, two), f"{name} does not depend on seed or step"
 
 
@@ -102,7 +102,7 @@ def test_one_option_changes_no_other_draw(objective, changed):
     different = {
         name
         for before, after in pairs
-        for name, one, two in zip(Draws._fields, before, after, strict=True)
+        for name, one, two in zip(MaskedDraws._fields, before, after, strict=True)
         if not np.array_equal(one, two)
     }
     assert different == changed
