@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from elt_ref.config import DiffusionConfig
 
-Times = Float[np.ndarray, "*batch"] | np.float64  # of no axes NumPy makes a scalar
+Times = Float[np.ndarray, "*batch"]
 
 
 def log_snr(time: Times, diffusion: DiffusionConfig) -> Times:
@@ -51,7 +51,7 @@ def _shift(time: Times, diffusion: DiffusionConfig) -> Times | float:
     return time * diffusion.shift_at_noise + (1 - time) * diffusion.shift
 
 
-def signal_and_noise(log_snr: Times) -> tuple[Times, Times]:
+def signal_and_noise(log_snr: Times | np.float64) -> tuple[Times | np.float64, Times | np.float64]:
     """Return (α, σ) with α² = sigmoid(λ) and σ² = sigmoid(−λ), so α² + σ² = 1."""
     return np.exp(-0.5 * np.logaddexp(0, -log_snr)), np.exp(-0.5 * np.logaddexp(0, log_snr))
 

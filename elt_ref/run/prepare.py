@@ -78,8 +78,8 @@ def prepare(config: Config, folder: Path) -> Prepared:
         test_pictures = tiny_datasets.scaled(dataset.test.examples, dataset.white)
         error = codec.reconstruction_error(test_pictures)
     else:
-        codec, error = open_codec(config, dataset, folder), None
         examples = imported_examples(config, dataset)
+        codec, error = open_codec(config, dataset, folder), None
     if isinstance(config.model, DiffusionModelConfig):
         _check_shape("model.shape", examples.shape[1:], config.model.shape)
         return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error)
@@ -114,7 +114,8 @@ def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
             return Pixels()
         return fit_linear_autoencoder(pictures, patch_size=config.latents.patch_size, channels=config.latents.channels)
     if config.tokenizer is None:
-        raise RequestError("tokenizer: expected a [tokenizer] section to make tokens of pictures, got none")
+        name = config.data.name if config.data else config.name
+        raise RequestError(f"tokenizer: expected a [tokenizer] section for the pictures of '{name}', got none")
     patch_size = config.tokenizer.patch_size
     _check_shape("model.grid", cut_patches(pictures[:1], patch_size).shape[1:3], config.model.grid)
     return fit_quantiser(

@@ -43,8 +43,8 @@ def sample_to_file(
     config = run.config
     if path.suffix == ".png" and run.codec is None:
         raise RequestError(
-            f"--out: expected a name ending in .safetensors, for the data of '{config.name}' were made elsewhere and "
-            f"came without a way back to pictures; got '{path}'"
+            "--out: expected a name ending in .safetensors, for these data came without a codebook to draw them with; "
+            f"got '{path}'"
         )
     sampled = sample(run.parameters, config, labels, seed=seed, loops=loops)
     if run.codec is not None and path.suffix == ".png":

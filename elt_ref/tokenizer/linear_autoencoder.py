@@ -75,8 +75,8 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
         channels: of the latent.
 
     Raises:
-        RequestError: NaN in the pictures, a patch size that does not divide them, or more channels than a patch has
-            values.
+        RequestError: NaN in the pictures, patches that are all the same, a patch size that does not divide them, or
+            more channels than a patch has values.
     """
     if not np.isfinite(pictures).all():
         raise RequestError("pictures: expected finite pixels, got NaN or infinity")
@@ -85,6 +85,8 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
     if channels > features:
         raise RequestError(f"latents.channels: expected at most the {features} values of a patch, got {channels}")
     vectors = patches.reshape(-1, features).astype(np.float64)
+    if len(vectors) < 2 or not np.ptp(vectors, axis=0).any():
+        raise RequestError(f"pictures: expected patches that differ, got {len(vectors)} that are all the same")
     mean = vectors.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(vectors, rowvar=False).reshape(features, features))
     order = np.argsort(-variances, kind="stable")[:channels]

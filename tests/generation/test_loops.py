@@ -164,7 +164,9 @@ def test_a_sample_that_knows_everything_leaves_after_two_loops():
 
 
 def test_one_loop_at_most_is_one_loop():
-    _, used = predict_tokens(PARAMETERS, CONFIG, random_tokens(CONFIG, 5), LABELS, loops=EarlyExit(1.0, 1), guidance_scale=2.0)
+    _, used = predict_tokens(
+        PARAMETERS, CONFIG, random_tokens(CONFIG, 5), LABELS, loops=EarlyExit(1.0, 1), guidance_scale=2.0
+    )
     assert used.tolist() == [1] * 5
 
 

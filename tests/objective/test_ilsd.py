@@ -191,9 +191,7 @@ def test_the_students_terms_reach_its_first_loops_only(term):
 
 def batch_and_draws(config, student_loops):
     generator, batch = np.random.default_rng(0), config.training.batch_size
-    return Batch(
-        random_tokens(config, batch, unknown=0), random_labels(config, batch)
-    ), MaskedDraws(
+    return Batch(random_tokens(config, batch, unknown=0), random_labels(config, batch)), MaskedDraws(
         generator.random(batch), generator.random((batch, config.model.tokens)), generator.random(batch), student_loops
     )
 

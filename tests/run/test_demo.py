@@ -89,7 +89,7 @@ def test_the_making_of_a_sample(made):
     answers, kept = demo.trajectory(run, 8, seed=0)
     assert answers.shape == (2, 2, 8, 8, 1)
     assert kept.shape == (2, 8, 8, 1)
-    drawn = sample(run.parameters, run.config, np.array([8]), seed=0, loops=2).tokens
+    drawn = sample(run.parameters, run.config, np.array([8]), seed=0, loops=2).samples
     np.testing.assert_array_equal(answers[-1, -1], run.codec.decode(drawn.reshape(1, 4, 4))[0])
     shown = ~np.isnan(kept[0])
     assert 0 < shown.sum() < shown.size

@@ -37,7 +37,7 @@ def test_tokens_are_those_of_the_average_and_the_request(done, trained, tmp_path
     assert tensors["labels"].tolist() == [4, 0, 4, 0, 4]
     run = open_run(trained)
     expected = sample(run.parameters, run.config, np.array([4, 0, 4, 0, 4]), seed=7, loops=3)
-    np.testing.assert_array_equal(tensors["tokens"].reshape(5, -1), expected.tokens)
+    np.testing.assert_array_equal(tensors["tokens"].reshape(5, -1), expected.samples)
 
 
 def test_defaults_are_ten_of_each_class_at_the_loops_of_training(done, trained, tmp_path):

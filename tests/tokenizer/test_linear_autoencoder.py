@@ -127,3 +127,9 @@ def test_pixels_change_the_range_and_nothing_else():
     np.testing.assert_array_equal(Pixels().decode(Pixels().encode(pictures)), pictures)
     assert Pixels().reconstruction_error(pictures) == 0
     assert Pixels().to_bytes() is None
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_patches_that_are_all_the_same_are_refused(count):
+    with pytest.raises(RequestError, match="expected patches that differ"):
+        fit_linear_autoencoder(np.full((count, 2, 2, 1), 0.5, np.float32), patch_size=2, channels=1)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tiny_training import examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.objective import truth_weight_at
+from elt_ref.objective import MaskedDraws, truth_weight_at
 from elt_ref.ops import counting
 from elt_ref.streams import stream
-from elt_ref.training import Batch, Draws, batch_indices, draw, init_state, loss_terms, train_step
+from elt_ref.training import Batch, batch_indices, draw, init_state, loss_terms, train_step
 from elt_ref.training.draws import stream_names
 
 # --- which examples a step learns from
@@ -82,7 +82,7 @@ def test_every_draw_has_a_stream_of_its_own(monkeypatch):
 
     monkeypatch.setattr("elt_ref.training.draws.stream", recorded)
     draw(tiny(9), 4)
-    assert sorted(asked) == [(9, name, 4) for name in sorted(set(stream_names(config)) - {"order"})]
+    assert sorted(asked) == [(9, name, 4) for name in sorted(set(stream_names(tiny())) - {"order"})]
 
 
 @pytest.mark.parametrize(
