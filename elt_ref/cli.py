@@ -100,6 +100,8 @@ def train(
     config = _configuration(source, settings, steps, seed)
     folder = out or Path("runs") / config.name
     console = Console(stderr=True)
+    if resume and not (folder / "checkpoint.safetensors").exists():
+        console.print(f"No checkpoint in {folder} yet: this begins at the first step.", highlight=False, soft_wrap=True)
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
@@ -111,8 +113,10 @@ def train(
     if prepared.reconstruction_error is not None:
         error = f"{prepared.reconstruction_error:.5f}"
         console.print(f"Mean squared reconstruction error of a test pixel: {error}.", highlight=False)
+    example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
+    example.append("samples.png" if prepared.codec is not None else "samples.safetensors")
     console.print(
-        f"Trained {config.training.steps} steps into {folder}. Try: elt-ref sample {folder} --loops 1 --out digits.png",
+        f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -147,7 +151,7 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all where not given.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all by default.")] = None,
     count: Annotated[int | None, typer.Option(help="How many samples; ten of each label where not given.")] = None,
     seed: Seed = 0,
 ) -> None:
@@ -161,8 +165,10 @@ def sample(
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
-    schedule = parse_loop_schedule(loops or str(default), max_loops=model.max_loops, steps=opened.config.sampling.steps)
-    chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
+    schedule = parse_loop_schedule(
+        str(default) if loops is None else loops, max_loops=model.max_loops, steps=opened.config.sampling.steps
+    )
+    chosen = list(range(model.classes)) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
@@ -185,7 +191,7 @@ def _numbers(what: str, text: str) -> list[int]:
 def evaluate(
     run: RunFolder,
     loops: Annotated[str, typer.Option(metavar="L,L,…", help="Loop counts to judge.")] = "1,2,4,8",
-    count: Annotated[int, typer.Option(help="Samples for each.")] = 500,
+    count: Annotated[int, typer.Option(help="Samples for each, at least 10.")] = 500,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
