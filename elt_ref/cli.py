@@ -100,6 +100,8 @@ def train(
     config = _configuration(source, settings, steps, seed)
     folder = out or Path("runs") / config.name
     console = Console(stderr=True)
+    if resume and not (folder / "checkpoint.safetensors").exists():
+        console.print(f"No checkpoint in {folder} yet: this begins at the first step.", highlight=False, soft_wrap=True)
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
@@ -109,10 +111,12 @@ def train(
         console.print(f"Interrupted; {state} with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True)
         raise
     if prepared.reconstruction_error is not None:
-        error = f"mean squared reconstruction error of a test pixel {prepared.reconstruction_error:.5f}"
-        console.print(f"Tokenizer: {config.model.codebook_size} codes, {error}.", highlight=False)
+        error = f"{prepared.reconstruction_error:.5f}"
+        console.print(f"Mean squared reconstruction error of a test pixel: {error}.", highlight=False)
+    example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
+    example.append("samples.png" if prepared.codec is not None else "samples.safetensors")
     console.print(
-        f"Trained {config.training.steps} steps into {folder}. Try: elt-ref sample {folder} --loops 1 --out digits.png",
+        f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -138,7 +142,7 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
 @app.command()
 def sample(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens to .safetensors.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens or latents to .safetensors.")],
     loops: Annotated[
         str | None,
         typer.Option(
@@ -147,7 +151,7 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all where not given.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all by default.")] = None,
     count: Annotated[int | None, typer.Option(help="How many samples; ten of each label where not given.")] = None,
     seed: Seed = 0,
 ) -> None:
@@ -161,8 +165,10 @@ def sample(
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
-    schedule = parse_loop_schedule(loops or str(default), max_loops=model.max_loops)
-    chosen = _numbers("--labels", labels) if labels else list(range(model.classes))
+    schedule = parse_loop_schedule(
+        str(default) if loops is None else loops, max_loops=model.max_loops, steps=opened.config.sampling.steps
+    )
+    chosen = list(range(model.classes)) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
@@ -185,7 +191,7 @@ def _numbers(what: str, text: str) -> list[int]:
 def evaluate(
     run: RunFolder,
     loops: Annotated[str, typer.Option(metavar="L,L,…", help="Loop counts to judge.")] = "1,2,4,8",
-    count: Annotated[int, typer.Option(help="Samples for each.")] = 500,
+    count: Annotated[int, typer.Option(help="Samples for each, at least 10.")] = 500,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -269,16 +275,17 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class) or tokens (safetensors).")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents.")],
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
     height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
     width: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
     colour: Annotated[bool, typer.Option("--colour", help="Keep colour.")] = False,
+    scale: Annotated[float | None, typer.Option(help="Of latents: the factor that training multiplies by.")] = None,
     test_fraction: Annotated[float, typer.Option(help="Share held out of training.")] = 0.2,
 ) -> None:
     """Import your own pictures or tokens."""
     from elt_ref.run.describe import describe, import_data  # noqa: PLC0415
 
-    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction)
+    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale)
     print(describe(name))

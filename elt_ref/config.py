@@ -1,12 +1,22 @@
 """Configurations: frozen, validated, written in TOML. An unknown key is an error that names the nearest known one."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from elt_ref.errors import RequestError, nearest
 
@@ -33,10 +43,18 @@ class TokenizerConfig(_Section):
     """Most Lloyd iterations of k-means."""
 
 
-class ModelConfig(_Section):
-    """The masked network: a post-LN BERT block of N layers that is applied L times."""
+class LatentsConfig(_Section):
+    """A linear autoencoder of patches, fitted to the training pictures: the stand-in for a pretrained VAE."""
 
-    family: Literal["masked"] = "masked"
+    patch_size: PositiveInt
+    """Side of the patch that becomes one latent position."""
+    channels: PositiveInt
+    """Of the latent; at most the values of a patch."""
+
+
+class _NetworkConfig(_Section):
+    """What both families have in common: a block of N layers that is applied L times."""
+
     layers: PositiveInt
     """N, the number of layers with weights of their own. An unlooped network is ``layers = depth, max_loops = 1``."""
     max_loops: PositiveInt
@@ -45,21 +63,32 @@ class ModelConfig(_Section):
     """d, the width of the residual stream."""
     heads: PositiveInt
     mlp_width: PositiveInt
+    classes: PositiveInt
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "_NetworkConfig":
+        if self.width % self.heads:
+            raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
+        return self
+
+    @property
+    def unconditional_class(self) -> int:
+        """The label that means "no class"; its row follows those of the classes."""
+        return self.classes
+
+
+class MaskedModelConfig(_NetworkConfig):
+    """The masked network: post-LN BERT layers over discrete tokens, as MaskGIT's."""
+
+    family: Literal["masked"] = "masked"
     grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
     """Token grid, rows × columns, flattened in C order."""
     codebook_size: PositiveInt
-    classes: PositiveInt
     unconditional_row: bool = True
     """Whether the embedding holds a row for "no class" (guidance needs one). MaskGIT's released layout has none."""
     layer_norm_epsilon: PositiveFloat = 1e-12
     initial_deviation: PositiveFloat = 0.02
     """Scale of the truncated normal (cut at ±2 before scaling) of every kernel and embedding."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> "ModelConfig":
-        if self.width % self.heads:
-            raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
-        return self
 
     @property
     def tokens(self) -> int:
@@ -75,14 +104,94 @@ class ModelConfig(_Section):
         return self.codebook_size + self.classes + int(self.unconditional_row) + 1
 
     @property
-    def unconditional_class(self) -> int:
-        """The label that means "no class"; its row follows those of the classes."""
-        return self.classes
-
-    @property
     def mask_token(self) -> int:
         """The id of the mask, the last row of the embedding."""
         return self.vocabulary - 1
+
+
+class DiffusionModelConfig(_NetworkConfig):
+    """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as DiT's."""
+
+    family: Literal["diffusion"]
+    shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
+    """Of a sample: height, width, channels."""
+    patch_size: PositiveInt
+    """Side of a patch; divides height and width."""
+    unconditional_row: Literal[True] = True
+    """The label table always has a row for "no class"."""
+    layer_norm_epsilon: PositiveFloat = 1e-6
+    time_features: Annotated[int, Field(gt=0, multiple_of=2)] = 256
+    """Cosines and sines that t becomes before its MLP."""
+    time_scale: PositiveFloat = 1000.0
+    """Factor of t in [0, 1] before the cosines: 1000 gives DiT's range of timesteps."""
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> "DiffusionModelConfig":
+        height, width, _ = self.shape
+        if height % self.patch_size or width % self.patch_size:
+            raise ValueError(f"patch_size: expected a divisor of {height}×{width}, got {self.patch_size}")
+        if self.width % 4:
+            raise ValueError(f"width: expected a multiple of 4 for sine-cosine positions, got {self.width}")
+        return self
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        height, width, _ = self.shape
+        return height // self.patch_size, width // self.patch_size
+
+    @property
+    def tokens(self) -> int:
+        """Patches of a sample."""
+        rows, columns = self.grid
+        return rows * columns
+
+    @property
+    def patch_features(self) -> int:
+        """Values of a patch."""
+        return self.patch_size**2 * self.shape[2]
+
+
+def _family(section: Any) -> str | None:
+    """Return the family a [model] section belongs to; one that does not say is masked."""
+    return section.get("family", "masked") if isinstance(section, dict) else getattr(section, "family", None)
+
+
+ModelConfig = Annotated[
+    Annotated[MaskedModelConfig, Tag("masked")] | Annotated[DiffusionModelConfig, Tag("diffusion")],
+    Discriminator(_family),
+]
+
+
+class DiffusionConfig(_Section):
+    """Noise schedule, loss weight and sampler of the diffusion family."""
+
+    shift: float
+    """Of the log-SNR, 2 log(noise resolution / image resolution), 0 for none; no default: the paper does not say."""
+    bias: float
+    """b of the sigmoid weight; no default, for the paper does not say."""
+    shift_at_noise: float | None = None
+    """The interpolated schedule mixes t · shift_at_noise + (1 − t) · shift."""
+    log_snr_min: float = -15.0
+    log_snr_max: float = 15.0
+    """Bounds of the schedule before the shift."""
+    prediction: Literal["x0", "epsilon", "v"] = "x0"
+    """What the network predicts; the weight is the equivalent one."""
+    weight_derivative: bool = True
+    """Whether w(t) contains −dλ/dt."""
+    sampler: Literal["ancestral", "ddim"] = "ancestral"
+    variance: Literal["small", "large", "interpolated"] = "small"
+    """Of an ancestral step: the posterior's, β_t, or between."""
+    variance_fraction: Fraction = 0.5
+    """Of the interpolated variance: 0 is small, 1 large."""
+    clip: PositiveFloat | None = None
+    """Clip predictions of x0 to ± this; pixels lie in ±1, latents are not bounded."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "DiffusionConfig":
+        if self.log_snr_min >= self.log_snr_max:
+            raise ValueError(f"log_snr_min: expected less than log_snr_max {self.log_snr_max}, got {self.log_snr_min}")
+        return self
 
 
 class ObjectiveConfig(_Section):
@@ -145,6 +254,15 @@ class TrainingConfig(_Section):
     log_every: PositiveInt = 10
 
 
+_OF_THE_MASKED_FAMILY = (
+    ("objective", "label_smoothing"),
+    ("objective", "mask_ratio_per"),
+    ("sampling", "choice_temperature"),
+    ("sampling", "sampling_temperature"),
+    ("sampling", "schedule_precision"),
+)
+
+
 class Config(_Section):
     """A whole experiment."""
 
@@ -154,7 +272,11 @@ class Config(_Section):
     """None in the presets that only count (the paper's sizes)."""
     tokenizer: TokenizerConfig | None = None
     """None where the data are tokens already."""
+    latents: LatentsConfig | None = None
+    """None in the masked family, and where the diffusion family works on pixels or on imported latents."""
     model: ModelConfig
+    diffusion: DiffusionConfig | None = None
+    """Of the diffusion family."""
     objective: ObjectiveConfig = ObjectiveConfig()
     sampling: SamplingConfig = SamplingConfig()
     training: TrainingConfig = TrainingConfig()
@@ -166,6 +288,23 @@ class Config(_Section):
                 f"objective.min_loops: expected L_min < L_max = {self.model.max_loops}, got {self.objective.min_loops} "
                 "(the student's loops are drawn from L_min … L_max − 1; use objective.kind 'vanilla' without a student)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_of_the_family(self) -> "Config":
+        diffusion = isinstance(self.model, DiffusionModelConfig)
+        if diffusion and self.diffusion is None:
+            raise ValueError("config.diffusion: expected a [diffusion] section with shift and bias, got none")
+        if diffusion and self.tokenizer is not None:
+            raise ValueError("config.tokenizer: expected none in the diffusion family, got one")
+        for name in ("diffusion", "latents"):
+            if not diffusion and getattr(self, name) is not None:
+                raise ValueError(f"config.{name}: expected none in the masked family, got one")
+        for section, name in _OF_THE_MASKED_FAMILY:
+            settings = getattr(self, section)
+            value = getattr(settings, name)
+            if diffusion and value != type(settings).model_fields[name].default:
+                raise ValueError(f"{section}.{name}: expected its default in the diffusion family, got {value!r}")
         return self
 
     @model_validator(mode="after")
@@ -253,15 +392,59 @@ def validate(document: Mapping[str, Any], *, where: str) -> Config:
         raise RequestError(f"{where}: {_sentence(error)}") from None
 
 
+def masked_model(config: Config) -> MaskedModelConfig:
+    """Return the [model] section of a configuration of the masked family.
+
+    Raises:
+        RequestError: it is of the diffusion family.
+    """
+    if not isinstance(config.model, MaskedModelConfig):
+        raise RequestError(f"{config.name}: expected a configuration of the masked family, got the diffusion family")
+    return config.model
+
+
+def diffusion_model(config: Config) -> DiffusionModelConfig:
+    """Return the [model] section of a configuration of the diffusion family.
+
+    Raises:
+        RequestError: it is of the masked family.
+    """
+    if not isinstance(config.model, DiffusionModelConfig):
+        raise RequestError(f"{config.name}: expected a configuration of the diffusion family, got the masked family")
+    return config.model
+
+
+def diffusion_of(config: Config) -> DiffusionConfig:
+    """Return the [diffusion] section of a configuration of the diffusion family.
+
+    Raises:
+        RequestError: it is of the masked family, and has none.
+    """
+    if config.diffusion is None:
+        raise RequestError(f"{config.name}: expected a configuration of the diffusion family, got the masked family")
+    return config.diffusion
+
+
+FAMILIES: dict[str, type[BaseModel]] = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
+
+
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    *sections, key = [str(part) for part in first["loc"]] or [""]
+    # Of a section that comes in families, pydantic names the family too, as in model.masked.width.
+    location = [str(part) for part in first["loc"]]
+    named = location[:1] + location[2:] if location[:1] == ["model"] else location
+    *sections, key = named or [""]
     place = ".".join([*sections, key])
     if first["type"] == "extra_forbidden":
-        known = _fields_at(sections)
+        known = _fields_at(location[:-1])
         return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
     if first["type"] == "missing":
         return f"{place}: expected a value, got none"
+    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        if not isinstance(first["input"], dict):
+            return f"{place}: expected a section, got {first['input']!r}"
+        got = first["input"]["family"]
+        return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
     if first["type"] == "value_error":  # one of our own validators: a sentence already, whose key may lack its section
         sentence = first["msg"].removeprefix("Value error, ")
         return sentence if "." in sentence.split(":")[0] else f"{place}.{sentence}"
@@ -269,9 +452,11 @@ def _sentence(error: ValidationError) -> str:
     return f"{place}: expected {expectation}, got {first['input']!r}"
 
 
-def _fields_at(sections: Iterable[str]) -> list[str]:
+def _fields_at(location: Sequence[str]) -> list[str]:
+    if location[:1] == ["model"]:
+        return list(FAMILIES[location[1]].model_fields)
     model: type[BaseModel] = Config
-    for section in sections:
+    for section in location:
         annotation = model.model_fields[section].annotation
         candidates = (annotation, *getattr(annotation, "__args__", ()))
         model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))

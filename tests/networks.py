@@ -51,12 +51,16 @@ def random_parameters(config: Config, seed: int = 0) -> Any:
     generator = np.random.default_rng(seed)
     declared = declare_parameters(config)
 
-    def draw(shape: tuple[int, ...], initial: str) -> np.ndarray:
+    def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
         normal = generator.standard_normal(shape)
-        values = {"normal": 1.5 * normal / np.sqrt(shape[0] if len(shape) > 1 else 1), "ones": 1 + 0.3 * normal}
-        return values.get(initial, 0.3 * normal).astype(DTYPES[config.training.dtype])
+        values = 0.3 * normal
+        if len(shape) > 1:
+            values = 1.5 * normal / np.sqrt(shape[0])
+        elif name.endswith(".scale"):
+            values = 1 + 0.3 * normal
+        return values.astype(DTYPES[config.training.dtype])
 
-    return tree_rebuild(declared, [draw(*parameter) for _, parameter in tree_items(declared)])
+    return tree_rebuild(declared, [draw(name, parameter.shape) for name, parameter in tree_items(declared)])
 
 
 def random_tokens(config: Config, batch: int, seed: int = 0, unknown: float = 0.5) -> np.ndarray:

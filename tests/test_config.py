@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from elt_ref.config import Config, dump_config, load_config, load_preset, parse_config, preset_names, validate
+from elt_ref.config import (
+    Config,
+    DiffusionConfig,
+    DiffusionModelConfig,
+    LatentsConfig,
+    MaskedModelConfig,
+    dump_config,
+    load_config,
+    load_preset,
+    parse_config,
+    preset_names,
+    validate,
+)
 from elt_ref.errors import RequestError
 
 SMALL = """
@@ -23,6 +35,24 @@ mlp_width = 8
 grid = [2, 3]
 codebook_size = 5
 classes = 2
+"""
+
+
+SMALL_DIFFUSION = """
+name = "small"
+[model]
+family = "diffusion"
+layers = 1
+max_loops = 3
+width = 4
+heads = 2
+mlp_width = 8
+shape = [4, 4, 1]
+patch_size = 2
+classes = 2
+[diffusion]
+shift = 0.0
+bias = 0.0
 """
 
 
@@ -249,7 +279,7 @@ OUT_OF_RANGE = {
     "seed": [-1, 2**64],
     "tokenizer.patch_size": [0, -2],
     "tokenizer.iterations": [0],
-    "model.family": ["diffusion"],
+    "model.family": ["recurrent"],
     "model.layers": [0],
     "model.max_loops": [0, -1],
     "model.width": [0],
@@ -291,9 +321,38 @@ OUT_OF_RANGE = {
 }
 
 
+OUT_OF_RANGE_DIFFUSION = {
+    "latents.patch_size": [0],
+    "latents.channels": [0],
+    "model.shape": [[8, 8], [0, 8, 1], [6, 5, 1]],
+    "model.patch_size": [0, 3],
+    "model.width": [0, 6],
+    "model.unconditional_row": [False],
+    "model.layer_norm_epsilon": [0.0],
+    "model.time_features": [0, 3],
+    "model.time_scale": [0.0],
+    "diffusion.shift": ["none"],
+    "diffusion.bias": ["none"],
+    "diffusion.shift_at_noise": ["none"],
+    "diffusion.log_snr_min": [15.0],
+    "diffusion.log_snr_max": [-15.0, "high"],
+    "diffusion.prediction": ["score"],
+    "diffusion.weight_derivative": [1],
+    "diffusion.sampler": ["euler"],
+    "diffusion.variance": ["medium"],
+    "diffusion.variance_fraction": [-0.1, 1.1],
+    "diffusion.clip": [0.0],
+}
+
+
 def fields(model=Config, prefix=""):
-    """Yield every leaf of the configuration: its dotted key and its annotation."""
+    """Yield every leaf of a configuration of the masked family: its dotted key and its annotation."""
     for name, field in model.model_fields.items():
+        if name == "model":
+            yield from fields(MaskedModelConfig, "model.")
+            continue
+        if name in {"diffusion", "latents"}:
+            continue
         section = next(
             (
                 kind
@@ -318,6 +377,40 @@ def test_a_value_out_of_range_is_refused(key, value):
     section, _, _ = key.partition(".")
     sentence = refusal({**({"tokenizer.patch_size": 2} if section == "tokenizer" else {}), key: value})
     assert key.split(".")[-1] in sentence, f"does not say which field: {sentence}"
+
+
+def test_every_field_of_the_diffusion_family_is_tried_below():
+    free = {"model.family", "model.layers", "model.max_loops", "model.heads", "model.mlp_width", "model.classes"}
+    sections = {"latents": LatentsConfig, "model": DiffusionModelConfig, "diffusion": DiffusionConfig}
+    keys = {f"{section}.{name}" for section, model in sections.items() for name in model.model_fields}
+    assert keys - free == set(OUT_OF_RANGE_DIFFUSION)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in OUT_OF_RANGE_DIFFUSION.items() for value in values]
+)
+def test_a_value_out_of_range_is_refused_in_the_diffusion_family(key, value):
+    latents = {"latents.patch_size": 2, "latents.channels": 1} if key.startswith("latents.") else {}
+    sentence = refusal({**latents, key: value}, SMALL_DIFFUSION)
+    named = {"model.shape": "model.", "diffusion.log_snr_max": "diffusion.log_snr"}.get(key, key)
+    assert named in sentence, f"does not say which field: {sentence}"
+
+
+@pytest.mark.parametrize("key", ["shift", "bias"])
+def test_what_the_paper_does_not_say_of_diffusion_has_no_default(key):
+    text = SMALL_DIFFUSION.replace(f"{key} = 0.0\n", "")
+    assert f"diffusion.{key}: expected a value, got none" in refusal({}, text)
+
+
+def test_each_family_refuses_the_sections_and_settings_of_the_other():
+    assert "diffusion: expected a [diffusion] section with shift and bias" in refusal(
+        {}, SMALL_DIFFUSION.split("[diffusion]", maxsplit=1)[0]
+    )
+    assert "tokenizer: expected none" in refusal({"tokenizer.patch_size": 2}, SMALL_DIFFUSION)
+    assert "latents: expected none" in refusal({"latents.patch_size": 2, "latents.channels": 1})
+    assert "diffusion: expected none" in refusal({"diffusion.shift": 0.0, "diffusion.bias": 0.0})
+    for key, value in {"objective.label_smoothing": 0.1, "sampling.choice_temperature": 1.0}.items():
+        assert f"{key}: expected its default" in refusal({key: value}, SMALL_DIFFUSION)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

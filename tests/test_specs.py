@@ -12,7 +12,15 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 import elt_ref
-from elt_ref.config import Config, ObjectiveConfig, SamplingConfig, preset_names
+from elt_ref.config import (
+    Config,
+    DiffusionModelConfig,
+    MaskedModelConfig,
+    ObjectiveConfig,
+    SamplingConfig,
+    load_preset,
+    preset_names,
+)
 from elt_ref.run.paper import paper_row
 from elt_ref.run.specs import choices, equations, read_toml, specs_folder
 
@@ -26,7 +34,11 @@ def field_of(name):
     for section in sections:
         if section not in model.model_fields:
             return None
-        model = model.model_fields[section].annotation
+        if section == "model":
+            model = MaskedModelConfig if last in MaskedModelConfig.model_fields else DiffusionModelConfig
+        else:
+            annotation = model.model_fields[section].annotation
+            model = next(kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type))
     return model.model_fields.get(last)
 
 
@@ -55,7 +67,11 @@ def test_a_choice_that_is_a_setting_states_its_default(name):
 
 
 def test_settings_without_a_default_are_few():
-    assert [name for name in FIELDS if field_of(name).default is PydanticUndefined] == ["model.max_loops"]
+    assert [name for name in FIELDS if field_of(name).default is PydanticUndefined] == [
+        "model.max_loops",
+        "diffusion.shift",
+        "diffusion.bias",
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name in CHOICES if "." not in name])
@@ -124,7 +140,6 @@ def test_the_papers_table_is_of_presets():
 
 
 def test_rows_are_found_by_preset():
-    from elt_ref.config import load_preset
 
     assert paper_row(load_preset("maskgit-xl"))["parameters"] == "446M"
     assert paper_row(load_preset("digits-masked")) is None

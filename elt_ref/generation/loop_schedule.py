@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from elt_ref.errors import RequestError
 from elt_ref.model import check_loops
 
@@ -55,8 +57,26 @@ def loops_at(schedule: LoopSchedule, step: int) -> int | EarlyExit:
     return schedule[step] if isinstance(schedule, Sequence) else schedule
 
 
-def parse_loop_schedule(text: str, *, max_loops: int) -> LoopSchedule:
-    """Read a schedule as typed: ``4``, ``1,2,4,4``, or ``exit:0.02`` (at most 2 · `max_loops`) or ``exit:0.02:6``.
+def leaning_schedule(mean: int, steps: int, lean: str) -> list[int]:
+    """Return loops for each step that fall (``"early"``) or rise (``"late"``) evenly between 2 · mean − 1 and 1.
+
+    The total is that of `mean` loops at every step, so the two differ in where the loops are spent and in nothing else.
+    """
+    check_loops(mean)
+    places = np.linspace(2 * mean - 1, 1, steps) if steps > 1 else np.array([float(mean)])
+    ends = np.floor(np.cumsum(places) + 0.5).astype(int)  # rounding the running total keeps the total
+    loops = [int(number) for number in np.diff(ends, prepend=0)]
+    return loops if lean == "early" else loops[::-1]
+
+
+def parse_loop_schedule(text: str, *, max_loops: int, steps: int) -> LoopSchedule:
+    """Read a schedule as typed.
+
+    Args:
+        text: ``4``; ``1,2,4,4``, one a step; ``early:4`` or ``late:4``, four on average, leaning; ``exit:0.02``, at
+            most 2 · `max_loops`, or ``exit:0.02:6``, at most 6.
+        max_loops: L_max.
+        steps: sampling steps.
 
     Raises:
         RequestError: anything else.
@@ -65,11 +85,15 @@ def parse_loop_schedule(text: str, *, max_loops: int) -> LoopSchedule:
         if text.startswith("exit:"):
             threshold, *most = text.removeprefix("exit:").split(":", 1)
             return EarlyExit(float(threshold), int(most[0]) if most else 2 * max_loops)
+        if text.startswith(("early:", "late:")):
+            lean, mean = text.split(":")
+            return leaning_schedule(int(mean), steps, lean)
         loops = [int(part) for part in text.split(",")]
     except RequestError:
         raise
     except ValueError:
         raise RequestError(
-            f"loops: expected a number (4), one a sampling step (1,2,4,4) or early exit (exit:0.02), got '{text}'"
+            f"loops: expected a number (4), one a sampling step (1,2,4,4), more early or late (early:4, late:4) "
+            f"or early exit (exit:0.02), got '{text}'"
         ) from None
     return check_loops(loops[0]) if len(loops) == 1 else [check_loops(number) for number in loops]

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from elt_ref.arrays import tree_items
-from elt_ref.config import Config, ModelConfig
+from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig
 from elt_ref.generation import branches, guidance_scale_at
 from elt_ref.model import check_loops, declare_parameters
 
@@ -48,8 +48,7 @@ def count(config: Config, loops: int | None = None) -> Count:
     """
     loops = check_loops(loops if loops is not None else config.sampling.loops or config.model.max_loops)
     model = config.model
-    layer_macs, layer_elementwise = _layer(model)
-    outside_macs, outside_elementwise = _outside(model)
+    layer_macs, layer_elementwise, outside_macs, outside_elementwise = _work(model)
     calls = model.layers * loops
     macs = calls * layer_macs + outside_macs
     flops = 2 * macs + calls * layer_elementwise + outside_elementwise
@@ -87,17 +86,33 @@ def forwards_per_sample(config: Config) -> int:
     return sum(sum(branches(scale)) for scale in scales)
 
 
-def _layer(model: ModelConfig) -> tuple[int, int]:
-    """MACs and element-wise FLOPs of one layer: n (4d² + 2dm) + 2n²d, and biases, softmax, GELU, two norms."""
-    n, d, m = model.tokens + 1, model.width, model.mlp_width
-    macs = n * (4 * d * d + 2 * d * m) + 2 * n * n * d
-    elementwise = n * (5 * d + m) + 6 * model.heads * n * n + 9 * n * m + 2 * (8 * n * d + 5 * n)
-    return macs, elementwise
+def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, int, int]:
+    """Return MACs and element-wise FLOPs of one layer call, and of everything outside the loop."""
+    return _diffusion_work(model) if isinstance(model, DiffusionModelConfig) else _masked_work(model)
 
 
-def _outside(model: ModelConfig) -> tuple[int, int]:
-    """MACs and element-wise FLOPs outside the loop: the embedding's norm, and the head over the tokens."""
+def _attention_and_mlp(n: int, d: int, m: int, heads: int) -> tuple[int, int]:
+    """N (4d² + 2dm) + 2n²d MACs; biases, softmax and GELU beside them."""
+    return n * (4 * d * d + 2 * d * m) + 2 * n * n * d, n * (5 * d + m) + 6 * heads * n * n + 9 * n * m
+
+
+def _masked_work(model: MaskedModelConfig) -> tuple[int, int, int, int]:
+    """Two residual norms a layer; outside the embedding's norm, and the head over the tokens."""
     n, t, d, codes = model.tokens + 1, model.tokens, model.width, model.codebook_size
-    macs = t * (d * d + d * codes)
-    elementwise = 8 * n * d + 5 * n + t * (d + 9 * d + 7 * d + 5 + codes)
-    return macs, elementwise
+    macs, elementwise = _attention_and_mlp(n, d, model.mlp_width, model.heads)
+    residual_norm = 8 * n * d + 5 * n
+    head = t * (d + 9 * d + 7 * d + 5 + codes)
+    return macs, elementwise + 2 * residual_norm, t * (d * d + d * codes), residual_norm + head
+
+
+def _diffusion_work(model: DiffusionModelConfig) -> tuple[int, int, int, int]:
+    """Two modulated norms and gates a layer; outside patches, conditioning, every modulation, and the output."""
+    n, d, features, f = model.tokens, model.width, model.patch_features, model.time_features
+    macs, elementwise = _attention_and_mlp(n, d, model.mlp_width, model.heads)
+    modulated_norm = 7 * n * d + 5 * n + d
+    modulations = 6 * model.layers + 2
+    outside = n * features * d + f * d + d * d + modulations * d * d + n * d * features
+    conditioning = d + 4 * d + d + d + 4 * d  # bias, SiLU, bias, the label's row, SiLU
+    patches = 2 * n * d  # bias, positions
+    outside_elementwise = patches + conditioning + modulations * d + modulated_norm + n * features
+    return macs, elementwise + 2 * (modulated_norm + 2 * n * d), outside, outside_elementwise

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array, Tree
-from elt_ref.config import Config, ModelConfig
+from elt_ref.config import Config, MaskedModelConfig, masked_model
 from elt_ref.errors import RequestError
+from elt_ref.model.labels import check_integers, check_labels
 from elt_ref.model.layer import post_norm_layer
 from elt_ref.model.loop import apply_block
 from elt_ref.model.network import Network
@@ -46,7 +47,7 @@ def masked_network(
     Raises:
         RequestError: tokens or labels of another dtype, shape or range.
     """
-    model = config.model
+    model = masked_model(config)
     check_tokens(tokens, model)
     check_labels(labels, len(tokens), model)
     layer = partial(post_norm_layer, heads=model.heads, epsilon=model.layer_norm_epsilon)
@@ -63,7 +64,10 @@ def masked_network(
 
 
 def embed(
-    parameters: Tree, model: ModelConfig, tokens: Int[np.ndarray, "batch tokens"], labels: Int[np.ndarray, " batch"]
+    parameters: Tree,
+    model: MaskedModelConfig,
+    tokens: Int[np.ndarray, "batch tokens"],
+    labels: Int[np.ndarray, " batch"],
 ) -> State:
     """Return the normalised sum of word and position embeddings of [class | tokens]."""
     tables = parameters["embedding"]
@@ -76,7 +80,7 @@ def embed(
     )
 
 
-def mlm_head(parameters: Tree, model: ModelConfig, state: State) -> Float[Array, "batch tokens codes"]:
+def mlm_head(parameters: Tree, model: MaskedModelConfig, state: State) -> Float[Array, "batch tokens codes"]:
     """Return logits over the codebook: Dense → GELU → LN → tied word embedding with a bias of its own."""
     count_call("head")
     head = parameters["head"]
@@ -85,9 +89,9 @@ def mlm_head(parameters: Tree, model: ModelConfig, state: State) -> Float[Array,
     return unembedding(hidden, parameters["embedding"]["word"], head["bias"])
 
 
-def check_tokens(tokens: Any, model: ModelConfig) -> None:
+def check_tokens(tokens: Any, model: MaskedModelConfig) -> None:
     """Raise RequestError unless `tokens` are integers [batch, tokens] in 0 … codebook size − 1 or the mask token."""
-    _check_integers("tokens", tokens)
+    check_integers("tokens", tokens)
     if tokens.ndim != 2 or tokens.shape[1] != model.tokens:
         raise RequestError(f"tokens: expected shape [batch, {model.tokens}], got {list(tokens.shape)}")
     wrong = ((tokens < 0) | (tokens >= model.codebook_size)) & (tokens != model.mask_token)
@@ -96,24 +100,3 @@ def check_tokens(tokens: Any, model: ModelConfig) -> None:
             f"tokens: expected codes in 0…{model.codebook_size - 1} or the mask {model.mask_token}, "
             f"got {tokens[wrong][0]} at {[int(i) for i in np.argwhere(wrong)[0]]}"
         )
-
-
-def check_labels(labels: Any, batch: int, model: ModelConfig) -> None:
-    """Raise RequestError unless `labels` are integers [batch] in 0 … classes − 1 or the unconditional class."""
-    _check_integers("labels", labels)
-    if labels.shape != (batch,):
-        raise RequestError(f"labels: expected shape [{batch}], got {list(labels.shape)}")
-    highest = model.classes - 1 + int(model.unconditional_row)
-    wrong = (labels < 0) | (labels > highest)
-    if wrong.any():
-        none = f" or {model.unconditional_class} for none" if model.unconditional_row else ""
-        raise RequestError(
-            f"labels: expected classes in 0…{model.classes - 1}{none}, got {labels[wrong][0]} "
-            f"at position {int(np.argmax(wrong))}"
-        )
-
-
-def _check_integers(what: str, array: Any) -> None:
-    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.integer):
-        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise RequestError(f"{what}: expected an array of integers, got {got}")

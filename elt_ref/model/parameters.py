@@ -3,84 +3,144 @@
 Flattened with dots the names are those of every safetensors file; ``specs/parameters.md`` lists them for ports.
 """
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
-from elt_ref.config import Config, ModelConfig
+from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig, ModelConfig
 from elt_ref.streams import stream
+
+Initial: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+"""An initialiser: draws a parameter of a shape."""
 
 
 class Declared(NamedTuple):
     """The declaration of one parameter."""
 
     shape: tuple[int, ...]
-    initial: str
-    """"normal" (truncated, scaled), "zeros" or "ones"."""
+    initial: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
 def declare_parameters(config: Config) -> Tree:
     """Return the tree of `Declared` parameters, with no array made. Kernels are [inputs, outputs]."""
     model = config.model
-    return {
-        "embedding": {
-            "word": Declared((model.vocabulary, model.width), "normal"),
-            "position": Declared((model.tokens + 1, model.width), "normal"),
-            "norm": _norm(model.width),
-        },
-        "block": [_post_norm_layer(model) for _ in range(model.layers)],
-        "head": {
-            "dense": _linear(model.width, model.width),
-            "norm": _norm(model.width),
-            "bias": Declared((model.codebook_size,), "zeros"),
-        },
-    }
+    return _declare_diffusion(model) if isinstance(model, DiffusionModelConfig) else _declare_masked(model)
 
 
-def _post_norm_layer(model: ModelConfig) -> dict[str, Any]:
-    return {
-        "attention": {
-            "query_key_value": _linear(model.width, 3 * model.width),
-            "output": _linear(model.width, model.width),
-        },
+def _declare_masked(model: MaskedModelConfig) -> Tree:
+    kernel = scaled(truncated_normal, model.initial_deviation)
+    layer = {
+        "attention": _attention(model, kernel),
         "attention_norm": _norm(model.width),
-        "mlp": {"up": _linear(model.width, model.mlp_width), "down": _linear(model.mlp_width, model.width)},
+        "mlp": _mlp(model, kernel),
         "mlp_norm": _norm(model.width),
     }
+    return {
+        "embedding": {
+            "word": Declared((model.vocabulary, model.width), kernel),
+            "position": Declared((model.tokens + 1, model.width), kernel),
+            "norm": _norm(model.width),
+        },
+        "block": [layer for _ in range(model.layers)],
+        "head": {
+            "dense": _linear(model.width, model.width, kernel),
+            "norm": _norm(model.width),
+            "bias": Declared((model.codebook_size,), zeros),
+        },
+    }
 
 
-def _linear(inputs: int, outputs: int) -> dict[str, Declared]:
-    return {"weight": Declared((inputs, outputs), "normal"), "bias": Declared((outputs,), "zeros")}
+def _declare_diffusion(model: DiffusionModelConfig) -> Tree:
+    # DiT's initialisation: every adaLN and the output start at zero, so each layer is the identity and predicts 0.
+    small = scaled(normal, 0.02)
+    layer = {
+        "attention": _attention(model, xavier_uniform),
+        "mlp": _mlp(model, xavier_uniform),
+        "modulation": _linear(model.width, 6 * model.width, zeros),
+    }
+    return {
+        "embedding": {
+            "patch": _linear(model.patch_features, model.width, xavier_uniform),
+            "time_in": _linear(model.time_features, model.width, small),
+            "time_out": _linear(model.width, model.width, small),
+            "label": Declared((model.classes + 1, model.width), small),
+        },
+        "block": [layer for _ in range(model.layers)],
+        "head": {
+            "modulation": _linear(model.width, 2 * model.width, zeros),
+            "output": _linear(model.width, model.patch_features, zeros),
+        },
+    }
+
+
+def _attention(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
+    return {
+        "query_key_value": _linear(model.width, 3 * model.width, kernel),
+        "output": _linear(model.width, model.width, kernel),
+    }
+
+
+def _mlp(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
+    return {"up": _linear(model.width, model.mlp_width, kernel), "down": _linear(model.mlp_width, model.width, kernel)}
+
+
+def _linear(inputs: int, outputs: int, kernel: Initial) -> dict[str, Declared]:
+    return {"weight": Declared((inputs, outputs), kernel), "bias": Declared((outputs,), zeros)}
 
 
 def _norm(width: int) -> dict[str, Declared]:
-    return {"scale": Declared((width,), "ones"), "bias": Declared((width,), "zeros")}
+    return {"scale": Declared((width,), ones), "bias": Declared((width,), zeros)}
 
 
 def init_parameters(config: Config, seed: int | None = None) -> Tree:
     """Return initial parameters in the training dtype.
 
-    Kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero; norms 1 and 0.
-    Each parameter has a stream of its own, named after it, so adding one changes no other.
+    The masked family: kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero;
+    norms 1 and 0 (MaskGIT, facts §2a). The diffusion family: Xavier-uniform kernels, labels and the time MLP normal
+    with deviation 0.02, every adaLN and the output zero (DiT, facts §2d). Each parameter has a stream of its own, named
+    after it, so adding one changes no other.
 
     Args:
         config: of the network.
         seed: 0 … 2⁶⁴ − 1; the configuration's where not given.
-
-    Source: MaskGIT's initialisers (facts §2a).
     """
     seed = config.seed if seed is None else seed
     dtype = DTYPES[config.training.dtype]
     declared = declare_parameters(config)
+    leaves = [
+        parameter.initial(stream(seed, f"initial/{name}"), parameter.shape).astype(dtype)
+        for name, parameter in tree_items(declared)
+    ]
+    return tree_rebuild(declared, leaves)
 
-    def initial(name: str, parameter: Declared) -> np.ndarray:
-        if parameter.initial == "normal":
-            normal = truncated_normal(stream(seed, f"initial/{name}"), parameter.shape)
-            return (config.model.initial_deviation * normal).astype(dtype)
-        return np.full(parameter.shape, parameter.initial == "ones", dtype)
 
-    return tree_rebuild(declared, [initial(name, parameter) for name, parameter in tree_items(declared)])
+def zeros(_generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros."""
+    return np.zeros(shape)
+
+
+def ones(_generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return ones."""
+    return np.ones(shape)
+
+
+def normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw a standard normal."""
+    return generator.standard_normal(shape)
+
+
+def xavier_uniform(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw uniformly from ±√(6 / (inputs + outputs))."""
+    bound = math.sqrt(6 / sum(shape))
+    return generator.uniform(-bound, bound, shape)
+
+
+def scaled(initial: Initial, factor: float) -> Initial:
+    """Return an initialiser that draws from `initial` and multiplies by `factor`."""
+    return lambda generator, shape: factor * initial(generator, shape)
 
 
 def truncated_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

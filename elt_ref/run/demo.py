@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from elt_ref.config import Config, load_preset
+from elt_ref.config import Config, load_preset, masked_model
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
-from elt_ref.generation import decode_step, draw_noise, predict
+from elt_ref.generation import decode_step, draw_noise, predict_tokens
 from elt_ref.measure import count
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.loss_curves import draw_loss_curves
@@ -23,7 +23,7 @@ from elt_ref.report.results import Results
 from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
-from elt_ref.run.evaluate import Judge
+from elt_ref.run.evaluate import Judge, codec_of, to_pictures
 from elt_ref.run.folder import Run, open_run
 from elt_ref.run.train import train_run
 from elt_ref.training import METRICS, read_metrics
@@ -120,10 +120,8 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     Raises:
         RequestError: the run has no codebook.
     """
-    config, quantiser = run.config, run.quantiser
-    if quantiser is None:
-        raise RequestError(f"{config.name}: expected a run with a codebook to draw pictures, got one without")
-    model, sampling = config.model, config.sampling
+    config, codec = run.config, codec_of(run)
+    model, sampling = masked_model(config), config.sampling
     tokens = np.full((1, model.tokens), model.mask_token)
     start = np.array([model.tokens])
     answers, kept = [], []
@@ -131,7 +129,9 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
         before = tokens
         row = []
         for loops in range(1, model.max_loops + 1):
-            logits, _ = predict(run.parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0)
+            logits, _ = predict_tokens(
+                run.parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0
+            )
             tokens, answer = decode_step(
                 logits,
                 before,
@@ -142,11 +142,12 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
                 mask_token=model.mask_token,
                 sampling=sampling,
             )
-            row.append(quantiser.decode(answer.reshape(1, *model.grid))[0])
+            row.append(to_pictures(codec, config, answer)[0])
         answers.append(row)
         known = tokens != model.mask_token
-        drawn = quantiser.decode(np.where(known, tokens, 0).reshape(1, *model.grid))[0]
-        masked = np.kron(~known.reshape(model.grid), np.ones((quantiser.patch_size, quantiser.patch_size), bool))
+        drawn = to_pictures(codec, config, np.where(known, tokens, 0))[0]
+        size = drawn.shape[0] // model.grid[0]
+        masked = np.kron(~known.reshape(model.grid), np.ones((size, size), bool))
         kept.append(np.where(masked[..., None], np.nan, drawn))
     return np.array(answers), np.array(kept)
 

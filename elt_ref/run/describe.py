@@ -7,9 +7,9 @@ import numpy as np
 import tiny_datasets
 from elt_ref.errors import RequestError, nearest
 from elt_ref.report.samples import draw_grid
-from elt_ref.run.prepare import dataset_quantiser
+from elt_ref.run.prepare import dataset_codec
 
-KINDS = ("pictures", "tokens")
+KINDS = ("pictures", "tokens", "latents")
 
 
 def describe(name: str) -> str:
@@ -38,7 +38,7 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
     """Draw the first pictures of a data set, classes in turn.
 
     Raises:
-        RequestError: it holds tokens without a codebook, or `path` cannot be written.
+        RequestError: it holds latents, or tokens without a codebook, or `path` cannot be written.
         DatasetError: it cannot be loaded.
     """
     dataset = tiny_datasets.load(name)
@@ -46,8 +46,8 @@ def draw_dataset(name: str, path: Path, most: int = 100) -> None:
     examples = dataset.train.examples[order]
     if isinstance(dataset, tiny_datasets.PictureDataset):
         pictures = tiny_datasets.scaled(examples, dataset.white)
-    elif isinstance(dataset, tiny_datasets.TokenDataset) and (quantiser := dataset_quantiser(dataset)) is not None:
-        pictures = quantiser.decode(examples)
+    elif (codec := dataset_codec(dataset)) is not None:
+        pictures = np.clip(codec.decode(examples), 0, 1)
     else:
         raise RequestError(
             f"{name}: expected pictures, or tokens with a codebook to draw them, got {dataset.kind} alone"
@@ -66,9 +66,17 @@ def _turn(labels: np.ndarray) -> np.ndarray:
 
 
 def import_data(
-    kind: str, path: Path, name: str, *, height: int, width: int, colour: bool, test_fraction: float
+    kind: str,
+    path: Path,
+    name: str,
+    *,
+    height: int,
+    width: int,
+    colour: bool,
+    test_fraction: float,
+    scale: float | None = None,
 ) -> tiny_datasets.Dataset:
-    """Import a folder of pictures or a file of tokens under `name`.
+    """Import a folder of pictures, or a file of tokens or latents, under `name`.
 
     Raises:
         RequestError: another kind.
@@ -80,4 +88,6 @@ def import_data(
         )
     if kind == "tokens":
         return tiny_datasets.import_tokens(path, name, test_fraction=test_fraction)
+    if kind == "latents":
+        return tiny_datasets.import_latents(path, name, scale=scale, test_fraction=test_fraction)
     raise RequestError(f"data import: expected one of {', '.join(KINDS)}, got '{kind}'{nearest(kind, KINDS)}")

@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 import tiny_datasets
+from elt_ref.config import Config
 from elt_ref.errors import RequestError
-from elt_ref.generation import sample
+from elt_ref.generation import LoopSchedule, sample
 from elt_ref.measure import Gaussian, count, fit_gaussian, frechet_distance, inception_score, judge
 from elt_ref.run.fit_feature_network import feature_network
 from elt_ref.run.folder import Run
 from elt_ref.run.prepare import load_data
+from elt_ref.tokenizer import Codec
 
 CHUNK = 250
 """Samples drawn at a time; part of what a seed means."""
@@ -42,21 +44,38 @@ def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
 
 
 def draw_pictures(
-    run: Run, labels: Int[np.ndarray, " count"], *, loops: int, seed: int
+    run: Run, labels: Int[np.ndarray, " count"], *, loops: LoopSchedule, seed: int
 ) -> Float[np.ndarray, "count height width channels"]:
     """Sample and decode pictures of the given classes; the same seed gives the same noise at every loop count.
 
     Raises:
         RequestError: the run has no codebook to draw pictures with, or labels or loops are out of range.
     """
-    if run.quantiser is None:
-        raise RequestError(f"{run.config.name}: expected a run with a codebook to draw pictures, got one without")
+    codec = codec_of(run)
     drawn = []
     for number, first in enumerate(range(0, len(labels), CHUNK)):
         some = labels[first : first + CHUNK]
-        tokens = sample(run.parameters, run.config, some, seed=seed + number, loops=loops).tokens
-        drawn.append(run.quantiser.decode(tokens.reshape(len(some), *run.config.model.grid)))
+        samples = sample(run.parameters, run.config, some, seed=seed + number, loops=loops).samples
+        drawn.append(to_pictures(codec, run.config, samples))
     return np.concatenate(drawn)
+
+
+def codec_of(run: Run) -> Codec:
+    """Return the run's way back to pictures.
+
+    Raises:
+        RequestError: its tokens or latents were made elsewhere, and came without one.
+    """
+    if run.codec is None:
+        raise RequestError(f"{run.config.name}: expected a run with a way back to pictures, got one without a codebook")
+    return run.codec
+
+
+def to_pictures(codec: Codec, config: Config, samples: np.ndarray) -> Float[np.ndarray, "count height width channels"]:
+    """Return the pictures of tokens [count, tokens] or of samples, within [0, 1]."""
+    if config.model.family == "masked":
+        samples = samples.reshape(len(samples), *config.model.grid)
+    return np.clip(codec.decode(samples), 0, 1)
 
 
 class Judge:
@@ -65,7 +84,7 @@ class Judge:
     def __init__(self, run: Run) -> None:
         dataset = load_data(run.config)
         if not isinstance(dataset, tiny_datasets.PictureDataset):
-            raise RequestError(f"{dataset.name}: expected a data set of pictures to judge by, got one of tokens")
+            raise RequestError(f"{dataset.name}: expected a data set of pictures to judge by, got {dataset.kind}")
         self.network = feature_network(dataset)
         self.classes = len(dataset.classes)
         self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))

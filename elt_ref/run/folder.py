@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import tiny_datasets
 from elt_ref.arrays import Tree
 from elt_ref.config import Config, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
-from elt_ref.run.prepare import TOKENIZER, dataset_quantiser, load_data
-from elt_ref.tokenizer import VectorQuantiser, load_quantiser
+from elt_ref.run.prepare import CODEC, load_data, open_codec
+from elt_ref.tokenizer import Codec
 from elt_ref.training import CHECKPOINT, load_checkpoint
 
 CONFIG = "config.toml"
@@ -22,7 +21,7 @@ class Run:
     config: Config
     parameters: Tree
     """The moving average."""
-    quantiser: VectorQuantiser | None
+    codec: Codec | None
     step: int
     """Steps trained."""
 
@@ -44,7 +43,7 @@ def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
         raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(found, config)}")
 
 
-def create_folder(folder: Path, config: Config, quantiser: VectorQuantiser | None) -> None:
+def create_folder(folder: Path, config: Config, codec: Codec | None) -> None:
     """Write what a run needs before its first step; what is there already stays.
 
     Raises:
@@ -56,8 +55,9 @@ def create_folder(folder: Path, config: Config, quantiser: VectorQuantiser | Non
         raise RequestError(f"{folder}: expected a folder that can be written to, got {error.strerror}") from error
     if not (folder / CONFIG).exists():
         write_text(folder / CONFIG, dump_config(config))
-    if config.tokenizer is not None and quantiser is not None and not (folder / TOKENIZER).exists():
-        write_bytes(folder / TOKENIZER, quantiser.to_bytes())
+    learned = codec.to_bytes() if codec is not None and (config.tokenizer or config.latents) else None
+    if learned is not None and not (folder / CODEC).exists():
+        write_bytes(folder / CODEC, learned)
 
 
 def _difference(found: Config, asked: Config) -> str:
@@ -78,15 +78,10 @@ def open_run(folder: Path) -> Run:
 
     Raises:
         RequestError: no run, or one without a checkpoint, or damaged files.
-        DatasetError: the data set of an imported tokenizer is gone.
+        DatasetError: the run's data set is gone.
     """
     if not (folder / CONFIG).is_file():
         raise RequestError(f"{folder}: expected a run folder (with {CONFIG}), got none")
     config = load_config(folder / CONFIG)
     state = load_checkpoint(folder / CHECKPOINT, config)
-    if config.tokenizer is not None:
-        quantiser = load_quantiser(folder / TOKENIZER)
-    else:
-        dataset = load_data(config)
-        quantiser = dataset_quantiser(dataset) if isinstance(dataset, tiny_datasets.TokenDataset) else None
-    return Run(config, state.average, quantiser, state.step)
+    return Run(config, state.average, open_codec(config, load_data(config), folder), state.step)

@@ -16,7 +16,9 @@ def count_table(config: Config, counted: Count) -> Table:
         "layer calls a forward pass": counted.layer_calls,
         "multiply-adds a forward pass": counted.macs_per_forward,
         "FLOPs a forward pass": counted.flops_per_forward,
+        "looped multiply-adds a forward pass": counted.looped_macs_per_forward,
         f"forward passes a sample ({counted.sampling_steps} steps)": counted.forwards_per_sample,
+        "looped multiply-adds a sample": counted.looped_macs_per_sample,
         "multiply-adds a sample": counted.macs_per_sample,
         "FLOPs a sample": counted.flops_per_sample,
     }

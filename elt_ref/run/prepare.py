@@ -3,39 +3,56 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import tiny_datasets
-from elt_ref.config import Config
-from elt_ref.errors import RequestError
-from elt_ref.streams import stream
-from elt_ref.tokenizer import VectorQuantiser, cut_patches, fit_quantiser, load_quantiser
-from elt_ref.training import Batch
+import numpy as np
 
-TOKENIZER = "tokenizer.safetensors"
+import tiny_datasets
+from elt_ref.config import Config, DiffusionModelConfig, masked_model
+from elt_ref.errors import RequestError
+from elt_ref.objective import Batch
+from elt_ref.streams import stream
+from elt_ref.tokenizer import (
+    Codec,
+    Pixels,
+    VectorQuantiser,
+    cut_patches,
+    fit_linear_autoencoder,
+    fit_quantiser,
+    load_linear_autoencoder,
+    load_quantiser,
+)
+
+CODEC = "tokenizer.safetensors"
+"""Keeps what the codec learned: a codebook, or the components of an autoencoder."""
+
+KINDS = {"masked": ("pictures", "tokens"), "diffusion": ("pictures", "latents")}
+"""Of data, that each family can learn."""
 
 
 class Prepared(NamedTuple):
     """What a run learns from."""
 
     examples: Batch
-    quantiser: VectorQuantiser | None
-    """None where the data are tokens that came without a codebook."""
+    codec: Codec | None
+    """None where tokens or latents were made elsewhere and came without a way back to pictures."""
     reconstruction_error: float | None
-    """Mean squared error of a test picture's pixel, in [0, 1]²; None where the data are tokens."""
+    """Mean squared error of a test picture's pixel, in [0, 1]²; None where the data are no pictures."""
 
 
-def load_data(config: Config) -> tiny_datasets.PictureDataset | tiny_datasets.TokenDataset:
+def load_data(config: Config) -> tiny_datasets.Dataset:
     """Load the configured data set.
 
     Raises:
-        RequestError: the configuration names none, or one of latents, or another number of classes than it has.
+        RequestError: the configuration names none, or one of another kind or number of classes than the model takes.
         DatasetError: it cannot be loaded.
     """
     if config.data is None:
         raise RequestError(f"{config.name}: expected a [data] section to train on, got none (this preset only counts)")
     dataset = tiny_datasets.load(config.data.name)
-    if isinstance(dataset, tiny_datasets.LatentDataset):
+    kinds = KINDS[config.model.family]
+    if dataset.kind not in kinds:
         raise RequestError(
-            f"data.name: expected pictures or tokens for the masked family, got '{dataset.name}', which holds latents"
+            f"data.name: expected {' or '.join(kinds)} for the {config.model.family} family, "
+            f"got '{dataset.name}', which holds {dataset.kind}"
         )
     if len(dataset.classes) != config.model.classes:
         raise RequestError(
@@ -46,61 +63,92 @@ def load_data(config: Config) -> tiny_datasets.PictureDataset | tiny_datasets.To
 
 
 def prepare(config: Config, folder: Path) -> Prepared:
-    """Return the training examples; the tokenizer is that of `folder` where it holds one, and learned otherwise.
+    """Return the training examples; the codec is that of `folder` where it holds one, and learned otherwise.
 
     Raises:
         RequestError: data, tokenizer and model do not fit one another.
         DatasetError: the data cannot be loaded.
     """
     dataset = load_data(config)
-    if isinstance(dataset, tiny_datasets.TokenDataset):
-        return _prepare_tokens(config, dataset)
-    if config.tokenizer is None:
-        raise RequestError(f"tokenizer: expected a [tokenizer] section for the pictures of '{dataset.name}', got none")
-    pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
-    patch_size = config.tokenizer.patch_size
-    _check_grid(config, cut_patches(pictures[:1], patch_size).shape[1:3])
-    path = folder / TOKENIZER
-    quantiser = (
-        load_quantiser(path)
-        if path.exists()
-        else fit_quantiser(
-            pictures,
-            patch_size=patch_size,
-            codebook_size=config.model.codebook_size,
-            generator=stream(config.seed, "codebook"),
-            iterations=config.tokenizer.iterations,
-        )
-    )
-    tokens = quantiser.encode(pictures)
-    test_pictures = tiny_datasets.scaled(dataset.test.examples, dataset.white)
-    return Prepared(
-        Batch(tokens.reshape(len(tokens), -1), dataset.train.labels),
-        quantiser,
-        quantiser.reconstruction_error(test_pictures),
-    )
+    if isinstance(dataset, tiny_datasets.PictureDataset):
+        pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
+        found = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
+        codec = found or _fit_codec(config, pictures)
+        examples = codec.encode(pictures)
+        test_pictures = tiny_datasets.scaled(dataset.test.examples, dataset.white)
+        error = codec.reconstruction_error(test_pictures)
+    else:
+        examples = imported_examples(config, dataset)
+        codec, error = open_codec(config, dataset, folder), None
+    if isinstance(config.model, DiffusionModelConfig):
+        _check_shape("model.shape", examples.shape[1:], config.model.shape)
+        return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error)
+    _check_shape("model.grid", examples.shape[1:], config.model.grid)
+    return Prepared(Batch(examples.reshape(len(examples), -1), dataset.train.labels), codec, error)
 
 
-def _prepare_tokens(config: Config, dataset: tiny_datasets.TokenDataset) -> Prepared:
-    if config.tokenizer is not None:
-        raise RequestError(f"tokenizer: expected no [tokenizer] section, '{dataset.name}' holds tokens; got one")
-    if dataset.codebook_size != config.model.codebook_size:
+def imported_examples(config: Config, dataset: tiny_datasets.Dataset) -> np.ndarray:
+    """Return tokens or scaled latents that were made elsewhere.
+
+    Raises:
+        RequestError: a section asks for a codec of pictures, or the codebooks differ in size.
+    """
+    for section in ("tokenizer", "latents"):
+        if getattr(config, section) is not None:
+            raise RequestError(
+                f"{section}: expected no [{section}] section, for '{dataset.name}' holds {dataset.kind}; got one"
+            )
+    if isinstance(dataset, tiny_datasets.LatentDataset):
+        return dataset.train.examples * np.float32(dataset.scale)
+    asked = masked_model(config).codebook_size
+    if isinstance(dataset, tiny_datasets.TokenDataset) and dataset.codebook_size != asked:
         raise RequestError(
-            f"model.codebook_size: expected {dataset.codebook_size}, that of '{dataset.name}', "
-            f"got {config.model.codebook_size}"
+            f"model.codebook_size: expected {dataset.codebook_size}, that of '{dataset.name}', got {asked}"
         )
-    tokens = dataset.train.examples
-    _check_grid(config, tokens.shape[1:])
-    return Prepared(Batch(tokens.reshape(len(tokens), -1), dataset.train.labels), dataset_quantiser(dataset), None)
+    return dataset.train.examples
 
 
-def dataset_quantiser(dataset: tiny_datasets.TokenDataset) -> VectorQuantiser | None:
+def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
+    if isinstance(config.model, DiffusionModelConfig):
+        if config.latents is None:
+            return Pixels()
+        return fit_linear_autoencoder(pictures, patch_size=config.latents.patch_size, channels=config.latents.channels)
+    if config.tokenizer is None:
+        name = config.data.name if config.data else config.name
+        raise RequestError(f"tokenizer: expected a [tokenizer] section for the pictures of '{name}', got none")
+    patch_size = config.tokenizer.patch_size
+    _check_shape("model.grid", cut_patches(pictures[:1], patch_size).shape[1:3], config.model.grid)
+    return fit_quantiser(
+        pictures,
+        patch_size=patch_size,
+        codebook_size=masked_model(config).codebook_size,
+        generator=stream(config.seed, "codebook"),
+        iterations=config.tokenizer.iterations,
+    )
+
+
+def open_codec(config: Config, dataset: tiny_datasets.Dataset, folder: Path) -> Codec | None:
+    """Return the codec of a run whose folder is complete.
+
+    Raises:
+        RequestError: its file is missing or damaged.
+    """
+    if config.tokenizer is not None:
+        return load_quantiser(folder / CODEC)
+    if config.latents is not None:
+        return load_linear_autoencoder(folder / CODEC)
+    if isinstance(dataset, tiny_datasets.TokenDataset):
+        return dataset_codec(dataset)
+    return Pixels() if isinstance(dataset, tiny_datasets.PictureDataset) else None
+
+
+def dataset_codec(dataset: tiny_datasets.Dataset) -> VectorQuantiser | None:
     """Return the tokenizer that imported tokens came with, if they did."""
-    if dataset.codebook is None or dataset.patch_size is None:
+    if not isinstance(dataset, tiny_datasets.TokenDataset) or dataset.codebook is None or dataset.patch_size is None:
         return None
     return VectorQuantiser(dataset.codebook, dataset.patch_size)
 
 
-def _check_grid(config: Config, grid: tuple[int, ...]) -> None:
-    if grid != config.model.grid:
-        raise RequestError(f"model.grid: expected {list(grid)}, that of the data, got {list(config.model.grid)}")
+def _check_shape(where: str, found: tuple[int, ...], asked: tuple[int, ...]) -> None:
+    if found != asked:
+        raise RequestError(f"{where}: expected {list(found)}, that of the data, got {list(asked)}")

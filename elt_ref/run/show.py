@@ -6,10 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from elt_ref.config import DiffusionConfig
 from elt_ref.errors import RequestError, nearest
-from elt_ref.generation import mask_lengths
+from elt_ref.generation import denoise_step, mask_lengths, step_variance
 from elt_ref.model import apply_block, loop_states
-from elt_ref.objective import draw_student_loops, ilsd_loss, masked_distillation, masked_ground_truth
+from elt_ref.objective import (
+    diffusion_distillation,
+    diffusion_ground_truth,
+    draw_student_loops,
+    ilsd_loss,
+    masked_distillation,
+    masked_ground_truth,
+)
 from elt_ref.run.specs import choices, equations
 from elt_ref.streams import stream
 
@@ -95,13 +103,44 @@ def _worked_distillation() -> str:
     return f"teacher (1/4, 3/4), student (1/2, 1/2): log 2 = {value:.6f}"
 
 
+PIXELS = DiffusionConfig(shift=0.0, bias=0.0, weight_derivative=False)
+HALF = np.array([0.5])
+"""The time at which an unshifted schedule has λ = 0, so that α² = σ² = 1/2 and w = sigmoid(0) = 1/2."""
+
+
+def _worked_denoising() -> str:
+    noisy, clean = np.full((1, 1, 1, 1), 1.0), np.zeros((1, 1, 1, 1))
+    there = math.log(3)  # λ_s, where σ_s² = 1/4
+    stepped = denoise_step(
+        noisy, clean, np.zeros_like(noisy), log_snr_t=0.0, log_snr_s=there, last=False, diffusion=PIXELS
+    )
+    variance = step_variance(0.0, there, PIXELS)
+    return (
+        f"λ_t = 0, λ_s = log 3 (c = 2/3), z_t = 1, x̂ = 0: mean √(3/4) · (1/3) / √(1/2) = {stepped.item():.6f}, "
+        f"variance (1/4)(2/3) = {variance:.6f}"
+    )
+
+
+def _worked_diffusion_truth() -> str:
+    value = diffusion_ground_truth(np.full((1, 1, 1, 1), 3.0), np.ones((1, 1, 1, 1)), HALF, diffusion=PIXELS)
+    return f"b = 0, t = 1/2 (λ = 0, w = 1/2 without −dλ/dt), x̂ = 3, x_0 = 1: ½ · 2² = {value:.6f}"
+
+
+def _worked_diffusion_distillation() -> str:
+    value = diffusion_distillation(np.full((1, 1, 1, 1), 3.0), np.ones((1, 1, 1, 1)), HALF, diffusion=PIXELS)
+    return f"the same weight, student 3, teacher 1: {value:.6f}"
+
+
 WORKED: dict[str, Callable[[], str]] = {
     "E1": _decode_step,
+    "E2": _worked_denoising,
     "E3": _worked_block,
     "E4": _worked_loop,
     "E5": _worked_ilsd,
     "E6": _worked_draw,
     "E7": _worked_truth,
     "E8": _worked_distillation,
+    "E9": _worked_diffusion_truth,
+    "E10": _worked_diffusion_distillation,
 }
 """By equation, a number worked out by its owner."""

@@ -26,7 +26,7 @@ def train_run(config: Config, folder: Path, *, resume: bool = False, console: Co
     """
     check_folder(folder, config, resume=resume)
     prepared = prepare(config, folder)
-    create_folder(folder, config, prepared.quantiser)
+    create_folder(folder, config, prepared.codec)
     console = console or Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

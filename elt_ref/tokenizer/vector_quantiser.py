@@ -40,17 +40,19 @@ class VectorQuantiser:
         ids, _ = nearest_codes(patches.reshape(-1, patches.shape[-1]), self.codebook)
         return ids.reshape(patches.shape[:-1])
 
-    def decode(self, tokens: Int[np.ndarray, "count rows columns"]) -> Float[np.ndarray, "count height width channels"]:
+    def decode(
+        self, samples: Int[np.ndarray, "count rows columns"]
+    ) -> Float[np.ndarray, "count height width channels"]:
         """Return the pictures that the codes make.
 
         Raises:
             RequestError: a token is no code.
         """
-        if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(self.codebook):
+        if samples.size and not 0 <= samples.min() <= samples.max() < len(self.codebook):
             raise RequestError(
-                f"tokens: expected codes in 0…{len(self.codebook) - 1}, got {tokens.min()}…{tokens.max()}"
+                f"tokens: expected codes in 0…{len(self.codebook) - 1}, got {samples.min()}…{samples.max()}"
             )
-        return join_patches(self.codebook[tokens], self.patch_size)
+        return join_patches(self.codebook[samples], self.patch_size)
 
     def reconstruction_error(self, pictures: Float[np.ndarray, "count height width channels"]) -> float:
         """Return the mean squared error of a pixel after encoding and decoding."""

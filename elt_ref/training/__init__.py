@@ -1,18 +1,10 @@
 """How parameters are found: optimizer, moving average, train step, trainer, checkpoints."""
 
+from elt_ref.objective import Batch
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.draws import Draws, batch_indices, draw
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
-from elt_ref.training.step import (
-    Batch,
-    Draws,
-    StepInfo,
-    TrainState,
-    batch_indices,
-    draw,
-    init_state,
-    loss_terms,
-    train_step,
-)
+from elt_ref.training.step import StepInfo, TrainState, init_state, loss_terms, train_step
 from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
 
 __all__ = [

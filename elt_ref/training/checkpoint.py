@@ -17,8 +17,9 @@ from elt_ref.errors import RequestError
 from elt_ref.files import read_tensors, write_bytes
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream_key
+from elt_ref.training.draws import stream_names
 from elt_ref.training.optimizer import Moments
-from elt_ref.training.step import STREAMS, TrainState
+from elt_ref.training.step import TrainState
 
 FORMAT = "elt_ref checkpoint 1"
 _PARTS = ("parameters", "first_moment", "second_moment", "average")
@@ -37,7 +38,7 @@ def save_checkpoint(path: Path, state: TrainState, config: Config) -> None:
 
 
 def _streams(config: Config) -> dict[str, Any]:
-    keys = {name: [int(word) for word in stream_key(config.seed, name)] for name in STREAMS}
+    keys = {name: [int(word) for word in stream_key(config.seed, name)] for name in stream_names(config)}
     return {name: {"generator": "Philox", "key": key, "counter": "[0, 0, 0, step]"} for name, key in keys.items()}
 
 

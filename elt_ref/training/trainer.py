@@ -16,8 +16,10 @@ from elt_ref.arrays import tree_leaves
 from elt_ref.config import Config
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
+from elt_ref.objective import Batch
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
-from elt_ref.training.step import Batch, StepInfo, TrainState, batch_indices, draw, init_state, train_step
+from elt_ref.training.draws import batch_indices, draw
+from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"

@@ -231,15 +231,15 @@ def test_the_result_is_the_last_answer_and_not_the_running_tokens():
     parameters, labels = random_parameters(config), random_labels(config, 3)
     states = list(decode(parameters, config, labels, seed=3))
     result = sample(parameters, config, labels, seed=3)
-    assert np.array_equal(result.tokens, states[-1].answer)
+    assert np.array_equal(result.samples, states[-1].answer)
     assert (states[-1].tokens == config.model.mask_token).any()
 
 
 def test_a_decoding_of_one_step_answers_at_once():
     config = make_config(sampling={"steps": 1})
     result = sample(random_parameters(config), config, random_labels(config, 2))
-    assert result.tokens.shape == (2, 4)
-    assert (result.tokens < config.model.codebook_size).all()
+    assert result.samples.shape == (2, 4)
+    assert (result.samples < config.model.codebook_size).all()
 
 
 @given(seeds)
@@ -253,6 +253,6 @@ def test_a_network_that_is_sure_decodes_to_its_answer(seed):
         return Network(np.zeros((len(tokens), 1, 1)), lambda x: x, lambda _: logits[: len(labels)].copy())
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["elt_ref.generation.sample"], "open_network", sure_network)
+        patch.setattr(sys.modules["elt_ref.generation.predict"], "open_network", sure_network)
         result = sample({}, config, random_labels(config, 4), seed=seed, loops=2)
-    assert np.array_equal(result.tokens, answer)
+    assert np.array_equal(result.samples, answer)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import examples, make_config, random_labels, random_parameters, random_tokens
 
-from elt_ref.generation import branches, guidance_scale_at, guide, predict, sample
+from elt_ref.generation import branches, guidance_scale_at, guide, predict_tokens, sample
 from elt_ref.model import forward
 from elt_ref.ops import counting
 
@@ -20,7 +20,7 @@ def none_of(example):
 
 
 def guided(example, scale, loops=2):
-    return predict(
+    return predict_tokens(
         example.parameters, example.config, example.tokens, example.labels, loops=loops, guidance_scale=scale
     )
 
@@ -71,7 +71,7 @@ def test_the_ends_cost_one_forward_pass_and_the_rest_two():
     work = {}
     for scale in (1.0, 0.0, 3.0):
         with counting() as work[scale]:
-            predict(
+            predict_tokens(
                 random_parameters(config),
                 config,
                 random_tokens(config, 3),
@@ -100,7 +100,7 @@ def test_the_ramp_begins_conditional_and_ends_at_the_scale(scale, steps):
 
 def sampled(**sampling):
     config = make_config(grid=(2, 3), sampling={"steps": 3} | sampling)
-    return sample(random_parameters(config), config, random_labels(config, 4), seed=1).tokens
+    return sample(random_parameters(config), config, random_labels(config, 4), seed=1).samples
 
 
 @pytest.mark.parametrize(
@@ -112,13 +112,13 @@ def sampled(**sampling):
     ],
 )
 def test_sampling_is_guided_by_its_settings(monkeypatch, sampling, scales_of_steps):
-    module, used = sys.modules["elt_ref.generation.sample"], []
+    module, used = sys.modules["elt_ref.generation.masked_sampler"], []
 
     def recorded(*arguments, guidance_scale, **settings_):
         used.append(guidance_scale)
-        return predict(*arguments, guidance_scale=guidance_scale, **settings_)
+        return predict_tokens(*arguments, guidance_scale=guidance_scale, **settings_)
 
-    monkeypatch.setattr(module, "predict", recorded)
+    monkeypatch.setattr(module, "predict_tokens", recorded)
     sampled(**sampling)
     assert used == scales_of_steps
 
@@ -142,5 +142,5 @@ def test_the_price_of_a_ramp_is_one_conditional_step_and_two_branches_after_it()
 def test_scale_zero_samples_without_the_label():
     config = make_config(grid=(2, 3), sampling={"guidance_scale": 0.0})
     parameters = random_parameters(config)
-    one, other = (sample(parameters, config, np.array([label, label])).tokens for label in (0, 1))
+    one, other = (sample(parameters, config, np.array([label, label])).samples for label in (0, 1))
     assert np.array_equal(one, other)

@@ -16,7 +16,7 @@ from elt_ref.generation import (
     draw_noise,
     loops_at,
     parse_loop_schedule,
-    predict,
+    predict_tokens,
     sample,
 )
 from elt_ref.model import forward
@@ -44,22 +44,22 @@ def test_the_default_is_that_of_the_configuration_and_then_l_max():
     assert draw_sample().loops_used.max() == 3
     config = make_config(grid=(2, 3), max_loops=3, sampling={"steps": 4, "loops": 2})
     assert draw_sample(config=config).loops_used.tolist() == [[2] * 5] * 4
-    assert np.array_equal(draw_sample(config=config).tokens, draw_sample(2).tokens)
+    assert np.array_equal(draw_sample(config=config).samples, draw_sample(2).samples)
 
 
 def test_a_sequence_gives_each_step_its_own():
     result = draw_sample([1, 4, 2, 3])
     assert result.loops_used.tolist() == [[1] * 5, [4] * 5, [2] * 5, [3] * 5]
-    assert np.array_equal(draw_sample([3, 3, 3, 3]).tokens, draw_sample(3).tokens)
+    assert np.array_equal(draw_sample([3, 3, 3, 3]).samples, draw_sample(3).samples)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
-    assert np.array_equal(draw_sample(2).tokens, draw_sample(2).tokens)
-    assert not np.array_equal(draw_sample(2).tokens, sample(PARAMETERS, CONFIG, LABELS, seed=3, loops=2).tokens)
+    assert np.array_equal(draw_sample(2).samples, draw_sample(2).samples)
+    assert not np.array_equal(draw_sample(2).samples, sample(PARAMETERS, CONFIG, LABELS, seed=3, loops=2).samples)
 
 
 def test_the_noise_is_the_same_whatever_the_loops(monkeypatch):
-    module = sys.modules["elt_ref.generation.sample"]
+    module = sys.modules["elt_ref.generation.masked_sampler"]
     step_of, noises = module.decode_step, []
 
     def recorded(logits, tokens, noise, **settings_):
@@ -93,7 +93,7 @@ def exits(tokens, labels, rule, scale=1.0):
     config, unknown = CONFIG, tokens == CONFIG.model.mask_token
 
     def logits_after(loops):
-        return predict(PARAMETERS, config, tokens, labels, loops=loops, guidance_scale=scale)[0]
+        return predict_tokens(PARAMETERS, config, tokens, labels, loops=loops, guidance_scale=scale)[0]
 
     after = {loops: logits_after(loops) for loops in range(1, rule.max_loops + 1)}
     loops_of = []
@@ -113,7 +113,7 @@ def exits(tokens, labels, rule, scale=1.0):
 @settings(max_examples=15)
 def test_each_sample_leaves_on_its_own_with_exactly_the_logits_of_its_loops(scale, seed, threshold, max_loops):
     tokens, rule = random_tokens(CONFIG, 5, seed, unknown=0.6), EarlyExit(threshold, max_loops)
-    logits, used = predict(PARAMETERS, CONFIG, tokens, LABELS, loops=rule, guidance_scale=scale)
+    logits, used = predict_tokens(PARAMETERS, CONFIG, tokens, LABELS, loops=rule, guidance_scale=scale)
     expected_loops, expected_logits = exits(tokens, LABELS, rule, scale)
     assert used.tolist() == expected_loops
     np.testing.assert_allclose(logits, expected_logits, rtol=1e-12, atol=1e-12)
@@ -128,7 +128,7 @@ def test_samples_of_a_batch_do_leave_at_different_loops():
 def test_a_threshold_of_one_leaves_after_two_loops():
     result = draw_sample(EarlyExit(1.0, 6))
     assert result.loops_used.tolist() == [[2] * 5] * 4
-    assert np.array_equal(result.tokens, draw_sample(2).tokens)
+    assert np.array_equal(result.samples, draw_sample(2).samples)
 
 
 def test_a_threshold_of_zero_runs_to_the_most_loops():
@@ -136,7 +136,7 @@ def test_a_threshold_of_zero_runs_to_the_most_loops():
         result = draw_sample(EarlyExit(0.0, 6))
     assert result.loops_used.tolist() == [[6] * 5] * 4
     assert work.calls == {"layer": 2 * 6 * 4, "head": 6 * 4}
-    assert np.array_equal(result.tokens, draw_sample(6).tokens)
+    assert np.array_equal(result.samples, draw_sample(6).samples)
 
 
 def test_a_network_that_is_settled_leaves_after_two_loops_at_threshold_zero():
@@ -150,7 +150,7 @@ def test_a_network_that_is_settled_leaves_after_two_loops_at_threshold_zero():
         for norm in (layer["attention_norm"], layer["mlp_norm"]):
             norm["scale"][...] = 0
             norm["bias"][...] = np.arange(8.0)
-    _, used = predict(
+    _, used = predict_tokens(
         parameters, config, random_tokens(config, 2), LABELS[:2], loops=EarlyExit(0.0, 9), guidance_scale=1.0
     )
     assert used.tolist() == [2, 2]
@@ -159,12 +159,14 @@ def test_a_network_that_is_settled_leaves_after_two_loops_at_threshold_zero():
 def test_a_sample_that_knows_everything_leaves_after_two_loops():
     tokens = random_tokens(CONFIG, 5, 0, unknown=1.0)
     tokens[2] = 0
-    _, used = predict(PARAMETERS, CONFIG, tokens, LABELS, loops=EarlyExit(0.0, 4), guidance_scale=1.0)
+    _, used = predict_tokens(PARAMETERS, CONFIG, tokens, LABELS, loops=EarlyExit(0.0, 4), guidance_scale=1.0)
     assert used.tolist() == [4, 4, 2, 4, 4]
 
 
 def test_one_loop_at_most_is_one_loop():
-    _, used = predict(PARAMETERS, CONFIG, random_tokens(CONFIG, 5), LABELS, loops=EarlyExit(1.0, 1), guidance_scale=2.0)
+    _, used = predict_tokens(
+        PARAMETERS, CONFIG, random_tokens(CONFIG, 5), LABELS, loops=EarlyExit(1.0, 1), guidance_scale=2.0
+    )
     assert used.tolist() == [1] * 5
 
 
@@ -175,7 +177,7 @@ def test_only_the_samples_that_still_move_are_worked_on():
     with counting() as one:
         forward(PARAMETERS, CONFIG, tokens[:1], LABELS[:1], loops=1)
     with counting() as work:
-        predict(PARAMETERS, CONFIG, tokens, LABELS, loops=rule, guidance_scale=1.0)
+        predict_tokens(PARAMETERS, CONFIG, tokens, LABELS, loops=rule, guidance_scale=1.0)
     assert work.macs == sum(loops) * one.macs
 
 
@@ -243,7 +245,7 @@ def test_a_wrong_most_of_loops_is_refused(most):
     ],
 )
 def test_a_schedule_is_read_as_typed(text, schedule):
-    assert parse_loop_schedule(text, max_loops=3) == schedule
+    assert parse_loop_schedule(text, max_loops=3, steps=4) == schedule
 
 
 @pytest.mark.parametrize(
@@ -251,9 +253,10 @@ def test_a_schedule_is_read_as_typed(text, schedule):
 )
 def test_anything_else_is_refused_with_examples(text):
     with pytest.raises(RequestError) as error:
-        parse_loop_schedule(text, max_loops=3)
+        parse_loop_schedule(text, max_loops=3, steps=4)
     assert str(error.value) == (
-        f"loops: expected a number (4), one a sampling step (1,2,4,4) or early exit (exit:0.02), got '{text}'"
+        f"loops: expected a number (4), one a sampling step (1,2,4,4), more early or late (early:4, late:4) "
+        f"or early exit (exit:0.02), got '{text}'"
     )
 
 
@@ -269,7 +272,7 @@ def test_anything_else_is_refused_with_examples(text):
 )
 def test_numbers_out_of_range_are_refused_as_such(text, sentence):
     with pytest.raises(RequestError) as error:
-        parse_loop_schedule(text, max_loops=3)
+        parse_loop_schedule(text, max_loops=3, steps=4)
     assert str(error.value) == sentence
 
 
@@ -287,4 +290,4 @@ def test_a_start_of_another_batch_is_refused():
 
 
 def test_labels_for_none_are_labels():
-    assert sample(PARAMETERS, CONFIG, np.array([3, 0])).tokens.shape == (2, 6)
+    assert sample(PARAMETERS, CONFIG, np.array([3, 0])).samples.shape == (2, 6)

@@ -13,7 +13,7 @@ from ops.gradient_check import LARGEST_ERROR, gradient_error
 from elt_ref.arrays import tree_items, tree_leaves, tree_rebuild
 from elt_ref.errors import RequestError
 from elt_ref.model import loop_states, open_network
-from elt_ref.objective import ilsd_loss, masked_distillation, masked_ground_truth, vanilla_loss
+from elt_ref.objective import Batch, MaskedDraws, ilsd_loss, masked_distillation, masked_ground_truth, vanilla_loss
 from elt_ref.ops import counting, value_and_gradient
 from elt_ref.training import step as training_step
 
@@ -191,9 +191,7 @@ def test_the_students_terms_reach_its_first_loops_only(term):
 
 def batch_and_draws(config, student_loops):
     generator, batch = np.random.default_rng(0), config.training.batch_size
-    return training_step.Batch(
-        random_tokens(config, batch, unknown=0), random_labels(config, batch)
-    ), training_step.Draws(
+    return Batch(random_tokens(config, batch, unknown=0), random_labels(config, batch)), MaskedDraws(
         generator.random(batch), generator.random((batch, config.model.tokens)), generator.random(batch), student_loops
     )
 

@@ -57,7 +57,7 @@ def test_both_models_are_alike_but_for_the_objective(made):
     assert (ilsd.config.objective.kind, vanilla.config.objective.kind) == ("ilsd", "vanilla")
     assert ilsd.config.model_copy(update={"objective": vanilla.config.objective}) == vanilla.config
     assert (ilsd.step, vanilla.step) == (3, 3)
-    assert ilsd.quantiser.to_bytes() == vanilla.quantiser.to_bytes()
+    assert ilsd.codec.to_bytes() == vanilla.codec.to_bytes()
 
 
 def test_results(made):
@@ -89,8 +89,8 @@ def test_the_making_of_a_sample(made):
     answers, kept = demo.trajectory(run, 8, seed=0)
     assert answers.shape == (2, 2, 8, 8, 1)
     assert kept.shape == (2, 8, 8, 1)
-    drawn = sample(run.parameters, run.config, np.array([8]), seed=0, loops=2).tokens
-    np.testing.assert_array_equal(answers[-1, -1], run.quantiser.decode(drawn.reshape(1, 4, 4))[0])
+    drawn = sample(run.parameters, run.config, np.array([8]), seed=0, loops=2).samples
+    np.testing.assert_array_equal(answers[-1, -1], run.codec.decode(drawn.reshape(1, 4, 4))[0])
     shown = ~np.isnan(kept[0])
     assert 0 < shown.sum() < shown.size
     np.testing.assert_array_equal(kept[0][shown], answers[0, -1][shown])

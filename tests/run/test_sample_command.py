@@ -37,7 +37,7 @@ def test_tokens_are_those_of_the_average_and_the_request(done, trained, tmp_path
     assert tensors["labels"].tolist() == [4, 0, 4, 0, 4]
     run = open_run(trained)
     expected = sample(run.parameters, run.config, np.array([4, 0, 4, 0, 4]), seed=7, loops=3)
-    np.testing.assert_array_equal(tensors["tokens"].reshape(5, -1), expected.tokens)
+    np.testing.assert_array_equal(tensors["tokens"].reshape(5, -1), expected.samples)
 
 
 def test_defaults_are_ten_of_each_class_at_the_loops_of_training(done, trained, tmp_path):
@@ -68,7 +68,7 @@ def test_the_class_that_is_none_can_be_asked_for(done, trained, tmp_path):
         (["--labels", "0,-1"], "got -1 at position 1"),
         (["--labels", "a,b"], "--labels: expected integers with commas between, got 'a,b'"),
         (["--loops", "0"], "loops: expected an integer of at least 1, got 0"),
-        (["--loops", "many"], "loops: expected a number (4), one a sampling step (1,2,4,4) or early exit"),
+        (["--loops", "many"], "loops: expected a number (4), one a sampling step (1,2,4,4), more early or late"),
         (["--loops", "1.5"], "got '1.5'"),
         (["--loops", "1,2"], "loops: expected one number for each of 3 sampling steps, got 2"),
         (["--loops", "1,0,2"], "expected an integer of at least 1, got 0"),

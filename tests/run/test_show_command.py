@@ -34,12 +34,15 @@ def draws():
 
 EXPECTED = {
     "E1": decoding,
+    "E2": lambda: f"= {math.sqrt(3 / 4) / 3 / math.sqrt(1 / 2):.6f}, variance (1/4)(2/3) = {1 / 6:.6f}",
     "E3": lambda: f"g_Θ(3) = {2 * 3 + 1}",
     "E4": lambda: f"are [{2 * 3 + 1}, {2 * 7 + 1}, {2 * 15 + 1}]; F_(2,3)(3) = 31",
     "E5": lambda: f"= {(4 - 5) ** 2 + 0.25 * (1 - 5) ** 2 + 0.75 * (1 - 4) ** 2}",
     "E6": draws,
     "E7": lambda: f"= {-math.log(3 / 4):.6f}",
     "E8": lambda: f"= {-(1 / 4 * math.log(1 / 2) + 3 / 4 * math.log(1 / 2)):.6f}",
+    "E9": lambda: f"= {1 / 2 * (3 - 1) ** 2:.6f}",
+    "E10": lambda: f"teacher 1: {1 / 2 * (3 - 1) ** 2:.6f}",
 }
 
 
@@ -79,4 +82,4 @@ def test_an_unknown_name_tells_the_nearest(refused):
     assert refused("show", "objective.reductoin").endswith(
         "got 'objective.reductoin'; did you mean 'objective.reduction'?"
     )
-    assert "expected one of E1, E3, E4" in refused("show", "E99")
+    assert "expected one of E1, E2, E3" in refused("show", "E99")

@@ -34,8 +34,8 @@ def test_a_run_folder(done, tiny, tmp_path, trained):
     out = tmp_path / "run"
     result = done("train", tiny, "--out", out)
     assert not result.out
-    assert f"Trained 4 steps into {out}." in result.err
-    assert "Tokenizer: 12 codes, mean squared reconstruction error of a test pixel 0.0" in result.err
+    assert f"Trained to step 4 in {out}." in result.err
+    assert "Mean squared reconstruction error of a test pixel: 0.0" in result.err
     assert "\x1b" not in result.err, "progress is drawn where there is no terminal"
     assert set(contents(out)) == FILES
     assert load_config(out / "config.toml") == load_config(tiny)

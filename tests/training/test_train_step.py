@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tiny_training import examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.objective import truth_weight_at
+from elt_ref.objective import MaskedDraws, truth_weight_at
 from elt_ref.ops import counting
 from elt_ref.streams import stream
-from elt_ref.training import Batch, Draws, batch_indices, draw, init_state, loss_terms, train_step
-from elt_ref.training.step import STREAMS
+from elt_ref.training import Batch, batch_indices, draw, init_state, loss_terms, train_step
+from elt_ref.training.draws import stream_names
 
 # --- which examples a step learns from
 
@@ -61,7 +61,7 @@ def test_draws_are_a_function_of_seed_and_step():
     config = tiny()
     assert same(draw(config, 3), draw(config, 3))
     for other in (draw(config, 4), draw(tiny(1), 3)):
-        for name, one, two in zip(Draws._fields[:3], draw(config, 3), other, strict=False):
+        for name, one, two in zip(MaskedDraws._fields[:3], draw(config, 3), other, strict=False):
             assert not np.array_equal(one, two), f"{name} does not depend on seed or step"
 
 
@@ -80,9 +80,9 @@ def test_every_draw_has_a_stream_of_its_own(monkeypatch):
         asked.append((seed, name, number))
         return stream(seed, name, number)
 
-    monkeypatch.setattr("elt_ref.training.step.stream", recorded)
+    monkeypatch.setattr("elt_ref.training.draws.stream", recorded)
     draw(tiny(9), 4)
-    assert sorted(asked) == [(9, name, 4) for name in sorted(set(STREAMS) - {"order"})]
+    assert sorted(asked) == [(9, name, 4) for name in sorted(set(stream_names(tiny())) - {"order"})]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_one_option_changes_no_other_draw(objective, changed):
     different = {
         name
         for before, after in pairs
-        for name, one, two in zip(Draws._fields, before, after, strict=True)
+        for name, one, two in zip(MaskedDraws._fields, before, after, strict=True)
         if not np.array_equal(one, two)
     }
     assert different == changed

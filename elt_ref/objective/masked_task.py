@@ -1,0 +1,46 @@
+"""The task of the masked family: some tokens are masked, some labels dropped; predict the masked tokens."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from elt_ref.config import Config, masked_model
+from elt_ref.objective.corruption import drop_labels, mask_tokens
+from elt_ref.objective.masked_losses import masked_distillation, masked_ground_truth
+from elt_ref.objective.task import Batch, Task
+
+
+class MaskedDraws(NamedTuple):
+    """Every random choice of one step, as numbers: a step with the same draws is the same step."""
+
+    mask_ratio: Float[np.ndarray, " batch"]
+    """Uniform in [0, 1); all equal where drawn per batch."""
+    mask_order: Float[np.ndarray, "batch tokens"]
+    """Uniform; a sample's lowest are masked."""
+    label_drop: Float[np.ndarray, " batch"]
+    """Uniform in [0, 1); all equal where drawn per batch."""
+    student_loops: int | None
+    """L_int; None for the vanilla objective."""
+
+
+def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:
+    """Return the network's inputs (tokens, labels) and E7, E8 over the masked tokens."""
+    model, objective = masked_model(config), config.objective
+    mask = mask_tokens(draws.mask_ratio, draws.mask_order)
+    tokens = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
+    labels = drop_labels(
+        batch.labels, draws.label_drop, rate=objective.label_drop_rate, unconditional=model.unconditional_class
+    )
+    return Task(
+        inputs=(tokens, labels),
+        ground_truth=partial(
+            masked_ground_truth,
+            tokens=batch.examples,
+            mask=mask,
+            reduction=objective.reduction,
+            label_smoothing=objective.label_smoothing,
+        ),
+        distillation=partial(masked_distillation, mask=mask, reduction=objective.reduction),
+    )

@@ -1,0 +1,114 @@
+"""What conditioning does inside a DiT layer: modulated normalisation and gated residual. And SiLU, before both.
+
+    x̂ = (x − mean) / √(variance + ε), with no scale or bias of its own
+    modulated norm   value  y = x̂ (1 + scale) + shift                FLOPs   7 · size + 5 · rows + batch · width
+                     VJP    ĝ = ȳ (1 + scale),  x̄ = r (ĝ − mean(ĝ) − x̂ mean(ĝ x̂)),
+                            shift̄ = Σ_tokens ȳ,  scalē = Σ_tokens ȳ x̂      FLOPs  11 · size + batch · width
+    gated residual   value  y = x + gate · z                         FLOPs   2 · size
+                     VJP    x̄ = ȳ,  z̄ = gate · ȳ,  gatē = Σ_tokens ȳ z    FLOPs   3 · size
+    SiLU             value  y = x σ(x)                               FLOPs   4 · size
+                     VJP    x̄ = ȳ σ (1 + x (1 − σ))                  FLOPs   5 · size
+
+A modulation is [batch, chunks, width]; an op takes its shift, scale or gate from the chunks it is told.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+from elt_ref.arrays import Array
+from elt_ref.ops.counter import count_work
+from elt_ref.ops.fused import fused
+
+_NormKept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _norm_value(x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: float) -> tuple[np.ndarray, _NormKept]:
+    width = x.shape[-1]
+    count_work(elementwise_flops=7 * x.size + 5 * (x.size // width) + len(x) * width)
+    normalised = x - x.sum(axis=-1, keepdims=True) / width
+    variance = np.einsum("...d,...d->...", normalised, normalised)[..., None] / width
+    inverse_deviation = 1 / np.sqrt(variance + epsilon)
+    normalised *= inverse_deviation
+    factor = 1 + modulation[:, None, part + 1]
+    output = normalised * factor
+    output += modulation[:, None, part]
+    return output, (normalised, inverse_deviation, factor, modulation)
+
+
+def _norm_vjp(
+    cotangent: np.ndarray, kept: _NormKept, *, part: int, epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:  # the settings are those of the value
+    del epsilon
+    normalised, inverse_deviation, factor, modulation = kept
+    width = cotangent.shape[-1]
+    count_work(elementwise_flops=11 * cotangent.size + len(cotangent) * width)
+    modulation_gradient = np.zeros_like(modulation)
+    modulation_gradient[:, part] = cotangent.sum(axis=1)
+    modulation_gradient[:, part + 1] = np.einsum("bnd,bnd->bd", cotangent, normalised)
+    gradient = cotangent * factor
+    mean = gradient.sum(axis=-1, keepdims=True) / width
+    projection = np.einsum("...d,...d->...", gradient, normalised)[..., None] / width
+    gradient -= mean
+    gradient -= normalised * projection
+    gradient *= inverse_deviation
+    return gradient, modulation_gradient
+
+
+def _gate_value(
+    x: np.ndarray, update: np.ndarray, modulation: np.ndarray, *, part: int
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    count_work(elementwise_flops=2 * x.size)
+    output = update * modulation[:, None, part]
+    output += x
+    return output, (update, modulation)
+
+
+def _gate_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray], *, part: int) -> tuple[np.ndarray, ...]:
+    update, modulation = kept
+    count_work(elementwise_flops=3 * cotangent.size)
+    modulation_gradient = np.zeros_like(modulation)
+    modulation_gradient[:, part] = np.einsum("bnd,bnd->bd", cotangent, update)
+    return cotangent, cotangent * modulation[:, None, part], modulation_gradient
+
+
+def _silu_value(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    count_work(elementwise_flops=4 * x.size)
+    sigmoid = 0.5 * (1 + np.tanh(0.5 * x))  # never overflows
+    return x * sigmoid, (x, sigmoid)
+
+
+def _silu_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray]:
+    x, sigmoid = kept
+    count_work(elementwise_flops=5 * cotangent.size)
+    return (cotangent * sigmoid * (1 + x * (1 - sigmoid)),)
+
+
+_modulated_layer_norm = fused(_norm_value, _norm_vjp, name="modulated_layer_norm")
+_gated_residual = fused(_gate_value, _gate_vjp, name="gated_residual")
+_silu = fused(_silu_value, _silu_vjp, name="silu")
+
+
+def modulated_layer_norm(
+    x: Float[Array, "batch tokens width"], modulation: Float[Array, "batch chunks width"], *, part: int, epsilon: float
+) -> Float[Array, "batch tokens width"]:
+    """Return ``norm(x) · (1 + scale) + shift``, where shift is chunk `part` of the modulation and scale the next.
+
+    Source: `modulate` and the affine-free LayerNorm of DiT (facts §2d).
+    """
+    return _modulated_layer_norm(x, modulation, part=part, epsilon=epsilon)
+
+
+def gated_residual(
+    x: Float[Array, "batch tokens width"],
+    update: Float[Array, "batch tokens width"],
+    modulation: Float[Array, "batch chunks width"],
+    *,
+    part: int,
+) -> Float[Array, "batch tokens width"]:
+    """Return ``x + gate · update``, where gate is chunk `part` of the modulation. Source: DiT (facts §2d)."""
+    return _gated_residual(x, update, modulation, part=part)
+
+
+def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return ``x · sigmoid(x)``, element by element."""
+    return _silu(x)

@@ -1,0 +1,24 @@
+"""What every tokenizer can do: pictures to what a network learns, and back."""
+
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Vector-quantised patches, a linear autoencoder of patches, or plain pixels."""
+
+    def encode(self, pictures: Any) -> Any:
+        """Turn pictures [count, height, width, channels] in [0, 1] into tokens or samples."""
+        ...
+
+    def decode(self, samples: Any) -> Any:
+        """Turn tokens [count, rows, columns] or samples into pictures; not clipped."""
+        ...
+
+    def reconstruction_error(self, pictures: Any) -> float:
+        """Return the mean squared error of a pixel after both."""
+        ...
+
+    def to_bytes(self) -> bytes | None:
+        """Return the contents of the file that keeps what was learned, or None where there is nothing to keep."""
+        ...

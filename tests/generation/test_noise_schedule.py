@@ -1,0 +1,176 @@
+"""The noise schedule, conversions between what is predicted, and early and late loops: against longdouble and laws."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elt_ref.config import DiffusionConfig
+from elt_ref.errors import RequestError
+from elt_ref.generation import (
+    add_noise,
+    leaning_schedule,
+    log_snr,
+    log_snr_derivative,
+    parse_loop_schedule,
+    prediction_target,
+    shift_between,
+    signal_and_noise,
+    to_epsilon,
+    to_x0,
+)
+
+TIMES = np.linspace(0, 1, 21)
+shifts = st.floats(-4, 4)
+
+
+def diffusion(shift=0.0, **settings):
+    return DiffusionConfig(**{"shift": shift, "bias": 0.0} | settings)
+
+
+def exact_log_snr(time, shift=0.0, shift_at_noise=None, lowest=-15, highest=15):
+    """λ(t) as printed, in 80 bits."""
+    time = np.longdouble(time)
+    begin, end = np.arctan(np.exp(np.longdouble(-highest) / 2)), np.arctan(np.exp(np.longdouble(-lowest) / 2))
+    mixed = shift if shift_at_noise is None else time * shift_at_noise + (1 - time) * shift
+    return -2 * np.log(np.tan(begin + time * (end - begin))) + mixed
+
+
+@given(shifts)
+def test_the_ends_are_the_bounds_shifted(shift):
+    np.testing.assert_allclose(log_snr(np.array([0.0, 1.0]), diffusion(shift)), [15 + shift, -15 + shift], rtol=1e-9)
+
+
+@given(shifts, st.none() | shifts, st.floats(-20, -5), st.floats(5, 20))
+@settings(max_examples=30)
+def test_values_are_those_of_the_formula_in_longdouble(shift, at_noise, lowest, highest):
+    config = diffusion(shift, shift_at_noise=at_noise, log_snr_min=lowest, log_snr_max=highest)
+    expected = exact_log_snr(TIMES, shift, at_noise, lowest, highest).astype(float)
+    np.testing.assert_allclose(log_snr(TIMES, config), expected, rtol=1e-9, atol=1e-9)
+
+
+def test_values_by_hand():
+    """The middle of the cosine is λ = 0; a quarter is −2 log tan(π/8), up to the bounds' 0.0006."""
+    got = log_snr(np.array([0.25, 0.5, 0.75]), diffusion())
+    np.testing.assert_allclose(got, [2 * math.log(1 + math.sqrt(2)), 0, -2 * math.log(1 + math.sqrt(2))], atol=2e-3)
+    assert abs(got[1]) < 1e-12
+
+
+@given(shifts, shifts)
+def test_the_interpolated_form_mixes_two_schedules(at_data, at_noise):
+    mixed = log_snr(TIMES, diffusion(at_data, shift_at_noise=at_noise))
+    noisy, clean = log_snr(TIMES, diffusion(at_noise)), log_snr(TIMES, diffusion(at_data))
+    np.testing.assert_allclose(mixed, TIMES * noisy + (1 - TIMES) * clean, atol=1e-9)
+    np.testing.assert_allclose(mixed[[0, -1]], [15 + at_data, -15 + at_noise], atol=1e-9)
+
+
+@given(shifts, st.none() | shifts)
+@settings(max_examples=30)
+def test_the_derivative_is_what_differences_measure(shift, at_noise):
+    times, step = np.linspace(0.02, 0.98, 17), 1e-5
+    ahead, behind = (exact_log_snr(np.longdouble(times) + s * step, shift, at_noise) for s in (1, -1))
+    measured = ((ahead - behind) / (2 * step)).astype(float)
+    config = diffusion(shift, shift_at_noise=at_noise)
+    np.testing.assert_allclose(log_snr_derivative(times, config), measured, rtol=1e-6)
+
+
+def test_noise_only_grows():
+    assert (np.diff(log_snr(TIMES, diffusion())) < 0).all()
+    assert (log_snr_derivative(TIMES, diffusion()) < 0).all()
+
+
+@given(st.floats(-40, 40))
+def test_signal_and_noise_are_sigmoids_with_squares_that_sum_to_one(snr):
+    alpha, sigma = (float(part) for part in signal_and_noise(np.float64(snr)))
+    exact = np.longdouble(snr)
+    assert alpha**2 + sigma**2 == pytest.approx(1, abs=1e-14)
+    assert alpha == pytest.approx(float(np.sqrt(1 / (1 + np.exp(-exact)))), rel=1e-13)
+    assert sigma == pytest.approx(float(np.sqrt(1 / (1 + np.exp(exact)))), rel=1e-13)
+
+
+def test_extreme_log_snr_does_not_overflow():
+    alpha, sigma = signal_and_noise(np.array([-2000.0, 2000.0]))
+    np.testing.assert_array_equal(alpha, [0, 1])
+    np.testing.assert_array_equal(sigma, [1, 0])
+
+
+def test_a_larger_image_has_a_negative_shift_and_more_noise():
+    assert shift_between(32.0, 64.0) == pytest.approx(-2 * math.log(2))
+    assert shift_between(64.0, 32.0) == pytest.approx(2 * math.log(2))
+    assert shift_between(32.0, 32.0) == 0
+    assert (log_snr(TIMES, diffusion(shift_between(32.0, 64.0))) < log_snr(TIMES, diffusion())).all()
+
+
+def noised(seed, snr, dtype=np.float64):
+    normal = np.random.default_rng(seed).standard_normal
+    clean, noise = normal((len(snr), 2, 2, 3)).astype(dtype), normal((len(snr), 2, 2, 3)).astype(dtype)
+    return clean, noise, add_noise(clean, noise, snr)
+
+
+snrs = st.lists(st.floats(-8, 8), min_size=1, max_size=3).map(np.array)
+
+
+@given(st.integers(0, 2**32 - 1), snrs)
+def test_each_sample_is_noised_by_its_own_amount(seed, snr):
+    clean, noise, noisy = noised(seed, snr)
+    for row, value in enumerate(snr):
+        signal = 1 / (1 + math.exp(-value))
+        np.testing.assert_allclose(
+            noisy[row], math.sqrt(signal) * clean[row] + math.sqrt(1 / (1 + math.exp(value))) * noise[row], rtol=1e-12
+        )
+
+
+@pytest.mark.parametrize("kind", ["x0", "epsilon", "v"])
+@given(st.integers(0, 2**32 - 1), snrs)
+@settings(max_examples=25)
+def test_what_is_predicted_and_the_sample_determine_each_other(kind, seed, snr):
+    clean, noise, noisy = noised(seed, snr)
+    target = prediction_target(kind, clean, noise, snr)
+    np.testing.assert_allclose(to_x0(kind, target, noisy, snr), clean, atol=1e-9)
+    np.testing.assert_allclose(to_epsilon(clean, noisy, snr), noise, atol=1e-9)
+    # And back: of any prediction, x0 and ε are made; their target is that prediction.
+    prediction = np.random.default_rng(seed + 1).standard_normal(noisy.shape)
+    x0 = to_x0(kind, prediction, noisy, snr)
+    again = prediction_target(kind, x0, to_epsilon(x0, noisy, snr), snr)
+    np.testing.assert_allclose(again, prediction, atol=1e-8)
+
+
+def test_v_by_hand():
+    """At λ = log 3: α² = ¾, σ² = ¼."""
+    clean, noise, snr = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 4.0), np.array([math.log(3)])
+    assert add_noise(clean, noise, snr).item() == pytest.approx(math.sqrt(3) + 2)
+    assert prediction_target("v", clean, noise, snr).item() == pytest.approx(2 * math.sqrt(3) - 1)
+
+
+def test_conversions_keep_float32():
+    snr = np.array([1.0, -1.0])
+    clean, noise, noisy = noised(0, snr, np.float32)
+    results = [noisy, to_epsilon(clean, noisy, snr)]
+    for kind in ("x0", "epsilon", "v"):
+        results += [prediction_target(kind, clean, noise, snr), to_x0(kind, noise, noisy, snr)]
+    assert {result.dtype for result in results} == {np.dtype(np.float32)}
+
+
+@given(st.integers(1, 9), st.integers(1, 40))
+def test_leaning_schedules_cost_as_much_as_the_mean_and_mirror_each_other(mean, steps):
+    early, late = leaning_schedule(mean, steps, "early"), leaning_schedule(mean, steps, "late")
+    assert len(early) == steps
+    assert sum(early) == mean * steps
+    assert late == early[::-1]
+    assert min(early) >= 1
+    assert max(early) <= 2 * mean - 1 + (steps > 1)
+
+
+def test_leaning_schedules_by_hand():
+    assert leaning_schedule(4, 7, "early") == [7, 6, 5, 4, 3, 2, 1]
+    assert leaning_schedule(4, 7, "late") == [1, 2, 3, 4, 5, 6, 7]
+    assert leaning_schedule(3, 1, "early") == [3]
+    assert parse_loop_schedule("late:2", max_loops=4, steps=3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("text", ["early:0", "late:x", "early:2:3", "late:"])
+def test_a_leaning_schedule_that_is_none_is_refused(text):
+    with pytest.raises(RequestError):
+        parse_loop_schedule(text, max_loops=4, steps=3)
