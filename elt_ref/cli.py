@@ -80,7 +80,15 @@ def demo(
     """Train ILSD and a plain looped transformer on real digits, compare them at every loop count, draw pictures."""
     from elt_ref.run.demo import run_demo  # noqa: PLC0415  commands load what they need
 
-    run_demo(out, Console(stderr=True))
+    console = Console(stderr=True)
+    try:
+        run_demo(out, console)
+    except KeyboardInterrupt:
+        words = shlex.join(["elt-ref", *sys.argv[1:]])
+        console.print(
+            f"Interrupted; what was learned is kept in {out}. Go on with: {words}", highlight=False, soft_wrap=True
+        )
+        raise
 
 
 @app.command()
@@ -226,7 +234,7 @@ def count(
     config = load_config(source)
     counted = count_network(config, loops)
     if as_json:
-        _print_json({"name": config.name, **asdict(counted), "paper": paper_row(config)})
+        _print_json({"name": config.name, **asdict(counted), "paper": paper_row(config, counted)})
         return
     console = Console()
     console.print(count_table(config, counted))

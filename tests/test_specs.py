@@ -21,6 +21,7 @@ from elt_ref.config import (
     load_preset,
     preset_names,
 )
+from elt_ref.measure import count
 from elt_ref.run.paper import paper_row
 from elt_ref.run.specs import choices, equations, read_toml, specs_folder
 
@@ -141,8 +142,8 @@ def test_the_papers_table_is_of_presets():
 
 def test_rows_are_found_by_preset():
 
-    assert paper_row(load_preset("maskgit-xl"))["parameters"] == "446M"
-    assert paper_row(load_preset("digits-masked")) is None
+    assert paper_row(load_preset("maskgit-xl"), count(load_preset("maskgit-xl")))["parameters"] == "446M"
+    assert paper_row(load_preset("digits-masked"), count(load_preset("digits-masked"))) is None
 
 
 def test_the_specifications_are_part_of_the_wheel():

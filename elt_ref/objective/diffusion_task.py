@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.config import Config, diffusion_of
+from elt_ref.config import Config, diffusion_model, diffusion_of
 from elt_ref.generation import add_noise, log_snr, prediction_target
+from elt_ref.model import check_labels
 from elt_ref.objective.corruption import drop_labels
 from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth
 from elt_ref.objective.task import Batch, Task
@@ -29,6 +30,7 @@ class DiffusionDraws(NamedTuple):
 def diffusion_task(config: Config, batch: Batch, draws: DiffusionDraws) -> Task:
     """Return the network's inputs (noisy samples, times, labels) and E9, E10 at those times."""
     objective, diffusion = config.objective, diffusion_of(config)
+    check_labels(batch.labels, len(batch.examples), diffusion_model(config))
     snr = log_snr(draws.time, diffusion)
     noisy = add_noise(batch.examples, draws.noise, snr)
     labels = drop_labels(

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.config import Config, masked_model
+from elt_ref.config import Config, MaskedModelConfig, masked_model
+from elt_ref.errors import RequestError
+from elt_ref.model import check_labels, check_tokens
 from elt_ref.objective.corruption import drop_labels, mask_tokens
 from elt_ref.objective.masked_losses import masked_distillation, masked_ground_truth
 from elt_ref.objective.task import Batch, Task
@@ -25,9 +27,24 @@ class MaskedDraws(NamedTuple):
     """L_int; None for the vanilla objective."""
 
 
+def check_examples(batch: Batch, model: MaskedModelConfig) -> None:
+    """Raise RequestError unless the batch holds codes and classes: before masking, which would hide what is wrong."""
+    check_tokens(batch.examples, model)
+    check_labels(batch.labels, len(batch.examples), model)
+    if (batch.examples == model.mask_token).any():
+        raise RequestError(f"tokens: expected codes in 0…{model.codebook_size - 1} to learn from, got the mask")
+    if (batch.labels == model.unconditional_class).any():
+        raise RequestError(f"labels: expected classes in 0…{model.classes - 1} to learn from, got the one for none")
+
+
 def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:
-    """Return the network's inputs (tokens, labels) and E7, E8 over the masked tokens."""
+    """Return the network's inputs (tokens, labels) and E7, E8 over the masked tokens.
+
+    Raises:
+        RequestError: tokens or labels of another dtype, shape or range.
+    """
     model, objective = masked_model(config), config.objective
+    check_examples(batch, model)
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
     tokens = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
     labels = drop_labels(

@@ -24,7 +24,7 @@ from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
 from elt_ref.run.evaluate import Judge, codec_of, to_pictures
-from elt_ref.run.folder import Run, open_run
+from elt_ref.run.folder import Run, check_folder, open_run
 from elt_ref.run.train import train_run
 from elt_ref.training import METRICS, read_metrics
 
@@ -45,8 +45,10 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
         console: of progress (where it is a terminal) and of the closing table.
         overrides: configuration keys to change in both models; for tests.
 
+    A demo that was interrupted goes on where it was.
+
     Raises:
-        RequestError: the folder holds a run or cannot be written to.
+        RequestError: the folder holds a finished demo or other runs, or cannot be written to.
     """
     started = time.perf_counter()
     configs = {
@@ -58,7 +60,9 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
         raise RequestError(f"{folder}: expected a folder without a demo, got one with a demo; choose another --out")
     console.print(f"Training two models on real handwritten digits, {configs['ilsd'].training.steps} steps each …")
     for kind, config in configs.items():
-        train_run(config, folder / kind, console=console)
+        check_folder(folder / kind, config, resume=True)
+    for kind, config in configs.items():
+        train_run(config, folder / kind, resume=True, console=console)
     runs = {kind: open_run(folder / kind) for kind in configs}
     judge = Judge(runs["ilsd"])
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in runs}

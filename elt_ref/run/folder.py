@@ -9,7 +9,7 @@ from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
 from elt_ref.run.prepare import CODEC, load_data, open_codec
 from elt_ref.tokenizer import Codec
-from elt_ref.training import CHECKPOINT, load_checkpoint
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint
 
 CONFIG = "config.toml"
 
@@ -33,6 +33,9 @@ def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
         RequestError: it holds a run already (without `resume`), or another run (with it).
     """
     path = folder / CONFIG
+    left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
+    if not path.exists() and left:
+        raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
     if not path.exists():
         return
     if not resume:

@@ -29,18 +29,16 @@ def count_table(config: Config, counted: Count) -> Table:
     return table
 
 
-def paper_row(config: Config) -> dict[str, str] | None:
-    """Return what the paper prints for this preset, or None where it prints nothing."""
+def paper_row(config: Config, counted: Count) -> dict[str, str] | None:
+    """Return what the paper prints for this preset at these loops, or None where it prints nothing."""
+    if counted.loops != (config.sampling.loops or config.model.max_loops):
+        return None
     return read_toml("paper_table.toml")["presets"].get(config.name)
 
 
 def paper_table(config: Config, counted: Count) -> Table | None:
-    """Return our figures beside the paper's, with what can be said of each; None where it prints none.
-
-    The comparison is at the loops of the preset; at others the paper's figures do not apply.
-    """
-    printed = paper_row(config)
-    if printed is None or counted.loops != (config.sampling.loops or config.model.max_loops):
+    """Return our figures beside the paper's, with what can be said of each; None where it prints none."""
+    if (printed := paper_row(config, counted)) is None:
         return None
     table = Table(title="beside the paper's table")
     for column in ("", "paper", "ours", "verdict"):

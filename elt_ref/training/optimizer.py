@@ -68,7 +68,10 @@ def is_kernel(name: str) -> bool:
 
 
 def learning_rate_at(step: int, training: TrainingConfig) -> float:
-    """Return η of step `step`: a linear warm-up from 1/W of the rate, then constant, or a cosine that ends at zero."""
+    """Return η of step `step`: a linear warm-up from 1/W of the rate, then constant, or a cosine to zero.
+
+    The cosine would be at zero one step after the last, so that the last step still learns.
+    """
     warmup, rate = training.warmup_steps, training.learning_rate
     if step < warmup:
         return rate * (step + 1) / warmup

@@ -102,9 +102,18 @@ def test_a_used_folder_is_refused(made, tmp_path):
     with pytest.raises(RequestError, match="expected a folder without a demo, got one with a demo; choose another"):
         demo.run_demo(folder, Console(quiet=True), overrides=SMALL)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
-    shutil.copytree(folder / "ilsd", tmp_path / "broken" / "ilsd")
-    with pytest.raises(RequestError, match="expected a folder without a run"):
-        demo.run_demo(tmp_path / "broken", Console(quiet=True), overrides=SMALL)
+
+
+def test_a_demo_that_was_interrupted_goes_on_where_it_was(made, tmp_path):
+    folder, _ = made
+    shutil.copytree(folder / "ilsd", tmp_path / "begun" / "ilsd")
+    with pytest.raises(RequestError, match="expected the settings of the run to resume"):
+        demo.run_demo(tmp_path / "begun", Console(quiet=True), overrides={**SMALL, "seed": 5})
+    assert not (tmp_path / "begun" / "vanilla").exists(), "a model was trained before both folders were checked"
+    demo.run_demo(tmp_path / "begun", Console(quiet=True), overrides=SMALL)
+    for kind in ("ilsd", "vanilla"):
+        name = f"{kind}/checkpoint.safetensors"
+        assert (tmp_path / "begun" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_place_that_takes_no_folder(tmp_path):
