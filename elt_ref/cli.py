@@ -85,9 +85,8 @@ def demo(
         run_demo(out, console)
     except KeyboardInterrupt:
         words = shlex.join(["elt-ref", *sys.argv[1:]])
-        console.print(
-            f"Interrupted; what was learned is kept in {out}. Go on with: {words}", highlight=False, soft_wrap=True
-        )
+        kept = f"Interrupted; what was learned is kept in {out}"
+        console.print(f"{kept}. Go on with: {words}", highlight=False, soft_wrap=True)
         raise
 
 

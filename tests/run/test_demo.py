@@ -96,7 +96,7 @@ def test_the_making_of_a_sample(made):
     np.testing.assert_array_equal(kept[0][shown], answers[0, -1][shown])
 
 
-def test_a_used_folder_is_refused(made, tmp_path):
+def test_a_used_folder_is_refused(made):
     folder, _ = made
     before = sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*"))
     with pytest.raises(RequestError, match="expected a folder without a demo, got one with a demo; choose another"):
