@@ -2,9 +2,9 @@
 
     softmax        value  p = exp(x − max x) / Σ             FLOPs  5 · size
                    VJP    x̄ = p ∘ (p̄ − Σ p̄ ∘ p)              FLOPs  4 · size
-    cross-entropy  value  Σ_i w_i (− Σ_v t_iv log p_iv)      FLOPs  6 · logits of the subset  (+ 2 with soft targets)
+    cross-entropy  value  Σ_i w_i (− Σ_v t_iv log p_iv)      FLOPs  7 · logits of the subset  (+ 2 with soft targets)
                    VJP    x̄_i = w_i (p_i Σ_v t_iv − t_i),  t̄_i = − w_i log p_i
-                                                             FLOPs  3 · logits of the subset
+                                                             FLOPs  2 · logits of the subset
 Rows of weight zero are never touched: they cost nothing and cannot turn into NaN.
 """
 
@@ -44,14 +44,14 @@ def log_softmax(x: Float[np.ndarray, "*batch values"]) -> Float[np.ndarray, "*ba
     return shifted
 
 
-_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]
+_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]
 
 
 def _cross_entropy_vjp(cotangent: np.ndarray | np.floating, kept: _Kept) -> tuple[np.ndarray, np.ndarray | None, None]:
-    chosen, log_probabilities, targets, weights, shape = kept
-    count_work(elementwise_flops=3 * log_probabilities.size)
+    chosen, log_probabilities, probabilities, targets, weights, shape = kept
+    count_work(elementwise_flops=2 * log_probabilities.size)
     weights = (cotangent * weights)[:, None]
-    gradient = np.exp(log_probabilities)
+    gradient = probabilities.copy()
     if hard := targets.ndim == 1:
         gradient[np.arange(len(targets)), targets] -= 1
     else:
@@ -78,8 +78,15 @@ def _cross_entropy_value(logits: np.ndarray, targets: np.ndarray, weights: np.nd
     else:
         targets = as_rows(targets)[chosen]
         entropies = -np.einsum("nv,nv->n", targets, log_probabilities)
-    count_work(elementwise_flops=(6 if hard else 8) * selected.size)
-    return np.asarray(np.dot(weights, entropies)), (chosen, log_probabilities, targets, weights, logits.shape)
+    count_work(elementwise_flops=(7 if hard else 9) * selected.size)
+    return np.asarray(np.dot(weights, entropies)), (
+        chosen,
+        log_probabilities,
+        np.exp(log_probabilities),
+        targets,
+        weights,
+        logits.shape,
+    )
 
 
 _cross_entropy = fused(_cross_entropy_value, _cross_entropy_vjp, name="softmax_cross_entropy")

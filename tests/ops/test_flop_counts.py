@@ -61,14 +61,14 @@ OPS = {
     "softmax_cross_entropy, hard": (
         lambda x: ops.softmax_cross_entropy(x, IDS, WEIGHTS),
         [X],
-        (0, 6 * CHOSEN * WIDTH),
-        (0, 3 * CHOSEN * WIDTH),
+        (0, 7 * CHOSEN * WIDTH),
+        (0, 2 * CHOSEN * WIDTH),
     ),
     "softmax_cross_entropy, soft": (
         lambda x, t: ops.softmax_cross_entropy(x, t, WEIGHTS),
         [X, ops.softmax(X)],
-        (0, 8 * CHOSEN * WIDTH),
-        (0, 3 * CHOSEN * WIDTH),
+        (0, 9 * CHOSEN * WIDTH),
+        (0, 2 * CHOSEN * WIDTH),
     ),
     "drop_first": (ops.drop_first, [X], (0, 0), (0, 0)),
     "stop_gradient": (lambda x: ops.stop_gradient(x) + 0 * x, [X], (0, 0), (0, 0)),

@@ -27,18 +27,17 @@ OPS = {
         {"sqrt": 1},
         {},
     ),
-    # What is kept are log-probabilities; the probabilities are wanted for the first time on the way back.
     "softmax_cross_entropy, hard": (
         lambda x: ops.softmax_cross_entropy(x, HARD, WEIGHTS),
         [ROWS],
-        {"exp": 1, "log": 1},
-        {"exp": 1},
+        {"exp": 2, "log": 1},
+        {},
     ),
     "softmax_cross_entropy, soft": (
         lambda x, t: ops.softmax_cross_entropy(x, t, WEIGHTS),
         [ROWS, SOFT],
-        {"exp": 1, "log": 1},
-        {"exp": 1},
+        {"exp": 2, "log": 1},
+        {},
     ),
 }
 
