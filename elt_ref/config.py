@@ -1,5 +1,7 @@
 """Configurations: frozen, validated, written in TOML. An unknown key is an error that names the nearest known one."""
 
+import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -8,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -163,14 +166,43 @@ ModelConfig = Annotated[
 ]
 
 
+BIASES = {"sid2_default_b0": 0.0, "vdmpp_b2": 2.0}
+"""Named biases b of the sigmoid weight: hackable_diffusion's default, and the k = 2 of VDM++."""
+
+
+def _bias(value: Any) -> Any:
+    """Return the number that a named bias stands for."""
+    if isinstance(value, str) and value not in BIASES:
+        raise ValueError(f"expected a number or one of {', '.join(BIASES)}, got '{value}'{nearest(value, BIASES)}")
+    return BIASES[value] if isinstance(value, str) else value
+
+
+def _shift(value: Any) -> Any:
+    """Return the number that a named shift stands for: ``"none"``, or ``"32/64"``, noise over image resolution."""
+    if not isinstance(value, str):
+        return value
+    if value == "none":
+        return 0.0
+    found = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", value)
+    if found is None:
+        raise ValueError(
+            f"expected a number, none, or noise resolution / image resolution such as 32/64, got '{value}'"
+        )
+    return 2 * math.log(int(found[1]) / int(found[2]))
+
+
+Shift = Annotated[float, BeforeValidator(_shift)]
+
+
 class DiffusionConfig(_Section):
     """Noise schedule, loss weight and sampler of the diffusion family."""
 
-    shift: float
-    """Of the log-SNR, 2 log(noise resolution / image resolution), 0 for none; no default: the paper does not say."""
-    bias: float
-    """b of the sigmoid weight; no default, for the paper does not say."""
-    shift_at_noise: float | None = None
+    shift: Shift
+    """Of the log-SNR: ``"none"``, ``"32/64"`` for 2 log(32 / 64) where the noise is that of 32 pixels and the image has
+    64, or a number; no default, for the paper does not say."""
+    bias: Annotated[float, BeforeValidator(_bias)]
+    """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number; no default: the paper does not say."""
+    shift_at_noise: Shift | None = None
     """The interpolated schedule mixes t · shift_at_noise + (1 − t) · shift."""
     log_snr_min: float = -15.0
     log_snr_max: float = 15.0
@@ -191,6 +223,19 @@ class DiffusionConfig(_Section):
     def _bounds_in_order(self) -> "DiffusionConfig":
         if self.log_snr_min >= self.log_snr_max:
             raise ValueError(f"log_snr_min: expected less than log_snr_max {self.log_snr_max}, got {self.log_snr_min}")
+        return self
+
+    @model_validator(mode="after")
+    def _noise_grows_with_time(self) -> "DiffusionConfig":
+        if self.shift_at_noise is None:
+            return self
+        # −dλ/dt of the cosine alone is smallest where its sine is 1 (see generation/noise_schedule.py).
+        slowest = 4 * (math.atan(math.exp(-self.log_snr_min / 2)) - math.atan(math.exp(-self.log_snr_max / 2)))
+        if self.shift_at_noise - self.shift >= slowest:
+            raise ValueError(
+                f"shift_at_noise: expected λ to fall with t, which takes less than shift + {slowest:.2f}, "
+                f"got {self.shift_at_noise}"
+            )
         return self
 
 
@@ -447,6 +492,8 @@ def _sentence(error: ValidationError) -> str:
         return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
     if first["type"] == "value_error":  # one of our own validators: a sentence already, whose key may lack its section
         sentence = first["msg"].removeprefix("Value error, ")
+        if sentence.startswith("expected "):  # of one value
+            return f"{place}: {sentence}"
         return sentence if "." in sentence.split(":")[0] else f"{place}.{sentence}"
     expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{place}: expected {expectation}, got {first['input']!r}"

@@ -331,9 +331,9 @@ OUT_OF_RANGE_DIFFUSION = {
     "model.layer_norm_epsilon": [0.0],
     "model.time_features": [0, 3],
     "model.time_scale": [0.0],
-    "diffusion.shift": ["none"],
-    "diffusion.bias": ["none"],
-    "diffusion.shift_at_noise": ["none"],
+    "diffusion.shift": ["some", "32/0", "32"],
+    "diffusion.bias": ["none", "b0"],
+    "diffusion.shift_at_noise": ["some", 7.0],
     "diffusion.log_snr_min": [15.0],
     "diffusion.log_snr_max": [-15.0, "high"],
     "diffusion.prediction": ["score"],
@@ -400,6 +400,18 @@ def test_a_value_out_of_range_is_refused_in_the_diffusion_family(key, value):
 def test_what_the_paper_does_not_say_of_diffusion_has_no_default(key):
     text = SMALL_DIFFUSION.replace(f"{key} = 0.0\n", "")
     assert f"diffusion.{key}: expected a value, got none" in refusal({}, text)
+
+
+def test_biases_and_shifts_have_names():
+    named = {"diffusion.bias": "vdmpp_b2", "diffusion.shift": "32/64"}
+    config = parse_config(SMALL_DIFFUSION, where="test", overrides=named)
+    assert (config.diffusion.bias, config.diffusion.shift) == (2.0, 2 * math.log(0.5))
+    assert parse_config(dump_config(config), where="again") == config
+    sentence = refusal({"diffusion.bias": "vdmpp_b3"}, SMALL_DIFFUSION)
+    assert "diffusion.bias: expected a number or one of sid2_default_b0, vdmpp_b2, got 'vdmpp_b3'" in sentence
+    assert "did you mean" in sentence
+    sentence = refusal({"diffusion.shift": "64"}, SMALL_DIFFUSION)
+    assert "diffusion.shift: expected a number, none, or noise resolution / image resolution such as 32/64" in sentence
 
 
 def test_each_family_refuses_the_sections_and_settings_of_the_other():

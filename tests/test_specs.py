@@ -136,8 +136,38 @@ def test_the_papers_table_is_of_presets():
     table = read_toml("paper_table.toml")
     assert set(table["presets"]) <= set(preset_names()), "the table has a row for no preset"
     for name, row in table["presets"].items():
-        assert set(row) == {"parameters", "gflops", "parameters_verdict", "gflops_verdict"}, name
-    assert table["conventions"]
+        family = load_preset(name).model.family
+        masked, diffusion = {"gflops", "gflops_verdict"}, {"depth"}
+        expected = {"parameters", "parameters_verdict"} | (masked if family == "masked" else diffusion)
+        assert set(row) == expected, name
+    assert all(table["conventions"][family] for family in ("masked", "diffusion"))
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "depth", "printed"),
+    [
+        ("dit-16", 16, 16, 1100),
+        ("dit-32", 32, 32, 2100),
+        ("elt-dit-1x32", 1, 32, 69),
+        ("elt-dit-4x8", 4, 32, 271),
+        ("elt-dit-8x4", 8, 32, 539),
+        ("elt-dit-16x2", 16, 32, 1100),
+    ],
+)
+def test_what_is_said_of_the_papers_diffusion_models(name, layers, depth, printed):
+    """16 d² a layer, a label table, patches and output without biases give every printed cell; DiT's layer gives none."""
+    row = paper_row(load_preset(name), counted := count(load_preset(name)))
+    assert (row["depth"], counted.layer_calls, counted.layers) == (depth, depth, layers)
+    assert row["parameters"] == (f"{printed / 1000}B" if printed >= 1000 else f"{printed}M")
+    plain = layers * 16 * 2048**2 + 1001 * 2048 + 16 * 2048 + 2048 + 16 * 2048 + 16
+    unit = 1e8 if printed >= 1000 else 1e6
+    assert round(plain / unit) == printed * 1e6 / unit
+    assert f"{plain / 1e6:,.1f}M in all" in row["parameters_verdict"]
+    d = 2048
+    assert counted.looped_parameters == layers * (18 * d * d + 15 * d)
+    outside = 16 * d + d + (256 * d + d) + (d * d + d) + 1001 * d + (2 * d * d + 2 * d) + 16 * d + 16
+    assert counted.total_parameters - counted.looped_parameters == outside
+    assert round(counted.total_parameters / unit) != printed * 1e6 / unit
 
 
 def test_rows_are_found_by_preset():

@@ -14,7 +14,7 @@ from elt_ref.generation.loop_schedule import (
 )
 from elt_ref.generation.mask_schedule import mask_lengths, masked_count, masked_fraction
 from elt_ref.generation.masked_sampler import DecodeState, decode, draw_noise, predict_tokens
-from elt_ref.generation.noise_schedule import log_snr, log_snr_derivative, shift_between, signal_and_noise
+from elt_ref.generation.noise_schedule import log_snr, log_snr_derivative, signal_and_noise
 from elt_ref.generation.prediction import add_noise, prediction_target, to_epsilon, to_x0
 from elt_ref.generation.sample import Sampled, sample
 
@@ -48,7 +48,6 @@ __all__ = [
     "prediction_target",
     "sample",
     "sampling_temperature",
-    "shift_between",
     "signal_and_noise",
     "step_variance",
     "time_grid",

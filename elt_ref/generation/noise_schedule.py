@@ -54,8 +54,3 @@ def _shift(time: Times, diffusion: DiffusionConfig) -> Times | float:
 def signal_and_noise(log_snr: Times | np.float64) -> tuple[Times | np.float64, Times | np.float64]:
     """Return (α, σ) with α² = sigmoid(λ) and σ² = sigmoid(−λ), so α² + σ² = 1."""
     return np.exp(-0.5 * np.logaddexp(0, -log_snr)), np.exp(-0.5 * np.logaddexp(0, log_snr))
-
-
-def shift_between(noise_resolution: float, image_resolution: float) -> float:
-    """Return the shift 2 log(noise resolution / image resolution); negative for images above the resolution."""
-    return 2 * math.log(noise_resolution / image_resolution)

@@ -1,5 +1,7 @@
 """Our counts beside the paper's table."""
 
+from typing import Any
+
 from rich.table import Table
 
 from elt_ref.config import Config
@@ -29,7 +31,7 @@ def count_table(config: Config, counted: Count) -> Table:
     return table
 
 
-def paper_row(config: Config, counted: Count) -> dict[str, str] | None:
+def paper_row(config: Config, counted: Count) -> dict[str, Any] | None:
     """Return what the paper prints for this preset at these loops, or None where it prints nothing."""
     if counted.loops != (config.sampling.loops or config.model.max_loops):
         return None
@@ -45,7 +47,10 @@ def paper_table(config: Config, counted: Count) -> Table | None:
         table.add_column(column)
     millions = f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total"
     table.add_row("parameters", printed["parameters"], millions, printed["parameters_verdict"])
-    billions = f"{counted.looped_macs_per_sample / 1e9:,.0f}"
-    table.add_row("GFLOPs a sample", printed["gflops"], f"{billions} (10⁹ looped MACs)", printed["gflops_verdict"])
-    table.caption = " ".join(read_toml("paper_table.toml")["conventions"].split())
+    if "depth" in printed:
+        table.add_row("depth N·L", str(printed["depth"]), str(counted.layer_calls), "layer calls a forward pass")
+    if "gflops" in printed:
+        billions = f"{counted.looped_macs_per_sample / 1e9:,.0f}"
+        table.add_row("GFLOPs a sample", printed["gflops"], f"{billions} (10⁹ looped MACs)", printed["gflops_verdict"])
+    table.caption = " ".join(read_toml("paper_table.toml")["conventions"][config.model.family].split())
     return table

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from elt_ref.config import DiffusionConfig
 from elt_ref.errors import RequestError
@@ -16,14 +17,13 @@ from elt_ref.generation import (
     log_snr_derivative,
     parse_loop_schedule,
     prediction_target,
-    shift_between,
     signal_and_noise,
     to_epsilon,
     to_x0,
 )
 
 TIMES = np.linspace(0, 1, 21)
-shifts = st.floats(-4, 4)
+shifts = st.floats(-3, 3)
 
 
 def diffusion(shift=0.0, **settings):
@@ -97,10 +97,22 @@ def test_extreme_log_snr_does_not_overflow():
 
 
 def test_a_larger_image_has_a_negative_shift_and_more_noise():
-    assert shift_between(32.0, 64.0) == pytest.approx(-2 * math.log(2))
-    assert shift_between(64.0, 32.0) == pytest.approx(2 * math.log(2))
-    assert shift_between(32.0, 32.0) == 0
-    assert (log_snr(TIMES, diffusion(shift_between(32.0, 64.0))) < log_snr(TIMES, diffusion())).all()
+    assert diffusion("32/64").shift == pytest.approx(-2 * math.log(2))
+    assert diffusion("64/32").shift == pytest.approx(2 * math.log(2))
+    assert diffusion("32/32").shift == diffusion("none").shift == 0
+    assert (log_snr(TIMES, diffusion("32/64")) < log_snr(TIMES, diffusion())).all()
+
+
+@given(shifts, st.floats(-12, 12))
+def test_a_mixed_shift_that_does_not_fall_everywhere_is_refused(shift, difference):
+    try:
+        config = diffusion(shift, shift_at_noise=shift + difference)
+    except ValidationError as error:
+        assert "expected λ to fall with t" in str(error)
+        assert difference > 6, "the cosine falls by more than 6.28 a unit of t everywhere"
+    else:
+        assert (np.diff(log_snr(np.linspace(0, 1, 2001), config)) < 0).all()
+        assert (log_snr_derivative(np.linspace(0, 1, 2001), config) < 0).all()
 
 
 def noised(seed, snr, dtype=np.float64):
