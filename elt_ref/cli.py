@@ -75,9 +75,9 @@ def _print_json(document: Any) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for both models, the pictures and the report.")] = Path("elt-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the models, the pictures and the report.")] = Path("elt-demo"),
 ) -> None:
-    """Train ILSD and a plain looped transformer on real digits, compare them at every loop count, draw pictures."""
+    """Train ILSD and plain looped transformers of both families on real digits, compare them at every loop count."""
     from elt_ref.run.demo import run_demo  # noqa: PLC0415  commands load what they need
 
     console = Console(stderr=True)
@@ -197,7 +197,9 @@ def _numbers(what: str, text: str) -> list[int]:
 @app.command()
 def evaluate(
     run: RunFolder,
-    loops: Annotated[str, typer.Option(metavar="L,L,…", help="Loop counts to judge.")] = "1,2,4,8",
+    loops: Annotated[
+        str, typer.Option(metavar="L,L,…", help="Loop counts or schedules to judge, e.g. 1,4,early:4,late:4,exit:0.02.")
+    ] = "1,2,4,8",
     count: Annotated[int, typer.Option(help="Samples for each, at least 10.")] = 500,
     seed: Seed = 0,
     as_json: Json = False,
@@ -206,9 +208,8 @@ def evaluate(
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
-    results = [
-        asdict(result) for result in evaluate_run(open_run(run), _numbers("--loops", loops), count=count, seed=seed)
-    ]
+    schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
+    results = [result.row() for result in evaluate_run(open_run(run), schedules, count=count, seed=seed)]
     if as_json:
         _print_json({"results": results})
         return
@@ -216,8 +217,22 @@ def evaluate(
     for name in results[0]:
         table.add_column(name.replace("_", " "), justify="right")
     for result in results:
-        table.add_row(*(f"{value:.4g}" for value in result.values()))
+        table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in result.values()))
     Console().print(table)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of one architecture, at most 4.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, the numbers and the report.")] = Path(
+        "elt-compare"
+    ),
+    count: Annotated[int, typer.Option(help="Samples for each loop count, at least 10.")] = 500,
+) -> None:
+    """Compare trained models at 1 to 2·L_max loops: a table, pictures, and a report to open in a browser."""
+    from elt_ref.run.compare import compare_folders  # noqa: PLC0415
+
+    compare_folders(runs, out, Console(stderr=True), count=count)
 
 
 @app.command()

@@ -201,7 +201,7 @@ class DiffusionConfig(_Section):
     """Of the log-SNR: ``"none"``, ``"32/64"`` for 2 log(32 / 64) where the noise is that of 32 pixels and the image has
     64, or a number; no default, for the paper does not say."""
     bias: Annotated[float, BeforeValidator(_bias)]
-    """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number; no default: the paper does not say."""
+    """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number; no default, as of the shift."""
     shift_at_noise: Shift | None = None
     """The interpolated schedule mixes t · shift_at_noise + (1 − t) · shift."""
     log_snr_min: float = -15.0
@@ -490,13 +490,17 @@ def _sentence(error: ValidationError) -> str:
             return f"{place}: expected a section, got {first['input']!r}"
         got = first["input"]["family"]
         return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
-    if first["type"] == "value_error":  # one of our own validators: a sentence already, whose key may lack its section
-        sentence = first["msg"].removeprefix("Value error, ")
-        if sentence.startswith("expected "):  # of one value
-            return f"{place}: {sentence}"
-        return sentence if "." in sentence.split(":")[0] else f"{place}.{sentence}"
+    if first["type"] == "value_error":  # one of our own validators
+        return _placed(first["msg"].removeprefix("Value error, "), place)
     expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{place}: expected {expectation}, got {first['input']!r}"
+
+
+def _placed(sentence: str, place: str) -> str:
+    """Return a validator's sentence, which may lack its field ("expected …") or its section ("field: expected …")."""
+    if sentence.startswith("expected "):
+        return f"{place}: {sentence}"
+    return sentence if "." in sentence.split(":", maxsplit=1)[0] else f"{place}.{sentence}"
 
 
 def _fields_at(location: Sequence[str]) -> list[str]:

@@ -155,7 +155,7 @@ def test_the_papers_table_is_of_presets():
     ],
 )
 def test_what_is_said_of_the_papers_diffusion_models(name, layers, depth, printed):
-    """16 d² a layer, a label table, patches and output without biases give every printed cell; DiT's layer gives none."""
+    """16 d² a layer, label table, patches and output without biases give every printed cell; DiT's layer gives none."""
     row = paper_row(load_preset(name), counted := count(load_preset(name)))
     assert (row["depth"], counted.layer_calls, counted.layers) == (depth, depth, layers)
     assert row["parameters"] == (f"{printed / 1000}B" if printed >= 1000 else f"{printed}M")

@@ -10,6 +10,8 @@ import numpy as np
 from tiny_datasets.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["pictures", "tokens", "latents"]
@@ -71,10 +73,13 @@ class PictureDataset(Dataset):
 
     Attributes:
         white: The value of full intensity, 1 to 255; 0 is black.
+        is_valid: Tells which pictures (floating-point, 0 black and 1 white, ``[count, height, width, channels]``) are
+            members of their classes ``[count]``; None where no rule says so.
     """
 
     kind: ClassVar[Kind] = "pictures"
     white: int
+    is_valid: Callable[[NDArray[np.floating], NDArray[np.integer]], NDArray[np.bool_]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

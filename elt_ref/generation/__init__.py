@@ -2,7 +2,7 @@
 
 from elt_ref.generation.decoder import DecodeNoise, decode_step, sampling_temperature
 from elt_ref.generation.denoiser import denoise_step, step_variance, time_grid
-from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, predict_clean
+from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, initial_noise, predict_clean
 from elt_ref.generation.guidance import branches, guidance_scale_at, guide
 from elt_ref.generation.loop_schedule import (
     EarlyExit,
@@ -35,6 +35,7 @@ __all__ = [
     "draw_noise",
     "guidance_scale_at",
     "guide",
+    "initial_noise",
     "leaning_schedule",
     "log_snr",
     "log_snr_derivative",

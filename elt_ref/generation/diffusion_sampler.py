@@ -42,8 +42,7 @@ def denoise(
     check_labels(labels, len(labels), model)
     times = time_grid(sampling.steps)
     snr = log_snr(times, diffusion)
-    shape = (len(labels), *model.shape)
-    noisy = _normal(config, seed, "initial_noise", 0, shape)
+    noisy = initial_noise(config, seed, len(labels))
     for step in range(sampling.steps):
         scale = guidance_scale_at(
             step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule
@@ -54,7 +53,7 @@ def denoise(
         noisy = denoise_step(
             noisy,
             clean,
-            _normal(config, seed, "step_noise", step, shape),
+            _normal(config, seed, "step_noise", step, len(labels)),
             log_snr_t=float(snr[step]),
             log_snr_s=float(snr[step + 1]),
             last=step == sampling.steps - 1,
@@ -99,5 +98,11 @@ def relative_change(before: Samples, after: Samples, _rows: np.ndarray) -> Float
     return np.minimum(1, moved / np.maximum(size, np.finfo(after.dtype).tiny))
 
 
-def _normal(config: Config, seed: int, name: str, step: int, shape: tuple[int, ...]) -> Samples:
+def initial_noise(config: Config, seed: int, count: int) -> Samples:
+    """Return what sampling with `seed` begins with: standard normal numbers for `count` samples."""
+    return _normal(config, seed, "initial_noise", 0, count)
+
+
+def _normal(config: Config, seed: int, name: str, step: int, count: int) -> Samples:
+    shape = (count, *diffusion_model(config).shape)
     return stream(seed, name, step).standard_normal(shape).astype(config.training.dtype)

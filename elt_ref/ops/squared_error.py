@@ -21,7 +21,9 @@ def _value(
     return np.asarray(np.dot(weights, np.einsum("bi,bi->b", rows, rows))), (difference, weights)
 
 
-def _vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, None]:
+def _vjp(
+    cotangent: np.ndarray | np.floating, kept: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, None]:
     difference, weights = kept
     count_work(elementwise_flops=2 * difference.size)
     gradient = difference * (2 * cotangent * weights).reshape(-1, *[1] * (difference.ndim - 1))

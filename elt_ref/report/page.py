@@ -2,7 +2,9 @@
 
 import base64
 import html as html_library
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -21,38 +23,64 @@ TILE = 96
 """Pixels a picture of the explorer is enlarged to, about; the browser shrinks the sheet to the room it has."""
 
 
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    config_summary: Mapping[str, str],
-    results: Results,
-    real_distance: float,
-    max_loops: int,
-    pictures: PicturesByLoops,
-    images: Mapping[str, Path],
-    sentences: Sequence[str],
-) -> None:
+@dataclass(frozen=True)
+class Chapter:
+    """Models of one architecture, compared at every number of loops."""
+
+    id: str
+    """Word that is no other chapter's: letters, digits and hyphens."""
+    heading: str
+    config_summary: Mapping[str, str]
+    """What was trained, as name and value."""
+    results: Results
+    """Rows per model (`elt_ref.report.results.Row`), for consecutive loop counts, the same for all."""
+    real_distance: float
+    """Fréchet distance of held-out real pictures against the training pictures."""
+    max_loops: int
+    """L_max, the loops used in training."""
+    pictures: PicturesByLoops
+    """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all made from
+    the same noise."""
+    images: Mapping[str, Path]
+    """The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``."""
+    sentences: Sequence[str]
+    """What to look at first, for example of `elt_ref.report.table.what_to_look_at`."""
+
+
+def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None:
     """Write ``report.html``: one file without any reference to another, legible on paper-white and in the dark.
 
-    A slider over the loops L shows the pictures and the numbers of each model at that L. Without JavaScript the page
-    lists every L instead; the table and the figures are there either way. Texts are escaped.
+    In each chapter a slider over the loops L shows the pictures and the numbers of each model at that L. Without
+    JavaScript the page lists every L instead; the table and the figures are there either way. Texts are escaped.
 
     Args:
         path: The HTML file to write.
         title: Heading of the page.
-        config_summary: What was trained, as name and value.
-        results: Rows per model (`elt_ref.report.results.Row`), for consecutive loop counts, the same for all.
-        real_distance: Fréchet distance of held-out real pictures against the training pictures.
-        max_loops: L_max, the loops used in training.
-        pictures: Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`,
-            all made from the same noise.
-        images: The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``.
-        sentences: What to look at first, for example of `elt_ref.report.table.what_to_look_at`.
+        chapters: At least one; several get a table of contents.
 
     Raises:
-        RequestError: If results, pictures and images do not fit together, or a file cannot be read or written.
+        RequestError: If results, pictures and images of a chapter do not fit together, ids are not one word or not
+            all different, or a file cannot be read or written.
     """
+    ids = [chapter.id for chapter in chapters]
+    if not ids or len(set(ids)) < len(ids) or not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", id_) for id_ in ids):
+        raise RequestError(f"chapters: expected at least one, each with a word of its own as id, got the ids {ids}")
+    links = [element("li", element("a", chapter.heading, href=f"#{chapter.id}")) for chapter in chapters]
+    page = _template("page.html").substitute(
+        title=html_library.escape(title),
+        contents=html(element("nav", element("ul", *links), aria_label="contents")) if len(chapters) > 1 else "",
+        chapters="\n".join(_chapter(chapter) for chapter in chapters),
+    )
+    write_bytes(path, page.encode())
+
+
+def _template(name: str) -> Template:
+    return Template(resources.files("elt_ref.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _chapter(chapter: Chapter) -> str:
+    """Return the HTML of a chapter, its arguments checked."""
+    results, pictures, max_loops = chapter.results, chapter.pictures, chapter.max_loops
     loops = check_results(results, max_loops)
     if loops != tuple(range(loops[0], loops[-1] + 1)):
         raise RequestError(f"results: expected consecutive loops for the slider of the page, got {list(loops)}")
@@ -61,7 +89,7 @@ def write_report(
             f"pictures: expected the models {list(results)} at the loops {list(loops)} of the results, "
             f"got {list(pictures)} at the loops {sorted(next(iter(pictures.values())))}"
         )
-    for name in images:
+    for name in chapter.images:
         if name not in CAPTIONS:
             raise RequestError(f"images: expected some of {', '.join(CAPTIONS)}, got {name!r}{nearest(name, CAPTIONS)}")
 
@@ -74,24 +102,23 @@ def write_report(
             for number, (name, rows) in enumerate(results.items())
         ]
         stops.append(_stop(count, max_loops, cards))
-    template = Template(resources.files("elt_ref.report").joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=html_library.escape(title),
-        sentences=html(*(element("li", sentence) for sentence in sentences)),
+    figures = [_figure(chapter.id, name, chapter.images[name]) for name in CAPTIONS if name in chapter.images]
+    summary = chapter.config_summary.items()
+    return _template("chapter.html").substitute(
+        id=chapter.id,
+        heading=html_library.escape(chapter.heading),
+        sentences=html(*(element("li", sentence) for sentence in chapter.sentences)),
         first_loops=str(loops[0]),
         last_loops=str(loops[-1]),
         start_loops=str(min(max(max_loops, loops[0]), loops[-1])),
         max_loops=str(max_loops),
-        real_distance=formats["frechet_distance"].text(real_distance),
+        real_distance=formats["frechet_distance"].text(chapter.real_distance),
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
         table=html(_table(results, loops, max_loops, formats)),
-        figures=html(*(_figure(name, images[name]) for name in CAPTIONS if name in images)),
-        config=html(
-            *(element("div", element("dt", key), element("dd", value)) for key, value in config_summary.items())
-        ),
+        figures=html(*figures),
+        config=html(*(element("div", element("dt", key), element("dd", value)) for key, value in summary)),
     )
-    write_bytes(path, page.encode())
 
 
 def _data_url(content: bytes) -> str:
@@ -117,7 +144,7 @@ def _tick(count: int, max_loops: int) -> Element:
 def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
     """Return what the slider shows at one loop count: a card per model, side by side."""
     place = _place(count, max_loops)
-    heading = element("h3", f"L = {count} ", element("small", PLACES[place], class_=place))
+    heading = element("h4", f"L = {count} ", element("small", PLACES[place], class_=place))
     return element("article", heading, element("div", *cards, class_="models"), class_="stop", data_loops=str(count))
 
 
@@ -146,7 +173,7 @@ def _card(
         )
         for key, column in formats.items()
     ]
-    return element("section", element("h4", label), image, bar, element("dl", *numbers), class_=f"model model-{number}")
+    return element("section", element("h5", label), image, bar, element("dl", *numbers), class_=f"model model-{number}")
 
 
 def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapping[str, Column]) -> Element:
@@ -170,7 +197,7 @@ def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapp
     return element("table", element("thead", models, headings), body)
 
 
-def _figure(name: str, path: Path) -> Element:
+def _figure(chapter: str, name: str, path: Path) -> Element:
     caption = CAPTIONS[name]
     image = element("img", src=_data_url(read_png(path)), alt=caption.alternative)
     scroller = element("div", image, class_="scroll", tabindex="0", role="group", aria_label=caption.name)
@@ -178,5 +205,5 @@ def _figure(name: str, path: Path) -> Element:
         "figure",
         scroller,
         element("figcaption", caption.what_to_see),
-        id=f"figure-{name}",
+        id=f"{chapter}-{name}",
     )

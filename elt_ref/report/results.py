@@ -18,6 +18,8 @@ inception_score    1 to the number of classes; higher is better
 label_accuracy     share of pictures recognised as the class asked for, 0..1
 gflops_per_sample  1e9 floating point operations for one picture
 seconds_per_sample wall-clock seconds for one picture
+valid_share        share of pictures that the data set's rule accepts, 0..1;
+                   optional, for few data sets have a rule
 ================== =========================================================
 """
 
@@ -116,9 +118,11 @@ def columns(results: Results) -> dict[str, Column]:
         results: Checked results (`check_results`).
 
     Returns:
-        A `Column` for every key but ``loops``, in the order in which a table shows them.
+        A `Column` for every key but ``loops``, in the order in which a table shows them; for ``valid_share`` where
+        every row has it.
     """
-    values = {key: [row[key] for rows in results.values() for row in rows] for key in KEYS}
+    rows = [row for rows in results.values() for row in rows]
+    values = {key: [row[key] for row in rows] for key in KEYS}
     flops_factor, flops_unit = _unit(
         max(values["gflops_per_sample"]), {1e-3: "TFLOPs", 1.0: "GFLOPs", 1e3: "MFLOPs", 1e6: "kFLOPs"}
     )
@@ -127,6 +131,7 @@ def columns(results: Results) -> dict[str, Column]:
         ("frechet_distance", "distance", "", 1.0),
         ("inception_score", "inception score", "", 1.0),
         ("label_accuracy", "accuracy", "%", 100.0),
+        *([("valid_share", "valid", "%", 100.0)] if all("valid_share" in row for row in rows) else []),
         ("gflops_per_sample", "compute", flops_unit, flops_factor),
         ("seconds_per_sample", "time", seconds_unit, seconds_factor),
     ]

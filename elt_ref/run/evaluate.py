@@ -1,8 +1,9 @@
-"""Judging a run: pictures at several loop counts, from the same noise, against the training pictures."""
+"""Judging a run: pictures at several loop schedules, from the same noise, against the training pictures."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,11 +11,13 @@ from jaxtyping import Float, Int
 import tiny_datasets
 from elt_ref.config import Config
 from elt_ref.errors import RequestError
-from elt_ref.generation import LoopSchedule, sample
-from elt_ref.measure import Gaussian, count, fit_gaussian, frechet_distance, inception_score, judge
+from elt_ref.generation import LoopSchedule, parse_loop_schedule, sample
+from elt_ref.measure import Gaussian, fit_gaussian, frechet_distance, inception_score, judge
+from elt_ref.ops import counting
 from elt_ref.run.fit_feature_network import feature_network
 from elt_ref.run.folder import Run
 from elt_ref.run.prepare import load_data
+from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
 
 CHUNK = 250
@@ -25,17 +28,24 @@ SPLITS = 10
 
 @dataclass(frozen=True)
 class Result:
-    """What a run is worth at one loop count."""
+    """What a run is worth at one loop schedule."""
 
-    loops: int
+    loops: int | str
+    """L, or a schedule as it is typed (``early:4``)."""
     frechet_distance: float
     """Between features of the samples and of the training pictures."""
     inception_score: float
     label_accuracy: float
     """Share of samples that the classifier takes for what was asked."""
     gflops_per_sample: float
-    """All sampling steps and branches of guidance, two FLOPs a multiply-add."""
+    """All sampling steps and branches of guidance, two FLOPs a multiply-add; counted while they ran."""
     seconds_per_sample: float
+    valid_share: float | None = None
+    """Share of samples that are members of the class asked for, where a rule of the data set can tell."""
+
+    def row(self) -> dict[str, Any]:
+        """Return what is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
@@ -55,9 +65,14 @@ def draw_pictures(
     drawn = []
     for number, first in enumerate(range(0, len(labels), CHUNK)):
         some = labels[first : first + CHUNK]
-        samples = sample(run.parameters, run.config, some, seed=seed + number, loops=loops).samples
+        samples = sample(run.parameters, run.config, some, seed=chunk_seed(seed, number), loops=loops).samples
         drawn.append(to_pictures(codec, run.config, samples))
     return np.concatenate(drawn)
+
+
+def chunk_seed(seed: int, number: int) -> int:
+    """Return the seed of a chunk: the first has the request's, the others their own, which no other request has."""
+    return seed if number == 0 else int(stream(seed, "chunk", number).integers(2**63))
 
 
 def codec_of(run: Run) -> Codec:
@@ -86,6 +101,8 @@ class Judge:
         if not isinstance(dataset, tiny_datasets.PictureDataset):
             raise RequestError(f"{dataset.name}: expected a data set of pictures to judge by, got {dataset.kind}")
         self.network = feature_network(dataset)
+        self.is_valid = dataset.is_valid
+        self.class_names = dataset.classes
         self.classes = len(dataset.classes)
         self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
         self.real_distance = frechet_distance(
@@ -96,11 +113,15 @@ class Judge:
     def _statistics(self, pictures: np.ndarray) -> Gaussian:
         return fit_gaussian(judge(self.network, pictures).features)
 
-    def evaluate(self, run: Run, loops: int, *, count: int, seed: int) -> tuple[Result, np.ndarray]:
-        """Return the result at one loop count, and the pictures it was judged by."""
+    def evaluate(self, run: Run, loops: int | str, *, count: int, seed: int) -> tuple[Result, np.ndarray]:
+        """Return the result at one loop count or schedule, and the pictures it was judged by."""
         labels = balanced_labels(count, self.classes)
+        schedule = parse_loop_schedule(
+            str(loops), max_loops=run.config.model.max_loops, steps=run.config.sampling.steps
+        )
         started = time.perf_counter()
-        pictures = draw_pictures(run, labels, loops=loops, seed=seed)
+        with counting() as work:
+            pictures = draw_pictures(run, labels, loops=schedule, seed=seed)
         seconds = time.perf_counter() - started
         judgement = judge(self.network, pictures)
         return (
@@ -109,27 +130,28 @@ class Judge:
                 frechet_distance=frechet_distance(fit_gaussian(judgement.features), self.train),
                 inception_score=inception_score(judgement.logits, SPLITS),
                 label_accuracy=float(np.mean(judgement.logits.argmax(axis=1) == labels)),
-                gflops_per_sample=flops_per_sample(run, loops) / 1e9,
+                gflops_per_sample=work.flops / count / 1e9,
                 seconds_per_sample=seconds / count,
+                valid_share=None if self.is_valid is None else float(np.mean(self.is_valid(pictures, labels))),
             ),
             pictures,
         )
 
 
-def flops_per_sample(run: Run, loops: int) -> int:
-    """Return the FLOPs of one sample at `loops` loops."""
-    return count(run.config, loops).flops_per_sample
-
-
-def evaluate_run(run: Run, loops: Sequence[int], *, count: int = 500, seed: int = 0) -> list[Result]:
-    """Judge a run at each of `loops`.
+def evaluate_run(run: Run, loops: Sequence[int | str], *, count: int = 500, seed: int = 0) -> list[Result]:
+    """Judge a run at each of `loops`: loop counts, or schedules as `parse_loop_schedule` reads them.
 
     Raises:
         RequestError: the run's data are no pictures, or loops or count are out of range.
     """
+    check_count(count)
+    judge_of_run = Judge(run)
+    return [judge_of_run.evaluate(run, schedule, count=count, seed=seed)[0] for schedule in loops]
+
+
+def check_count(count: int) -> None:
+    """Raise RequestError where so few samples cannot be judged."""
     if count < SPLITS:
         raise RequestError(
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
         )
-    judge_of_run = Judge(run)
-    return [judge_of_run.evaluate(run, number, count=count, seed=seed)[0] for number in loops]

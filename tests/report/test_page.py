@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from elt_ref.errors import RequestError
-from elt_ref.report.page import write_report
+from elt_ref.report.page import Chapter, write_report
 from elt_ref.report.pictures import CLEAR, enlarge, png, to_pixels
 from elt_ref.report.results import columns
 
@@ -49,19 +50,23 @@ def write(tmp_path, results, pictures):
         images[name] = tmp_path / f"{name}.png"
         images[name].write_bytes(png(np.full((4, 4, 4), place, dtype=np.uint8)))
 
-    def call(**changes):
-        arguments = {
-            "title": "Elastic digits",
-            "config_summary": {"layers N": "2", "loops L_max": "4"},
-            "results": results,
-            "real_distance": 0.42,
-            "max_loops": 4,
-            "pictures": pictures,
-            "images": images,
-            "sentences": ["ILSD is the more elastic."],
-            **changes,
-        }
-        write_report(tmp_path / "report.html", **arguments)
+    def call(*others, title="Elastic digits", **changes):
+        chapter = Chapter(
+            **{
+                "id": "masked",
+                "heading": "Masked tokens",
+                "config_summary": {"layers N": "2", "loops L_max": "4"},
+                "results": results,
+                "real_distance": 0.42,
+                "max_loops": 4,
+                "pictures": pictures,
+                "images": images,
+                "sentences": ["ILSD is the more elastic."],
+                **changes,
+            }
+        )
+        chapters = [chapter, *(replace(chapter, **other) for other in others)]
+        write_report(tmp_path / "report.html", title=title, chapters=chapters)
         return (tmp_path / "report.html").read_text(encoding="utf-8")
 
     return call
@@ -118,7 +123,7 @@ def test_slider_runs_over_the_loops_and_is_labelled(write):
 def test_without_scripts_everything_but_the_slider_shows(write):
     page = Page(write())
     assert [tag for tag, attributes in page.tags if "hidden" in attributes] == ["div"]
-    assert next(attributes for _, attributes in page.tags if "hidden" in attributes)["id"] == "control"
+    assert next(attributes for _, attributes in page.tags if "hidden" in attributes)["class"] == "control"
 
 
 def test_pictures_of_the_stops_are_the_samples(write, pictures):
@@ -141,7 +146,7 @@ def test_every_picture_has_words(write):
 
 def test_figures_come_in_the_order_of_reading(write):
     page = Page(write())
-    assert [figure["id"] for figure in page.all("figure")] == ["figure-elasticity", "figure-samples", "figure-loss"]
+    assert [figure["id"] for figure in page.all("figure")] == ["masked-elasticity", "masked-samples", "masked-loss"]
 
 
 def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
@@ -149,6 +154,7 @@ def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
     rows, batches = results["ilsd"], pictures["ilsd"]
     source = write(
         title=nasty,
+        heading=nasty,
         sentences=[nasty],
         config_summary={nasty: nasty},
         results={nasty: rows},
@@ -156,8 +162,35 @@ def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
     )
     page = Page(source)
     assert len(page.all("script")) == 1
-    for tag in ("title", "h1", "li", "dt", "dd", "h4", "th"):
+    for tag in ("title", "h1", "h2", "li", "dt", "dd", "h5", "th"):
         assert nasty in "".join(page.text[tag])
+
+
+def test_several_chapters_share_a_page_and_nothing_else(write):
+    page = Page(write({"id": "diffusion", "heading": "Noise", "max_loops": 3, "real_distance": 0.5}))
+    assert [link["href"] for link in page.all("a")] == ["#masked", "#diffusion"]
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids)), "an id twice"
+    for _, attributes in page.tags:
+        for reference in ("for", "aria-labelledby"):
+            assert attributes.get(reference, ids[0]) in ids, attributes
+    assert [slider["value"] for slider in page.all("input")] == ["4", "3"]
+    assert len(page.all("article")) == 16
+    assert not Page(write()).all("a"), "one chapter needs no contents"
+
+
+@pytest.mark.parametrize("id_", ["masked", "two words", "", 'a"b'])
+def test_chapters_have_a_word_of_their_own(write, id_):
+    with pytest.raises(RequestError, match="expected at least one, each with a word of its own as id"):
+        write({"id": id_})
+
+
+def test_what_a_rule_says_is_shown_where_there_is_one(write, results):
+    ruled = {name: [{**row, "valid_share": 0.125} for row in rows] for name, rows in results.items()}
+    assert '<td class="valid_share">12.5</td>' in write(results=ruled)
+    assert "valid_share" not in write()
+    ruled["vanilla"] = results["vanilla"]
+    assert "valid_share" not in write(results=ruled), "one model was not judged by the rule"
 
 
 def test_dark_and_light_are_both_there(write):

@@ -36,6 +36,35 @@ checkpoint_every = 2
 log_every = 2
 """
 
+TINY_DIFFUSION = """
+name = "tiny-diffusion"
+[data]
+name = "digits"
+[model]
+family = "diffusion"
+layers = 1
+max_loops = 2
+width = 8
+heads = 2
+mlp_width = 8
+shape = [8, 8, 1]
+patch_size = 4
+time_features = 8
+classes = 10
+[diffusion]
+shift = "none"
+bias = "sid2_default_b0"
+[sampling]
+steps = 3
+[training]
+steps = 4
+batch_size = 4
+warmup_steps = 1
+learning_rate = 0.1
+checkpoint_every = 2
+log_every = 2
+"""
+
 
 class Done(NamedTuple):
     code: int
@@ -111,12 +140,21 @@ def copied(trained, tmp_path):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A run folder, to look at and not to touch."""
+    """A run folder of the masked family, to look at and not to touch."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "tiny", TINY)
+
+
+@pytest.fixture(scope="session")
+def trained_diffusion(tmp_path_factory):
+    """A run folder of the diffusion family, to look at and not to touch."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "tiny-diffusion", TINY_DIFFUSION)
+
+
+def train_tiny(folder, text):
     from rich.console import Console
 
     from elt_ref.config import parse_config
     from elt_ref.run.train import train_run
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train_run(parse_config(TINY, where="tiny.toml"), folder, console=Console(stderr=True, quiet=True))
+    train_run(parse_config(text, where="tiny.toml"), folder, console=Console(stderr=True, quiet=True))
     return folder

@@ -8,7 +8,7 @@ import pytest
 
 import tiny_datasets
 from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score, judge
-from elt_ref.run.evaluate import CHUNK, Judge, balanced_labels, draw_pictures, evaluate_run
+from elt_ref.run.evaluate import CHUNK, Judge, balanced_labels, chunk_seed, draw_pictures, evaluate_run
 from elt_ref.run.folder import open_run
 
 KEYS = ["loops", "frechet_distance", "inception_score", "label_accuracy", "gflops_per_sample", "seconds_per_sample"]
@@ -74,7 +74,14 @@ def test_pictures_are_drawn_a_chunk_at_a_time(trained):
     labels = balanced_labels(CHUNK + 2, 10)
     pictures = draw_pictures(run, labels, loops=1, seed=5)
     assert pictures.shape == (CHUNK + 2, 8, 8, 1)
-    np.testing.assert_array_equal(pictures[CHUNK:], draw_pictures(run, labels[CHUNK:], loops=1, seed=6))
+    first, second = pictures[:CHUNK], pictures[CHUNK:]
+    np.testing.assert_array_equal(first, draw_pictures(run, labels[:CHUNK], loops=1, seed=5))
+    np.testing.assert_array_equal(second, draw_pictures(run, labels[CHUNK:], loops=1, seed=chunk_seed(5, 1)))
+
+
+def test_no_two_chunks_of_any_requests_share_their_noise():
+    seeds = [chunk_seed(seed, number) for seed in range(20) for number in range(20)]
+    assert len(set(seeds)) == len(seeds)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +91,7 @@ def test_pictures_are_drawn_a_chunk_at_a_time(trained):
         (["--count", "0"], "got 0"),
         (["--count", "-5"], "got -5"),
         (["--loops", "0"], "loops: expected an integer of at least 1, got 0"),
-        (["--loops", "1,,2"], "--loops: expected integers with commas between, got '1,,2'"),
+        (["--loops", "1,,2"], "loops: expected a number (4), one a sampling step (1,2,4,4), more early or late"),
         (["--loops", "all"], "got 'all'"),
         (["--seed", "-1"], "--seed"),
     ],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiny_datasets.dataset import PictureDataset, Split
+from tiny_datasets.shapes.checker import is_valid
 from tiny_datasets.shapes.drawing import CLASSES, PLACES, draw
 from tiny_datasets.split import divide, shuffled
 
@@ -39,6 +40,7 @@ def draw_dataset() -> PictureDataset:
         licence="Apache-2.0, as this package",
         source="drawn by tiny_datasets.shapes",
         white=255,
+        is_valid=is_valid,
     )
 
 

@@ -1,0 +1,164 @@
+"""Comparing runs of one architecture at every number of loops: numbers, pictures, and a chapter of the report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+import tiny_datasets
+from elt_ref.config import Config
+from elt_ref.errors import RequestError
+from elt_ref.files import write_text
+from elt_ref.measure import count as count_network
+from elt_ref.report.elasticity import draw_elasticity
+from elt_ref.report.loss_curves import draw_loss_curves
+from elt_ref.report.page import Chapter, write_report
+from elt_ref.report.samples import draw_samples
+from elt_ref.report.table import results_table, what_to_look_at
+from elt_ref.report.trajectory import draw_trajectory
+from elt_ref.run.evaluate import Judge, check_count
+from elt_ref.run.folder import Run, open_run
+from elt_ref.run.trajectory import KEPT_TITLES, trajectory
+from elt_ref.training import METRICS, read_metrics
+
+RESULTS, REPORT = "results.json", "report.html"
+MOST_RUNS = 4
+"""As many as the report has colours for."""
+SHORT_NAME = 2
+"""Letters of a class name that fit over a picture."""
+
+
+def compare_folders(folders: Sequence[Path], out: Path, console: Console, *, count: int = 500) -> None:
+    """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
+
+    Args:
+        folders: run folders, whose last names are their models'; the one to look at first, first.
+        out: folder without a comparison.
+        console: of progress and of the closing table.
+        count: samples that each loop count is judged by.
+
+    Raises:
+        RequestError: `out` holds a comparison, `folders` are too many or not of different names, the runs are not of
+            one data set and architecture, or count is too small.
+    """
+    named = {folder.resolve().name: folder for folder in folders}
+    if len(named) < len(folders) or len(folders) > MOST_RUNS:
+        asked = ", ".join(map(str, folders))
+        raise RequestError(f"compare: expected at most {MOST_RUNS} run folders of different names, got {asked}")
+    check_count(count)
+    check_new(out)
+    runs = {name: open_run(folder) for name, folder in named.items()}
+    first, *others = runs
+    config = runs[first].config
+    for name in others:
+        for section in ("data", "tokenizer", "latents", "model", "sampling"):
+            if getattr(runs[name].config, section) != getattr(config, section):
+                raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
+    metrics = {name: folder / METRICS for name, folder in named.items()}
+    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
+    write_results(out, chapter)
+    write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
+    tell(chapter, console)
+    console.print(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.", highlight=False, soft_wrap=True)
+
+
+def check_new(out: Path) -> None:
+    """Raise RequestError where a folder holds a comparison already."""
+    if (out / RESULTS).exists():
+        raise RequestError(f"{out}: expected a folder without {RESULTS}, got one with it; choose another --out")
+
+
+def compare(
+    runs: Mapping[str, Run],
+    metrics: Mapping[str, Path],
+    out: Path,
+    console: Console,
+    *,
+    id_: str,
+    heading: str,
+    count: int,
+) -> Chapter:
+    """Judge every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
+
+    Args:
+        runs: by name; the elastic one first. All of one data set and architecture.
+        metrics: their ``metrics.jsonl``.
+        out: folder for the figures; made where there is none.
+        console: where progress shows, if it is a terminal.
+        id_: of the chapter.
+        heading: of the chapter.
+        count: samples that each loop count is judged by.
+    """
+    first = next(iter(runs.values()))
+    max_loops = first.config.model.max_loops
+    judge = Judge(first)
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
+    pictures: dict[str, dict[int, Any]] = {name: {} for name in runs}
+    work = [(name, loops) for name in runs for loops in range(1, 2 * max_loops + 1)]
+    for name, loops in track(
+        work, f"Drawing and judging: {heading}", console=console, transient=True, disable=not console.is_terminal
+    ):
+        result, drawn = judge.evaluate(runs[name], loops, count=count, seed=0)
+        results[name].append(result.row())
+        pictures[name][loops] = drawn[: judge.classes].astype(float)
+
+    out.mkdir(parents=True, exist_ok=True)
+    images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
+    labels = judge.class_names if max(map(len, judge.class_names)) <= SHORT_NAME else None
+    draw_samples(images["samples"], pictures, max_loops, labels=labels)
+    draw_elasticity(images["elasticity"], results, judge.real_distance, max_loops)
+    shown = judge.classes - 1
+    answers, kept = trajectory(first, shown, seed=0)
+    draw_trajectory(
+        images["trajectory"],
+        answers,
+        kept,
+        label=f"class {judge.class_names[shown]}, {next(iter(runs))}",
+        kept_title=KEPT_TITLES[first.config.model.family],
+    )
+    draw_loss_curves(images["loss"], {name: read_metrics(path) for name, path in metrics.items()})
+    return Chapter(
+        id=id_,
+        heading=heading,
+        config_summary=summary(first.config, count),
+        results=results,
+        real_distance=judge.real_distance,
+        max_loops=max_loops,
+        pictures=pictures,
+        images=images,
+        sentences=what_to_look_at(results, max_loops),
+    )
+
+
+def write_results(out: Path, chapter: Chapter, **more: object) -> None:
+    """Write the numbers of a chapter to ``results.json``, with `more` keys before them."""
+    document = {"max_loops": chapter.max_loops, "real_distance": chapter.real_distance, **more, **chapter.results}
+    write_text(out / RESULTS, json.dumps(document, indent=1) + "\n")
+
+
+def tell(chapter: Chapter, console: Console) -> None:
+    """Print a chapter's table, and what to look at in it."""
+    console.print(results_table(chapter.results, chapter.real_distance, chapter.max_loops))
+    for sentence in chapter.sentences:
+        console.print(f"• {sentence}", highlight=False)
+
+
+def summary(config: Config, count: int) -> dict[str, str]:
+    """Return what was run, for the foot of a chapter."""
+    counted = count_network(config, config.model.max_loops)
+    model = config.model
+    grid = "×".join(map(str, model.grid))
+    tokens = (
+        f"{grid} tokens" if model.family == "masked" else f"{grid} patches of {model.patch_size}×{model.patch_size}"
+    )
+    dataset = tiny_datasets.load(config.data.name) if config.data else None
+    return {
+        "data": f"{len(dataset.train):,} examples of {dataset.name}, as {tokens}" if dataset else tokens,
+        "network": f"{model.family}, N = {model.layers} layers of width {model.width}, L_max = {model.max_loops}",
+        "parameters": f"{counted.looped_parameters:,} looped, {counted.total_parameters:,} in all",
+        "training": f"{config.training.steps} steps of {config.training.batch_size}, the same for all models",
+        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count",
+    }

@@ -1,0 +1,90 @@
+"""How one sample comes about: the answer after each loop at each sampling step, and what the step kept."""
+
+import numpy as np
+
+from elt_ref.config import diffusion_model, masked_model
+from elt_ref.generation import (
+    decode_step,
+    denoise,
+    draw_noise,
+    initial_noise,
+    predict_clean,
+    predict_tokens,
+    time_grid,
+)
+from elt_ref.run.evaluate import codec_of, to_pictures
+from elt_ref.run.folder import Run
+
+KEPT_TITLES = {"masked": "kept after the step", "diffusion": "state after the step"}
+"""What the second result of `trajectory` is, by family."""
+
+
+def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how one sample comes about, with L_max loops at every step and no guidance.
+
+    Returns:
+        The answer after each of 1 … L_max loops at each step, [steps, loops, height, width, channels]; and the picture
+        after each step, [steps, height, width, channels]: of the masked family with NaN where masked again, of the
+        diffusion family still noisy but for the last.
+
+    Raises:
+        RequestError: the run has no way back to pictures.
+    """
+    return (_masked if run.config.model.family == "masked" else _diffusion)(run, label, seed)
+
+
+def _masked(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    config, codec = run.config, codec_of(run)
+    model, sampling = masked_model(config), config.sampling
+    tokens = np.full((1, model.tokens), model.mask_token)
+    start = np.array([model.tokens])
+    answers, kept = [], []
+    for step in range(sampling.steps):
+        before = tokens
+        row = []
+        for loops in range(1, model.max_loops + 1):
+            logits, _ = predict_tokens(
+                run.parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0
+            )
+            tokens, answer = decode_step(
+                logits,
+                before,
+                draw_noise(config, seed, step, 1),
+                step=step,
+                steps=sampling.steps,
+                start=start,
+                mask_token=model.mask_token,
+                sampling=sampling,
+            )
+            row.append(to_pictures(codec, config, answer)[0])
+        answers.append(row)
+        known = tokens != model.mask_token
+        drawn = to_pictures(codec, config, np.where(known, tokens, 0))[0]
+        size = drawn.shape[0] // model.grid[0]
+        masked = np.kron(~known.reshape(model.grid), np.ones((size, size), bool))
+        kept.append(np.where(masked[..., None], np.nan, drawn))
+    return np.array(answers), np.array(kept)
+
+
+def _diffusion(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    config, codec = run.config, codec_of(run)
+    max_loops = diffusion_model(config).max_loops
+    labels = np.array([label])
+    unguided = config.model_copy(
+        update={"sampling": config.sampling.model_copy(update={"guidance_scale": 1.0, "loops": max_loops})}
+    )
+    noisy = initial_noise(config, seed, 1)
+    answers, kept = [], []
+    for time, state in zip(
+        time_grid(config.sampling.steps)[:-1], denoise(run.parameters, unguided, labels, seed=seed), strict=True
+    ):
+        row = []
+        for loops in range(1, max_loops + 1):
+            clean, _ = predict_clean(
+                run.parameters, config, noisy, float(time), labels, loops=loops, guidance_scale=1.0
+            )
+            row.append(to_pictures(codec, config, clean)[0])
+        noisy = state.noisy
+        answers.append(row)
+        kept.append(to_pictures(codec, config, noisy)[0])
+    return np.array(answers), np.array(kept)

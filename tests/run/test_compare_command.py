@@ -1,0 +1,53 @@
+"""`elt-ref compare`: runs of one architecture, judged from the same noise, in one table and one report."""
+
+import json
+import shutil
+
+import pytest
+from conftest import TINY, train_tiny
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """A run like the tiny one, trained by the other objective."""
+    text = TINY.replace("[sampling]", '[objective]\nkind = "vanilla"\n[sampling]')
+    return train_tiny(tmp_path_factory.mktemp("runs") / "vanilla", text)
+
+
+def test_what_is_written_and_told(command, trained, longer, tmp_path):
+    out = tmp_path / "compared"
+    result = command("compare", trained, longer, "--out", out, "--count", 12)
+    assert result.code == 0, result.err
+    pictures = {"samples.png", "elasticity.png", "trajectory.png", "loss.png"}
+    assert {path.name for path in out.iterdir()} == {*pictures, "results.json", "report.html"}
+    document = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert document["max_loops"] == 2
+    evaluated = command("evaluate", longer, "--loops", "1,4", "--count", 12, "--json")
+    for row in json.loads(evaluated.out)["results"]:
+        found = document["vanilla"][row["loops"] - 1]
+        assert {**found, "seconds_per_sample": 0} == {**row, "seconds_per_sample": 0}, "evaluate says something else"
+    assert [row["loops"] for row in document["tiny"]] == [1, 2, 3, 4]
+    assert "•" in result.err
+    assert str(out / "report.html") in result.err.replace("\n", "")
+
+
+def test_a_comparison_is_not_written_over(refused, trained, tmp_path):
+    (tmp_path / "results.json").write_text("{}", encoding="utf-8")
+    told = refused("compare", trained, "--out", tmp_path)
+    assert told == f"{tmp_path}: expected a folder without results.json, got one with it; choose another --out"
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_runs_that_cannot_be_compared(refused, trained, trained_diffusion, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    text = (other / "config.toml").read_text(encoding="utf-8")
+    (other / "config.toml").write_text(text.replace("steps = 3", "steps = 5"), encoding="utf-8")
+    out = ["--out", tmp_path / "out"]
+    told = "compare: expected 'other' to have the [sampling] of 'tiny', got another"
+    assert refused("compare", trained, other, *out) == told
+    assert "to have the [tokenizer] of 'tiny', got another" in refused("compare", trained, trained_diffusion, *out)
+    assert "expected at most 4 run folders of different names" in refused("compare", trained, trained, *out)
+    assert "expected a run folder" in refused("compare", trained, tmp_path, *out)
+    assert "count: expected at least 10 samples" in refused("compare", trained, "--count", 9, *out)
+    assert not (tmp_path / "out").exists()
