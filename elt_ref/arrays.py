@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from autograd.numpy.numpy_boxes import ArrayBox
 
-from elt_ref.errors import RequestError
-
 if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray
 else:
@@ -64,14 +62,3 @@ def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Apply `function` to corresponding leaves of trees of the same structure."""
     return tree_rebuild(tree, [function(*leaves) for leaves in zip(*map(tree_leaves, (tree, *others)), strict=True)])
-
-
-def cast(tree: Tree, dtype: str) -> Tree:
-    """Return the tree with every leaf in `dtype` (``"float32"`` or ``"float64"``).
-
-    Raises:
-        RequestError: `dtype` is neither.
-    """
-    if dtype not in DTYPES:
-        raise RequestError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    return tree_map(lambda leaf: np.asarray(leaf, dtype=DTYPES[dtype]), tree)

@@ -20,6 +20,19 @@ SMALL = {
     "classes": 3,
 }
 
+DIFFUSION = {
+    "family": "diffusion",
+    "layers": 2,
+    "max_loops": 3,
+    "width": 8,
+    "heads": 2,
+    "mlp_width": 12,
+    "shape": (4, 6, 3),
+    "patch_size": 2,
+    "classes": 3,
+    "time_features": 6,
+}
+
 
 def make_config(
     *,
@@ -41,6 +54,26 @@ def make_config(
             "model": model,
             "objective": objective or {},
             "sampling": {"steps": 4} | (sampling or {}),
+            "training": {"dtype": dtype, "batch_size": 3} | (training or {}),
+        }
+    )
+
+
+def make_diffusion_config(
+    *,
+    dtype: str = "float64",
+    diffusion: dict[str, Any] | None = None,
+    objective: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    **model: Any,
+) -> Config:
+    """Return the configuration of a small diffusion network; keywords replace settings of its sections."""
+    return Config.model_validate(
+        {
+            "name": "test",
+            "model": DIFFUSION | model,
+            "diffusion": {"shift": 0.0, "bias": 0.0} | (diffusion or {}),
+            "objective": objective or {},
             "training": {"dtype": dtype, "batch_size": 3} | (training or {}),
         }
     )

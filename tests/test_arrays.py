@@ -1,12 +1,10 @@
 """Trees of parameters: dotted names, a fixed order, and round trips."""
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elt_ref.arrays import cast, tree_items, tree_leaves, tree_map, tree_rebuild
-from elt_ref.errors import RequestError
+from elt_ref.arrays import tree_items, tree_leaves, tree_map, tree_rebuild
 
 keys = st.text("abcxyz_", min_size=1, max_size=4)
 leaves = st.integers(0, 9).map(float)
@@ -52,18 +50,3 @@ def test_rebuilding_makes_a_new_tree():
 def test_mapping_over_trees_of_different_size_is_an_error():
     with pytest.raises(ValueError, match="shorter"):
         tree_map(lambda one, _: one, {"a": 1, "b": 2}, {"a": 1})
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_cast_changes_every_leaf(dtype):
-    tree = {"a": np.arange(3), "b": [np.float64(1 / 3), np.ones(2, np.float32)]}
-    result = cast(tree, dtype)
-    assert [leaf.dtype for leaf in tree_leaves(result)] == [np.dtype(dtype)] * 3
-    assert result["b"][0] == np.dtype(dtype).type(1 / 3)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "int64", "double", ""])
-def test_cast_to_another_dtype_is_refused(dtype):
-    with pytest.raises(RequestError) as error:
-        cast({"a": np.ones(2)}, dtype)
-    assert str(error.value) == f"dtype: expected 'float32' or 'float64', got '{dtype}'"

@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 import elt_ref
 from elt_ref.config import (
     Config,
+    DiffusionConfig,
     DiffusionModelConfig,
     MaskedModelConfig,
     ObjectiveConfig,
@@ -83,7 +84,13 @@ def test_a_choice_that_is_no_setting_says_so(name):
 
 
 @pytest.mark.parametrize(
-    ("section", "model"), [("objective", ObjectiveConfig), ("sampling", SamplingConfig)], ids=["objective", "sampling"]
+    ("section", "model"),
+    [
+        ("objective", ObjectiveConfig),
+        ("diffusion", DiffusionConfig),
+        ("sampling", SamplingConfig),
+    ],
+    ids=["objective", "diffusion", "sampling"],
 )
 def test_every_named_choice_is_listed_with_every_value(section, model):
     named = {name: field for name, field in model.model_fields.items() if get_origin(field.annotation) is Literal}

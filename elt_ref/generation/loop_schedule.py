@@ -17,8 +17,9 @@ from elt_ref.model import check_loops
 class EarlyExit:
     """Loop until the prediction changes by no more than `threshold` from one loop to the next.
 
-    The change is the total variation distance ½ Σ_v |p_ℓ(v) − p_ℓ−1(v)| between successive predictions, averaged over
-    a sample's unknown tokens: 0 … 1. Each sample leaves on its own, after two loops at the earliest.
+    The change lies in 0 … 1. Masked family: the total variation distance ½ Σ_v |p_ℓ(v) − p_ℓ−1(v)| between successive
+    predictions, averaged over a sample's unknown tokens. Diffusion family: ‖x̂_ℓ − x̂_ℓ−1‖ / ‖x̂_ℓ‖, at most 1, of what
+    the network predicts. Each sample leaves on its own, after two loops at the earliest.
 
     Raises:
         RequestError: threshold outside 0 … 1, or `max_loops` not an integer of at least 1.

@@ -1,9 +1,14 @@
 """Corruption of a training batch: which tokens are masked and whose labels are dropped. Pure functions of draws."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from elt_ref.config import DiffusionModelConfig, MaskedModelConfig
+from elt_ref.errors import RequestError
 from elt_ref.generation import masked_count
+from elt_ref.model import check_labels
 
 
 def mask_tokens(
@@ -18,6 +23,13 @@ def mask_tokens(
     count = np.maximum(1, masked_count(order.shape[1], ratio))
     ranks = np.argsort(np.argsort(order, axis=1, kind="stable"), axis=1)
     return ranks < count[:, None]
+
+
+def check_classes(labels: Any, batch: int, model: MaskedModelConfig | DiffusionModelConfig) -> None:
+    """Raise RequestError unless `labels` are classes [batch] to learn from: before dropping hides what is wrong."""
+    check_labels(labels, batch, model)
+    if (labels == model.unconditional_class).any():
+        raise RequestError(f"labels: expected classes in 0…{model.classes - 1} to learn from, got the one for none")
 
 
 def drop_labels(

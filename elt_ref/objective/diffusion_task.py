@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.config import Config, diffusion_model, diffusion_of
+from elt_ref.errors import RequestError
 from elt_ref.generation import add_noise, log_snr, prediction_target
-from elt_ref.model import check_labels
-from elt_ref.objective.corruption import drop_labels
+from elt_ref.objective.corruption import check_classes, drop_labels
 from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth
 from elt_ref.objective.task import Batch, Task
 
@@ -27,10 +27,27 @@ class DiffusionDraws(NamedTuple):
     """L_int; None for the vanilla objective."""
 
 
+def check_samples_to_learn(config: Config, batch: Batch) -> None:
+    """Raise RequestError unless the batch holds finite samples in the dtype of training, and classes."""
+    model, dtype, examples = diffusion_model(config), config.training.dtype, batch.examples
+    if examples.dtype != dtype or examples.shape[1:] != model.shape:
+        raise RequestError(
+            f"examples: expected {dtype} samples of shape {list(model.shape)}, "
+            f"got {examples.dtype} of shape {list(examples.shape[1:])}"
+        )
+    if not np.isfinite(examples).all():
+        raise RequestError(f"examples: expected finite numbers, got {examples[~np.isfinite(examples)][0]}")
+    check_classes(batch.labels, len(examples), model)
+
+
 def diffusion_task(config: Config, batch: Batch, draws: DiffusionDraws) -> Task:
-    """Return the network's inputs (noisy samples, times, labels) and E9, E10 at those times."""
+    """Return the network's inputs (noisy samples, times, labels) and E9, E10 at those times.
+
+    Raises:
+        RequestError: samples or labels of another dtype, shape or range.
+    """
     objective, diffusion = config.objective, diffusion_of(config)
-    check_labels(batch.labels, len(batch.examples), diffusion_model(config))
+    check_samples_to_learn(config, batch)
     snr = log_snr(draws.time, diffusion)
     noisy = add_noise(batch.examples, draws.noise, snr)
     labels = drop_labels(

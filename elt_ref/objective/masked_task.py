@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from elt_ref.config import Config, MaskedModelConfig, masked_model
 from elt_ref.errors import RequestError
-from elt_ref.model import check_labels, check_tokens
-from elt_ref.objective.corruption import drop_labels, mask_tokens
+from elt_ref.model import check_tokens
+from elt_ref.objective.corruption import check_classes, drop_labels, mask_tokens
 from elt_ref.objective.masked_losses import masked_distillation, masked_ground_truth
 from elt_ref.objective.task import Batch, Task
 
@@ -30,11 +30,9 @@ class MaskedDraws(NamedTuple):
 def check_examples(batch: Batch, model: MaskedModelConfig) -> None:
     """Raise RequestError unless the batch holds codes and classes: before masking, which would hide what is wrong."""
     check_tokens(batch.examples, model)
-    check_labels(batch.labels, len(batch.examples), model)
+    check_classes(batch.labels, len(batch.examples), model)
     if (batch.examples == model.mask_token).any():
         raise RequestError(f"tokens: expected codes in 0…{model.codebook_size - 1} to learn from, got the mask")
-    if (batch.labels == model.unconditional_class).any():
-        raise RequestError(f"labels: expected classes in 0…{model.classes - 1} to learn from, got the one for none")
 
 
 def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:

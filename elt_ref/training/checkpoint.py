@@ -49,8 +49,12 @@ def load_checkpoint(path: Path, config: Config) -> TrainState:
         RequestError: not there, truncated, foreign, or of another network, dtype or seed.
     """
     tensors, metadata = _read(path)
-    if metadata.get("seed") != config.seed or metadata.get("streams") != _streams(config):
-        raise RequestError(f"checkpoint {path}: expected the streams of seed {config.seed}, got others")
+    if metadata.get("seed") != config.seed:
+        raise RequestError(f"checkpoint {path}: expected that of seed {config.seed}, got {metadata.get('seed')}")
+    if metadata.get("streams") != _streams(config):
+        raise RequestError(
+            f"checkpoint {path}: expected the random streams of the {config.model.family} family, got others"
+        )
     declared = declare_parameters(config)
     dtype = DTYPES[config.training.dtype]
 

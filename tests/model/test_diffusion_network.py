@@ -7,56 +7,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import DIFFUSION, random_parameters
+from networks import make_diffusion_config as make_config
 
-from elt_ref.arrays import DTYPES, tree_leaves, tree_rebuild
-from elt_ref.config import Config, DiffusionModelConfig
+from elt_ref.arrays import DTYPES, tree_leaves
+from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.measure import count
-from elt_ref.model import declare_parameters, forward, init_parameters, loop_states, open_network
+from elt_ref.model import forward, init_parameters, loop_states, open_network
 from elt_ref.model.diffusion import patchify, unpatchify
 from elt_ref.model.layer import adaln_zero_layer
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.ops import counting, value_and_gradient
-
-SMALL = {
-    "family": "diffusion",
-    "layers": 2,
-    "max_loops": 3,
-    "width": 8,
-    "heads": 2,
-    "mlp_width": 12,
-    "shape": (4, 6, 3),
-    "patch_size": 2,
-    "classes": 3,
-    "time_features": 6,
-}
-
-
-def make_config(*, dtype="float64", rematerialise=False, **model):
-    document = {
-        "name": "test",
-        "model": SMALL | model,
-        "diffusion": {"shift": 0.0, "bias": 0.0},
-        "objective": {"kind": "vanilla"},
-        "training": {"dtype": dtype, "rematerialise": rematerialise},
-    }
-    return Config.model_validate(document)
-
-
-def random_parameters(config, seed=0):
-    """Return parameters none of which is zero: gates, modulations and the output matter."""
-    generator, declared = np.random.default_rng(seed), declare_parameters(config)
-    leaves = [
-        (generator.standard_normal(shape) * (0.7 / math.sqrt(shape[0]) if len(shape) > 1 else 0.3)).astype(
-            DTYPES[config.training.dtype]
-        )
-        for shape, _ in tree_leaves_of(declared)
-    ]
-    return tree_rebuild(declared, leaves)
-
-
-def tree_leaves_of(declared):
-    return [tuple(leaf) for leaf in tree_leaves(declared)]
 
 
 def random_inputs(config, batch=2, seed=0):
@@ -322,7 +284,7 @@ def test_every_input_and_the_unconditional_class_matter():
 def test_rematerialising_changes_no_number(dtype):
     results = []
     for rematerialise in (False, True):
-        config = make_config(dtype=dtype, rematerialise=rematerialise)
+        config = make_config(dtype=dtype, training={"rematerialise": rematerialise})
         inputs = random_inputs(config)
 
         def loss(parameters, config=config, inputs=inputs):
@@ -399,4 +361,4 @@ def test_times_at_both_ends_are_allowed():
 @pytest.mark.parametrize("wrong", [{"patch_size": 4}, {"width": 6}, {"heads": 3}, {"time_features": 5}])
 def test_sizes_that_do_not_fit_are_refused(wrong):
     with pytest.raises(ValueError, match=r"expected|multiple"):
-        DiffusionModelConfig.model_validate(SMALL | wrong)
+        DiffusionModelConfig.model_validate(DIFFUSION | wrong)

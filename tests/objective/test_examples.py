@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from networks import make_config
+from networks import make_config, make_diffusion_config
 
 from elt_ref.errors import RequestError
-from elt_ref.objective import Batch, MaskedDraws, masked_task
+from elt_ref.objective import Batch, DiffusionDraws, MaskedDraws, diffusion_task, masked_task
 
 CONFIG = make_config()
 """Codes 0 … 4, classes 0 … 2."""
@@ -31,3 +31,32 @@ def test_what_is_out_of_range_is_refused_even_where_it_would_be_masked_or_droppe
     tokens[1, 0], labels[1] = token, label
     with pytest.raises(RequestError, match=told):
         masked_task(CONFIG, Batch(tokens, labels), draws(2))
+
+
+DIFFUSION = make_diffusion_config()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x, y: (x.astype(np.int64), y), "examples: expected float64 samples of shape .*, got int64"),
+        (lambda x, y: (x.astype(np.float32), y), "examples: expected float64 samples of shape .*, got float32"),
+        (lambda x, y: (x[:, :-1], y), "examples: expected float64 samples of shape .*, got float64 of shape"),
+        (lambda x, y: (np.where(x == x[1, 0, 0, 0], np.nan, x), y), "examples: expected finite numbers, got nan"),
+        (lambda x, y: (np.where(x == x[1, 0, 0, 0], np.inf, x), y), "examples: expected finite numbers, got inf"),
+        (lambda x, y: (x, y - 1), "labels: expected classes in"),
+        (lambda x, y: (x, y[:1]), "labels: expected shape"),
+        (
+            lambda x, y: (x, y + DIFFUSION.model.unconditional_class),
+            "labels: expected classes in .* to learn from, got the one for none",
+        ),
+    ],
+)
+def test_samples_to_learn_from_are_finite_numbers_of_the_right_dtype_and_shape_with_classes(change, told):
+    model = DIFFUSION.model
+    normal = np.random.default_rng(0).standard_normal
+    samples, noise = normal((2, *model.shape)), normal((2, *model.shape))
+    draws_ = DiffusionDraws(np.array([0.2, 0.7]), noise, np.zeros(2), 1)
+    diffusion_task(DIFFUSION, Batch(samples, np.zeros(2, np.int64)), draws_)
+    with pytest.raises(RequestError, match=told):
+        diffusion_task(DIFFUSION, Batch(*change(samples, np.zeros(2, np.int64))), draws_)

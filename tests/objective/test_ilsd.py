@@ -7,18 +7,18 @@ import pytest
 from autograd import make_vjp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ilsd_problem import Network, assert_equal_bits
 from networks import make_config, random_labels, random_parameters, random_tokens
-from ops.gradient_check import LARGEST_ERROR, gradient_error
+from ops.gradient_check import LARGEST_ERROR
 
-from elt_ref.arrays import tree_items, tree_leaves, tree_rebuild
+from elt_ref.arrays import tree_items, tree_rebuild
 from elt_ref.errors import RequestError
-from elt_ref.model import loop_states, open_network
 from elt_ref.objective import Batch, MaskedDraws, ilsd_loss, masked_distillation, masked_ground_truth, vanilla_loss
 from elt_ref.ops import counting, value_and_gradient
 from elt_ref.training import step as training_step
 
 
-class Problem:
+class Problem(Network):
     """A network, a batch with a mask, and E5 as a function of the parameters."""
 
     def __init__(self, *, dtype="float64", student_loops=2, **model):
@@ -29,42 +29,15 @@ class Problem:
         self.labels = random_labels(self.config, 3)
         self.mask = np.random.default_rng(1).random(self.tokens.shape) < 0.7
         self.mask[:, 0] = True
+        self.inputs = np.where(self.mask, self.config.model.mask_token, self.tokens), self.labels
         self.truth = partial(masked_ground_truth, tokens=self.tokens, mask=self.mask)
         self.distillation = partial(masked_distillation, mask=self.mask)
-
-    def network(self, parameters):
-        read = np.where(self.mask, self.config.model.mask_token, self.tokens)
-        network = open_network(parameters, self.config, read, self.labels)
-        return network, list(loop_states(network.block, network.state, self.config.model.max_loops))
 
     def terms(self, parameters, truth_weight):
         network, states = self.network(parameters)
         return ilsd_loss(
             states, self.student_loops, network.head, self.truth, self.distillation, truth_weight=truth_weight
         )
-
-    def logits(self, parameters, loops):
-        network, states = self.network(parameters)
-        return network.head(states[loops - 1])
-
-    def gradient(self, function):
-        """Return the gradient of ``function(parameters) -> scalar`` as a dict of names."""
-        return dict(tree_items(value_and_gradient(lambda p: (function(p), None), self.parameters)[2]))
-
-    def difference_error(self, function, gradient):
-        """Return the scale-free error of `gradient` against differences of ``function(parameters)``."""
-        return gradient_error(
-            lambda *leaves: function(tree_rebuild(self.parameters, list(leaves))),
-            tree_leaves(self.parameters),
-            list(gradient.values()),
-            directions=1,
-        )
-
-
-def assert_equal_bits(one, other):
-    """Signed zeros are equal."""
-    for name, gradient in one.items():
-        assert np.array_equal(gradient, other[name]), f"gradient of {name}"
 
 
 PROBLEM = Problem()
@@ -78,8 +51,8 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @settings(max_examples=8)
 def test_the_terms_are_those_of_the_equation(student_loops, truth_weight):
     problem = Problem(student_loops=student_loops)
-    teacher = problem.logits(problem.parameters, 4)
-    student = problem.logits(problem.parameters, student_loops)
+    teacher = problem.prediction(problem.parameters, 4)
+    student = problem.prediction(problem.parameters, student_loops)
     terms = problem.terms(problem.parameters, truth_weight)
     assert terms.teacher_truth == masked_ground_truth(teacher, problem.tokens, problem.mask)
     assert terms.student_truth == masked_ground_truth(student, problem.tokens, problem.mask)
@@ -106,7 +79,7 @@ def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype):
     problem = Problem(dtype=dtype)
     terms = problem.terms(problem.parameters, 0.0)
     assert terms.total == terms.teacher_truth + terms.distillation
-    held = problem.logits(problem.parameters, 4)
+    held = problem.prediction(problem.parameters, 4)
 
     def without(parameters):
         network, states = problem.network(parameters)
@@ -119,10 +92,10 @@ def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype):
 def test_distillation_moves_the_student_with_the_teacher_held(student_loops):
     problem = Problem(student_loops=student_loops)
     gradient = problem.gradient(lambda p: problem.terms(p, 0.0).distillation)
-    held = problem.logits(problem.parameters, 4)
+    held = problem.prediction(problem.parameters, 4)
 
     def teacher_held(parameters):
-        return problem.distillation(problem.logits(parameters, student_loops), held)
+        return problem.distillation(problem.prediction(parameters, student_loops), held)
 
     assert_equal_bits(gradient, problem.gradient(teacher_held))
 
@@ -131,10 +104,10 @@ def test_differences_with_the_teacher_held_agree_with_it_and_those_through_both_
     """So the law above is no tautology: the teacher would be moved towards the student."""
     problem = SMALL_PROBLEM
     gradient = problem.gradient(lambda p: problem.terms(p, 0.0).distillation)
-    held = problem.logits(problem.parameters, 3)
+    held = problem.prediction(problem.parameters, 3)
 
     def teacher_held(parameters):
-        return problem.distillation(problem.logits(parameters, 2), held)
+        return problem.distillation(problem.prediction(parameters, 2), held)
 
     assert problem.difference_error(teacher_held, gradient) <= LARGEST_ERROR
     assert problem.difference_error(lambda p: problem.terms(p, 0.0).distillation, gradient) > 1e-2

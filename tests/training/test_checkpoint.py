@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from tiny_training import examples, tiny
+from tiny_training import FAMILIES, examples, tiny
 
 from elt_ref.arrays import tree_leaves
 from elt_ref.errors import RequestError
@@ -43,9 +43,10 @@ def refusal(path, config):
     return sentence
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_round_trip_keeps_every_bit(tmp_path, dtype):
-    config = tiny(seed=2**64 - 1, dtype=dtype)
+def test_a_round_trip_keeps_every_bit(tmp_path, dtype, family):
+    config = tiny(seed=2**64 - 1, dtype=dtype, family=family)
     state = trained(config)
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, state, config)
@@ -182,14 +183,23 @@ def metadata_of(path):
     return json.loads(header["__metadata__"]["elt_ref"])
 
 
-def test_the_metadata_tell_step_seed_and_streams(saved):
-    metadata = metadata_of(saved)
+@pytest.mark.parametrize(
+    ("family", "of_the_family"), [("masked", {"mask_ratio", "mask_order"}), ("diffusion", {"time", "noise"})]
+)
+def test_the_metadata_tell_step_seed_and_streams(tmp_path, family, of_the_family):
+    path, config = tmp_path / "checkpoint.safetensors", tiny(family=family)
+    save_checkpoint(path, trained(config), config)
+    metadata = metadata_of(path)
     assert (metadata["step"], metadata["seed"]) == (2, 0)
-    assert set(metadata["streams"]) == {"order", "mask_ratio", "mask_order", "label_drop", "student_loops"}
+    assert set(metadata["streams"]) == {"order", "label_drop", "student_loops"} | of_the_family
+
+
+def test_another_family(saved):
+    assert "got others" in refusal(saved, tiny(family="diffusion"))
 
 
 def test_another_seed(saved):
-    assert "expected the streams of seed 1, got others" in refusal(saved, tiny(seed=1))
+    assert "expected that of seed 1, got 0" in refusal(saved, tiny(seed=1))
 
 
 def test_another_dtype(saved):

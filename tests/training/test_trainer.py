@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_training import examples, tiny
+from tiny_training import FAMILIES, examples, tiny
 
 from elt_ref.arrays import tree_leaves, tree_map
 from elt_ref.errors import RequestError, TrainingError
@@ -30,11 +30,16 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture(scope="module", params=FAMILIES)
+def config(request):
+    return tiny(family=request.param)
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(config, tmp_path_factory):
     """The files of a training that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole")
-    train(tiny(), examples(tiny()), folder)
+    train(config, examples(config), folder)
     return contents(folder)
 
 
@@ -48,9 +53,8 @@ def check_same(folder, whole):
 # --- an ordinary run
 
 
-def test_what_a_run_leaves(tmp_path):
+def test_what_a_run_leaves(tmp_path, config):
     seen = []
-    config = tiny()
     state = train(config, examples(config), tmp_path, on_step=lambda step, info: seen.append((step, info)))
     assert state.step == STEPS
     assert [step for step, _ in seen] == list(range(1, STEPS + 1))
@@ -76,30 +80,30 @@ def test_what_a_run_leaves(tmp_path):
     assert (entries[0]["truth_weight"], entries[-1]["truth_weight"]) == (1.0, 0.0)
 
 
-def test_checkpoints_are_written_on_time(tmp_path):
+def test_checkpoints_are_written_on_time(tmp_path, config):
     steps = []
 
     def look(_step, _info):
         path = tmp_path / CHECKPOINT
-        steps.append(load_checkpoint(path, tiny()).step if path.exists() else 0)
+        steps.append(load_checkpoint(path, config).step if path.exists() else 0)
 
-    train(tiny(), examples(tiny()), tmp_path, on_step=look)
+    train(config, examples(config), tmp_path, on_step=look)
     assert steps == [0, 2, 2, 4, 5]
 
 
-def test_a_run_repeats_to_the_byte(tmp_path, whole):
-    train(tiny(), examples(tiny()), tmp_path)
+def test_a_run_repeats_to_the_byte(tmp_path, config, whole):
+    train(config, examples(config), tmp_path)
     check_same(tmp_path, whole)
 
 
-def test_another_seed_is_another_run(tmp_path, whole):
-    train(tiny(seed=1), examples(tiny()), tmp_path)
+def test_another_seed_is_another_run(tmp_path, config, whole):
+    train(tiny(seed=1, family=config.model.family), examples(config), tmp_path)
     assert contents(tmp_path)[METRICS] != whole[METRICS]
 
 
-def test_a_new_run_does_not_go_on_from_what_is_there(tmp_path, whole):
-    train(tiny(steps=2), examples(tiny()), tmp_path)
-    train(tiny(), examples(tiny()), tmp_path)
+def test_a_new_run_does_not_go_on_from_what_is_there(tmp_path, config, whole):
+    train(tiny(steps=2, family=config.model.family), examples(config), tmp_path)
+    train(config, examples(config), tmp_path)
     check_same(tmp_path, whole)
 
 
@@ -119,8 +123,7 @@ class Interruption:
 
 
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
-def test_interrupted_at_any_step_and_resumed(tmp_path, whole, at):
-    config = tiny()
+def test_interrupted_at_any_step_and_resumed(tmp_path, config, whole, at):
     with pytest.raises(KeyboardInterrupt):
         train(config, examples(config), tmp_path, on_step=Interruption(at))
     assert load_checkpoint(tmp_path / CHECKPOINT, config).step == at, "the state was not saved"
@@ -130,15 +133,15 @@ def test_interrupted_at_any_step_and_resumed(tmp_path, whole, at):
     check_same(tmp_path, whole)
 
 
-def test_interrupted_at_every_step(tmp_path, whole):
+def test_interrupted_at_every_step(tmp_path, config, whole):
     for _ in range(STEPS):
         with pytest.raises(KeyboardInterrupt):
-            train(tiny(), examples(tiny()), tmp_path, resume=True, on_step=Interruption(1))
-    train(tiny(), examples(tiny()), tmp_path, resume=True)
+            train(config, examples(config), tmp_path, resume=True, on_step=Interruption(1))
+    train(config, examples(config), tmp_path, resume=True)
     check_same(tmp_path, whole)
 
 
-def test_interrupted_while_saving(tmp_path, whole, monkeypatch):
+def test_interrupted_while_saving(tmp_path, config, whole, monkeypatch):
     """The log is written already, the checkpoint is not: saving again must not log again."""
 
     def once(*_):
@@ -147,8 +150,8 @@ def test_interrupted_while_saving(tmp_path, whole, monkeypatch):
 
     monkeypatch.setattr(trainer, "save_checkpoint", once)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), examples(tiny()), tmp_path)
-    train(tiny(), examples(tiny()), tmp_path, resume=True)
+        train(config, examples(config), tmp_path)
+    train(config, examples(config), tmp_path, resume=True)
     check_same(tmp_path, whole)
 
 
@@ -156,28 +159,28 @@ def test_interrupted_before_any_line_of_the_trainer(tmp_path):
     assert lives(tmp_path, "interrupted") > 40, "the trainer was hardly traced"
 
 
-def test_resuming_a_finished_run_changes_nothing(tmp_path, whole):
-    train(tiny(), examples(tiny()), tmp_path)
-    state = train(tiny(), examples(tiny()), tmp_path, resume=True, on_step=Interruption(1))
+def test_resuming_a_finished_run_changes_nothing(tmp_path, config, whole):
+    train(config, examples(config), tmp_path)
+    state = train(config, examples(config), tmp_path, resume=True, on_step=Interruption(1))
     assert state.step == STEPS
     check_same(tmp_path, whole)
 
 
-def test_resuming_without_a_checkpoint_starts_over(tmp_path, whole):
+def test_resuming_without_a_checkpoint_starts_over(tmp_path, config, whole):
     (tmp_path / METRICS).write_text('{"step": 1, "loss": 99.0}\n{"step": 2', encoding="utf-8")
-    train(tiny(), examples(tiny()), tmp_path, resume=True)
+    train(config, examples(config), tmp_path, resume=True)
     check_same(tmp_path, whole)
 
 
 @pytest.mark.parametrize("tail", ['{"step": 4, "loss": 1.', '{"step": 4, "loss": 99.0}\n{"step": 5, "loss": 9', "{"])
-def test_the_log_is_cut_back_to_the_checkpoint(tmp_path, whole, tail):
+def test_the_log_is_cut_back_to_the_checkpoint(tmp_path, config, whole, tail):
     """A kill leaves the log ahead of the checkpoint, its last line half written."""
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), examples(tiny()), tmp_path, on_step=Interruption(2))
+        train(config, examples(config), tmp_path, on_step=Interruption(2))
     with (tmp_path / METRICS).open("a", encoding="utf-8") as log:
         log.write(tail)
     assert [entry["step"] for entry in read_metrics(tmp_path / METRICS)][:2] == [1, 2]
-    train(tiny(), examples(tiny()), tmp_path, resume=True)
+    train(config, examples(config), tmp_path, resume=True)
     check_same(tmp_path, whole)
 
 
@@ -259,12 +262,12 @@ def test_parameters_that_overflow_are_never_saved(tmp_path):
     assert not (tmp_path / CHECKPOINT).exists()
 
 
-def test_a_run_that_diverged_can_be_resumed_to_the_bytes_of_one_that_did_not(tmp_path, whole, monkeypatch):
+def test_a_run_that_diverged_can_be_resumed_to_the_bytes_of_one_that_did_not(tmp_path, config, whole, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "train_step", poisoned(np.nan, at=3))
         with pytest.raises(TrainingError):
-            train(tiny(), examples(tiny()), tmp_path)
-    train(tiny(), examples(tiny()), tmp_path, resume=True)
+            train(config, examples(config), tmp_path)
+    train(config, examples(config), tmp_path, resume=True)
     check_same(tmp_path, whole)
 
 
@@ -286,7 +289,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_resuming_from_another_runs_checkpoint(tmp_path):
     save_checkpoint(tmp_path / CHECKPOINT, init_state(tiny(seed=1)), tiny(seed=1))
-    with pytest.raises(RequestError, match="expected the streams of seed 0"):
+    with pytest.raises(RequestError, match="expected that of seed 0, got 1"):
         train(tiny(), examples(tiny()), tmp_path, resume=True)
     with contextlib.suppress(FileNotFoundError):
         assert not (tmp_path / METRICS).read_text(encoding="utf-8")
