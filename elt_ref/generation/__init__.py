@@ -2,7 +2,7 @@
 
 from elt_ref.generation.decoder import DecodeNoise, decode_step, sampling_temperature
 from elt_ref.generation.denoiser import denoise_step, step_variance, time_grid
-from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, initial_noise, predict_clean
+from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, initial_noise, predict_clean, step_noise
 from elt_ref.generation.guidance import branches, guidance_scale_at, guide
 from elt_ref.generation.loop_schedule import (
     EarlyExit,
@@ -50,6 +50,7 @@ __all__ = [
     "sample",
     "sampling_temperature",
     "signal_and_noise",
+    "step_noise",
     "step_variance",
     "time_grid",
     "to_epsilon",

@@ -1,6 +1,6 @@
 """The sampler of the diffusion family: from noise to a sample in T denoising steps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -32,17 +32,21 @@ def denoise(
     parameters: Tree,
     config: Config,
     labels: Int[np.ndarray, " batch"],
+    initial: Samples,
+    noise: Callable[[int], Samples],
     *,
-    seed: int = 0,
     loops: LoopSchedule | None = None,
 ) -> Iterator[DenoiseState]:
-    """Yield the state after each of the T steps; arguments and errors are those of `sample`."""
+    """Yield the state after each of the T steps from `initial`, of which step k is given ``noise(k)``.
+
+    The other arguments and the errors are those of `sample`.
+    """
     model, sampling, diffusion = diffusion_model(config), config.sampling, diffusion_of(config)
     schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
     check_labels(labels, len(labels), model)
     times = time_grid(sampling.steps)
     snr = log_snr(times, diffusion)
-    noisy = initial_noise(config, seed, len(labels))
+    noisy = initial
     for step in range(sampling.steps):
         scale = guidance_scale_at(
             step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule
@@ -53,7 +57,7 @@ def denoise(
         noisy = denoise_step(
             noisy,
             clean,
-            _normal(config, seed, "step_noise", step, len(labels)),
+            noise(step),
             log_snr_t=float(snr[step]),
             log_snr_s=float(snr[step + 1]),
             last=step == sampling.steps - 1,
@@ -99,8 +103,13 @@ def relative_change(before: Samples, after: Samples, _rows: np.ndarray) -> Float
 
 
 def initial_noise(config: Config, seed: int, count: int) -> Samples:
-    """Return what sampling with `seed` begins with: standard normal numbers for `count` samples."""
+    """Return what sampling begins with: standard normal numbers from the stream ``initial_noise``."""
     return _normal(config, seed, "initial_noise", 0, count)
+
+
+def step_noise(config: Config, seed: int, step: int, count: int) -> Samples:
+    """Return the noise of one step: standard normal numbers from the stream ``step_noise``."""
+    return _normal(config, seed, "step_noise", step, count)
 
 
 def _normal(config: Config, seed: int, name: str, step: int, count: int) -> Samples:

@@ -1,6 +1,6 @@
 """The sampler of the masked family: K steps of parallel decoding from masked tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +31,15 @@ def decode(
     parameters: Tree,
     config: Config,
     labels: Int[np.ndarray, " batch"],
+    noise: Callable[[int], DecodeNoise],
     *,
-    seed: int = 0,
     loops: LoopSchedule | None = None,
     start: Int[np.ndarray, "batch tokens"] | None = None,
 ) -> Iterator[DecodeState]:
-    """Yield the state after each of the K steps; arguments and errors are those of `sample`."""
+    """Yield the state after each of the K steps, of which step k is given ``noise(k)``.
+
+    The other arguments and the errors are those of `sample`.
+    """
     model, sampling = masked_model(config), config.sampling
     schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
     tokens = np.full((len(labels), model.tokens), model.mask_token) if start is None else start
@@ -53,7 +56,7 @@ def decode(
         tokens, answer = decode_step(
             logits,
             tokens,
-            draw_noise(config, seed, step, len(tokens)),
+            noise(step),
             step=step,
             steps=sampling.steps,
             start=unknown_at_start,

@@ -8,9 +8,9 @@ from jaxtyping import Int, Shaped
 from elt_ref.arrays import Tree
 from elt_ref.config import Config
 from elt_ref.errors import RequestError
-from elt_ref.generation.diffusion_sampler import denoise
+from elt_ref.generation.diffusion_sampler import denoise, initial_noise, step_noise
 from elt_ref.generation.loop_schedule import LoopSchedule
-from elt_ref.generation.masked_sampler import decode
+from elt_ref.generation.masked_sampler import decode, draw_noise
 
 
 class Sampled(NamedTuple):
@@ -46,11 +46,29 @@ def sample(
         RequestError: labels, tokens or loops are not what they should be, or a start is given to the diffusion family.
     """
     if config.model.family == "masked":
-        states = list(decode(parameters, config, labels, seed=seed, loops=loops, start=start))
+        states = list(
+            decode(
+                parameters,
+                config,
+                labels,
+                lambda step: draw_noise(config, seed, step, len(labels)),
+                loops=loops,
+                start=start,
+            )
+        )
         result = states[-1].answer
     elif start is not None:
         raise RequestError("start: expected none in the diffusion family, got tokens")
     else:
-        states = list(denoise(parameters, config, labels, seed=seed, loops=loops))
+        states = list(
+            denoise(
+                parameters,
+                config,
+                labels,
+                initial_noise(config, seed, len(labels)),
+                lambda step: step_noise(config, seed, step, len(labels)),
+                loops=loops,
+            )
+        )
         result = states[-1].noisy
     return Sampled(result, np.stack([state.loops_used for state in states]))

@@ -10,6 +10,7 @@ from elt_ref.generation import (
     initial_noise,
     predict_clean,
     predict_tokens,
+    step_noise,
     time_grid,
 )
 from elt_ref.run.evaluate import codec_of, to_pictures
@@ -76,7 +77,9 @@ def _diffusion(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     noisy = initial_noise(config, seed, 1)
     answers, kept = [], []
     for time, state in zip(
-        time_grid(config.sampling.steps)[:-1], denoise(run.parameters, unguided, labels, seed=seed), strict=True
+        time_grid(config.sampling.steps)[:-1],
+        denoise(run.parameters, unguided, labels, noisy, lambda step: step_noise(config, seed, step, 1)),
+        strict=True,
     ):
         row = []
         for loops in range(1, max_loops + 1):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import make_config, random_labels, random_parameters, random_tokens
 
 from elt_ref.config import SamplingConfig
-from elt_ref.generation import DecodeNoise, decode, decode_step, mask_lengths, sample, sampling_temperature
+from elt_ref.generation import DecodeNoise, decode, decode_step, draw_noise, mask_lengths, sample, sampling_temperature
 from elt_ref.model import Network
 from elt_ref.streams import stream
 
@@ -211,7 +211,10 @@ def test_a_decoding_keeps_what_it_was_given_and_ends_without_a_mask(seed, steps,
     config = make_config(grid=(2, 3), sampling={"steps": steps, "sampling_temperature": temperature})
     start = random_tokens(config, 3, seed, unknown=unknown)
     known = start != config.model.mask_token
-    states = list(decode(random_parameters(config), config, random_labels(config, 3), seed=seed, start=start))
+    labels = random_labels(config, 3)
+    states = list(
+        decode(random_parameters(config), config, labels, lambda step: draw_noise(config, seed, step, 3), start=start)
+    )
     assert len(states) == steps
     for before, after in zip([start, *[state.tokens for state in states]], states, strict=False):
         settled = before != config.model.mask_token
@@ -229,7 +232,7 @@ def test_a_decoding_keeps_what_it_was_given_and_ends_without_a_mask(seed, steps,
 def test_the_result_is_the_last_answer_and_not_the_running_tokens():
     config = make_config(grid=(2, 3))
     parameters, labels = random_parameters(config), random_labels(config, 3)
-    states = list(decode(parameters, config, labels, seed=3))
+    states = list(decode(parameters, config, labels, lambda step: draw_noise(config, 3, step, 3)))
     result = sample(parameters, config, labels, seed=3)
     assert np.array_equal(result.samples, states[-1].answer)
     assert (states[-1].tokens == config.model.mask_token).any()

@@ -13,10 +13,12 @@ from elt_ref.generation import (
     EarlyExit,
     denoise,
     denoise_step,
+    initial_noise,
     leaning_schedule,
     log_snr,
     predict_clean,
     sample,
+    step_noise,
     step_variance,
     time_grid,
     to_x0,
@@ -178,13 +180,20 @@ def test_with_the_best_denoiser_gaussian_data_come_back(settings):
 LABELS = np.array([0, 2, 1])
 
 
+def run(parameters, config, labels, seed=0):
+    """Return the states of a sampling with the noise of this seed."""
+    count = len(labels)
+    initial = initial_noise(config, seed, count)
+    return denoise(parameters, config, labels, initial, lambda step: step_noise(config, seed, step, count))
+
+
 @pytest.mark.parametrize("kind", ["x0", "epsilon", "v"])
 @pytest.mark.parametrize("settings", [{}, {"sampler": "ddim", "clip": 0.3}])
 def test_a_run_is_its_steps(kind, settings):
     """Each step predicts from where the last one ended, and takes the step of that prediction."""
     config = make_config(prediction=kind, shift=0.5, **settings)
     parameters = random_parameters(config)
-    states = list(denoise(parameters, config, LABELS, seed=3))
+    states = list(run(parameters, config, LABELS, seed=3))
     assert len(states) == 4
     snr = log_snr(np.array([1, 0.75, 0.5, 0.25, 0]), config.diffusion)
     for step in range(1, 4):
@@ -224,7 +233,7 @@ def test_an_ancestral_step_draws_new_noise_and_a_deterministic_one_none():
     config = make_config(steps=8)
     snr = log_snr(time_grid(8), config.diffusion)
     drawn, previous = [], None
-    for step, state in enumerate(denoise(random_parameters(config), config, np.zeros(40, int))):
+    for step, state in enumerate(run(random_parameters(config), config, np.zeros(40, int))):
         if previous is not None and step < 7:
             keywords = {"log_snr_t": float(snr[step]), "log_snr_s": float(snr[step + 1]), "last": False}
             mean = denoise_step(previous, state.clean, 0 * previous, diffusion=config.diffusion, **keywords)

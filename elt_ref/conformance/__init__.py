@@ -1,0 +1,1 @@
+"""The judge: what it asks of an implementation, what it compares with, and what it says."""
