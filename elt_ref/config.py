@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -435,6 +435,21 @@ def validate(document: Mapping[str, Any], *, where: str) -> Config:
         return Config.model_validate(document)
     except ValidationError as error:
         raise RequestError(f"{where}: {_sentence(error)}") from None
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def parse_section(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
+    """Return one section of a configuration, for example ``parse_section(DiffusionConfig, {"shift": 0.0, …})``.
+
+    Raises:
+        RequestError: in one sentence, the first thing that is wrong.
+    """
+    try:
+        return kind.model_validate(section)
+    except ValidationError as error:
+        raise RequestError(f"{kind.__name__}: {_sentence(error)}") from None
 
 
 def masked_model(config: Config) -> MaskedModelConfig:

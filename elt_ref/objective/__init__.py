@@ -10,7 +10,7 @@ from elt_ref.objective.masked_losses import (
     teacher_entropy,
     token_weights,
 )
-from elt_ref.objective.masked_task import MaskedDraws, masked_task
+from elt_ref.objective.masked_task import MaskedDraws, masked_task, recovery_task
 from elt_ref.objective.task import Batch, Task
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "masked_distillation",
     "masked_ground_truth",
     "masked_task",
+    "recovery_task",
     "teacher_entropy",
     "token_weights",
     "truth_weight_at",

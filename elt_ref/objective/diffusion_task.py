@@ -28,11 +28,11 @@ class DiffusionDraws(NamedTuple):
 
 
 def check_samples_to_learn(config: Config, batch: Batch) -> None:
-    """Raise RequestError unless the batch holds finite samples in the dtype of training, and classes."""
-    model, dtype, examples = diffusion_model(config), config.training.dtype, batch.examples
-    if examples.dtype != dtype or examples.shape[1:] != model.shape:
+    """Raise RequestError unless the batch holds finite floating-point samples, and classes."""
+    model, examples = diffusion_model(config), batch.examples
+    if not np.issubdtype(examples.dtype, np.floating) or examples.shape[1:] != model.shape:
         raise RequestError(
-            f"examples: expected {dtype} samples of shape {list(model.shape)}, "
+            f"examples: expected floating-point samples of shape {list(model.shape)}, "
             f"got {examples.dtype} of shape {list(examples.shape[1:])}"
         )
     if not np.isfinite(examples).all():

@@ -4,7 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from elt_ref.config import Config, MaskedModelConfig, masked_model
 from elt_ref.errors import RequestError
@@ -44,15 +44,26 @@ def masked_task(config: Config, batch: Batch, draws: MaskedDraws) -> Task:
     model, objective = masked_model(config), config.objective
     check_examples(batch, model)
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
-    tokens = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
     labels = drop_labels(
         batch.labels, draws.label_drop, rate=objective.label_drop_rate, unconditional=model.unconditional_class
     )
+    return recovery_task(config, batch.examples, mask, labels)
+
+
+def recovery_task(
+    config: Config,
+    tokens: Int[np.ndarray, "batch tokens"],
+    mask: Bool[np.ndarray, "batch tokens"],
+    labels: Int[np.ndarray, " batch"],
+) -> Task:
+    """Return the task of recovering those of the true `tokens` that `mask` hides."""
+    objective = config.objective
+    seen = np.where(mask, masked_model(config).mask_token, tokens.astype(np.int64))
     return Task(
-        inputs=(tokens, labels),
+        inputs=(seen, labels),
         ground_truth=partial(
             masked_ground_truth,
-            tokens=batch.examples,
+            tokens=tokens,
             mask=mask,
             reduction=objective.reduction,
             label_smoothing=objective.label_smoothing,

@@ -1,0 +1,85 @@
+"""The specification: clauses with permanent ids, read from ``specs/clauses/``."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from elt_ref.errors import RequestError, nearest
+from elt_ref.run.specs import specs_folder
+
+Level = Literal["must", "should", "choice"]
+PROFILES = {
+    "loop-core": "The loop, its prefix property and intra-loop self-distillation",
+    "masked": "The masked family: network, masking, losses, gradient",
+    "diffusion": "The diffusion family: network, noise schedule, losses, gradient",
+    "trainer": "Training steps: optimizer, clipping, average, whole steps",
+    "sampler": "Any-time sampling: decoding, denoising, guidance",
+    "measures": "Counts of parameters and work, and the measures of quality",
+}
+"""What an implementation can be awarded, each whole or not at all."""
+
+
+class Clause(BaseModel):
+    """One sentence that an implementation keeps or breaks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: Annotated[str, Field(pattern=r"^[A-Z]+-[0-9]{2}$")]
+    """FAMILY-NN; never renumbered, never used again."""
+    since: str
+    """Version of the specification that has it first."""
+    level: Level
+    """``must`` is needed for its profile; of a ``choice`` the declared alternative is demanded."""
+    profile: str
+    """Of `PROFILES`."""
+    text: str
+    """The clause: one or two normative sentences."""
+    equation: str | None = None
+    """E1 … E10, where it states a part of one."""
+    source: str
+    """Where it is said: the paper's section with a quote, or the primary source."""
+    needs: Annotated[list[str], Field(min_length=1)]
+    """Operations that show it."""
+    wrong: Annotated[list[str], Field(min_length=1)]
+    """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
+
+
+class Family(BaseModel):
+    """One file of clauses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    title: str
+    clause: Annotated[list[Clause], Field(min_length=1)]
+
+
+def clauses_folder() -> Path:
+    """Return the folder of the clauses."""
+    return specs_folder() / "clauses"
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Return the families by name (``LOOP``), in alphabetical order of their files."""
+    files = sorted(clauses_folder().glob("*.toml"))
+    return {file.stem: Family.model_validate(tomllib.loads(file.read_text(encoding="utf-8"))) for file in files}
+
+
+@cache
+def clauses() -> dict[str, Clause]:
+    """Return every clause by id."""
+    return {clause.id: clause for family in families().values() for clause in family.clause}
+
+
+def clause(id_: str) -> Clause:
+    """Return a clause.
+
+    Raises:
+        RequestError: there is none of that id.
+    """
+    if id_ not in clauses():
+        raise RequestError(f"clause: expected an id such as DISTIL-03, got '{id_}'{nearest(id_, clauses())}")
+    return clauses()[id_]
