@@ -281,7 +281,7 @@ class TrainingConfig(_Section):
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Of the learning rate after warm-up; the cosine ends at zero."""
+    """Of the learning rate after warm-up; the cosine would be at zero one step after the last."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999

@@ -52,8 +52,18 @@ def noise_section(**changes: Any) -> dict[str, Any]:
 
 
 def training_section(**changes: Any) -> dict[str, Any]:
-    """Return a [training] section, every key present."""
-    small = {"steps": 8, "warmup_steps": 2, "learning_rate": 0.05, "weight_decay": 0.1, "average_decay": 0.9}
+    """Return a [training] section, every key present.
+
+    Its ε is large: the gradient of a key's bias is zero but for rounding, which Adam would divide by 1e-8.
+    """
+    small = {
+        "epsilon": 1e-3,
+        "steps": 8,
+        "warmup_steps": 2,
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+        "average_decay": 0.9,
+    }
     return TrainingConfig.model_validate(small | {"dtype": "float64"} | changes).model_dump(mode="json")
 
 

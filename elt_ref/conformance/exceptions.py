@@ -1,0 +1,108 @@
+"""What an implementer knows already: failures with a reason and an expiry, and waivers of tolerance. Strict.
+
+[[known]]
+clause = "DECODE-03"
+reason = "our top-k kernel breaks ties by the last index"
+issue = "https://…/12"
+until = 2027-01-31
+
+[[waiver]]
+clause = "BLOCK-01"
+factor = 4
+reason = "bfloat16 accumulation"
+"""
+
+import datetime
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from elt_ref.conformance.clauses import clauses
+from elt_ref.errors import RequestError
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clause: str
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class Known(_Entry):
+    """A failure that is known. It must fail: once the clause passes, the entry must go."""
+
+    issue: str | None = None
+    until: datetime.date
+    """The last day on which it is accepted."""
+
+
+class Waiver(_Entry):
+    """A tolerance made wider; the verdict says WAIVED where that was needed, and no profile is awarded by it."""
+
+    factor: Annotated[float, Field(gt=1, le=100)]
+
+
+class Exceptions(BaseModel):
+    """The file ``elt_conformance.toml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    known_failures: Annotated[tuple[Known, ...], Field(alias="known")] = ()
+    waivers: Annotated[tuple[Waiver, ...], Field(alias="waiver")] = ()
+
+    def known(self, clause: str) -> Known | None:
+        """Return the entry of a clause, if there is one that has not expired."""
+        today = datetime.datetime.now(tz=datetime.UTC).date()
+        return next((entry for entry in self.known_failures if entry.clause == clause and entry.until >= today), None)
+
+    def waiver(self, clause: str) -> Waiver | None:
+        """Return the waiver of a clause, if there is one."""
+        return next((entry for entry in self.waivers if entry.clause == clause), None)
+
+    def complaints(self, statuses: Mapping[str, str], *, whole: bool) -> tuple[str, ...]:
+        """Return what is wrong with the file itself, one sentence each.
+
+        Args:
+            statuses: what came of each clause.
+            whole: whether all clauses were judged, so that an entry without a verdict is one too many.
+        """
+        found = []
+        today = datetime.datetime.now(tz=datetime.UTC).date()
+        for entry in self.known_failures:
+            status = statuses.get(entry.clause)
+            if entry.until < today:
+                found.append(f"known {entry.clause}: expected a day that is not over, got {entry.until}")
+            elif status is not None and status != "KNOWN":
+                found.append(f"known {entry.clause}: expected a clause that fails, got {status}; remove the entry")
+        strangers = [entry.clause for entry in (*self.known_failures, *self.waivers) if entry.clause not in statuses]
+        return (*found, *(f"{id_}: expected the id of a clause, got no such" for id_ in strangers if whole))
+
+
+def read_exceptions(path: Path) -> Exceptions:
+    """Read a file of known failures and waivers.
+
+    Raises:
+        RequestError: it is not there, not TOML, or an entry is wrong.
+    """
+    try:
+        return Exceptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RequestError(f"{path}: {place}: {first['msg'].lower()}, got {first['input']!r}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RequestError(f"{path}: expected a TOML file of known failures, got {error}") from error
+
+
+def draft(statuses: Mapping[str, str], today: datetime.date) -> str:
+    """Return the text of a file that calls every failing clause known for thirty days, reasons left to be written."""
+    until = today + datetime.timedelta(days=30)
+    entries = [
+        f'[[known]]\nclause = "{id_}"\nreason = "TODO: say why"\nuntil = {until.isoformat()}\n'
+        for id_, status in statuses.items()
+        if status in {"FAIL", "ERROR"} and id_ in clauses()
+    ]
+    return "\n".join(entries)

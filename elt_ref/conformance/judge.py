@@ -1,0 +1,269 @@
+"""The judge: asks a backend every vector, in every dtype it declares, and says which clauses hold."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from elt_ref.conformance.backend import CHOICES, OPERATIONS, Description, Unsupported
+from elt_ref.conformance.case import Vector, arguments
+from elt_ref.conformance.clauses import PROFILES, Clause, clauses
+from elt_ref.conformance.compare import difference, mismatch
+from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
+
+Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
+DTYPES = ("float64", "float32")
+
+
+class Door(Protocol):
+    """A way to an implementation."""
+
+    def describe(self) -> Description:
+        """Return what the backend says of itself."""
+        ...
+
+    def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:
+        """Return the answer to a vector.
+
+        Raises:
+            Unsupported: the backend says that it cannot.
+            Exception: anything else that went wrong; its words are reported.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one vector in one dtype."""
+
+    vector: str
+    dtype: str
+    status: Status
+    error: float | None
+    """As a fraction of the tolerance; None where nothing could be compared."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one clause."""
+
+    clause: Clause
+    status: Status
+    findings: tuple[Finding, ...]
+    message: str
+
+    @property
+    def worst(self) -> Finding | None:
+        """The finding to look at: the first that did not pass, else the one nearest to its tolerance."""
+        failed = [found for found in self.findings if found.status not in {"PASS", "NOT RUN"}]
+        compared = [found for found in self.findings if found.error is not None]
+        return failed[0] if failed else max(compared, key=lambda found: found.error or 0.0, default=None)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is said of a backend."""
+
+    backend: Description
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+    complaints: tuple[str, ...] = ()
+    """What is wrong with the file of known failures; any of them fails the run."""
+
+    def awarded(self, profile: str) -> bool:
+        """Tell whether every clause of a profile that is a must, or a choice, ran and passed."""
+        asked = [verdict for verdict in self.verdicts if verdict.clause.profile == profile]
+        needed = [verdict for verdict in asked if verdict.clause.level != "should"]
+        return bool(needed) and all(verdict.status == "PASS" for verdict in needed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed that is not known: what the exit code says."""
+        return not self.complaints and all(
+            verdict.status in {"PASS", "KNOWN", "WAIVED", "UNSUPPORTED", "NOT RUN"} for verdict in self.verdicts
+        )
+
+
+def judge(
+    door: Door,
+    vectors: Sequence[Vector],
+    *,
+    only: str = "",
+    exceptions: Exceptions | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Judge a backend.
+
+    Args:
+        door: the way to it.
+        vectors: with their answers.
+        only: beginning of the ids of the clauses to judge.
+        exceptions: known failures and waivers.
+        progress: told the id of each clause before it is judged.
+
+    Raises:
+        RequestError: the backend's description is wrong.
+    """
+    started = time.perf_counter()
+    exceptions = exceptions or Exceptions()
+    description = checked(door.describe())
+    groups: dict[str, list[Vector]] = defaultdict(list)
+    for vector in vectors:
+        groups[vector.stored.clause].append(vector)
+    verdicts = []
+    for id_, clause in sorted(clauses().items()):
+        if id_.startswith(only):
+            progress(id_)
+            verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
+    complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
+    return Report(description, tuple(verdicts), time.perf_counter() - started, complaints)
+
+
+def checked(description: Any) -> Description:
+    """Return a description with fields of the right kind, from any object that has them.
+
+    Raises:
+        RequestError: a field is missing or wrong.
+    """
+    from elt_ref.errors import RequestError, nearest  # noqa: PLC0415  only here
+
+    try:
+        found = Description(
+            str(description.name),
+            str(description.version),
+            tuple(description.operations),
+            tuple(description.dtypes),
+            dict(description.choices),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"describe: expected name, version, operations, dtypes and choices, got {type(description).__name__} "
+            f"({error})"
+        ) from error
+    for what, given, known in (("operation", found.operations, OPERATIONS), ("dtype", found.dtypes, DTYPES)):
+        for name in given:
+            if name not in known:
+                raise RequestError(
+                    f"describe: expected each {what} to be one of {len(known)} known ones, "
+                    f"got '{name}'{nearest(str(name), known)}"
+                )
+    for choice, value in found.choices.items():
+        if value not in CHOICES.get(choice, ()):
+            raise RequestError(
+                f"describe: expected choice '{choice}' to be one of "
+                f"{', '.join(CHOICES.get(choice, ('no such choice',)))}, got '{value}'"
+            )
+    return found
+
+
+def _judge_clause(
+    door: Door, description: Description, clause: Clause, group: Iterable[Vector], exceptions: Exceptions
+) -> Verdict:
+    lacking = [name for name in clause.needs if name not in description.operations]
+    if lacking:
+        return Verdict(clause, "UNSUPPORTED", (), f"needs {', '.join(lacking)}, which the backend does not declare")
+    if (undeclared := _undeclared(description, group)) is not None:
+        return Verdict(clause, "FAIL", (), f"expected describe() to declare the choice '{undeclared}', got none")
+    waiver = exceptions.waiver(clause.id)
+    findings = tuple(
+        _ask(door, vector, dtype, waiver)
+        for vector in group
+        for dtype in description.dtypes
+        if vector.stored.choice is None or description.choices[vector.stored.choice[0]] == vector.stored.choice[1]
+    )
+    status = _status(findings)
+    known: Known | None = exceptions.known(clause.id)
+    if known is not None and status in {"FAIL", "ERROR"}:
+        return Verdict(clause, "KNOWN", findings, f"known: {known.reason}")
+    if waiver is not None and status == "PASS" and any((found.error or 0) > 1 / waiver.factor for found in findings):
+        return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
+    worst = next((found for found in findings if found.status == status and status != "PASS"), None)
+    return Verdict(clause, status, findings, worst.message if worst else "")
+
+
+def _undeclared(description: Description, group: Iterable[Vector]) -> str | None:
+    asked = {vector.stored.choice[0] for vector in group if vector.stored.choice is not None}
+    return next((choice for choice in sorted(asked) if choice not in description.choices), None)
+
+
+def _status(findings: Sequence[Finding]) -> Status:
+    found = {finding.status for finding in findings}
+    for status in ("FAIL", "ERROR"):
+        if status in found:
+            return status
+    # A dtype in which nothing can be told apart leaves a clause undecided only where there is no other.
+    return "PASS" if "PASS" in found else "NOT RUN"
+
+
+def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None) -> Finding:
+    stored = vector.stored
+
+    def finding(status: Status, error: float | None, message: str) -> Finding:
+        return Finding(vector.id, dtype, status, error, message)
+
+    if dtype not in stored.tolerance:
+        return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
+    if vector.answers is None:
+        return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
+    try:
+        answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
+        answer = {str(name): np.asarray(value) for name, value in answer.items()}
+    except Unsupported as refusal:
+        told = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
+        return finding("FAIL", None, told)
+    except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+        return finding("ERROR", None, f"{vector.id}, {dtype}: {type(error).__name__}: {first_line(error)}")
+    share, told = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+    return finding("PASS" if not told else "FAIL", share, told and f"{vector.id}, {dtype}: {told}")
+
+
+def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str]:
+    """Return the error of an answer as a share of the tolerance, and what is wrong with it: nothing, if it is right.
+
+    Args:
+        vector: with its answers.
+        dtype: under test.
+        answer: of the backend.
+        factor: by which the tolerance is waived; 1 for none.
+    """
+    stored, right = vector.stored, vector.answers or {}
+    floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
+    if (wrong_form := mismatch(answer, right, dtype if floats else None)) is not None:
+        return None, wrong_form
+    error, where = difference(stored.operation, stored.settings, answer, right)
+    share = error / (stored.tolerance[dtype] * factor)
+    if share <= 1:
+        return share, ""
+    size = "not equal" if math.isinf(share) else f"{share:.3g} times the tolerance"
+    return share, f"'{where}' is {size}{divergence(where, answer[where], right[where])}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's words, shortened."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else "no words"
+
+
+def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:
+    """Return where an answer first departs: the loop of states, the step of lengths, else the place that is worst."""
+    if answer.dtype == bool or not np.issubdtype(answer.dtype, np.floating):
+        wrong = np.argwhere(answer != right)
+        return f", first at {[int(index) for index in wrong[0]]}" if len(wrong) else ""
+    gap = np.abs(answer.astype(np.float64) - right)
+    if name == "states":
+        sizes = gap.reshape(len(gap), -1).max(axis=1) / np.abs(right).max()
+        first = int(np.argmax(sizes > sizes.max() / 1000))
+        return f"; the numbers part after loop {first + 1} of {len(gap)} (by {sizes[first]:.1e})"
+    place = [int(index) for index in np.unravel_index(int(gap.argmax()), gap.shape)] if gap.ndim else []
+    at = f" at {place}" if place else ""
+    return f"{at}: expected {right[tuple(place)]:.6g}, got {answer[tuple(place)]:.6g}"
+
+
+def profiles(report: Report) -> dict[str, bool]:
+    """Return what is awarded, by profile."""
+    return {profile: report.awarded(profile) for profile in PROFILES}

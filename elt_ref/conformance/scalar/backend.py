@@ -1,0 +1,37 @@
+"""The backend that answers with the scalar oracle."""
+
+from elt_ref.conformance.backend import Description
+from elt_ref.conformance.scalar.network_operations import NetworkOperations
+from elt_ref.conformance.scalar.objective_operations import ObjectiveOperations
+from elt_ref.conformance.scalar.sampling_operations import DecodingOperations, NoiseOperations
+from elt_ref.conformance.scalar.training_operations import MeasureOperations, TrainingOperations
+
+PARTS = (
+    NetworkOperations,
+    ObjectiveOperations,
+    NoiseOperations,
+    DecodingOperations,
+    TrainingOperations,
+    MeasureOperations,
+)
+
+
+class ScalarBackend(
+    NetworkOperations,
+    ObjectiveOperations,
+    NoiseOperations,
+    DecodingOperations,
+    TrainingOperations,
+    MeasureOperations,
+):
+    """Every operation, in float64."""
+
+    def describe(self) -> Description:
+        """Say what it offers, and how it settles what may be settled differently."""
+        return Description(
+            name="scalar oracle",
+            version="1",
+            operations=tuple(name for part in PARTS for name in vars(part) if not name.startswith("_")),
+            dtypes=("float64",),
+            choices={"floor_tie": "float64", "student_draw": "below_max"},
+        )

@@ -1,0 +1,138 @@
+"""The operations on training, accounts and measures."""
+
+import numpy as np
+
+from elt_ref.conformance.scalar import measures, optimizer
+from elt_ref.conformance.scalar.boundary import Arrays, Parameters, Section, floats, integers, lists, named
+from elt_ref.conformance.scalar.losses import Terms
+from elt_ref.conformance.scalar.masking import drop_label, mask_of_training
+from elt_ref.conformance.scalar.objectives import diffusion_terms, masked_terms
+from elt_ref.conformance.scalar.training import train
+
+
+class TrainingOperations:
+    """The optimiser and whole trainings; see `Operations` for arguments and results."""
+
+    def optimizer_step(
+        self,
+        *,
+        training: Section,
+        step: int,
+        parameters: Parameters,
+        gradient: Parameters,
+        first: Parameters,
+        second: Parameters,
+    ) -> Arrays:
+        """Return parameters and moments after a step of AdamW."""
+        trees = (lists(tree) for tree in (parameters, gradient, first, second))
+        new, m, v = optimizer.adamw(training, step, *trees)
+        return named("parameters", new) | named("first", m) | named("second", v)
+
+    def clip_gradient(self, *, gradient: Parameters, largest: float) -> Arrays:
+        """Return the clipped gradient and the norm it had."""
+        clipped, norm = optimizer.clip_gradient(lists(gradient), largest)
+        return named("gradient", clipped) | {"norm": floats(norm)}
+
+    def learning_rates(self, *, training: Section) -> Arrays:
+        """Return the rate of each step."""
+        return {"rates": floats([optimizer.learning_rate(training, step) for step in range(training["steps"])])}
+
+    def moving_average(self, *, average: Parameters, parameters: Parameters, decay: float) -> Arrays:
+        """Return the moving average after a step."""
+        return named("average", optimizer.moving_average(lists(average), lists(parameters), decay))
+
+    def masked_training(
+        self,
+        *,
+        model: Section,
+        objective: Section,
+        training: Section,
+        parameters: Parameters,
+        tokens: np.ndarray,
+        labels: np.ndarray,
+        mask_ratio: np.ndarray,
+        mask_order: np.ndarray,
+        label_drop: np.ndarray,
+        student_loops: np.ndarray,
+    ) -> Arrays:
+        """Train the masked family."""
+        loops = _students(objective, student_loops)
+
+        def terms_at(step: int, values: dict[str, list]) -> Terms:
+            rows = zip(mask_ratio[step].tolist(), mask_order[step].tolist(), strict=True)
+            return masked_terms(
+                model,
+                values,
+                tokens[step].tolist(),
+                [mask_of_training(ratio, order) for ratio, order in rows],
+                _left(labels[step], label_drop[step], objective, model),
+                loops[step],
+                reduction=objective["reduction"],
+                label_smoothing=objective["label_smoothing"],
+            )
+
+        return _answer(*train(training, lists(parameters), terms_at, len(tokens)))
+
+    def diffusion_training(
+        self,
+        *,
+        model: Section,
+        diffusion: Section,
+        objective: Section,
+        training: Section,
+        parameters: Parameters,
+        clean: np.ndarray,
+        labels: np.ndarray,
+        time: np.ndarray,
+        noise: np.ndarray,
+        label_drop: np.ndarray,
+        student_loops: np.ndarray,
+    ) -> Arrays:
+        """Train the diffusion family."""
+        loops = _students(objective, student_loops)
+
+        def terms_at(step: int, values: dict[str, list]) -> Terms:
+            return diffusion_terms(
+                model,
+                diffusion,
+                values,
+                clean[step].tolist(),
+                noise[step].tolist(),
+                time[step].tolist(),
+                _left(labels[step], label_drop[step], objective, model),
+                loops[step],
+                reduction=objective["reduction"],
+            )
+
+        return _answer(*train(training, lists(parameters), terms_at, len(clean)))
+
+
+class MeasureOperations:
+    """Accounts and measures; see `Operations` for arguments and results."""
+
+    def count(self, *, model: Section, loops: int) -> Arrays:
+        """Count parameters and multiply-adds."""
+        names = ("looped_parameters", "total_parameters", "looped_macs")
+        return dict(zip(names, map(integers, measures.count(model, loops)), strict=True))
+
+    def frechet_distance(self, *, features: np.ndarray, others: np.ndarray) -> Arrays:
+        """Return d²."""
+        return {"distance": floats(measures.frechet_distance(features.tolist(), others.tolist()))}
+
+    def inception_score(self, *, logits: np.ndarray, splits: int) -> Arrays:
+        """Return the mean score."""
+        return {"score": floats(measures.inception_score(logits.tolist(), splits))}
+
+
+def _students(objective: Section, student_loops: np.ndarray) -> list[int | None]:
+    """Return L_int of each step; none where the objective is vanilla."""
+    return [None if objective["kind"] == "vanilla" else loops for loops in student_loops.tolist()]
+
+
+def _left(labels: np.ndarray, draws: np.ndarray, objective: Section, model: Section) -> list[int]:
+    batch = zip(labels.tolist(), draws.tolist(), strict=True)
+    return [drop_label(label, draw, objective["label_drop_rate"], model["classes"]) for label, draw in batch]
+
+
+def _answer(parameters: dict[str, list], average: dict[str, list], losses: list[float]) -> Arrays:
+    return named("parameters", parameters) | named("average", average) | {"total": floats(losses)}
