@@ -2,7 +2,8 @@
 
 An operation takes keyword arguments: arrays by name, and settings that JSON can hold. It returns a dict of arrays by
 name; scalars are arrays without axes. Floating-point arrays arrive in the dtype under test and are to be answered in
-it. Randomness is always an input. Nothing that is passed may be changed.
+it; where none arrives, any floating dtype will do. Randomness is always an input. Nothing that is passed may be
+changed.
 
 Parameters are a flat dict from dotted name to array, as in ``specs/parameters.md``; kernels are [inputs, outputs].
 `model`, `diffusion`, `training` are the sections of a configuration as plain dicts, with every key present.
@@ -86,7 +87,10 @@ class Operations(Protocol):
         ...
 
     def unpatchify(self, *, patches: np.ndarray, shape: list[int], patch_size: int) -> Tensors:
-        """Return ``samples`` [B, H, W, C] of patches [B, T, patch² · C] as the output layer writes them."""
+        """Return ``samples`` [B, H, W, C] of patches [B, T, patch² · C] as the output layer writes them.
+
+        `shape` is [H, W, C].
+        """
         ...
 
     # --- networks
@@ -310,7 +314,8 @@ class Operations(Protocol):
     ) -> Tensors:
         """Return ``tokens`` [B, T] after K = len(loops) steps, `loops[k]` loops at step k in both branches of guidance.
 
-        tokens [B, T] to start from; token_noise [K, B, T, V], confidence_noise [K, B, T] as of `decode_step`.
+        tokens [B, T] to start from; token_noise [K, B, T, V], confidence_noise [K, B, T] as of `decode_step`. Of
+        `sampling`, K and the precision of the schedule are not read: len(loops) and the declared ``floor_tie`` are.
         """
         ...
 
@@ -373,7 +378,8 @@ class Operations(Protocol):
         """Train from step 0 for S steps; return ``parameters.NAME``, ``average.NAME``, and ``total`` [S], the losses.
 
         S = len(tokens) ≤ training["steps"], which λ and the learning rate go by; tokens [S, B, T], labels [S, B],
-        mask_ratio [S, B], mask_order [S, B, T], label_drop [S, B], student_loops [S].
+        mask_ratio [S, B] (to be widened to float64), mask_order [S, B, T], label_drop [S, B], student_loops [S].
+        Always the ILSD objective.
         """
         ...
 

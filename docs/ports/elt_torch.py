@@ -1,0 +1,1060 @@
+"""Elastic Looped Transformers in PyTorch: both families, training with self-distillation, any-time sampling.
+
+A worked port of elt_ref, which it does not import. It reads and writes the same checkpoints, draws the same random
+numbers, and offers every operation that elt_ref judges implementations by (`Backend`, at the end).
+
+`elt_torch_distributed.py` beside it trains from the command line, in one process or many.
+
+Shapes: B batch, T tokens (n with the class token), V codes, d width, m MLP width, H W C a sample, K sampling steps.
+"""
+
+import copy
+import functools
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812  everyone's name of it
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint as rematerialised
+
+Settings = SimpleNamespace  # one section of a configuration
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Layers
+
+
+class Attention(nn.Module):
+    """Multi-head softmax attention of every token to every token."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, d] → [B, n, d]."""
+        split = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))  # [B, n, 3, heads, d / heads]
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        return self.output(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    """Up, GELU in its tanh form, down."""
+
+    def __init__(self, width: int, mlp_width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, mlp_width)
+        self.down = nn.Linear(mlp_width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, d] → [B, n, d]."""
+        return self.down(F.gelu(self.up(x), approximate="tanh"))
+
+
+class PostNormLayer(nn.Module):
+    """f_θ of the masked family, BERT's: a = LN(x + Attn(x)), y = LN(a + MLP(a))."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int, epsilon: float) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads)
+        self.attention_norm = nn.LayerNorm(width, epsilon)
+        self.mlp = MLP(width, mlp_width)
+        self.mlp_norm = nn.LayerNorm(width, epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, n, d] → [B, n, d]."""
+        x = self.attention_norm(x + self.attention(x))
+        return self.mlp_norm(x + self.mlp(x))
+
+
+class AdaLNZeroLayer(nn.Module):
+    """f_θ of the diffusion family, DiT's: modulated norms before, gates after attention and MLP."""
+
+    def __init__(self, width: int, heads: int, mlp_width: int, epsilon: float) -> None:
+        super().__init__()
+        self.attention = Attention(width, heads)
+        self.mlp = MLP(width, mlp_width)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        """Of x [B, n, d], with the modulation [B, 6 d] as `self.modulation` makes it of SiLU(c)."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation[:, None].chunk(6, dim=-1)  # [B, 1, d] each
+        x = x + gate1 * self.attention(modulated_norm(x, shift1, scale1, self.epsilon))
+        return x + gate2 * self.mlp(modulated_norm(x, shift2, scale2, self.epsilon))
+
+
+def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, epsilon: float) -> Tensor:
+    """Normalise x [B, n, d]; shift and scale [B, 1, d] come from the conditioning."""
+    return F.layer_norm(x, x.shape[-1:], eps=epsilon) * (1 + scale) + shift
+
+
+def frequencies(count: int, device: torch.device | None = None) -> Tensor:
+    """Return 10000^(−i / count), from 1 downwards, float64."""
+    return torch.exp(-math.log(10000) * torch.arange(count, dtype=torch.float64, device=device) / count)
+
+
+def sine_cosine_positions(rows: int, columns: int, width: int) -> Tensor:
+    """[rows · columns, d], float64: sines and cosines of the column (DiT: "w goes first"), then of the row."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = torch.stack([column, row]).flatten(1)[..., None] * frequencies(width // 4)  # [2, T, d / 4]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1).transpose(0, 1).flatten(1)
+
+
+def time_features(time: Tensor, width: int, scale: float) -> Tensor:
+    """[B, width], float64, of t [B]: cosines first, unlike the positions. float32 angles would lose three digits."""
+    angles = scale * time.double()[:, None] * frequencies(width // 2, time.device)
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+def patchify(samples: Tensor, patch_size: int) -> Tensor:
+    """[B, H, W, C] → [B, T, C · size²], each patch as (channel, row, column), as a convolution's weights have it."""
+    return F.unfold(samples.permute(0, 3, 1, 2), patch_size, stride=patch_size).mT
+
+
+def unpatchify(patches: Tensor, shape: Sequence[int], patch_size: int) -> Tensor:
+    """[B, T, size² · C], each patch as (row, column, channel) → [B, H, W, C]."""
+    height, width, channels = shape[-3:]
+    split = patches.unflatten(2, (patch_size, patch_size, channels))
+    split = split.unflatten(1, (height // patch_size, width // patch_size))  # [B, rows, columns, size, size, C]
+    return split.transpose(2, 3).reshape(-1, height, width, channels)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Networks: what stands before the loop, the block g_Θ, what stands after it
+
+
+class ELT(nn.Module):
+    """E3, E4: the block of N layers, applied L times. Submodules carry elt_ref's names; see `reference_names`."""
+
+    block: nn.ModuleList
+    rematerialise = False
+    """Keep one state a loop and evaluate the block again on the way back."""
+
+    def open(self, **inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """Read the inputs: the state before the first loop [B, n, d], g_Θ, and the head."""
+        raise NotImplementedError
+
+    def loop(self, block: Callable[[Tensor], Tensor], x: Tensor, loops: int) -> Iterator[Tensor]:
+        """Yield the states after 1 … L loops. Nothing else is inside: no input again, no loop index, no norm."""
+        if self.rematerialise and torch.is_grad_enabled():
+            block = partial(rematerialised, block, use_reentrant=False)
+        for _ in range(loops):
+            x = block(x)
+            yield x
+
+    def forward(self, *, exits: Sequence[int], **inputs: Tensor) -> list[Tensor]:
+        """Return the prediction after each number of loops in `exits`, of one pass: a student is a prefix."""
+        x, block, head = self.open(**inputs)
+        states = enumerate(self.loop(block, x, max(exits)), start=1)
+        predictions = {loops: head(state) for loops, state in states if loops in exits}
+        return [predictions[loops] for loops in exits]
+
+
+class MaskedELT(ELT):
+    """Inputs: tokens [B, T] with the mask id where unknown, labels [B]. Predicts logits [B, T, V]."""
+
+    def __init__(self, model: Settings) -> None:
+        super().__init__()
+        width, epsilon = model.width, model.layer_norm_epsilon
+        self.codes, self.no_class = model.codebook_size, model.classes
+        self.embedding = nn.ModuleDict(
+            {
+                "word": nn.Embedding(mask_token(model) + 1, width),  # codes, classes, "no class", mask
+                "position": nn.Embedding(math.prod(model.grid) + 1, width),
+                "norm": nn.LayerNorm(width, epsilon),
+            }
+        )
+        self.block = nn.ModuleList(
+            PostNormLayer(width, model.heads, model.mlp_width, epsilon) for _ in range(model.layers)
+        )
+        self.head = MaskedHead(width, model.codebook_size, epsilon)
+
+    def open(self, *, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
+        """The class token comes first and goes through the loop with the others."""
+        words = self.embedding.word(torch.cat([self.codes + labels[:, None], tokens], dim=1))
+        x = self.embedding.norm(words + self.embedding.position.weight)
+        return x, nn.Sequential(*self.block), partial(self.head, table=self.embedding.word.weight[: self.codes])
+
+
+class MaskedHead(nn.Module):
+    """Dense, GELU, norm, then the word embedding again with a bias of its own: logits over the codebook alone."""
+
+    def __init__(self, width: int, codes: int, epsilon: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, epsilon)
+        self.bias = nn.Parameter(torch.zeros(codes))
+
+    def forward(self, state: Tensor, table: Tensor) -> Tensor:
+        """[B, T + 1, d] → [B, T, V]; nothing is predicted at the class token."""
+        hidden = F.gelu(self.dense(state[:, 1:]), approximate="tanh")
+        return F.linear(self.norm(hidden), table, self.bias)
+
+
+class DiffusionELT(ELT):
+    """Inputs: noisy samples [B, H, W, C], time [B] in [0, 1], labels [B]. Predicts x0, ε or v [B, H, W, C]."""
+
+    positions: Tensor
+
+    def __init__(self, model: Settings) -> None:
+        super().__init__()
+        self.settings, self.no_class = model, model.classes
+        (height, breadth, channels), size, width = model.shape, model.patch_size, model.width
+        self.embedding = nn.ModuleDict(
+            {
+                "patch": nn.Linear(size**2 * channels, width),
+                "time_in": nn.Linear(model.time_features, width),
+                "time_out": nn.Linear(width, width),
+                "label": nn.Embedding(model.classes + 1, width),
+            }
+        )
+        self.block = nn.ModuleList(
+            AdaLNZeroLayer(width, model.heads, model.mlp_width, model.layer_norm_epsilon) for _ in range(model.layers)
+        )
+        self.head = nn.ModuleDict(
+            {"modulation": nn.Linear(width, 2 * width), "output": nn.Linear(width, size**2 * channels)}
+        )
+        positions = sine_cosine_positions(height // size, breadth // size, width)
+        self.register_buffer("positions", positions, persistent=False)
+
+    def open(self, *, noisy: Tensor, time: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
+        """The modulations are made once: no loop changes the conditioning."""
+        conditioning = F.silu(self.condition(time, labels))
+        modulations = [layer.modulation(conditioning) for layer in self.block]
+        final = self.head.modulation(conditioning)
+
+        def block(x: Tensor) -> Tensor:
+            for layer, modulation in zip(self.block, modulations, strict=True):
+                x = layer(x, modulation)
+            return x
+
+        def head(state: Tensor) -> Tensor:
+            shift, scale = final[:, None].chunk(2, dim=-1)
+            normed = modulated_norm(state, shift, scale, self.settings.layer_norm_epsilon)
+            return unpatchify(self.head.output(normed), self.settings.shape, self.settings.patch_size)
+
+        return self.embedding.patch(patchify(noisy, self.settings.patch_size)) + self.positions, block, head
+
+    def condition(self, time: Tensor, labels: Tensor) -> Tensor:
+        """Return c [B, d]: time through its MLP, plus the label's row."""
+        features = time_features(time, self.settings.time_features, self.settings.time_scale)
+        hidden = F.silu(self.embedding.time_in(features.to(self.positions.dtype)))
+        return self.embedding.time_out(hidden) + self.embedding.label(labels)
+
+
+def build(model: Settings) -> ELT:
+    """Return the network of the configured family."""
+    return DiffusionELT(model) if model.family == "diffusion" else MaskedELT(model)
+
+
+def mask_token(model: Settings) -> int:
+    """Return the id of the mask: the last row of the embedding."""
+    return model.codebook_size + model.classes + model.unconditional_row
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# elt_ref's names. Its kernels are [inputs, outputs] and the only parameters whose names end in `.weight`.
+
+
+def reference_names(model: nn.Module) -> dict[str, str]:
+    """Return PyTorch's name of each parameter by elt_ref's: norms have a `scale`, tables only their own name."""
+    names = {}
+    for path, module in model.named_modules():
+        suffix = {nn.LayerNorm: ".scale", nn.Embedding: ""}.get(type(module), ".weight")
+        for name, _ in module.named_parameters(path, recurse=False):
+            names[re.sub(r"\.weight$", suffix, name)] = name
+    return names
+
+
+def reference_layout(name: str, tensor: Tensor) -> Tensor:
+    """Transpose kernels, from one layout to the other or back."""
+    return tensor.T.contiguous() if is_kernel(name) else tensor
+
+
+def is_kernel(name: str) -> bool:
+    """Whether elt_ref's `name` is the weight of a linear map."""
+    return name.endswith(".weight")
+
+
+def parameters_by_name(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters themselves, in PyTorch's layout, by elt_ref's names."""
+    return {name: model.get_parameter(own) for name, own in reference_names(model).items()}
+
+
+def dump_parameters(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the parameters as elt_ref has them."""
+    return {name: reference_layout(name, p.detach().clone()) for name, p in parameters_by_name(model).items()}
+
+
+def load_parameters(model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
+    """Load elt_ref's parameters: all of them, and no others."""
+    names = reference_names(model)
+    model.load_state_dict({names[name]: reference_layout(name, tensor) for name, tensor in parameters.items()})
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, settings: Settings, generator: torch.Generator) -> None:
+    """Draw initial parameters: MaskGIT's truncated normal, or DiT's, whose layers begin as the identity."""
+    for name, parameter in parameters_by_name(model).items():
+        if parameter.ndim == 1:
+            parameter.fill_(name.endswith(".scale"))
+        elif settings.family == "masked":
+            deviation = settings.initial_deviation
+            nn.init.trunc_normal_(parameter, 0, deviation, -2 * deviation, 2 * deviation, generator)
+        elif "modulation" in name or name == "head.output.weight":
+            nn.init.zeros_(parameter)
+        elif name.startswith(("embedding.time", "embedding.label")):
+            nn.init.normal_(parameter, 0, 0.02, generator)
+        else:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Noise: λ = log(α² / σ²) falls with t, from clean (0) to noise (1); all of it in float64
+
+
+def log_snr(diffusion: Settings, time: Tensor) -> tuple[Tensor, Tensor]:
+    """Return λ(t) and dλ/dt [B] of the shifted cosine schedule. The bounds come before the shift."""
+    time = time.double()
+    lowest = math.atan(math.exp(-diffusion.log_snr_max / 2))
+    span = math.atan(math.exp(-diffusion.log_snr_min / 2)) - lowest
+    angle = lowest + time * span
+    at_noise = diffusion.shift if diffusion.shift_at_noise is None else diffusion.shift_at_noise
+    snr = -2 * angle.tan().log() + time * at_noise + (1 - time) * diffusion.shift
+    return snr, -4 * span / (2 * angle).sin() + at_noise - diffusion.shift
+
+
+def signal_and_noise(log_snr: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return α and σ of each sample, [B, 1, 1, 1] in the dtype of `like`."""
+    snr = log_snr.double().view(-1, *[1] * (like.ndim - 1))
+    return snr.sigmoid().sqrt().to(like), (-snr).sigmoid().sqrt().to(like)
+
+
+def add_noise(clean: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
+    """Return z = α x + σ ε."""
+    alpha, sigma = signal_and_noise(log_snr, clean)
+    return alpha * clean + sigma * noise
+
+
+def prediction_target(kind: str, clean: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
+    """Return what the network is to predict."""
+    alpha, sigma = signal_and_noise(log_snr, clean)
+    return {"x0": clean, "epsilon": noise, "v": alpha * noise - sigma * clean}[kind]
+
+
+def to_clean(kind: str, prediction: Tensor, noisy: Tensor, log_snr: Tensor) -> Tensor:
+    """Return the x0 that a prediction means."""
+    alpha, sigma = signal_and_noise(log_snr, noisy)
+    if kind == "x0":
+        return prediction
+    return (noisy - sigma * prediction) / alpha if kind == "epsilon" else alpha * noisy - sigma * prediction
+
+
+def loss_weight(diffusion: Settings, time: Tensor) -> Tensor:
+    """Return w(t) [B]: sigmoid on x0, times e^−λ for ε and sigmoid(−λ) for v, which is the same loss of x0."""
+    snr, derivative = log_snr(diffusion, time)
+    bias = diffusion.bias
+    log_weight = {
+        "x0": bias + F.logsigmoid(snr - bias),
+        "epsilon": F.logsigmoid(bias - snr),
+        "v": bias + F.logsigmoid(snr - bias) + F.logsigmoid(-snr),
+    }[diffusion.prediction]
+    return log_weight.exp() * (-derivative if diffusion.weight_derivative else 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Objectives
+
+
+class Losses(NamedTuple):
+    """E5 and its three terms, before λ weighs them."""
+
+    total: Tensor
+    teacher_truth: Tensor
+    student_truth: Tensor | None = None
+    distillation: Tensor | None = None
+
+
+def ilsd_loss(
+    predict: Callable[[Sequence[int]], list[Tensor]],
+    ground_truth: Callable[[Tensor], Tensor],
+    distillation: Callable[[Tensor, Tensor], Tensor],
+    *,
+    max_loops: int,
+    student_loops: int | None,
+    truth_weight: float,
+) -> Losses:
+    """E5: intra-loop self-distillation of one pass of L_max loops; without a student, its first term alone."""
+    if student_loops is None:
+        (teacher,) = predict([max_loops])
+        truth = ground_truth(teacher)
+        return Losses(truth, truth)
+    student, teacher = predict([student_loops, max_loops])
+    terms = ground_truth(teacher), ground_truth(student), distillation(student, teacher.detach())
+    return Losses(terms[0] + truth_weight * terms[1] + (1 - truth_weight) * terms[2], *terms)
+
+
+def masked_losses(
+    network: nn.Module,
+    model: Settings,
+    *,
+    tokens: Tensor,
+    mask: Tensor,
+    labels: Tensor,
+    reduction: str,
+    label_smoothing: float,
+    **ilsd: Any,
+) -> Losses:
+    """E7 and E8 over the masked tokens. The true tokens and their mask are [B, T]."""
+    weight = mask.double() / len(mask)  # a mean over the batch either way: equal slices of it may be averaged
+    if reduction == "mean_per_sample":
+        weight = weight / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0) -> Tensor:
+        # Smoothing is of the truth alone; the teacher's prediction is soft already.
+        losses = F.cross_entropy(logits.mT, target, reduction="none", label_smoothing=smoothing)  # classes come second
+        return (losses * weight.to(losses)).sum()
+
+    seen = tokens.masked_fill(mask, mask_token(model))
+    return ilsd_loss(
+        lambda exits: network(tokens=seen, labels=labels, exits=exits),
+        lambda logits: cross_entropy(logits, tokens, label_smoothing),
+        lambda student, teacher: cross_entropy(student, teacher.softmax(-1).mT),
+        max_loops=model.max_loops,
+        **ilsd,
+    )
+
+
+def diffusion_losses(
+    network: nn.Module,
+    model: Settings,
+    *,
+    diffusion: Settings,
+    clean: Tensor,
+    noise: Tensor,
+    time: Tensor,
+    labels: Tensor,
+    reduction: str,
+    **ilsd: Any,
+) -> Losses:
+    """E9 and E10, at the same time, noise and weight. clean and noise [B, H, W, C], time [B]."""
+    snr, _ = log_snr(diffusion, time)
+    noisy, target = add_noise(clean, noise, snr), prediction_target(diffusion.prediction, clean, noise, snr)
+    weight = loss_weight(diffusion, time) / (clean[0].numel() if reduction == "mean_per_sample" else 1)
+
+    def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
+        return ((prediction - target).square().flatten(1).sum(dim=1) * weight.to(prediction)).mean()
+
+    return ilsd_loss(
+        lambda exits: network(noisy=noisy, time=time, labels=labels, exits=exits),
+        lambda prediction: squared_error(prediction, target),
+        squared_error,
+        max_loops=model.max_loops,
+        **ilsd,
+    )
+
+
+def truth_weight_at(step: int, steps: int) -> float:
+    """Return λ: linear, exactly 1 at the first step and 0 at the last."""
+    return 1 - step / max(1, steps - 1)
+
+
+def draw_student_loops(seed: int, step: int, min_loops: int, max_loops: int) -> int:
+    """E6: draw L_int from L_min … L_max − 1, one for the whole batch."""
+    return int(stream(seed, "student_loops", step).integers(min_loops, max_loops))
+
+
+def masked_fraction(ratio: Tensor) -> Tensor:
+    """Return γ(r) = cos(π r / 2), within [1e-6, 1]."""
+    return (math.pi / 2 * ratio).cos().clamp(1e-6, 1)
+
+
+def lowest(scores: Tensor, count: Tensor) -> Tensor:
+    """Mark the `count` [B] lowest scores of each row [B, T], exactly; of equal scores the first."""
+    return scores.argsort(dim=1, stable=True).argsort(dim=1) < count[:, None]
+
+
+def mask_tokens(ratio: Tensor, order: Tensor) -> Tensor:
+    """Return which tokens [B, T] the network is not to see. In float64, as the mask schedule of decoding is."""
+    count = (order.shape[1] * masked_fraction(ratio.double())).floor().clamp(min=1)
+    return lowest(order, count)
+
+
+def drop_labels(labels: Tensor, draws: Tensor, rate: float, classes: int) -> Tensor:
+    """Return the labels [B], some of them "no class", whose id follows those of the classes."""
+    return labels.masked_fill(draws < rate, classes)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Sampling, at any number of loops
+
+
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Return u + s (c − u): s = 1 is conditional."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def guidance_scale_at(step: int, steps: int, scale: float, schedule: str) -> float:
+    """Return s of a sampling step; a ramp begins with 1."""
+    return scale if schedule == "constant" else 1 + (scale - 1) * step / max(1, steps - 1)
+
+
+@torch.no_grad()
+def predict(network: ELT, labels: Tensor, loops: int, scale: float, **inputs: Tensor) -> Tensor:
+    """Return the guided prediction: one pass for s = 0 and 1, both branches in one batch otherwise."""
+    none = torch.full_like(labels, network.no_class)
+    sides = [side for side, used in ((labels, scale != 0), (none, scale != 1)) if used]
+    repeated = {name: torch.cat([x] * len(sides)) for name, x in inputs.items()}
+    (prediction,) = network(**repeated, labels=torch.cat(sides), exits=[loops])
+    return guide(*prediction.chunk(2), scale) if len(sides) == 2 else prediction
+
+
+def masked_length(start: Tensor, unknown: Tensor, step: int, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return how many tokens [B] stay masked after a step: fewer than before it, and one at the least.
+
+    The dtype decides the tie at (step + 1) / steps = 2/3, where γ is one half: 128 of 256 in float64, 127 in float32.
+    """
+    fraction = masked_fraction(torch.tensor((step + 1) / steps, dtype=dtype, device=start.device))
+    wanted = (start.to(dtype) * fraction).floor().long()
+    return wanted.minimum(unknown - 1).clamp(min=1).minimum(unknown)
+
+
+def decode_step(
+    logits: Tensor,  # [B, T, V]
+    tokens: Tensor,  # [B, T]
+    *,
+    start: Tensor,  # [B]
+    token_noise: Tensor,  # [B, T, V], Gumbel
+    confidence_noise: Tensor,  # [B, T], Gumbel
+    step: int,
+    steps: int,
+    mask_token: int,
+    choice_temperature: float,
+    sampling_temperature: str,
+    schedule_dtype: torch.dtype = torch.float64,
+) -> tuple[Tensor, Tensor]:
+    """E1: sample every unknown token, mask the least confident again. Return the tokens, and the answer before."""
+    unknown = tokens == mask_token
+    left = 1 - (step + 1) / steps
+    temperature = 0.5 + 0.8 * left if sampling_temperature == "elt" else 1
+    answer = torch.where(unknown, (logits / temperature + token_noise).argmax(dim=-1), tokens)
+    # Confidence is of the untempered prediction, and known tokens are beyond doubt.
+    chosen = answer.where(unknown, 0)[..., None]
+    confidence = logits.log_softmax(dim=-1).gather(-1, chosen)[..., 0] + choice_temperature * left * confidence_noise
+    length = masked_length(start, unknown.sum(dim=1), step, steps, schedule_dtype)
+    again = lowest(confidence.where(unknown, torch.inf), length)
+    return answer.masked_fill(again, mask_token), answer
+
+
+def masked_sample(
+    network: ELT,
+    model: Settings,
+    *,
+    sampling: Settings,
+    tokens: Tensor,
+    labels: Tensor,
+    token_noise: Tensor,
+    confidence_noise: Tensor,
+    loops: Sequence[int],
+) -> Tensor:
+    """Decode from tokens [B, T] in K = len(loops) steps; the result is the last answer, before masking again."""
+    mask, answer, steps = mask_token(model), tokens, len(loops)
+    start = (tokens == mask).sum(dim=1)
+    for step in range(steps):
+        scale = guidance_scale_at(step, steps, sampling.guidance_scale, sampling.guidance_schedule)
+        tokens, answer = decode_step(
+            predict(network, labels, loops[step], scale, tokens=tokens),
+            tokens,
+            start=start,
+            token_noise=token_noise[step],
+            confidence_noise=confidence_noise[step],
+            step=step,
+            steps=steps,
+            mask_token=mask,
+            choice_temperature=sampling.choice_temperature,
+            sampling_temperature=sampling.sampling_temperature,
+            schedule_dtype=getattr(torch, sampling.schedule_precision),
+        )
+    return answer
+
+
+def denoise_step(
+    diffusion: Settings, noisy: Tensor, clean: Tensor, noise: Tensor, *, log_snr_t: float, log_snr_s: float, last: bool
+) -> Tensor:
+    """E2: from z_t and the guided x̂ to z_s at s < t. The last step returns x̂."""
+    if diffusion.clip is not None:
+        clean = clean.clamp(-diffusion.clip, diffusion.clip)
+    if last:
+        return clean
+    (alpha_t, alpha_s), (sigma_t, sigma_s) = (
+        torch.tensor([sign * log_snr_t, sign * log_snr_s], dtype=torch.float64).sigmoid().sqrt().tolist()
+        for sign in (1, -1)
+    )
+    if diffusion.sampler == "ddim":  # the step's noise is what the (clipped) prediction leaves
+        return alpha_s * clean + sigma_s * ((noisy - alpha_t * clean) / sigma_t)
+    share = -math.expm1(log_snr_t - log_snr_s)
+    fraction = {"small": 0, "large": 1, "interpolated": diffusion.variance_fraction}[diffusion.variance]
+    deviation = sigma_s ** (1 - fraction) * sigma_t**fraction * math.sqrt(share)
+    return alpha_s * ((1 - share) / alpha_t * noisy + share * clean) + deviation * noise
+
+
+def diffusion_sample(
+    network: ELT,
+    model: Settings,  # noqa: ARG001  both samplers are called alike
+    *,
+    diffusion: Settings,
+    sampling: Settings,
+    labels: Tensor,
+    initial_noise: Tensor,
+    step_noise: Tensor,
+    loops: Sequence[int],
+) -> Tensor:
+    """Denoise initial_noise [B, H, W, C] in K = len(loops) steps."""
+    noisy, steps = initial_noise, len(loops)
+    times = time_grid(steps)
+    snr, _ = log_snr(diffusion, times)
+    for step in range(steps):
+        scale = guidance_scale_at(step, steps, sampling.guidance_scale, sampling.guidance_schedule)
+        time = times[step].expand(len(noisy)).to(noisy.device)
+        prediction = predict(network, labels, loops[step], scale, noisy=noisy, time=time)
+        noisy = denoise_step(
+            diffusion,
+            noisy,
+            to_clean(diffusion.prediction, prediction, noisy, snr[step].to(noisy.device)),
+            step_noise[step],
+            log_snr_t=snr[step].item(),
+            log_snr_s=snr[step + 1].item(),
+            last=step == steps - 1,
+        )
+    return noisy
+
+
+def time_grid(steps: int) -> Tensor:
+    """Return the K + 1 times of sampling, from 1 to 0."""
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training
+
+
+def adamw(parameters: Mapping[str, Tensor], training: Settings) -> torch.optim.AdamW:
+    """PyTorch's AdamW is the reference's: ε outside the root of the corrected moment, decay decoupled, here of kernels.
+
+    θ ← θ − η (m̂ / (√v̂ + ε) + w θ)
+    """
+    kernels = [p for name, p in parameters.items() if is_kernel(name)]
+    others = [p for name, p in parameters.items() if not is_kernel(name)]
+    groups = [{"params": kernels, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    betas = training.beta1, training.beta2
+    return torch.optim.AdamW([group for group in groups if group["params"]], betas=betas, eps=training.epsilon)
+
+
+def optimizer_step(optimizer: torch.optim.Optimizer, step: int, training: Settings) -> None:
+    """Step at the learning rate of this step (from 0)."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate_at(step, training)
+    optimizer.step()
+
+
+def set_moments(optimizer: torch.optim.Optimizer, step: int, tensors: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Make the optimizer what it was after `step` steps; tensors are (parameter, first, second moment)."""
+    for parameter, first, second in tensors:
+        optimizer.state[parameter] = {"step": torch.tensor(float(step)), "exp_avg": first, "exp_avg_sq": second}
+
+
+def learning_rate_at(step: int, training: Settings) -> float:
+    """Return η: a linear warm-up, then constant, or a cosine that reaches zero one step after the last."""
+    rate, warmup = training.learning_rate, training.warmup_steps
+    if step < warmup:
+        return rate * (step + 1) / warmup
+    if training.schedule == "constant":
+        return rate
+    way = min(1, (step - warmup) / max(1, training.steps - warmup))
+    return rate * (1 + math.cos(math.pi * way)) / 2
+
+
+def clip_gradient(gradient: Sequence[Tensor], largest: float) -> Tensor:
+    """Scale in place to a global norm of at most `largest`; return the norm before.
+
+    Not nn.utils.clip_grad_norm_, which adds 1e-6 to the norm. A norm of NaN leaves all as it is, to be seen.
+    """
+    norm = nn.utils.get_total_norm(gradient)
+    if norm > largest:
+        for leaf in gradient:
+            leaf.mul_(largest / norm)
+    return norm
+
+
+@torch.no_grad()
+def moving_average(average: Iterable[Tensor], parameters: Iterable[Tensor], decay: float) -> None:
+    """Update in place, after the step. Not swa_utils.AveragedModel, which begins as a copy after the first step."""
+    for mean, parameter in zip(average, parameters, strict=True):
+        mean.lerp_(parameter, 1 - decay)
+
+
+class Trainer:
+    """Everything a step changes, and the step. Where a process group exists, gradients are averaged over it."""
+
+    def __init__(self, model: ELT, config: Settings) -> None:
+        self.config, self.model, self.step = config, model, 0
+        self.average = copy.deepcopy(model).requires_grad_(requires_grad=False)
+        self.network = DistributedDataParallel(model) if dist.is_initialized() else model
+        self.parameters = parameters_by_name(model)
+        self.optimizer = adamw(self.parameters, config.training)
+
+    def losses(self, examples: Tensor, labels: Tensor, draws: Mapping[str, Tensor], **ilsd: Any) -> Losses:
+        """Corrupt the examples, tokens [B, T] or samples [B, H, W, C], and judge what the network makes of them."""
+        config, model, objective = self.config, self.config.model, self.config.objective
+        asked = {"reduction": objective.reduction, **ilsd}
+        asked["labels"] = drop_labels(labels, draws["label_drop"], objective.label_drop_rate, model.classes)
+        if model.family == "masked":
+            asked |= {"tokens": examples, "mask": mask_tokens(draws["mask_ratio"], draws["mask_order"])}
+            return masked_losses(self.network, model, label_smoothing=objective.label_smoothing, **asked)
+        asked |= {"clean": examples, "noise": draws["noise"], "time": draws["time"]}
+        return diffusion_losses(self.network, model, diffusion=config.diffusion, **asked)
+
+    def train_step(
+        self, examples: Tensor, labels: Tensor, draws: Mapping[str, Tensor], student_loops: int | None
+    ) -> Losses:
+        """Do one step; the draws are for these examples."""
+        training = self.config.training
+        truth_weight = truth_weight_at(self.step, training.steps)
+        losses = self.losses(examples, labels, draws, student_loops=student_loops, truth_weight=truth_weight)
+        self.optimizer.zero_grad()
+        losses.total.backward()  # here DistributedDataParallel averages, so every process clips the same gradient
+        clip_gradient([p.grad for p in self.parameters.values()], training.gradient_clip)
+        optimizer_step(self.optimizer, self.step, training)
+        moving_average(self.average.parameters(), self.model.parameters(), training.average_decay)
+        self.step += 1
+        return losses
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint of elt_ref."""
+        state = self.optimizer.state
+        moments = {
+            part: {n: reference_layout(n, state[p].get(key, torch.zeros_like(p))) for n, p in self.parameters.items()}
+            for part, key in MOMENTS.items()
+        }
+        trees = {"parameters": dump_parameters(self.model), "average": dump_parameters(self.average), **moments}
+        seed, step = self.config.seed, self.step
+        save_checkpoint(path, trees, checkpoint_metadata(self.config.model.family, seed, step))
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint, be it of this port or of elt_ref."""
+        trees, metadata = load_checkpoint(path)
+        self.step = metadata["step"]
+        load_parameters(self.model, trees["parameters"])
+        load_parameters(self.average, trees["average"])
+        moments = [{n: reference_layout(n, t) for n, t in trees[part].items()} for part in MOMENTS]
+        tensors = ((p, *(tree[name].to(p.device) for tree in moments)) for name, p in self.parameters.items())
+        set_moments(self.optimizer, self.step, tensors)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checkpoints: four trees of tensors, and one JSON string
+
+MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
+STREAMS = {
+    "masked": ("order", "mask_ratio", "mask_order", "label_drop", "student_loops"),
+    "diffusion": ("order", "time", "noise", "label_drop", "student_loops"),
+}
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Return the trees (parameters, average, first_moment, second_moment) by elt_ref's names, and the metadata."""
+    trees: dict[str, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for name in file.keys():  # noqa: SIM118  safe_open is no dict
+            part, _, rest = name.partition(".")
+            trees.setdefault(part, {})[rest] = file.get_tensor(name)
+        return trees, json.loads(file.metadata()["elt_ref"])
+
+
+def save_checkpoint(path: Path, trees: Mapping[str, Mapping[str, Tensor]], metadata: Mapping[str, Any]) -> None:
+    """Write a whole checkpoint, or leave what was there."""
+    tensors = {f"{part}.{name}": tensor.cpu() for part, tree in trees.items() for name, tensor in tree.items()}
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, temporary, {"elt_ref": json.dumps(metadata, sort_keys=True)})
+    temporary.replace(path)
+
+
+def checkpoint_metadata(family: str, seed: int, step: int) -> dict[str, Any]:
+    """Return what elt_ref asks for: with the seed and the step, every random stream of the run is known."""
+    streams = {
+        name: {"generator": "Philox", "key": stream_key(seed, name).tolist(), "counter": "[0, 0, 0, step]"}
+        for name in STREAMS[family]
+    }
+    return {"format": "elt_ref checkpoint 1", "seed": seed, "step": step, "streams": streams}
+
+
+def stream_key(seed: int, name: str) -> np.ndarray:
+    """Return the two words that key a stream."""
+    return np.frombuffer(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:16], "<u8").astype(np.uint64)
+
+
+def stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
+    """Open one of elt_ref's named streams: functions of (seed, name, step), the same for every process and device."""
+    return np.random.Generator(np.random.Philox(key=stream_key(seed, name), counter=[0, 0, 0, step]))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Accounts and measures
+
+
+def count(model: Settings, loops: int) -> tuple[int, int, int]:
+    """Return the parameters of the looped layers and of all, and the multiply-adds of the loop in a forward pass."""
+    with torch.device("meta"):  # shapes without memory
+        sizes = {name: p.numel() for name, p in parameters_by_name(build(model)).items()}
+    d, m = model.width, model.mlp_width
+    if model.family == "masked":
+        n = math.prod(model.grid) + 1
+    else:
+        n = model.shape[0] * model.shape[1] // model.patch_size**2
+    macs = n * (4 * d * d + 2 * d * m) + 2 * n * n * d  # projections and MLP; scores and their sums
+    looped = sum(size for name, size in sizes.items() if name.startswith("block."))
+    return looped, sum(sizes.values()), loops * model.layers * macs
+
+
+def frechet_distance(features: Tensor, others: Tensor) -> Tensor:
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), the root in a form that singular covariances have too."""
+    features, others = features.double(), others.double()
+    first, second = (torch.atleast_2d(x.T.cov()) for x in (features, others))
+    values, vectors = torch.linalg.eigh(first)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    root_trace = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
+    return (features.mean(0) - others.mean(0)).square().sum() + first.trace() + second.trace() - 2 * root_trace
+
+
+def inception_score(logits: Tensor, splits: int) -> Tensor:
+    """Return exp E KL(p(y|x) ‖ p(y)), the mean over runs of neighbouring samples."""
+    scores = []
+    for part in logits.double().log_softmax(dim=-1).tensor_split(splits):
+        log_average = part.logsumexp(dim=0) - math.log(len(part))
+        scores.append((part.exp() * (part - log_average)).sum(dim=1).mean().exp())
+    return torch.stack(scores).mean()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# For elt_ref's judge: every operation of elt_ref.conformance, NumPy in and out
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the judge is told first."""
+
+    name: str
+    version: str
+    operations: tuple[str, ...]
+    dtypes: tuple[str, ...] = ("float64", "float32")
+    choices: Mapping[str, str] = field(default_factory=lambda: {"floor_tie": "float64", "student_draw": "below_max"})
+
+
+def operation(function: Callable[..., Any], *names: str) -> Callable[..., dict[str, np.ndarray]]:
+    """Make a method of arrays out of a function of tensors; `names` are those of its results, if it has none itself.
+
+    The floats of an answer have the dtype of those that came, float64 where none did: schedules work in float64.
+    """
+
+    @functools.wraps(function)
+    def method(_self: "Backend", **asked: Any) -> dict[str, np.ndarray]:
+        given = {name: to_torch(value) for name, value in asked.items()}
+        result = function(**given)
+        if names:
+            result = dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
+        leaves = [
+            leaf for value in given.values() for leaf in (value.values() if isinstance(value, dict) else (value,))
+        ]
+        dtypes = (leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point())
+        dtype = next(dtypes, torch.float64)
+        return {name: to_numpy(value, dtype) for name, value in result.items()}
+
+    return method
+
+
+def to_torch(value: Any) -> Any:
+    """Copy an array into a tensor, a dict of arrays into one of tensors; make a configuration's section `Settings`."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value, order="C"))
+    if not isinstance(value, Mapping):
+        return value
+    values = {name: to_torch(entry) for name, entry in value.items()}
+    return values if all(isinstance(entry, Tensor) for entry in values.values()) else Settings(**values)
+
+
+def to_numpy(value: Any, dtype: torch.dtype) -> np.ndarray:
+    """Return an array, of this dtype if of floats."""
+    tensor = torch.as_tensor(value, dtype=torch.float64 if isinstance(value, list) else None).detach()
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().numpy()
+
+
+def loaded(parameters: Mapping[str, Tensor], module: nn.Module) -> Any:
+    """Return the module with these parameters of elt_ref, in their dtype."""
+    load_parameters(module.to(next(iter(parameters.values())).dtype), parameters)
+    return module
+
+
+def run_masked_layer(parameters: dict[str, Tensor], x: Tensor, heads: int, epsilon: float) -> Tensor:
+    """Apply a layer of its own."""
+    return loaded(parameters, PostNormLayer(x.shape[-1], heads, len(parameters["mlp.up.bias"]), epsilon))(x)
+
+
+def run_diffusion_layer(
+    parameters: dict[str, Tensor], x: Tensor, conditioning: Tensor, heads: int, epsilon: float
+) -> Tensor:
+    """Apply a layer of its own."""
+    layer = loaded(parameters, AdaLNZeroLayer(x.shape[-1], heads, len(parameters["mlp.up.bias"]), epsilon))
+    return layer(x, layer.modulation(F.silu(conditioning)))
+
+
+def run_states(model: Settings, parameters: dict, loops: int, **inputs: Tensor) -> Tensor:
+    """Return the states [L, B, n, d]."""
+    network = loaded(parameters, build(model))
+    x, block, _ = network.open(**inputs)
+    return torch.stack(list(network.loop(block, x, loops)))
+
+
+def run_forward(model: Settings, parameters: dict, loops: int, **inputs: Tensor) -> Tensor:
+    """Return the prediction after L loops."""
+    return loaded(parameters, build(model))(**inputs, exits=[loops])[0]
+
+
+def run_objective(losses: Callable[..., Losses], model: Settings, parameters: dict, **asked: Any) -> dict[str, Tensor]:
+    """Return the terms that the objective has."""
+    terms = losses(loaded(parameters, build(model)), model, **asked)
+    return {name: term for name, term in terms._asdict().items() if term is not None}
+
+
+def run_gradient(losses: Callable[..., Losses], model: Settings, parameters: dict, **asked: Any) -> dict[str, Tensor]:
+    """Return the gradient of the total, in elt_ref's layout."""
+    network = loaded(parameters, build(model))
+    losses(network, model, **asked).total.backward()
+    return {name: reference_layout(name, p.grad) for name, p in parameters_by_name(network).items()}
+
+
+def run_sample(sampler: Callable[..., Tensor], model: Settings, parameters: dict, **asked: Any) -> Tensor:
+    """Draw samples."""
+    return sampler(loaded(parameters, build(model)), model, **asked)
+
+
+def run_mask_lengths(start: Tensor, steps: int) -> Tensor:
+    """Return the lengths [K, B]: as many are unknown before a step as the one before left."""
+    lengths = [start]
+    for step in range(steps):
+        lengths.append(masked_length(start, lengths[-1], step, steps))
+    return torch.stack(lengths[1:])
+
+
+def run_optimizer_step(
+    training: Settings, step: int, parameters: dict, gradient: dict, first: dict, second: dict
+) -> dict[str, Tensor]:
+    """Step in place: what came are copies."""
+    optimizer = adamw(parameters, training)
+    for name, parameter in parameters.items():
+        parameter.grad = gradient[name]
+    set_moments(optimizer, step, ((parameters[name], first[name], second[name]) for name in parameters))
+    optimizer_step(optimizer, step, training)
+    return prefixed(parameters=parameters, first=first, second=second)
+
+
+def run_clip_gradient(gradient: dict, largest: float) -> dict[str, Tensor]:
+    """Clip in place."""
+    norm = clip_gradient(list(gradient.values()), largest)
+    return {**prefixed(gradient=gradient), "norm": norm}
+
+
+def run_moving_average(average: dict, parameters: dict, decay: float) -> dict[str, Tensor]:
+    """Average in place."""
+    moving_average(average.values(), [parameters[name] for name in average], decay)
+    return prefixed(average=average)
+
+
+def run_training(
+    examples: str, parameters: dict, labels: Tensor, student_loops: Tensor, **asked: Any
+) -> dict[str, Tensor]:
+    """Train on S batches; `examples` is the name of what is learned. Sections are settings, the other tensors draws."""
+    config = Settings(**{name: value for name, value in asked.items() if isinstance(value, Settings)})
+    draws = {name: value for name, value in asked.items() if isinstance(value, Tensor)}
+    trainer = Trainer(loaded(parameters, build(config.model)), config)
+    totals = []
+    for step in range(len(labels)):
+        batch = {name: tensor[step] for name, tensor in draws.items()}
+        loops = int(student_loops[step]) if config.objective.kind == "ilsd" else None
+        totals.append(trainer.train_step(batch.pop(examples), labels[step], batch, loops).total.detach())
+    trees = prefixed(parameters=dump_parameters(trainer.model), average=dump_parameters(trainer.average))
+    return {**trees, "total": torch.stack(totals)}
+
+
+def prefixed(**trees: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the trees in one, under names that begin with theirs."""
+    return {f"{prefix}.{name}": tensor for prefix, tree in trees.items() for name, tensor in tree.items()}
+
+
+class Backend:
+    """The operations, with the arguments and results that elt_ref/conformance/backend.py tells."""
+
+    masked_layer = operation(run_masked_layer, "x")
+    diffusion_layer = operation(run_diffusion_layer, "x")
+    positions = operation(sine_cosine_positions, "positions")
+    time_features = operation(time_features, "features")
+    patchify = operation(patchify, "patches")
+    unpatchify = operation(unpatchify, "samples")
+    masked_states = operation(run_states, "states")
+    masked_forward = operation(run_forward, "logits")
+    diffusion_states = operation(run_states, "states")
+    diffusion_forward = operation(run_forward, "prediction")
+    masked_objective = operation(partial(run_objective, masked_losses))
+    masked_gradient = operation(partial(run_gradient, masked_losses))
+    diffusion_objective = operation(partial(run_objective, diffusion_losses))
+    diffusion_gradient = operation(partial(run_gradient, diffusion_losses))
+    truth_weights = operation(lambda steps: [truth_weight_at(k, steps) for k in range(steps)], "weights")
+    student_draws = operation(
+        lambda count, **asked: torch.tensor([draw_student_loops(step=k, **asked) for k in range(count)]), "loops"
+    )
+    mask_tokens = operation(mask_tokens, "mask")
+    drop_labels = operation(drop_labels, "labels")
+    log_snr = operation(log_snr, "log_snr", "derivative")
+    loss_weight = operation(loss_weight, "weight")
+    add_noise = operation(add_noise, "noisy")
+    prediction_target = operation(prediction_target, "target")
+    to_clean = operation(to_clean, "clean")
+    denoise_step = operation(denoise_step, "noisy")
+    time_grid = operation(time_grid, "times")
+    mask_lengths = operation(run_mask_lengths, "lengths")
+    decode_step = operation(decode_step, "tokens", "answer")
+    guide = operation(guide, "guided")
+    guidance_scales = operation(
+        lambda steps, **asked: [guidance_scale_at(k, steps, **asked) for k in range(steps)], "scales"
+    )
+    masked_sample = operation(partial(run_sample, masked_sample), "tokens")
+    diffusion_sample = operation(partial(run_sample, diffusion_sample), "samples")
+    optimizer_step = operation(run_optimizer_step)
+    clip_gradient = operation(run_clip_gradient)
+    learning_rates = operation(lambda training: [learning_rate_at(k, training) for k in range(training.steps)], "rates")
+    moving_average = operation(run_moving_average)
+    masked_training = operation(partial(run_training, "tokens"))
+    diffusion_training = operation(partial(run_training, "clean"))
+    count = operation(count, "looped_parameters", "total_parameters", "looped_macs")
+    frechet_distance = operation(frechet_distance, "distance")
+    inception_score = operation(inception_score, "score")
+
+    def describe(self) -> Description:
+        """Say who is judged: everything above is an operation."""
+        names = tuple(name for name in vars(Backend) if name != "describe" and not name.startswith("_"))
+        return Description("elt_torch", torch.__version__, names)

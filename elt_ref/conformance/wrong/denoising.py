@@ -1,0 +1,198 @@
+"""Wrong denoising steps and time grids."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from elt_ref.config import DiffusionConfig
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
+from elt_ref.generation.denoiser import denoise_step, step_variance
+from elt_ref.generation.noise_schedule import signal_and_noise
+
+
+def _stepping(**changes: Any) -> tuple[Change, ...]:
+    """Return the change that steps by another configuration; values may depend on the right one."""
+
+    def step(*args: Any, diffusion: DiffusionConfig, **settings: Any) -> Any:
+        update = {name: value(diffusion) if callable(value) else value for name, value in changes.items()}
+        return denoise_step(*args, **settings, diffusion=diffusion.model_copy(update=update))
+
+    return instead("generation.denoiser", denoise_step=step)
+
+
+class VarianceLargeForSmall(Altered, Reference):
+    """β_t where the posterior variance is asked: what DiT's code calls FIXED_LARGE."""
+
+    changes = _stepping(variance=lambda d: {"small": "large"}.get(d.variance, d.variance))
+
+
+class VarianceSmallForLarge(Altered, Reference):
+    """The posterior variance where β_t is asked."""
+
+    changes = _stepping(variance=lambda d: {"large": "small"}.get(d.variance, d.variance))
+
+
+class VarianceFractionReversed(Altered, Reference):
+    """The interpolated variance is large at fraction 0 and small at 1."""
+
+    changes = _stepping(variance_fraction=lambda d: 1 - d.variance_fraction)
+
+
+def _mixed_linearly(log_snr_t: float, log_snr_s: float, diffusion: DiffusionConfig) -> float:
+    if diffusion.variance != "interpolated":
+        return step_variance(log_snr_t, log_snr_s, diffusion)
+    small, large = (
+        step_variance(log_snr_t, log_snr_s, diffusion.model_copy(update={"variance": variance}))
+        for variance in ("small", "large")
+    )
+    return (1 - diffusion.variance_fraction) * small + diffusion.variance_fraction * large
+
+
+class VarianceMixedLinearly(Altered, Reference):
+    """The variances themselves are mixed instead of their logarithms."""
+
+    changes = instead("generation.denoiser", step_variance=_mixed_linearly)
+
+
+class VarianceForDeviation(Altered, Reference):
+    """The noise is multiplied by the variance, its root forgotten."""
+
+    changes = instead(
+        "generation.denoiser", step_variance=lambda *args, **settings: step_variance(*args, **settings) ** 2
+    )
+
+
+def _noisy_last(*args: Any, last: bool, **settings: Any) -> Any:
+    del last
+    return denoise_step(*args, **settings, last=False)
+
+
+class NoiseInLastStep(Altered, Reference):
+    """The last step is like the others, noise and all: labml's p_sample has no branch for t = 0."""
+
+    changes = instead("generation.denoiser", denoise_step=_noisy_last)
+
+
+def _mean_last(noisy: Any, clean: Any, noise: Any, *, last: bool, **settings: Any) -> Any:
+    return denoise_step(noisy, clean, noise * 0 if last else noise, **settings, last=False)
+
+
+class MeanInLastStep(Altered, Reference):
+    """The last step returns its mean, which is not yet x0: as denoising-diffusion-pytorch (facts §2e)."""
+
+    changes = instead("generation.denoiser", denoise_step=_mean_last)
+
+
+def _swapped_mean(
+    noisy: Any, clean: Any, noise: Any, *, log_snr_t: float, log_snr_s: float, last: bool, diffusion: DiffusionConfig
+) -> Any:
+    settings: dict[str, Any] = {
+        "log_snr_t": log_snr_t,
+        "log_snr_s": log_snr_s,
+        "last": last,
+        "diffusion": diffusion,
+    }
+    right = denoise_step(noisy, clean, noise, **settings)
+    if last or diffusion.sampler == "ddim":
+        return right
+    share = -math.expm1(log_snr_t - log_snr_s)
+    alpha_t = float(signal_and_noise(np.asarray(log_snr_t))[0])
+    alpha_s = float(signal_and_noise(np.asarray(log_snr_s))[0])
+    bounded = clean if diffusion.clip is None else np.clip(clean, -diffusion.clip, diffusion.clip)
+    return right + alpha_s * (2 * share - 1) * (noisy / alpha_t - bounded)
+
+
+class MeanSharesSwapped(Altered, Reference):
+    """The mean takes c of z and 1 − c of x̂ instead of 1 − c of z and c of x̂."""
+
+    changes = instead("generation.denoiser", denoise_step=_swapped_mean)
+
+
+def _without_signal(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
+    right = denoise_step(noisy, clean, noise, **settings)
+    if settings["last"] or settings["diffusion"].sampler == "ddim":
+        return right
+    remaining = math.exp(settings["log_snr_t"] - settings["log_snr_s"])
+    alpha_t = float(signal_and_noise(np.asarray(settings["log_snr_t"]))[0])
+    alpha_s = float(signal_and_noise(np.asarray(settings["log_snr_s"]))[0])
+    return right + remaining * (1 - alpha_s / alpha_t) * noisy
+
+
+class MeanWithoutSignalRatio(Altered, Reference):
+    """Z enters the mean without the factor α_s / α_t."""
+
+    changes = instead("generation.denoiser", denoise_step=_without_signal)
+
+
+def _posterior_ddim(noisy: Any, clean: Any, noise: Any, *, diffusion: DiffusionConfig, **settings: Any) -> Any:
+    ddim = diffusion.sampler == "ddim"
+    ancestral = diffusion.model_copy(update={"sampler": "ancestral"})
+    return denoise_step(noisy, clean, noise * 0 if ddim else noise, **settings, diffusion=ancestral)
+
+
+class DdimByPosteriorMean(Altered, Reference):
+    """DDIM is the ancestral step without its noise, which loses variance with every step."""
+
+    changes = instead("generation.denoiser", denoise_step=_posterior_ddim)
+
+
+def _stochastic_ddim(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
+    right = denoise_step(noisy, clean, noise, **settings)
+    diffusion = settings["diffusion"]
+    if settings["last"] or diffusion.sampler != "ddim":
+        return right
+    return right + math.sqrt(step_variance(settings["log_snr_t"], settings["log_snr_s"], diffusion)) * noise
+
+
+class DdimWithNoise(Altered, Reference):
+    """The deterministic step is given the noise of the ancestral one on top."""
+
+    changes = instead("generation.denoiser", denoise_step=_stochastic_ddim)
+
+
+def _stale_epsilon(noisy: Any, clean: Any, noise: Any, *, diffusion: DiffusionConfig, **settings: Any) -> Any:
+    right = denoise_step(noisy, clean, noise, diffusion=diffusion, **settings)
+    if settings["last"] or diffusion.sampler != "ddim" or diffusion.clip is None:
+        return right
+    alpha_t, sigma_t = (float(value) for value in signal_and_noise(np.asarray(settings["log_snr_t"])))
+    sigma_s = float(signal_and_noise(np.asarray(settings["log_snr_s"]))[1])
+    bounded = np.clip(clean, -diffusion.clip, diffusion.clip)
+    return right + sigma_s * alpha_t / sigma_t * (bounded - clean)
+
+
+class EpsilonBeforeClipping(Altered, Reference):
+    """DDIM's ε̂ is that of the prediction before it was clipped: denoising-diffusion-pytorch PR#84."""
+
+    changes = instead("generation.denoiser", denoise_step=_stale_epsilon)
+
+
+class ClipIgnored(Altered, Reference):
+    """Predictions of x0 are never clipped."""
+
+    changes = _stepping(clip=None)
+
+
+class ClipAlways(Altered, Reference):
+    """Predictions are clipped to ±1 where no clipping is asked; latents are not bounded (facts §4.48)."""
+
+    changes = _stepping(clip=lambda d: 1.0 if d.clip is None else d.clip)
+
+
+class TimesWithoutEnd(Altered, Reference):
+    """The grid stops one step before 0: 1 − k / (K + 1)."""
+
+    changes = instead("generation.denoiser", time_grid=lambda steps: 1 - np.arange(steps + 1) / (steps + 1))
+
+
+class TimesWithoutStart(Altered, Reference):
+    """The grid begins one step after 1, a shifted timestep: denoising-diffusion-pytorch #81, diffusers #9090."""
+
+    changes = instead("generation.denoiser", time_grid=lambda steps: np.arange(steps, -1, -1) / (steps + 1))
+
+
+class TimesSquared(Altered, Reference):
+    """The grid is not even: as in samplers that put more steps where there is little noise."""
+
+    changes = instead("generation.denoiser", time_grid=lambda steps: np.linspace(1, 0, steps + 1) ** 2)

@@ -1,0 +1,119 @@
+"""Wrong loops of the diffusion family."""
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
+from elt_ref.model.positions import time_features
+from elt_ref.ops import gated_residual, linear, silu
+
+
+class DiffusionInputInjected(Reference):
+    """The embedded patches are added before every loop, as in Leiay's looped transformer (facts §1.3)."""
+
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
+        network = super().network(config, parameters, *inputs)
+        if config.diffusion is None:
+            return network
+        loop = count()
+        return network._replace(block=lambda x: network.block(x + network.state if next(loop) else x))
+
+
+class DiffusionLoopsTold(Reference):
+    """The conditioning is made anew in every loop and told which one it is, as in LoopViT and Universal Transformers."""
+
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
+        network = super().network(config, parameters, *inputs)
+        if config.diffusion is None:
+            return network
+        noisy, time, labels = inputs
+        loop = count()
+
+        def block(x: Any) -> Any:
+            return (
+                super(DiffusionLoopsTold, self)
+                .network(config, parameters, noisy, time / (1 + next(loop)), labels)
+                .block(x)
+            )
+
+        return network._replace(block=block)
+
+
+class DiffusionDepthTold(Reference):
+    """Each loop's change is divided by the number of loops, so that few loops are no prefix of many."""
+
+    def states(self, network: Any, loops: int, config: Any) -> list[Any]:
+        if config.diffusion is None:
+            return super().states(network, loops, config)
+        states = [network.state]
+        for _ in range(loops):
+            states.append(states[-1] + (network.block(states[-1]) - states[-1]) / loops)
+        return states[1:]
+
+
+class DiffusionConditionedOnce(Reference):
+    """Only the first loop is conditioned on the label; the others go on without a class."""
+
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
+        network = super().network(config, parameters, *inputs)
+        if config.diffusion is None:
+            return network
+        noisy, time, labels = inputs
+        later = super().network(config, parameters, noisy, time, np.full_like(labels, config.model.classes))
+        loop = count()
+        return network._replace(block=lambda x: later.block(x) if next(loop) else network.block(x))
+
+
+class DiffusionTimeAtInput(Reference):
+    """Time is added to the patches and nowhere else, as in the unofficial port of ELT (facts §1.1, 8)."""
+
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
+        if config.diffusion is None:
+            return super().network(config, parameters, *inputs)
+        noisy, time, labels = inputs
+        network = super().network(config, parameters, noisy, np.zeros_like(time), labels)
+        tables = parameters["embedding"]
+        features = time_features(time, config.model.time_features, config.model.time_scale).astype(noisy.dtype)
+        hidden = silu(linear(features, tables["time_in"]["weight"], tables["time_in"]["bias"]))
+        hidden = linear(hidden, tables["time_out"]["weight"], tables["time_out"]["bias"])
+        return network._replace(state=network.state + hidden[:, None])
+
+
+class DiffusionOneModulation(Reference):
+    """All layers share the modulation weights of the first, as the layers of PixArt do."""
+
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
+        if config.diffusion is None:
+            return super().network(config, parameters, *inputs)
+        first = parameters["block"][0]["modulation"]
+        layers = [{**layer, "modulation": first} for layer in parameters["block"]]
+        return super().network(config, {**parameters, "block": layers}, *inputs)
+
+
+class DiffusionStopsAtMax(Reference):
+    """More loops than in training are cut to L_max: further states repeat its last."""
+
+    def states(self, network: Any, loops: int, config: Any) -> list[Any]:
+        if config.diffusion is None:
+            return super().states(network, loops, config)
+        states = super().states(network, min(loops, config.model.max_loops), config)
+        return states + [states[-1]] * (loops - len(states))
+
+
+class GatesIgnored(Altered, Reference):
+    """Attention and MLP are added without their gates: adaLN without the Zero."""
+
+    changes = instead("ops.modulation", gated_residual=lambda x, update, *_, **__: x + update)
+
+
+def _gate_plus_one(x: Any, update: Any, modulation: Any, *, part: int) -> Any:
+    return gated_residual(x, update, modulation, part=part) + update
+
+
+class GatesPlusOne(Altered, Reference):
+    """The gate is 1 + g, as the scale is."""
+
+    changes = instead("ops.modulation", gated_residual=_gate_plus_one)

@@ -1,0 +1,151 @@
+"""Wrong counts and measures."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from elt_ref.arrays import tree_items
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
+from elt_ref.measure.frechet import Gaussian, fit_gaussian, frechet_distance
+from elt_ref.measure.inception_score import inception_score
+from elt_ref.model import declare_parameters
+from elt_ref.ops import log_softmax
+
+
+def _macs(model: Any, loops: int, *, class_token: bool = True, attention: bool = True) -> np.ndarray:
+    """Return the looped multiply-adds of a forward pass, of which something may be left out."""
+    if model.get("family") == "diffusion":
+        tokens = math.prod(model["shape"][:2]) // model["patch_size"] ** 2
+    else:
+        tokens = math.prod(model["grid"]) + class_token
+    width = model["width"]
+    layer = tokens * (4 * width * width + 2 * width * model["mlp_width"]) + 2 * attention * tokens * tokens * width
+    return np.asarray(model["layers"] * loops * layer)
+
+
+class MacsWithoutAttention(Reference):
+    """Scores and values of the attention, 2 n² d, are not counted: the only way to the paper's 3.7k (facts §3.2)."""
+
+    def count(self, *, model: Any, loops: int) -> Any:
+        return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, loops, attention=False)}
+
+
+class MacsWithoutClassToken(Reference):
+    """The class token of the masked family is not counted among the tokens."""
+
+    def count(self, *, model: Any, loops: int) -> Any:
+        return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, loops, class_token=False)}
+
+
+class MacsOfOneLoop(Reference):
+    """The work of the block is counted once, however often it is looped."""
+
+    def count(self, *, model: Any, loops: int) -> Any:
+        return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, 1)}
+
+
+class MacsAsFlops(Reference):
+    """A multiply-add is counted as two."""
+
+    def count(self, *, model: Any, loops: int) -> Any:
+        return {**super().count(model=model, loops=loops), "looped_macs": 2 * _macs(model, loops)}
+
+
+def _kernels(config: Any, prefix: str = "") -> int:
+    declared = tree_items(declare_parameters(config))
+    return sum(
+        math.prod(parameter.shape)
+        for name, parameter in declared
+        if name.startswith(prefix) and len(parameter.shape) > 1
+    )
+
+
+class ParametersWithoutBiases(Altered, Reference):
+    """Biases and norms are not counted."""
+
+    changes = instead("measure.count", parameter_count=_kernels)
+
+
+class ParametersOfEveryLoop(Reference):
+    """A block is counted as often as it is looped: the size of the network that was unrolled."""
+
+    def count(self, *, model: Any, loops: int) -> Any:
+        counted = super().count(model=model, loops=loops)
+        more = (loops - 1) * counted["looped_parameters"]
+        return {name: value + more if name.endswith("parameters") else value for name, value in counted.items()}
+
+
+def _biased(features: Any) -> Gaussian:
+    gaussian = fit_gaussian(features)
+    return gaussian._replace(covariance=gaussian.covariance * (1 - 1 / len(features)))
+
+
+class FrechetOfBiasedCovariance(Altered, Reference):
+    """Covariances divide by the count (ddof 0)."""
+
+    changes = instead("measure.frechet", fit_gaussian=_biased)
+
+
+def _uncrossed(first: Gaussian, second: Gaussian) -> float:
+    offset = first.mean - second.mean
+    return float(offset @ offset + np.trace(first.covariance) + np.trace(second.covariance))
+
+
+class FrechetWithoutCrossTerm(Altered, Reference):
+    """The trace of the root of Σ₁ Σ₂ is left out."""
+
+    changes = instead("measure.frechet", frechet_distance=_uncrossed)
+
+
+class FrechetRooted(Altered, Reference):
+    """The distance is given instead of its square."""
+
+    changes = instead("measure.frechet", frechet_distance=lambda *both: math.sqrt(max(0.0, frechet_distance(*both))))
+
+
+def _diagonal(first: Gaussian, second: Gaussian) -> float:
+    one, two = (np.diag(np.diag(gaussian.covariance)) for gaussian in (first, second))
+    return frechet_distance(first._replace(covariance=one), second._replace(covariance=two))
+
+
+class FrechetOfVariances(Altered, Reference):
+    """Only the variances of the features are compared, not their covariances."""
+
+    changes = instead("measure.frechet", frechet_distance=_diagonal)
+
+
+class InceptionScoreOfWhole(Altered, Reference):
+    """The score is of the whole set instead of the mean over its splits."""
+
+    changes = instead("measure.inception_score", inception_score=lambda logits, _splits: inception_score(logits, 1))
+
+
+def _scores(logits: Any, splits: int, score: Any) -> float:
+    return float(np.mean([score(part) for part in np.array_split(np.exp(log_softmax(logits)), splits)]))
+
+
+def _wrong_axis(given: np.ndarray) -> float:
+    entropy = -(given.mean(axis=1) * np.log(given.mean(axis=1))).sum()
+    return float(np.exp(entropy + (given * np.log(given)).sum(axis=1).mean()))
+
+
+class InceptionScoreOfWrongAxis(Altered, Reference):
+    """The average prediction is taken over the classes instead of over the samples."""
+
+    changes = instead(
+        "measure.inception_score", inception_score=lambda logits, splits: _scores(logits, splits, _wrong_axis)
+    )
+
+
+def _exp_first(given: np.ndarray) -> float:
+    return float(np.exp((given * np.log(given / given.mean(axis=0))).sum(axis=1)).mean())
+
+
+class InceptionScoreExpFirst(Altered, Reference):
+    """The exponential is taken of every sample's divergence, before their mean."""
+
+    changes = instead(
+        "measure.inception_score", inception_score=lambda logits, splits: _scores(logits, splits, _exp_first)
+    )

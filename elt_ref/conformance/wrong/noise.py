@@ -1,0 +1,208 @@
+"""Wrong noise schedules, noising and conversions."""
+
+from typing import Any
+
+import numpy as np
+
+from elt_ref.config import DiffusionConfig
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
+from elt_ref.generation.noise_schedule import log_snr, log_snr_derivative, signal_and_noise
+from elt_ref.generation.prediction import prediction_target, to_x0
+
+
+def _reshifted(factor: float) -> tuple[Change, ...]:
+    def changed(diffusion: DiffusionConfig) -> DiffusionConfig:
+        at_noise = None if diffusion.shift_at_noise is None else factor * diffusion.shift_at_noise
+        return diffusion.model_copy(update={"shift": factor * diffusion.shift, "shift_at_noise": at_noise})
+
+    return instead(
+        "generation.noise_schedule",
+        log_snr=lambda time, diffusion: log_snr(time, changed(diffusion)),
+        log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, changed(diffusion)),
+    )
+
+
+class ShiftSignFlipped(Altered, Reference):
+    """A larger image gets less noise: the sign of EarthBridge's shift (facts §2e)."""
+
+    changes = _reshifted(-1.0)
+
+
+class ShiftHalved(Altered, Reference):
+    """The shift is log(noise / image) instead of twice that: a missing 2, also EarthBridge's (facts §2e)."""
+
+    changes = _reshifted(0.5)
+
+
+class ShiftAppliedTwice(Altered, Reference):
+    """The schedule is shifted when it is made and again when it is used: diffusers PR#13706."""
+
+    changes = _reshifted(2.0)
+
+
+def _clipped(time: Any, diffusion: DiffusionConfig) -> Any:
+    return np.clip(log_snr(time, diffusion), diffusion.log_snr_min, diffusion.log_snr_max)
+
+
+class ClipAfterShift(Altered, Reference):
+    """The shifted log-SNR is clipped to the bounds, which belong to the schedule before it is shifted."""
+
+    changes = instead("generation.noise_schedule", log_snr=_clipped)
+
+
+def _within(time: Any, diffusion: DiffusionConfig) -> Any:
+    shift = diffusion.shift
+    bounds = {"log_snr_min": diffusion.log_snr_min - shift, "log_snr_max": diffusion.log_snr_max - shift}
+    return log_snr(time, diffusion.model_copy(update=bounds))
+
+
+class BoundsOfShiftedRange(Altered, Reference):
+    """The bounds are moved so that they hold for the shifted schedule, as in k-diffusion (facts §2e)."""
+
+    changes = instead("generation.noise_schedule", log_snr=_within)
+
+
+def _linear_betas(time: Any, diffusion: DiffusionConfig) -> Any:
+    del diffusion
+    log_signal = -(0.1 * (0.01 + time) + 0.5 * 19.9 * time**2)
+    return log_signal - np.log(-np.expm1(log_signal))
+
+
+class LinearBetas(Altered, Reference):
+    """Betas rise linearly, as in DDPM and in the unofficial port of ELT (facts §1.1, 8)."""
+
+    changes = instead("generation.noise_schedule", log_snr=_linear_betas)
+
+
+def _reversed_mix(diffusion: DiffusionConfig) -> DiffusionConfig:
+    if diffusion.shift_at_noise is None:
+        return diffusion
+    return diffusion.model_copy(update={"shift": diffusion.shift_at_noise, "shift_at_noise": diffusion.shift})
+
+
+class MixedShiftReversed(Altered, Reference):
+    """An interpolated schedule has the shift of the noise end at the clean end."""
+
+    changes = instead(
+        "generation.noise_schedule",
+        log_snr=lambda time, diffusion: log_snr(time, _reversed_mix(diffusion)),
+        log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _reversed_mix(diffusion)),
+    )
+
+
+def _unmixed(diffusion: DiffusionConfig) -> DiffusionConfig:
+    return diffusion.model_copy(update={"shift_at_noise": None})
+
+
+class MixedShiftIgnored(Altered, Reference):
+    """The second shift of an interpolated schedule is read and never used."""
+
+    changes = instead(
+        "generation.noise_schedule",
+        log_snr=lambda time, diffusion: log_snr(time, _unmixed(diffusion)),
+        log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _unmixed(diffusion)),
+    )
+
+
+class DerivativeWithoutShiftSlope(Altered, Reference):
+    """The derivative is the cosine's alone, though an interpolated shift changes with time."""
+
+    changes = instead(
+        "generation.noise_schedule",
+        log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _unmixed(diffusion)),
+    )
+
+
+class DerivativeSignFlipped(Altered, Reference):
+    """The derivative is that of −λ, which VDM calls γ (facts §2e)."""
+
+    changes = instead(
+        "generation.noise_schedule",
+        log_snr_derivative=lambda time, diffusion: -log_snr_derivative(time, diffusion),
+    )
+
+
+class DerivativeHalved(Altered, Reference):
+    """The derivative is that of log(α/σ): the square in the SNR is forgotten."""
+
+    changes = instead(
+        "generation.noise_schedule",
+        log_snr_derivative=lambda time, diffusion: 0.5 * log_snr_derivative(time, diffusion),
+    )
+
+
+class AlphaSigmaSwapped(Altered, Reference):
+    """α for σ and σ for α: noise where the clean sample should be."""
+
+    changes = instead("generation.noise_schedule", signal_and_noise=lambda log_snr: signal_and_noise(log_snr)[::-1])
+
+
+def _unrooted(log_snr: Any) -> Any:
+    alpha, sigma = signal_and_noise(log_snr)
+    return alpha, sigma**2
+
+
+class SigmaRootForgotten(Altered, Reference):
+    """σ² for σ, the root in √(1 − ᾱ) forgotten: labml #152."""
+
+    changes = instead("generation.noise_schedule", signal_and_noise=_unrooted)
+
+
+class VSignFlipped(Altered, Reference):
+    """V is σ x − α ε, the other sign, in the target and in the way back."""
+
+    changes = instead(
+        "generation.prediction",
+        prediction_target=lambda kind, *rest: (-1 if kind == "v" else 1) * prediction_target(kind, *rest),
+        to_x0=lambda kind, prediction, *rest: to_x0(kind, (-1 if kind == "v" else 1) * prediction, *rest),
+    )
+
+
+def _v_of_swapped(kind: str, clean: Any, noise: Any, log_snr: Any) -> Any:
+    return (
+        prediction_target(kind, noise, clean, log_snr)
+        if kind == "v"
+        else prediction_target(kind, clean, noise, log_snr)
+    )
+
+
+class VOfSwapped(Altered, Reference):
+    """V is α x − σ ε: clean sample and noise exchanged."""
+
+    changes = instead("generation.prediction", prediction_target=_v_of_swapped)
+
+
+_OTHER = {"x0": "epsilon", "epsilon": "x0", "v": "v"}
+
+
+class TargetNoiseForClean(Altered, Reference):
+    """The network is to predict the noise where x0 is asked, as the unofficial port of ELT does (facts §1.1, 8)."""
+
+    changes = instead(
+        "generation.prediction",
+        prediction_target=lambda kind, *rest: prediction_target(_OTHER[kind], *rest),
+    )
+
+
+def _undivided(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
+    if kind != "epsilon":
+        return to_x0(kind, prediction, noisy, log_snr)
+    sigma = signal_and_noise(np.asarray(log_snr, np.float64))[1].astype(noisy.dtype)
+    return noisy - sigma.reshape(-1, *[1] * (noisy.ndim - 1)) * prediction
+
+
+class EpsilonUndivided(Altered, Reference):
+    """X0 is z − σ ε̂, without the division by α."""
+
+    changes = instead("generation.prediction", to_x0=_undivided)
+
+
+def _straight(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
+    return prediction if kind == "v" else to_x0(kind, prediction, noisy, log_snr)
+
+
+class VTakenForClean(Altered, Reference):
+    """A prediction of v is taken for x0 as it is."""
+
+    changes = instead("generation.prediction", to_x0=_straight)

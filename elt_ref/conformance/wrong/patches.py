@@ -1,0 +1,158 @@
+"""Wrong patches, positions and time features."""
+
+import math
+from typing import Any
+
+import autograd.numpy
+import numpy as np
+
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
+from elt_ref.model.diffusion import patchify
+from elt_ref.model.positions import sine_cosine_positions, time_features
+
+anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+
+
+class PatchReadRowFirst(Altered, Reference):
+    """The patch embedding reads (row, column, channel), the order of the output."""
+
+    changes = instead("model.diffusion", patchify=lambda samples, size, _order: patchify(samples, size, "pqc"))
+
+
+def _column_first(samples: Any, size: int, order: str) -> Any:
+    patches = patchify(samples, size, order)
+    split = patches.reshape(*patches.shape[:2], -1, size, size)
+    return split.swapaxes(-1, -2).reshape(patches.shape)
+
+
+class PatchReadColumnFirst(Altered, Reference):
+    """The patch embedding reads (channel, column, row)."""
+
+    changes = instead("model.diffusion", patchify=_column_first)
+
+
+def _scrambled(samples: Any, size: int, _order: str) -> Any:
+    return samples.transpose(0, 3, 1, 2).reshape(len(samples), -1, size * size * samples.shape[-1])
+
+
+class PatchReadScrambled(Altered, Reference):
+    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial ELT port (facts §1.1, 8)."""
+
+    changes = instead("model.diffusion", patchify=_scrambled)
+
+
+def _written(split: str, axes: tuple[int, ...]) -> tuple[Change, ...]:
+    """Return the change that puts patches together from this order of grid and features."""
+
+    def unpatchify(patches: Any, model: Any) -> Any:
+        sizes = dict(zip("hwpqc", (*model.grid, model.patch_size, model.patch_size, model.shape[2]), strict=True))
+        pieces = anp.reshape(patches, (len(patches), *(sizes[letter] for letter in split)))
+        return anp.reshape(anp.transpose(pieces, (0, *axes)), (len(patches), *model.shape))
+
+    return instead("model.diffusion", unpatchify=unpatchify)
+
+
+class PatchWrittenChannelFirst(Altered, Reference):
+    """The output is read as (channel, row, column), the order of the patch embedding."""
+
+    changes = _written("hwcpq", (1, 4, 2, 5, 3))
+
+
+class PatchWrittenColumnFirst(Altered, Reference):
+    """The output is read as (column, row, channel)."""
+
+    changes = _written("hwqpc", (1, 4, 2, 3, 5))
+
+
+class PatchWrittenScrambled(Altered, Reference):
+    """The output is reshaped to the sample without a transpose."""
+
+    changes = _written("hwpqc", (1, 2, 3, 4, 5))
+
+
+def _row_first(rows: int, columns: int, width: int) -> Any:
+    return np.roll(sine_cosine_positions(rows, columns, width), width // 2, axis=1)
+
+
+class PositionsRowFirst(Altered, Reference):
+    """The first half of the channels varies with the row: "w goes first" in DiT's meshgrid is easily missed."""
+
+    changes = instead("model.positions", sine_cosine_positions=_row_first)
+
+
+def _cosine_first(rows: int, columns: int, width: int) -> Any:
+    halves = sine_cosine_positions(rows, columns, width).reshape(rows * columns, 2, 2, width // 4)
+    return halves[:, :, ::-1].reshape(rows * columns, width)
+
+
+class PositionsCosineFirst(Altered, Reference):
+    """Positions are [cos, sin], the order of the time features."""
+
+    changes = instead("model.positions", sine_cosine_positions=_cosine_first)
+
+
+def _close_frequencies(rows: int, columns: int, width: int) -> Any:
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    frequencies = np.exp(-math.log(10000) * np.arange(width // 4) / (width // 2))
+    angles = [place[:, None] * frequencies for place in (column, row)]
+    return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
+
+
+class PositionsHalfFrequencies(Altered, Reference):
+    """Frequencies fall to 10000^(−1/2) only: k is divided by d/2 instead of d/4."""
+
+    changes = instead("model.positions", sine_cosine_positions=_close_frequencies)
+
+
+def _interleaved(rows: int, columns: int, width: int) -> Any:
+    halves = sine_cosine_positions(rows, columns, width).reshape(rows * columns, 2, 2, width // 4)
+    return halves.swapaxes(-1, -2).reshape(rows * columns, width)
+
+
+class PositionsInterleaved(Altered, Reference):
+    """Sines and cosines take turns, as in the first transformers."""
+
+    changes = instead("model.positions", sine_cosine_positions=_interleaved)
+
+
+class TimeSineFirst(Altered, Reference):
+    """Time features are [sin, cos], the order of the positions."""
+
+    changes = instead(
+        "model.positions",
+        time_features=lambda time, width, scale: np.roll(time_features(time, width, scale), width // 2, axis=1),
+    )
+
+
+class TimeUnscaled(Altered, Reference):
+    """T in [0, 1] goes into frequencies made for 0 … 999, all but one of which then hardly move."""
+
+    changes = instead("model.positions", time_features=lambda time, width, _scale: time_features(time, width, 1.0))
+
+
+def _waves(time: Any, scale: float, frequencies: Any) -> Any:
+    angles = scale * np.asarray(time, np.float64)[:, None] * frequencies
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+class TimeHalfFrequencies(Altered, Reference):
+    """Frequencies fall to 10000^(−1/2) only: i is divided by the width instead of by its half."""
+
+    changes = instead(
+        "model.positions",
+        time_features=lambda time, width, scale: _waves(
+            time, scale, np.exp(-math.log(10000) * np.arange(width // 2) / width)
+        ),
+    )
+
+
+class TimeFrequenciesToTheEnd(Altered, Reference):
+    """The last frequency is 10000⁻¹: i is divided by one less than there are, as in denoising-diffusion-pytorch."""
+
+    changes = instead(
+        "model.positions",
+        time_features=lambda time, width, scale: _waves(
+            time, scale, np.exp(-math.log(10000) * np.arange(width // 2) / max(1, width // 2 - 1))
+        ),
+    )

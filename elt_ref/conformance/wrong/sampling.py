@@ -1,0 +1,122 @@
+"""Wrong guidance of the diffusion family, and wrong whole samplings."""
+
+from typing import Any
+
+import numpy as np
+
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
+from elt_ref.generation.diffusion_sampler import predict_clean
+from elt_ref.generation.guidance import guide
+
+
+def _three_channels(conditional: Any, unconditional: Any, scale: float) -> Any:
+    guided = guide(conditional, unconditional, scale)
+    if np.ndim(guided) != 4:
+        return guided
+    return np.concatenate([guided[..., :3], conditional[..., 3:]], axis=-1)
+
+
+class GuidesThreeChannels(Altered, Reference):
+    """Only the first three channels are guided: DiT #41, PR#12, copied into SiT, MDT, PixArt and others."""
+
+    changes = instead("generation.guidance", guide=_three_channels)
+
+
+class DiffusionGuidanceTooStrong(Altered, Reference):
+    """The scale is taken for the w of (1 + w) c − w u, as of hackable_diffusion (facts §2e)."""
+
+    changes = instead(
+        "generation.guidance",
+        guide=lambda conditional, unconditional, scale: guide(conditional, unconditional, scale + 1),
+    )
+
+
+class NullClassHardCoded(Reference):
+    """No class is a fixed row of the label table, whatever its size: diffusers #13616."""
+
+    def diffusion_sample(self, *, parameters: Any, **arguments: Any) -> Any:
+        table = np.array(parameters["embedding.label"])
+        table[-1] = table[1]
+        return super().diffusion_sample(parameters={**parameters, "embedding.label": table}, **arguments)
+
+
+def _clipped_first(*args: Any, guidance_scale: float, **settings: Any) -> Any:
+    config = args[1]
+    clip = config.diffusion.clip
+    if clip is None:
+        return predict_clean(*args, guidance_scale=guidance_scale, **settings)
+    (conditional, used), (unconditional, _) = (
+        predict_clean(*args, guidance_scale=scale, **settings) for scale in (1.0, 0.0)
+    )
+    branches = (np.clip(branch, -clip, clip) for branch in (conditional, unconditional))
+    return guide(*branches, guidance_scale), used
+
+
+class ClipsBeforeGuiding(Altered, Reference):
+    """Both branches are clipped, then guided: the order of codes that clip in the model's wrapper (facts §4.49)."""
+
+    changes = instead("generation.diffusion_sampler", predict_clean=_clipped_first)
+
+
+class LoopsOfTraining(Reference):
+    """Every sampling step takes L_max loops, whatever schedule is asked."""
+
+    def diffusion_sample(self, *, model: Any, loops: Any, **arguments: Any) -> Any:
+        return super().diffusion_sample(model=model, loops=[model["max_loops"]] * len(loops), **arguments)
+
+    def masked_sample(self, *, model: Any, loops: Any, **arguments: Any) -> Any:
+        return super().masked_sample(model=model, loops=[model["max_loops"]] * len(loops), **arguments)
+
+
+class LoopsOfFirstStep(Reference):
+    """Every sampling step takes the loops of the first."""
+
+    def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
+        return super().diffusion_sample(loops=[loops[0]] * len(loops), **arguments)
+
+    def masked_sample(self, *, loops: Any, **arguments: Any) -> Any:
+        return super().masked_sample(loops=[loops[0]] * len(loops), **arguments)
+
+
+class LoopsReversed(Reference):
+    """The loop schedule is read from its end, as one that goes by t instead of by the step."""
+
+    def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
+        return super().diffusion_sample(loops=loops[::-1], **arguments)
+
+    def masked_sample(self, *, loops: Any, **arguments: Any) -> Any:
+        return super().masked_sample(loops=loops[::-1], **arguments)
+
+
+class StepNoiseRepeated(Reference):
+    """Every sampling step is given the noise of the first, a generator made anew with the same seed."""
+
+    def diffusion_sample(self, *, step_noise: Any, **arguments: Any) -> Any:
+        return super().diffusion_sample(step_noise=np.repeat(step_noise[:1], len(step_noise), axis=0), **arguments)
+
+    def masked_sample(self, *, token_noise: Any, confidence_noise: Any, **arguments: Any) -> Any:
+        repeated = (np.repeat(noise[:1], len(noise), axis=0) for noise in (token_noise, confidence_noise))
+        return super().masked_sample(
+            **dict(zip(("token_noise", "confidence_noise"), repeated, strict=True)), **arguments
+        )
+
+
+def _late_time(parameters: Any, config: Any, noisy: Any, time: float, labels: Any, **settings: Any) -> Any:
+    return predict_clean(parameters, config, noisy, time - 1 / config.sampling.steps, labels, **settings)
+
+
+class NetworkToldNextTime(Altered, Reference):
+    """The network is told the time that the step leads to: shifted timesteps, diffusers #11347, #12633."""
+
+    changes = instead("generation.diffusion_sampler", predict_clean=_late_time)
+
+
+class SamplesUnguided(Reference):
+    """The guidance scale is accepted and unused, as in the unofficial port of ELT (facts §1.1, 4)."""
+
+    def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
+        return super().diffusion_sample(sampling={**sampling, "guidance_scale": 1.0}, **arguments)
+
+    def masked_sample(self, *, sampling: Any, **arguments: Any) -> Any:
+        return super().masked_sample(sampling={**sampling, "guidance_scale": 1.0}, **arguments)

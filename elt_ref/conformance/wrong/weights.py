@@ -1,0 +1,175 @@
+"""Wrong loss weights, reductions and distillation of the diffusion family."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from elt_ref.config import DiffusionConfig
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
+from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth, loss_weight
+from elt_ref.objective.ilsd import LossTerms
+from elt_ref.ops import stop_gradient, weighted_squared_error
+
+
+def _weighed(**changes: Any) -> tuple[Change, ...]:
+    """Return the change that computes the weight of another configuration; values may depend on the right one."""
+
+    def weight(time: Any, diffusion: DiffusionConfig) -> Any:
+        update = {name: value(diffusion) if callable(value) else value for name, value in changes.items()}
+        return loss_weight(time, diffusion.model_copy(update=update))
+
+    return instead("objective.diffusion_losses", loss_weight=weight)
+
+
+class WeightBiasFlipped(Altered, Reference):
+    """The bias has the other sign; sigmoid(−λ + b) on ε and sigmoid(λ − b) on x0 are easily confused."""
+
+    changes = _weighed(bias=lambda diffusion: -diffusion.bias)
+
+
+class WeightWithoutBias(Altered, Reference):
+    """The bias is read and never used: a hidden default of 0."""
+
+    changes = _weighed(bias=0.0)
+
+
+class WeightWithoutBiasFactor(Altered, Reference):
+    """sigmoid(λ − b) without the factor e^b."""
+
+    changes = instead(
+        "objective.diffusion_losses",
+        loss_weight=lambda time, diffusion: loss_weight(time, diffusion) / math.exp(diffusion.bias),
+    )
+
+
+class WeightInverted(Altered, Reference):
+    """Errors of x0 weigh sigmoid(b − λ), most at most noise: the direction of denoising-diffusion PR#363."""
+
+    changes = _weighed(prediction=lambda diffusion: {"x0": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
+
+
+class WeightWithoutDerivative(Altered, Reference):
+    """No −dλ/dt, as in diffusion_distillation, whose loss is a plain mean (facts §2e)."""
+
+    changes = _weighed(weight_derivative=False)
+
+
+class WeightAlwaysWithDerivative(Altered, Reference):
+    """−dλ/dt also where it was switched off."""
+
+    changes = _weighed(weight_derivative=True)
+
+
+class WeightOfCleanOnEpsilon(Altered, Reference):
+    """The weight of x0 on errors of ε."""
+
+    changes = _weighed(prediction=lambda diffusion: {"epsilon": "x0"}.get(diffusion.prediction, diffusion.prediction))
+
+
+class WeightOfCleanOnV(Altered, Reference):
+    """The weight of x0 on errors of v, as in EarthBridge (facts §2e)."""
+
+    changes = _weighed(prediction=lambda diffusion: {"v": "x0"}.get(diffusion.prediction, diffusion.prediction))
+
+
+class WeightOfEpsilonOnV(Altered, Reference):
+    """The weight of ε on errors of v."""
+
+    changes = _weighed(prediction=lambda diffusion: {"v": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
+
+
+def _both(change: Any) -> tuple[Change, ...]:
+    """Return the changes that make both losses ``change(loss)``."""
+    return instead(
+        "objective.diffusion_losses",
+        diffusion_ground_truth=change(diffusion_ground_truth),
+        diffusion_distillation=change(diffusion_distillation),
+    )
+
+
+def _reduced(reduction: str) -> tuple[Change, ...]:
+    return _both(lambda loss: lambda *args, **settings: loss(*args, **{**settings, "reduction": reduction}))
+
+
+class DiffusionSumForMean(Altered, Reference):
+    """A sample's squared errors are summed where their mean is asked."""
+
+    changes = _reduced("sum")
+
+
+class DiffusionMeanForSum(Altered, Reference):
+    """A sample's squared errors are averaged where their sum is asked."""
+
+    changes = _reduced("mean_per_sample")
+
+
+class DiffusionBatchSummed(Altered, Reference):
+    """Samples are summed instead of averaged."""
+
+    changes = _both(lambda loss: lambda *args, **settings: loss(*args, **settings) * len(args[0]))
+
+
+class DiffusionErrorHalved(Altered, Reference):
+    """A factor ½ before the squared error, as in VDM's loss (facts §2e)."""
+
+    changes = _both(lambda loss: lambda *args, **settings: 0.5 * loss(*args, **settings))
+
+
+def _unweighted(student: Any, teacher: Any, time: Any, *, reduction: str = "mean_per_sample", **_: Any) -> Any:
+    values = student[0].size if reduction == "mean_per_sample" else 1
+    weights = np.full(len(time), 1 / len(time) / values, student.dtype)
+    return weighted_squared_error(student, teacher, weights)
+
+
+class DiffusionDistillationUnweighted(Altered, Reference):
+    """w(t) weighs the truth and not the distillation, a plain squared error as LoopFormer's (facts §1.3)."""
+
+    changes = instead("objective.diffusion_losses", diffusion_distillation=_unweighted)
+
+
+class DiffusionWeightOfBatch(Altered, Reference):
+    """One weight for the whole batch, the mean of its samples' weights."""
+
+    changes = instead(
+        "objective.diffusion_losses",
+        loss_weight=lambda time, diffusion: np.full(np.shape(time), loss_weight(time, diffusion).mean()),
+    )
+
+
+class DiffusionStudentOtherNoise(Reference):
+    """The student denoises another noise of its own, in a pass of its own, as the unofficial port of ELT does."""
+
+    def diffusion_task(self, config: Any, batch: Any, draws: Any) -> Any:
+        self.other = super().diffusion_task(config, batch, draws._replace(noise=draws.noise[:, ::-1, ::-1]))
+        return super().diffusion_task(config, batch, draws)
+
+    def loss(self, config: Any, task: Any, student_loops: int | None, weight: float, parameters: Any) -> LossTerms:
+        terms = super().loss(config, task, student_loops, weight, parameters)
+        if config.diffusion is None or student_loops is None:
+            return terms
+        network = self.network(config, parameters, *self.other.inputs)
+        student = network.head(self.states(network, student_loops, config)[-1])
+        network = self.network(config, parameters, *task.inputs)
+        teacher = network.head(self.states(network, config.model.max_loops, config)[-1])
+        truth, distilled = self.other.ground_truth(student), task.distillation(student, stop_gradient(teacher))
+        total = terms.teacher_truth + weight * truth + (1 - weight) * distilled
+        return LossTerms(total, terms.teacher_truth, truth, distilled)
+
+
+class DiffusionTeacherFollows(Altered, Reference):
+    """No stop-gradient: the teacher is pulled towards its student."""
+
+    changes = instead("ops.stop_gradient", stop_gradient=lambda x: x)
+
+
+class DiffusionStudentStopped(Altered, Reference):
+    """The gradient of the distillation is stopped at the student instead of at the teacher."""
+
+    changes = instead("ops.stop_gradient", stop_gradient=lambda x: x) + instead(
+        "objective.diffusion_losses",
+        diffusion_distillation=lambda student, *args, **settings: diffusion_distillation(
+            stop_gradient(student), *args, **settings
+        ),
+    )
