@@ -21,7 +21,7 @@ Times = Float[np.ndarray, "*batch"]
 
 
 def log_snr(time: Times, diffusion: DiffusionConfig) -> Times:
-    """Return λ(t), decreasing, in float64.
+    """Return λ(t), decreasing, in float64 (or wider, as `time` is).
 
     Args:
         time: in [0, 1].
@@ -39,10 +39,15 @@ def log_snr_derivative(time: Times, diffusion: DiffusionConfig) -> Times:
     return -4 * span / np.sin(2 * angle) + slope
 
 
-def _angle(time: Times, diffusion: DiffusionConfig) -> tuple[Times, float]:
-    lowest = math.atan(math.exp(-diffusion.log_snr_max / 2))
-    highest = math.atan(math.exp(-diffusion.log_snr_min / 2))
-    return lowest + np.asarray(time, np.float64) * (highest - lowest), highest - lowest
+def _angle(time: Times, diffusion: DiffusionConfig) -> tuple[Times, float | np.longdouble]:
+    lowest, highest = (_end(-bound / 2, time) for bound in (diffusion.log_snr_max, diffusion.log_snr_min))
+    wide = time if time.dtype == np.longdouble else np.asarray(time, np.float64)
+    return lowest + wide * (highest - lowest), highest - lowest
+
+
+def _end(exponent: float, time: Times) -> float | np.longdouble:
+    """Return atan(e^exponent), in extended precision where the times are: near t = 1 a last bit of it is 500 of λ's."""
+    return np.arctan(np.exp(np.longdouble(exponent))) if time.dtype == np.longdouble else math.atan(math.exp(exponent))
 
 
 def _shift(time: Times, diffusion: DiffusionConfig) -> Times | float:

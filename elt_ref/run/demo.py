@@ -1,5 +1,7 @@
 """The demo: in both families train ILSD and the vanilla control alike, compare them at every loop count, draw it."""
 
+import multiprocessing
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +10,11 @@ from typing import NamedTuple
 from rich.console import Console
 
 from elt_ref.config import Config, load_preset
+from elt_ref.errors import TrainingError
 from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
+from elt_ref.run.process import settle_process
 from elt_ref.run.train import train_run
 from elt_ref.training import METRICS
 
@@ -35,10 +39,12 @@ PARTS = (
         "digits-masked",
         {"training.steps": 800, "training.average_decay": 0.99},
     ),
-    Part("diffusion", "Diffusion", "diffusion", "digits-diffusion", {"training.steps": 600}),
+    Part("diffusion", "Diffusion", "diffusion", "digits-diffusion", {"training.steps": 900}),
 )
 SAMPLES = 500
 """Samples that each loop count is judged by."""
+SAVING = 10.0
+"""Seconds that the other process is given to save what it learned."""
 
 
 def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] | None = None) -> None:
@@ -84,8 +90,40 @@ def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Config]:
 def _show(part: Part, configs: Mapping[str, Config], folder: Path, console: Console) -> Chapter:
     steps = configs["ilsd"].training.steps
     console.print(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
-    for kind, config in configs.items():
-        train_run(config, folder / kind, resume=True, console=console)
+    _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
     metrics = {kind: folder / kind / METRICS for kind in configs}
     return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
+
+
+def _train_both(configs: Mapping[str, Config], folder: Path, console: Console) -> None:
+    """Train the control in a process of its own, beside the ILSD model whose progress is shown.
+
+    Raises:
+        TrainingError: the control's process ended badly.
+    """
+    # A fresh interpreter: a forked one would share the threads of the matrix library.
+    worker = multiprocessing.get_context("spawn").Process(
+        target=_train_silently, args=(configs["vanilla"], folder / "vanilla")
+    )
+    worker.start()
+    try:
+        train_run(configs["ilsd"], folder / "ilsd", resume=True, console=console)
+        with console.status("Waiting for the vanilla model …"):
+            worker.join()
+    finally:
+        # Interrupted from the terminal, it was interrupted too, and is saving.
+        worker.join(timeout=SAVING)
+        worker.terminate()
+    if worker.exitcode:
+        raise TrainingError(
+            f"{folder / 'vanilla'}: expected the vanilla model to train to the end, got exit code {worker.exitcode}"
+        )
+
+
+def _train_silently(config: Config, folder: Path) -> None:
+    settle_process()
+    try:
+        train_run(config, folder, resume=True, console=Console(quiet=True))
+    except KeyboardInterrupt:
+        sys.exit(130)
