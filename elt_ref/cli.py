@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request
 """
 
 import json
+import re
 import shlex
 import sys
 import tomllib
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: those that come along, and your own.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+conform_app = typer.Typer(help="Judge an implementation of ELT, clause by clause.", no_args_is_help=True)
+app.add_typer(conform_app, name="conform")
 
 Seed = Annotated[
     int,
@@ -35,6 +38,20 @@ Seed = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Source = Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset by name, or a configuration file.")]
+BackendName = Annotated[
+    str | None, typer.Argument(metavar="BACKEND", help="package.module:Backend, or file.py:Backend.")
+]
+Exec = Annotated[
+    str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines instead.")
+]
+Timeout = Annotated[float, typer.Option(help="Seconds that a program may take for an answer.", min=0.1)]
+Only = Annotated[str, typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK.")]
+KnownFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Known failures and waivers.")]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option("--report", metavar="FILE", help="Also write .json, .md, .html, or badge.json; may be repeated."),
+]
+Every = Annotated[bool, typer.Option("--all", help="Show the clauses that pass, too.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -258,9 +275,17 @@ def count(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="An equation (E5) or a choice (objective.reduction).")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="An equation (E5), a choice (objective.reduction) or a clause (LOOP-01)."),
+    ],
 ) -> None:
-    """Show an equation with its source and a worked number, or what was chosen where the paper is silent."""
+    """Show an equation with its source and a worked number, a choice and its reason, or a clause."""
+    if re.fullmatch(r"[A-Z]+-[0-9]+", name):
+        from elt_ref.conformance.commands import show_clause  # noqa: PLC0415
+
+        print(show_clause(name))
+        return
     from elt_ref.run.show import show as show_text  # noqa: PLC0415
 
     print(show_text(name))
@@ -311,3 +336,90 @@ def data_import(
 
     import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale)
     print(describe(name))
+
+
+@conform_app.command("list")
+def conform_list() -> None:
+    """List the clauses."""
+    from elt_ref.conformance.commands import list_clauses  # noqa: PLC0415
+
+    list_clauses(Console())
+
+
+@conform_app.command("smoke")
+def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = 60.0) -> None:
+    """Check the harness, not the numbers: forms, dtypes, repetition."""
+    from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
+
+    raise typer.Exit(run_smoke(open_door(backend, program, timeout), Console()))
+
+
+@conform_app.command("run")
+def conform_run(
+    backend: BackendName = None,
+    program: Exec = None,
+    timeout: Timeout = 60.0,
+    only: Only = "",
+    known: KnownFile = None,
+    write_known: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write a draft of known failures, reasons to be filled in.")
+    ] = None,
+    report: Reports = None,
+    every: Every = False,
+    as_json: Json = False,
+) -> None:
+    """Judge a backend; exit code 1 where a clause does not hold."""
+    from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
+
+    door = open_door(backend, program, timeout)
+    called = backend if backend is not None else shlex.join(["--exec", program or ""])
+    raise typer.Exit(
+        run(
+            door,
+            called=called,
+            only=only,
+            known=known,
+            write_known=write_known,
+            outputs=report or [],
+            as_json=as_json,
+            every=every,
+        )
+    )
+
+
+@conform_app.command("export")
+def conform_export(out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")]) -> None:
+    """Write the questions, without answers, for implementations that only read and write files."""
+    from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
+
+    number = export_questions(out)
+    Console(stderr=True).print(f"Wrote {number} questions to {out}.", highlight=False)
+
+
+@conform_app.command("judge")
+def conform_judge(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Answers: description.json, DTYPE/CLAUSE/SLUG.safetensors.")
+    ],
+    only: Only = "",
+    known: KnownFile = None,
+    report: Reports = None,
+    every: Every = False,
+    as_json: Json = False,
+) -> None:
+    """Judge a folder of answers."""
+    from elt_ref.conformance.commands import run  # noqa: PLC0415
+    from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
+
+    raise typer.Exit(
+        run(
+            FilesDoor(folder),
+            called=f"(folder) {folder}",
+            only=only,
+            known=known,
+            write_known=None,
+            outputs=report or [],
+            as_json=as_json,
+            every=every,
+        )
+    )

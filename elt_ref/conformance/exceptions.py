@@ -12,7 +12,7 @@ factor = 4
 reason = "bfloat16 accumulation"
 """
 
-import datetime
+import datetime as dt
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ class Known(_Entry):
     """A failure that is known. It must fail: once the clause passes, the entry must go."""
 
     issue: str | None = None
-    until: datetime.date
+    until: dt.date
     """The last day on which it is accepted."""
 
 
@@ -55,7 +55,7 @@ class Exceptions(BaseModel):
 
     def known(self, clause: str) -> Known | None:
         """Return the entry of a clause, if there is one that has not expired."""
-        today = datetime.datetime.now(tz=datetime.UTC).date()
+        today = dt.datetime.now(tz=dt.UTC).date()
         return next((entry for entry in self.known_failures if entry.clause == clause and entry.until >= today), None)
 
     def waiver(self, clause: str) -> Waiver | None:
@@ -70,7 +70,7 @@ class Exceptions(BaseModel):
             whole: whether all clauses were judged, so that an entry without a verdict is one too many.
         """
         found = []
-        today = datetime.datetime.now(tz=datetime.UTC).date()
+        today = dt.datetime.now(tz=dt.UTC).date()
         for entry in self.known_failures:
             status = statuses.get(entry.clause)
             if entry.until < today:
@@ -97,9 +97,9 @@ def read_exceptions(path: Path) -> Exceptions:
         raise RequestError(f"{path}: expected a TOML file of known failures, got {error}") from error
 
 
-def draft(statuses: Mapping[str, str], today: datetime.date) -> str:
+def draft(statuses: Mapping[str, str], today: dt.date) -> str:
     """Return the text of a file that calls every failing clause known for thirty days, reasons left to be written."""
-    until = today + datetime.timedelta(days=30)
+    until = today + dt.timedelta(days=30)
     entries = [
         f'[[known]]\nclause = "{id_}"\nreason = "TODO: say why"\nuntil = {until.isoformat()}\n'
         for id_, status in statuses.items()

@@ -33,7 +33,7 @@ LEAST = 64.0
 """Of a tolerance, in units of the dtype's rounding."""
 AGREEMENT = 1e-11
 """Largest error between the two oracles."""
-DISTURBANCES = 3
+DISTURBANCES = 5
 
 Answers = Mapping[str, np.ndarray]
 
@@ -53,8 +53,9 @@ def rounded(case: Case, dtype: str, disturbance: int) -> dict[str, np.ndarray]:
             value = array.astype(np.float32).astype(np.float64)
             if disturbance:
                 unit = np.finfo(dtype).eps / 2
-                generator = stream(disturbance, f"{case.id}/{name}")
-                value = value * (1 + unit * generator.choice([-1.0, 0.0, 1.0], size=value.shape))
+                # All up, all down, then each its own way: a lone number moves in every trial.
+                signs = stream(disturbance, f"{case.id}/{name}").choice([-1.0, 1.0], size=value.shape)
+                value = value * (1 + unit * {1: 1.0, 2: -1.0}.get(disturbance, signs))
         result[name] = value
     return result
 
@@ -68,7 +69,7 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
     answer = {}
     for name, value in ask(Reference(), case, "longdouble").items():
         floating = np.issubdtype(value.dtype, np.floating)
-        answer[name] = np.ascontiguousarray(value.astype(np.float64 if floating else value.dtype))
+        answer[name] = np.array(value, np.float64 if floating else value.dtype, order="C")
     second = ask(ScalarBackend(), case, "float64")
     if (told := mismatch(second, answer, None)) is not None:
         raise ValueError(f"{case.id}: the oracles differ: {told}")
@@ -153,7 +154,7 @@ def write(
     """Store one vector."""
     place = folder / case.clause
     place.mkdir(parents=True, exist_ok=True)
-    inputs = {name: np.ascontiguousarray(array) for name, array in rounded(case, "float64", 0).items()}
+    inputs = {name: np.array(array, order="C") for name, array in rounded(case, "float64", 0).items()}
     contents = {"inputs": save(inputs), "answers": save(dict(answer))}
     stored = Stored(
         format=1,

@@ -406,20 +406,21 @@ class Reference:
         second: Parameters,
     ) -> Tensors:
         section = parse_section(TrainingConfig, training)
-        moments = Moments(dict(first), dict(second))
-        new, moments = adamw(dict(parameters), dict(gradient), moments, step=step, training=section)
+        gradient, first, second = (like(parameters, leaves) for leaves in (gradient, first, second))
+        new, moments = adamw(dict(parameters), gradient, Moments(first, second), step=step, training=section)
         return prefixed(parameters=new, first=moments.first, second=moments.second)
 
     def clip_gradient(self, *, gradient: Parameters, largest: float) -> Tensors:
         clipped, norm = clip_gradient(dict(gradient), largest)
-        return {**prefixed(gradient=clipped), "norm": np.asarray(norm)}
+        dtype = next(iter(gradient.values())).dtype
+        return {**prefixed(gradient=clipped), "norm": np.asarray(norm, dtype)}
 
     def learning_rates(self, *, training: Section) -> Tensors:
         section = parse_section(TrainingConfig, training)
         return {"rates": np.array([learning_rate_at(step, section) for step in range(section.steps)])}
 
     def moving_average(self, *, average: Parameters, parameters: Parameters, decay: float) -> Tensors:
-        return prefixed(average=moving_average(dict(average), dict(parameters), decay))
+        return prefixed(average=moving_average(dict(average), like(average, parameters), decay))
 
     def masked_training(
         self,
@@ -541,6 +542,11 @@ def nested(parameters: Parameters) -> dict[str, Any]:
             place = place.setdefault(group, {})
         place[last] = array
     return result
+
+
+def like(names: Parameters, leaves: Parameters) -> dict[str, np.ndarray]:
+    """Return leaves in the order of `names`: those that come from a file are in no particular one."""
+    return {name: leaves[name] for name in names}
 
 
 def prefixed(**trees: Tree) -> Tensors:

@@ -46,7 +46,7 @@ CASES = (
         "up-to-max",
         "diffusion_states",
         "as many loops as in training, of one layer and a batch of one: states that depend on how many follow",
-        **looped("diffone", 3, (0.5,), layers=1),
+        **looped("diffone", 3, (0.5,), layers=1, time_scale=10.0),
     ),
     Case(
         "DIFFLOOP-01",
@@ -54,6 +54,13 @@ CASES = (
         "diffusion_states",
         "fewer loops than in training: their states are the first of more",
         **looped("difffew", 2, (0.1, 0.9), max_loops=4),
+    ),
+    Case(
+        "DIFFLOOP-01",
+        "one-loop",
+        "diffusion_states",
+        "a single loop of four: the block once, of the embedded patches with their positions",
+        **looped("diffsingle", 1, (0.7,), max_loops=4, time_scale=10.0),
     ),
     Case(
         "DIFFLOOP-02",
@@ -81,6 +88,6 @@ CASES = (
         "half-gates",
         "diffusion_states",
         "gates of one half: an identity only where the gate says so, not by default",
-        **network("diffhalf", (0.6,), gates=0.5),
+        **network("diffhalf", (0.6,), gates=0.5, time_scale=10.0),
     ),
 )

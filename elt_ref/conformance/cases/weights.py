@@ -30,7 +30,8 @@ def loss(
     **changes: Any,
 ) -> Case:
     """Return a case of the objective or of its gradient."""
-    small = {"layers": 1, "width": 4, "mlp_width": 6, "time_features": 4, "shape": [2, 4, 3]}
+    # A small scale of time keeps its rounding small.
+    small = {"layers": 1, "width": 4, "mlp_width": 6, "time_features": 4, "time_scale": 10.0, "shape": [2, 4, 3]}
     model = diffusion_section(**{**small, **changes})
     name = f"{clause}/{slug}"
     return Case(
@@ -50,7 +51,7 @@ def loss(
             "clean": normal(f"{name}/clean", len(times), *model["shape"]),
             "noise": normal(f"{name}/noise", len(times), *model["shape"]),
             "time": np.array(times),
-            "labels": integers(f"{name}/labels", model["classes"] + 1, len(times)),
+            "labels": integers(f"{name}/labels", model["classes"], len(times)),
         },
     )
 
@@ -76,7 +77,13 @@ CASES = (
         prediction="v",
         weight_derivative=False,
     ),
-    weight("WEIGHT-03", "epsilon", "ε with b = 0: sigmoid(b − λ), which is not the weight of x0", bias=0.0, prediction="epsilon"),
+    weight(
+        "WEIGHT-03",
+        "epsilon",
+        "ε with b = 0: sigmoid(b − λ), which is not the weight of x0",
+        bias=0.0,
+        prediction="epsilon",
+    ),
     weight("WEIGHT-03", "epsilon-bias", "ε with b = 2: no e^b is left", bias=2.0, prediction="epsilon"),
     weight("WEIGHT-03", "v", "v with b = 2: sigmoid(λ − b) sigmoid(−λ) e^b", bias=2.0, prediction="v"),
     weight("WEIGHT-03", "v-ends", "v with b = 0 at both ends of time", ENDS, bias=0.0, prediction="v"),
@@ -92,6 +99,13 @@ CASES = (
     ),
     loss(
         "DIFFDISTIL-01",
+        "ends-of-time",
+        "a sample without noise and one of noise alone",
+        times=(0.0, 1.0),
+        noise={"shift": -1.0, "bias": 2.0},
+    ),
+    loss(
+        "DIFFDISTIL-01",
         "epsilon",
         "the truth terms of a network that predicts ε, weighed as ε is",
         noise={"prediction": "epsilon", "bias": 2.0},
@@ -104,21 +118,21 @@ CASES = (
         noise={"prediction": "v", "bias": 0.0},
     ),
     loss(
-        "DIFFDISTIL-02",
+        "DIFFDISTIL-01",
         "distillation-alone",
         "λ = 0: the total holds the weighted distillation and nothing of the student's truth",
         truth_weight=0.0,
     ),
     loss(
-        "DIFFDISTIL-02",
+        "DIFFDISTIL-01",
         "truth-alone",
         "λ = 1: the total holds nothing of the distillation, which is told all the same",
         truth_weight=1.0,
         noise={"prediction": "v"},
     ),
-    loss("DIFFDISTIL-02", "sum", "the distillation as a sum, b = 2", reduction="sum", noise={"bias": 2.0}),
+    loss("DIFFDISTIL-01", "sum", "the distillation as a sum, b = 2", reduction="sum", noise={"bias": 2.0}),
     loss(
-        "DIFFDISTIL-03",
+        "DIFFDISTIL-02",
         "teacher-stopped",
         "λ = 0: the distillation moves the student only, through its own loop",
         truth_weight=0.0,
@@ -126,7 +140,7 @@ CASES = (
         times=(0.3, 0.7),
     ),
     loss(
-        "DIFFDISTIL-03",
+        "DIFFDISTIL-02",
         "half",
         "λ = ½, two loops of three: the prediction is stopped, not the state it is made of",
         truth_weight=0.5,

@@ -79,6 +79,16 @@ def _mean_last(noisy: Any, clean: Any, noise: Any, *, last: bool, **settings: An
     return denoise_step(noisy, clean, noise * 0 if last else noise, **settings, last=False)
 
 
+def _quiet(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
+    return denoise_step(noisy, clean, noise * 0, **settings)
+
+
+class NoiseLeftOut(Altered, Reference):
+    """No step adds noise: α₃ z of the sampler is forgotten, though the step is not DDIM's."""
+
+    changes = instead("generation.denoiser", denoise_step=_quiet)
+
+
 class MeanInLastStep(Altered, Reference):
     """The last step returns its mean, which is not yet x0: as denoising-diffusion-pytorch (facts §2e)."""
 
@@ -178,6 +188,12 @@ class ClipAlways(Altered, Reference):
     """Predictions are clipped to ±1 where no clipping is asked; latents are not bounded (facts §4.48)."""
 
     changes = _stepping(clip=lambda d: 1.0 if d.clip is None else d.clip)
+
+
+class ClipAtOne(Altered, Reference):
+    """Clipping is to ±1, whatever bound is asked: the range of pixels, built in."""
+
+    changes = _stepping(clip=lambda d: None if d.clip is None else 1.0)
 
 
 class TimesWithoutEnd(Altered, Reference):

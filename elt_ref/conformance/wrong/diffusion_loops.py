@@ -23,7 +23,7 @@ class DiffusionInputInjected(Reference):
 
 
 class DiffusionLoopsTold(Reference):
-    """The conditioning is made anew in every loop and told which one it is, as in LoopViT and Universal Transformers."""
+    """The conditioning is made anew in every loop and told its number, as in LoopViT and Universal Transformers."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         network = super().network(config, parameters, *inputs)
@@ -52,6 +52,14 @@ class DiffusionDepthTold(Reference):
         for _ in range(loops):
             states.append(states[-1] + (network.block(states[-1]) - states[-1]) / loops)
         return states[1:]
+
+
+class DiffusionStatesFromInput(Reference):
+    """The state before the first loop is counted as that after it: one loop too few."""
+
+    def states(self, network: Any, loops: int, config: Any) -> list[Any]:
+        states = super().states(network, loops, config)
+        return states if config.diffusion is None else [network.state, *states[:-1]]
 
 
 class DiffusionConditionedOnce(Reference):
@@ -83,7 +91,7 @@ class DiffusionTimeAtInput(Reference):
 
 
 class DiffusionOneModulation(Reference):
-    """All layers share the modulation weights of the first, as the layers of PixArt do."""
+    """All layers share the modulation weights of the first, adaLN-single without a table of each layer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:

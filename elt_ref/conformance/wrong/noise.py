@@ -198,6 +198,15 @@ class EpsilonUndivided(Altered, Reference):
     changes = instead("generation.prediction", to_x0=_undivided)
 
 
+class CleanTakenForEpsilon(Altered, Reference):
+    """A prediction of x0 is converted as if it were of ε, the only kind that DDPM's code knows."""
+
+    changes = instead(
+        "generation.prediction",
+        to_x0=lambda kind, *rest: to_x0("epsilon" if kind == "x0" else kind, *rest),
+    )
+
+
 def _straight(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
     return prediction if kind == "v" else to_x0(kind, prediction, noisy, log_snr)
 

@@ -37,7 +37,7 @@ def _scrambled(samples: Any, size: int, _order: str) -> Any:
 
 
 class PatchReadScrambled(Altered, Reference):
-    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial ELT port (facts §1.1, 8)."""
+    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial port (facts §1.1, 8)."""
 
     changes = instead("model.diffusion", patchify=_scrambled)
 

@@ -23,13 +23,12 @@ class GuidesThreeChannels(Altered, Reference):
     changes = instead("generation.guidance", guide=_three_channels)
 
 
-class DiffusionGuidanceTooStrong(Altered, Reference):
+class DiffusionGuidanceTooStrong(Reference):
     """The scale is taken for the w of (1 + w) c − w u, as of hackable_diffusion (facts §2e)."""
 
-    changes = instead(
-        "generation.guidance",
-        guide=lambda conditional, unconditional, scale: guide(conditional, unconditional, scale + 1),
-    )
+    def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
+        stronger = {**sampling, "guidance_scale": sampling["guidance_scale"] + 1}
+        return super().diffusion_sample(sampling=stronger, **arguments)
 
 
 class NullClassHardCoded(Reference):
@@ -46,11 +45,9 @@ def _clipped_first(*args: Any, guidance_scale: float, **settings: Any) -> Any:
     clip = config.diffusion.clip
     if clip is None:
         return predict_clean(*args, guidance_scale=guidance_scale, **settings)
-    (conditional, used), (unconditional, _) = (
-        predict_clean(*args, guidance_scale=scale, **settings) for scale in (1.0, 0.0)
-    )
-    branches = (np.clip(branch, -clip, clip) for branch in (conditional, unconditional))
-    return guide(*branches, guidance_scale), used
+    conditional, used = predict_clean(*args, guidance_scale=1.0, **settings)
+    unconditional, _ = predict_clean(*args, guidance_scale=0.0, **settings)
+    return guide(np.clip(conditional, -clip, clip), np.clip(unconditional, -clip, clip), guidance_scale), used
 
 
 class ClipsBeforeGuiding(Altered, Reference):

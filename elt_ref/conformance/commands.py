@@ -1,0 +1,168 @@
+"""``elt-ref conform …``: what each command does, without its options."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from elt_ref.conformance import reports
+from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.clauses import clause, clauses
+from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
+from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
+from elt_ref.conformance.judge import Report, judge
+from elt_ref.conformance.smoke import smoke
+from elt_ref.errors import RequestError
+from elt_ref.files import write_text
+
+
+def open_door(backend: str | None, command: str | None, timeout: float) -> PythonDoor | ProcessDoor:
+    """Return the door to a Python object or to a program.
+
+    Raises:
+        RequestError: neither or both are given, or it cannot be opened.
+    """
+    if (backend is None) == (command is None):
+        raise RequestError(
+            "conform: expected a backend (package.module:Backend) or --exec COMMAND, got neither or both"
+        )
+    return open_backend(backend) if backend is not None else ProcessDoor(command or "", timeout)
+
+
+def list_clauses(console: Console) -> None:
+    """Print every clause."""
+    table = Table()
+    for column in ("clause", "level", "profile", "text"):
+        table.add_column(column)
+    for found in clauses().values():
+        table.add_row(found.id, found.level, found.profile, found.text)
+    console.print(table)
+
+
+def show_clause(id_: str) -> str:
+    """Return a clause with its source, what shows it and what breaks it.
+
+    Raises:
+        RequestError: there is none of that id.
+    """
+    from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only here
+
+    found = clause(id_)
+    known = wrong_implementations()
+    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in found.wrong]
+    cases = [
+        f"  {vector.id}: {vector.stored.why}" for vector in read_vectors(answers=False) if vector.stored.clause == id_
+    ]
+    lines = [
+        f"{found.id} ({found.level}, profile {found.profile}, since {found.since})",
+        "",
+        found.text,
+        "",
+        *([f"equation   {found.equation}"] if found.equation else []),
+        f"source     {found.source}",
+        f"shown by   {', '.join(found.needs)}",
+        "cases",
+        *cases,
+        "wrong implementations that it refuses",
+        *wrong,
+    ]
+    return "\n".join(lines)
+
+
+def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
+    """Print what is wrong with a harness; return the exit code."""
+    try:
+        found = smoke(door, read_vectors())
+    finally:
+        close(door)
+    broken = [one for one in found if one.told]
+    for one in broken:
+        console.print(f"{one.operation}: {one.told}", highlight=False, markup=False)
+    told = "the harness answers in good form" if not broken else f"{len(broken)} do not answer in good form"
+    console.print(f"{len(found)} operations asked: {told}. Whether the numbers are right, `conform run` says.")
+    return int(bool(broken))
+
+
+def close(door: object) -> None:
+    """Let a program end."""
+    if isinstance(door, ProcessDoor):
+        door.close()
+
+
+def run(
+    door: PythonDoor | ProcessDoor | FilesDoor,
+    *,
+    called: str,
+    only: str,
+    known: Path | None,
+    write_known: Path | None,
+    outputs: Sequence[Path],
+    as_json: bool,
+    every: bool,
+    vectors: Path | None = None,
+) -> int:
+    """Judge, tell, write what was asked for; return the exit code.
+
+    Raises:
+        RequestError: no clause begins with `only`, a file is wrong or cannot be written.
+    """
+    if only and not any(id_.startswith(only) for id_ in clauses()):
+        clause(only)
+    for path in outputs:
+        if path.suffix not in {".json", ".md", ".html"}:
+            raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
+    exceptions = read_exceptions(known) if known is not None else Exceptions()
+    console = Console(stderr=as_json)
+    with Console(stderr=True).status("judging …") as status:
+        try:
+            report = judge(
+                door,
+                read_vectors(vectors),
+                only=only,
+                exceptions=exceptions,
+                progress=lambda id_: status.update(f"judging {id_} …"),
+            )
+        finally:
+            close(door)
+    for path in outputs:
+        write_text(path, _text(report, path, called))
+    if write_known is not None:
+        statuses = {verdict.clause.id: verdict.status for verdict in report.verdicts}
+        write_text(write_known, draft(statuses, dt.datetime.now(tz=dt.UTC).date()))
+    if as_json:
+        print(json.dumps(reports.document(report), indent=1))  # noqa: T201  the command's result
+    else:
+        tell(report, console, called, every=every)
+    return int(not report.passed)
+
+
+def _text(report: Report, path: Path, called: str) -> str:
+    if path.suffix == ".md":
+        return reports.markdown(report)
+    if path.suffix == ".html":
+        return reports.page(report, called)
+    if path.name == "badge.json":
+        return reports.badge(report) + "\n"
+    return json.dumps(reports.document(report), indent=1) + "\n"
+
+
+def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
+    """Print a report for people."""
+    if every or any(verdict.status != "PASS" for verdict in report.verdicts):
+        console.print(reports.table(report, every=every))
+    for line in (*reports.headlines(report), *report.complaints):
+        console.print(line, highlight=False, markup=False)
+    failed = [verdict for verdict in report.verdicts if verdict.status in {"FAIL", "ERROR"}]
+    if failed:
+        console.print(f"Again, the first alone: {reports.reproduce(failed[0], called)}", highlight=False, markup=False)
+    console.print(f"{len(report.verdicts)} clauses in {report.seconds:.1f} s.", highlight=False)
+
+
+def export_questions(folder: Path) -> int:
+    """Write the questions; return how many."""
+    vectors = read_vectors(answers=False)
+    export(vectors, folder)
+    return len(vectors)

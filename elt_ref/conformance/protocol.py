@@ -1,0 +1,82 @@
+"""The JSON lines between the judge and a program. One object a line each way, strictly in turn; stderr is free.
+
+    judge    {"type": "hello", "protocol": 1}
+    program  {"type": "description", "name": …, "version": …, "operations": […], "dtypes": […], "choices": {…}}
+    judge    {"type": "call", "id": 1, "operation": …, "dtype": …, "settings": {…}, "inputs": PATH, "outputs": PATH}
+    program  {"type": "reply", "id": 1, "status": "ok"}              having written the file at `outputs`
+             {"type": "reply", "id": 1, "status": "unsupported", "message": …}
+             {"type": "reply", "id": 1, "status": "error", "message": …}
+    judge    {"type": "bye"}                                         the program ends with exit code 0
+
+`inputs` and `outputs` are safetensors files; tensors of a tree are called ``parameters.NAME``. Every line is validated.
+"""
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+PROTOCOL = 1
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Hello(_Message):
+    """The judge's first line."""
+
+    type: Literal["hello"] = "hello"
+    protocol: Literal[1]
+
+
+class Described(_Message):
+    """What a program says of itself; also the file ``description.json`` of a folder of answers."""
+
+    type: Literal["description"] = "description"
+    name: str
+    version: str
+    operations: list[str]
+    dtypes: list[str]
+    choices: dict[str, str] = {}
+
+
+class Call(_Message):
+    """One question."""
+
+    type: Literal["call"] = "call"
+    id: int
+    operation: str
+    dtype: str
+    settings: dict[str, Any]
+    inputs: str
+    """Path of the safetensors file to read."""
+    outputs: str
+    """Path of the safetensors file to write."""
+
+
+class Reply(_Message):
+    """The answer to a call."""
+
+    type: Literal["reply"] = "reply"
+    id: int
+    """That of the call."""
+    status: Literal["ok", "unsupported", "error"]
+    message: str | None = None
+
+
+class Bye(_Message):
+    """The judge's last line."""
+
+    type: Literal["bye"] = "bye"
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def reply_of(kind: type[Kind], line: str) -> Kind:
+    """Return the message on a line.
+
+    Raises:
+        pydantic.ValidationError: it is not JSON, or not a message of this kind.
+    """
+    return kind.model_validate_json(line)

@@ -1,0 +1,150 @@
+"""A report in five forms: terminal table, JSON, Markdown, one HTML page, badge."""
+
+import html
+import json
+from typing import Any
+
+from rich.table import Table
+
+import elt_ref
+from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.judge import Report, Verdict
+
+COLOURS = {
+    "PASS": "green",
+    "FAIL": "bold red",
+    "ERROR": "bold magenta",
+    "UNSUPPORTED": "dim",
+    "KNOWN": "yellow",
+    "NOT RUN": "dim",
+    "WAIVED": "yellow",
+}
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report for ``--json``."""
+    return {
+        "suite": {"name": "elt_ref", "version": elt_ref.__version__},
+        "backend": {
+            "name": report.backend.name,
+            "version": report.backend.version,
+            "dtypes": list(report.backend.dtypes),
+            "choices": dict(report.backend.choices),
+        },
+        "seconds": round(report.seconds, 3),
+        "passed": report.passed,
+        "complaints": list(report.complaints),
+        "profiles": [{"name": name, "awarded": report.awarded(name)} for name in PROFILES],
+        "clauses": [_row(verdict) for verdict in report.verdicts],
+    }
+
+
+def _row(verdict: Verdict) -> dict[str, Any]:
+    worst = verdict.worst
+    finite = worst is not None and worst.error is not None and worst.error < float("inf")
+    return {
+        "id": verdict.clause.id,
+        "status": verdict.status,
+        "dtype": worst.dtype if worst else None,
+        "error_over_tolerance": float(f"{worst.error:.3g}") if finite and worst and worst.error is not None else None,
+        "cases": len({found.vector for found in verdict.findings}),
+        "message": verdict.message,
+    }
+
+
+def reproduce(verdict: Verdict, door: str) -> str:
+    """Return the command that judges this clause alone."""
+    return f"elt-ref conform run {door} --only {verdict.clause.id}"
+
+
+def table(report: Report, *, every: bool) -> Table:
+    """Return the clauses as a table: all, or those that did not pass."""
+    shown = Table(title=f"{report.backend.name} {report.backend.version}")
+    for column, justify in (("clause", "left"), ("status", "left"), ("dtype", "left"), ("error ÷ tolerance", "right")):
+        shown.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+    shown.add_column("what")
+    for verdict in report.verdicts:
+        if every or verdict.status != "PASS":
+            row = _row(verdict)
+            error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+            style = COLOURS[verdict.status]
+            what = verdict.message or verdict.clause.text
+            shown.add_row(row["id"], f"[{style}]{row['status']}[/]", row["dtype"] or "", error, what)
+    return shown
+
+
+def headlines(report: Report) -> list[str]:
+    """Return one line a profile."""
+    lines = []
+    for profile, title in PROFILES.items():
+        verdicts = [verdict for verdict in report.verdicts if verdict.clause.profile == profile]
+        if not verdicts:
+            continue
+        passed = sum(verdict.status == "PASS" for verdict in verdicts)
+        shares = [found.error for verdict in verdicts for found in verdict.findings if found.error is not None]
+        worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
+        word = "awarded" if report.awarded(profile) else "not awarded"
+        lines.append(f"{profile}: {word}, {passed} of {len(verdicts)} clauses{worst}. {title}.")
+    return lines
+
+
+def markdown(report: Report) -> str:
+    """Return the report as Markdown, for a CI's summary."""
+    lines = [f"# {report.backend.name} {report.backend.version}", ""]
+    lines += [f"- {line}" for line in headlines(report)]
+    lines += [f"- {complaint}" for complaint in report.complaints]
+    lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
+    for verdict in report.verdicts:
+        row = _row(verdict)
+        error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+        message = verdict.message.replace("|", "\\|")
+        lines.append(f"| {row['id']} | {row['status']} | {row['dtype'] or ''} | {error} | {message} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>{title}</title><style>
+body {{ margin: 0 auto; max-width: 70rem; padding: 1.5rem; font: 1rem/1.5 system-ui, sans-serif; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ text-align: left; padding: .3rem .6rem; vertical-align: top; }}
+tr {{ border-top: 1px solid #8885; }} td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+code {{ font-size: .85rem; }} .PASS {{ color: #00795a; }} .FAIL, .ERROR {{ color: #c22; font-weight: 700; }}
+.KNOWN, .WAIVED {{ color: #a60; }} .scroll {{ overflow-x: auto; }} small {{ opacity: .75; }}
+@media (prefers-color-scheme: dark) {{ .PASS {{ color: #3ecfa3; }} .FAIL, .ERROR {{ color: #ff7a70; }} }}
+</style></head><body><main><h1>{title}</h1><ul>{headlines}</ul><div class="scroll"><table>
+<thead><tr><th>clause</th><th>status</th><th>dtype</th><th>error ÷ tolerance</th><th>what it says</th></tr></thead>
+<tbody>{rows}</tbody></table></div></main></body></html>
+"""
+
+
+def page(report: Report, door: str) -> str:
+    """Return the report as one HTML file without references."""
+    rows = []
+    for verdict in report.verdicts:
+        row = _row(verdict)
+        error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+        told = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
+        again = "" if verdict.status == "PASS" else f"<p><code>{html.escape(reproduce(verdict, door))}</code></p>"
+        rows.append(
+            f'<tr><td>{row["id"]}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
+            f'<td>{row["dtype"] or ""}</td><td class="number">{error}</td>'
+            f"<td>{html.escape(verdict.clause.text)}{told}{again}"
+            f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
+        )
+    lines = [f"<li>{html.escape(line)}</li>" for line in (*headlines(report), *report.complaints)]
+    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by elt_ref {elt_ref.__version__}")
+    return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
+
+
+def badge(report: Report) -> str:
+    """Return a shields.io endpoint: the awarded profiles. Whatever was not run is not awarded."""
+    awarded = [profile for profile in PROFILES if report.awarded(profile)]
+    return json.dumps(
+        {
+            "schemaVersion": 1,
+            "label": f"elt_ref {elt_ref.__version__}",
+            "message": ", ".join(awarded) or "no profile",
+            "color": "brightgreen" if report.passed and awarded else "red",
+        }
+    )

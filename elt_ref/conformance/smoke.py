@@ -1,0 +1,53 @@
+"""Is the harness itself in order? Asked before any clause: forms, dtypes, finiteness, repetition, no side effects."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from elt_ref.conformance.backend import Unsupported
+from elt_ref.conformance.case import Vector, arguments
+from elt_ref.conformance.compare import mismatch
+from elt_ref.conformance.judge import Door, checked, first_line
+
+
+class Smoke(NamedTuple):
+    """What came of one operation."""
+
+    operation: str
+    told: str
+    """What is wrong with the harness; nothing, if it answers."""
+
+
+def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
+    """Ask one vector of every declared operation, twice, and look at the form of the answers, not at their numbers.
+
+    Raises:
+        RequestError: the description is wrong.
+    """
+    description = checked(door.describe())
+    first = {}
+    for vector in vectors:
+        choice = vector.stored.choice
+        if choice is None or description.choices.get(choice[0]) == choice[1]:
+            first.setdefault(vector.stored.operation, vector)
+    asked = [name for name in description.operations if name in first]
+    return [Smoke(name, _try(door, first[name], description.dtypes[0])) for name in asked]
+
+
+def _try(door: Door, vector: Vector, dtype: str) -> str:
+    answers = []
+    for _ in range(2):
+        given = arguments(vector.stored.settings, vector.inputs, dtype)
+        try:
+            answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, given).items()})
+        except Unsupported as refusal:
+            return f"declared, and answered 'unsupported' ({refusal})"
+        except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+            return f"{type(error).__name__}: {first_line(error)}"
+    floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
+    if (told := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
+        return told
+    if any(not np.array_equal(answers[0][name], answers[1][name]) for name in answers[0]):
+        return "expected the same question to get the same answer, got two"
+    return ""

@@ -1,0 +1,392 @@
+"""Mistakes in parallel decoding: how many stay masked, which, how tokens are drawn, what the answer is."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from elt_ref.config import masked_model
+from elt_ref.conformance.backend import Parameters, Section, Tensors
+from elt_ref.conformance.reference import Reference, configuration
+from elt_ref.generation.decoder import TEMPERATURES
+from elt_ref.ops import log_softmax
+from elt_ref.streams import stream
+
+
+class Decoding:
+    """What a mistake may replace in decoding; written out so that each can be replaced alone."""
+
+    def progress(self, step: int, steps: int) -> float:
+        """Return the share of the way that is done after a step."""
+        return (step + 1) / steps
+
+    def fraction(self, progress: float) -> float:
+        """Return γ."""
+        return min(1.0, max(1e-6, math.cos(math.pi / 2 * progress)))
+
+    def whole(self, wanted: np.ndarray) -> np.ndarray:
+        """Return a whole number of tokens."""
+        return np.floor(wanted)
+
+    def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
+        """Return how many of `tokens` stay masked."""
+        wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
+        return np.minimum(np.maximum(1, np.minimum(unknown - 1, wanted)), unknown)
+
+    def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
+        lengths, unknown = [], start
+        for step in range(steps):
+            unknown = self.lengths(start, unknown, step, steps, int(start.max()))
+            lengths.append(unknown)
+        return {"lengths": np.stack(lengths)}
+
+    def temperature(self, step: int, steps: int, preset: str) -> float:
+        """Return STemp."""
+        bias, scale = TEMPERATURES[preset]
+        return bias + scale * (1 - (step + 1) / steps)
+
+    def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+        """Return a code for every token."""
+        return (logits / temperature + noise).argmax(axis=-1)
+
+    def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:  # noqa: ARG002
+        """Return how sure the choices are, as a logarithm."""
+        return np.take_along_axis(log_softmax(logits), choices[..., None], axis=-1)[..., 0]
+
+    def annealing(self, step: int, steps: int) -> float:
+        """Return the share of the choice temperature at a step."""
+        return 1 - (step + 1) / steps
+
+    def noisy(self, confidence: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Return the confidence with its noise."""
+        return confidence + noise
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return which tokens are masked again."""
+        return np.argsort(np.argsort(confidence, axis=1, kind="stable"), axis=1) < lengths[:, None]
+
+    def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        """Return the answer of a step."""
+        return np.where(unknown, drawn, tokens)
+
+    def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        """Return the confidence with that of known tokens."""
+        return np.where(unknown, confidence, np.inf)
+
+    def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
+        """Return what a step returns."""
+        return {"tokens": tokens, "answer": answer}
+
+    def decode_step(
+        self,
+        *,
+        logits: np.ndarray,
+        tokens: np.ndarray,
+        start: np.ndarray,
+        token_noise: np.ndarray,
+        confidence_noise: np.ndarray,
+        step: int,
+        steps: int,
+        mask_token: int,
+        choice_temperature: float,
+        sampling_temperature: str,
+    ) -> Tensors:
+        unknown = tokens == mask_token
+        temperature = self.temperature(step, steps, sampling_temperature)
+        drawn = self.drawn(logits, token_noise, temperature)
+        samples = self.samples(tokens, drawn, unknown)
+        noise = choice_temperature * self.annealing(step, steps) * confidence_noise
+        confidence = self.certain(self.noisy(self.log_confidence(logits, drawn, temperature), noise), unknown)
+        lengths = self.lengths(start, unknown.sum(axis=1), step, steps, tokens.shape[1])
+        after = np.where(self.hidden(confidence, lengths), mask_token, samples)
+        return self.result(after, samples, logits.shape[-1])
+
+    def unguided(self, labels: np.ndarray, classes: int) -> np.ndarray:
+        """Return the labels of the unconditional branch."""
+        return np.full_like(labels, classes)
+
+    def unguided_loops(self, loops: int, most: int) -> int:  # noqa: ARG002
+        """Return the loops of the unconditional branch."""
+        return loops
+
+    def masked_sample(
+        self,
+        *,
+        model: Section,
+        sampling: Section,
+        parameters: Parameters,
+        tokens: np.ndarray,
+        labels: np.ndarray,
+        token_noise: np.ndarray,
+        confidence_noise: np.ndarray,
+        loops: list[int],
+    ) -> Tensors:
+        backend: Any = self
+        config, steps = configuration(model), len(loops)
+        network = masked_model(config)
+        given = {name: sampling[name] for name in ("choice_temperature", "sampling_temperature")}
+        start, answer = (tokens == network.mask_token).sum(axis=1), tokens
+        scales = backend.guidance_scales(
+            scale=sampling["guidance_scale"], steps=steps, schedule=sampling["guidance_schedule"]
+        )["scales"]
+        for step, taken in enumerate(loops):
+            nobody, other = self.unguided(labels, network.classes), self.unguided_loops(taken, network.max_loops)
+            conditional = backend.predict(config, parameters, taken, tokens, labels)
+            unconditional = backend.predict(config, parameters, other, tokens, nobody)
+            logits = backend.guide(conditional=conditional, unconditional=unconditional, scale=float(scales[step]))
+            noise = {"token_noise": token_noise[step], "confidence_noise": confidence_noise[step]}
+            places = {"start": start, "step": step, "steps": steps, "mask_token": network.mask_token}
+            stepped = self.decode_step(logits=logits["guided"], tokens=tokens, **noise, **places, **given)
+            tokens, answer = stepped["tokens"], stepped["answer"]
+        return {"tokens": answer}
+
+
+class LengthsRounded(Decoding, Reference):
+    """Lengths are rounded, as in open-muse, diffusers and lucidrains, not floored."""
+
+    def whole(self, wanted: np.ndarray) -> np.ndarray:
+        return np.rint(wanted)
+
+
+class LengthsLinear(Decoding, Reference):
+    """The masked share falls linearly from step to step."""
+
+    def fraction(self, progress: float) -> float:
+        return 1 - progress
+
+
+class LengthsOneStepLate(Decoding, Reference):
+    """The schedule is read at k/K, not (k + 1)/K, so that it never ends (facts §1.1)."""
+
+    def progress(self, step: int, steps: int) -> float:
+        return step / steps
+
+
+class LengthsToTheEnd(Decoding, Reference):
+    """The schedule is read at linspace(0, 1, K), as lucidrains and Halton-MaskGIT do (Halton-MaskGIT#17)."""
+
+    def progress(self, step: int, steps: int) -> float:
+        return step / max(1, steps - 1)
+
+
+class LengthsMayBeZero(Decoding, Reference):
+    """Nothing stays masked where the schedule says less than one token."""
+
+    def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
+        wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
+        return np.minimum(np.maximum(0, unknown - 1), wanted)
+
+
+class LengthsMayStand(Decoding, Reference):
+    """A step may reveal nothing: the bound of unknown − 1 is missing."""
+
+    def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
+        wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
+        return np.minimum(np.maximum(1, wanted), unknown)
+
+
+class LengthsOfWholePicture(Decoding, Reference):
+    """Lengths are shares of all tokens, not of those unknown at the start, as in MAGVIT: partial starts go wrong."""
+
+    def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:
+        return super().lengths(np.full_like(start, tokens), unknown, step, steps, tokens)
+
+
+class LengthsOfWhatIsLeft(Decoding, Reference):
+    """Lengths are shares of those still unknown: the schedule is applied to itself."""
+
+    def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
+        return super().lengths(unknown, unknown, step, steps, tokens)
+
+
+class TieOfOtherPrecision(Reference):
+    """The schedule is computed in the precision that was not declared: at (k + 1)/K = 2/3 one token more or less."""
+
+    def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
+        other = {"float64": "float32", "float32": "float64"}[self.choices["floor_tie"]]
+        undeclared = Reference()
+        undeclared.choices = {**self.choices, "floor_tie": other}
+        return undeclared.mask_lengths(start=start, steps=steps)
+
+
+class KnownOverwritten(Decoding, Reference):
+    """Known tokens have confidence ∞ and are overwritten with fresh samples (facts §1.1; Halton-MaskGIT#39)."""
+
+    def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return drawn
+
+
+class KnownMaskedAgain(Decoding, Reference):
+    """Known tokens compete with their new probability, so they can be masked again."""
+
+    def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return confidence
+
+
+class KnownAtProbabilityOne(Decoding, Reference):
+    """Known tokens have probability 1, not ∞, which noisy unknown ones can pass."""
+
+    def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+        return np.where(unknown, confidence, 0.0)
+
+
+class ChoiceNoiseInLastStep(Decoding, Reference):
+    """The noise falls as 1 − k/K and is there in the last step."""
+
+    def annealing(self, step: int, steps: int) -> float:
+        return 1 - step / steps
+
+
+class ChoiceNoiseConstant(Decoding, Reference):
+    """The noise does not fall."""
+
+    def annealing(self, step: int, steps: int) -> float:  # noqa: ARG002
+        return 1.0
+
+
+class ChoiceNoiseOverlooked(Decoding, Reference):
+    """Confidence has no noise (lucidrains' muse-maskgit)."""
+
+    def annealing(self, step: int, steps: int) -> float:  # noqa: ARG002
+        return 0.0
+
+
+class ChoiceNoiseOnProbability(Decoding, Reference):
+    """The noise is added to the probability, not to its logarithm."""
+
+    def noisy(self, confidence: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return np.exp(confidence) + noise
+
+
+class TemperatureMultiplied(Decoding, Reference):
+    """The temperature multiplies the logits, as sm_temp does in Halton-MaskGIT."""
+
+    def temperature(self, step: int, steps: int, preset: str) -> float:
+        return 1 / super().temperature(step, steps, preset)
+
+
+class TemperatureOneStepLate(Decoding, Reference):
+    """The temperature is read at k/K."""
+
+    def temperature(self, step: int, steps: int, preset: str) -> float:
+        bias, scale = TEMPERATURES[preset]
+        return bias + scale * (1 - step / steps)
+
+
+class TemperatureRising(Decoding, Reference):
+    """The temperature rises with the steps: bias + scale (k + 1)/K."""
+
+    def temperature(self, step: int, steps: int, preset: str) -> float:
+        bias, scale = TEMPERATURES[preset]
+        return bias + scale * (step + 1) / steps
+
+
+class TemperatureOfConfidence(Decoding, Reference):
+    """The confidence is of the tempered prediction."""
+
+    def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:
+        return super().log_confidence(logits / temperature, choices, temperature)
+
+
+class DrawnGreedily(Decoding, Reference):
+    """The most likely code is taken; the noise of sampling is not used."""
+
+    def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+        return super().drawn(logits, 0 * noise, temperature)
+
+
+class DrawnWithTemperedNoise(Decoding, Reference):
+    """The temperature divides logits and noise, which draws as if there were none."""
+
+    def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
+        return super().drawn(logits, noise / temperature, temperature)
+
+
+class AnswerIsRunningTokens(Decoding, Reference):
+    """The answer is what goes into the next step, in which one token is masked again."""
+
+    def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
+        return {"tokens": tokens, "answer": tokens}
+
+
+class AnswerIsNextInput(Decoding, Reference):
+    """Nothing is masked again: the answer goes into the next step."""
+
+    def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
+        return {"tokens": answer, "answer": answer}
+
+
+class MaskClampedToLastCode(Decoding, Reference):
+    """Running tokens are clamped to the codebook in the loop, so that masks become the last code (facts §1.1)."""
+
+    def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:
+        return {"tokens": np.minimum(tokens, codes - 1), "answer": answer}
+
+
+class LeastConfidentKept(Decoding, Reference):
+    """The most confident of the unknown tokens are masked again."""
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return super().hidden(np.where(np.isinf(confidence), np.inf, -confidence), lengths)
+
+
+class RandomKept(Decoding, Reference):
+    """Which tokens are kept is drawn, confidence or not (dome272/MaskGIT-pytorch#6)."""
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        drawn = stream(0, "random kept").random(confidence.shape)
+        return super().hidden(np.where(np.isinf(confidence), np.inf, drawn), lengths)
+
+
+class ConfidenceOfBestCode(Decoding, Reference):
+    """The confidence is that of the most likely code, not of the one that was drawn."""
+
+    def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:
+        return super().log_confidence(logits, logits.argmax(axis=-1) + 0 * choices, temperature)
+
+
+class ConfidenceOfLogit(Decoding, Reference):
+    """The confidence is the logit, not normalised over the codes."""
+
+    def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:  # noqa: ARG002
+        return np.take_along_axis(logits, choices[..., None], axis=-1)[..., 0]
+
+
+class TiesMaskFewer(Decoding, Reference):
+    """What lies strictly below the threshold is masked: ties mask fewer than the length (MaskGIT's rule)."""
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return confidence < _at(confidence, lengths)
+
+
+class TiesMaskMore(Decoding, Reference):
+    """What does not lie above the threshold is masked: ties mask more than the length (MAGVIT's rule)."""
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return confidence <= _at(confidence, lengths - 1)
+
+
+class TiesMaskLast(Decoding, Reference):
+    """Of equal confidences the last are masked."""
+
+    def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return super().hidden(confidence[:, ::-1], lengths)[:, ::-1]
+
+
+def _at(confidence: np.ndarray, places: np.ndarray) -> np.ndarray:
+    places = np.clip(places, 0, confidence.shape[1] - 1)
+    return np.take_along_axis(np.sort(confidence, axis=1), places[:, None], axis=1)
+
+
+class UnguidedLoopsOfTraining(Decoding, Reference):
+    """The unconditional branch of guidance takes L_max loops whatever the step takes."""
+
+    def unguided_loops(self, loops: int, most: int) -> int:  # noqa: ARG002
+        return most
+
+
+class UnguidedReadsClassZero(Decoding, Reference):
+    """The unconditional branch reads class 0."""
+
+    def unguided(self, labels: np.ndarray, classes: int) -> np.ndarray:  # noqa: ARG002
+        return np.zeros_like(labels)

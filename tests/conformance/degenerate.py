@@ -1,0 +1,137 @@
+"""Backends that know nothing: none of them may win a clause."""
+
+import dataclasses
+
+import numpy as np
+
+from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
+from elt_ref.conformance.case import read_vectors
+
+
+class Degenerate:
+    """Declares everything, and answers every call by `answer`, in the right form where that says `right`."""
+
+    def __init__(self):
+        self.forms = {}
+        for vector in read_vectors():
+            self.forms.setdefault(vector.stored.operation, []).append(vector)
+        self.last = None
+
+    def describe(self):
+        choices = {"floor_tie": "float64", "student_draw": "below_max"}
+        return Description(type(self).__name__, "0", OPERATIONS, choices=choices)
+
+    def __getattr__(self, name):
+        if name not in OPERATIONS:
+            raise AttributeError(name)
+        return lambda **given: self.answer(self.form(name, given), given)
+
+    def form(self, operation, given):
+        """Return the right answer's names, shapes and dtypes, filled with zeros, for the first case with these settings."""
+        settings = {key: value for key, value in given.items() if not isinstance(value, np.ndarray | dict)}
+        floats = [value.dtype for value in flat(given) if np.issubdtype(value.dtype, np.floating)]
+        for vector in self.forms[operation]:
+            same = {key: vector.stored.settings.get(key) for key in settings} == settings
+            shapes = [value.shape for value in flat(given)] == [value.shape for value in vector.inputs.values()]
+            if same and sorted(map(str, shapes_of(given))) == sorted(map(str, shapes_of(vector.inputs))) and shapes is not None:
+                dtype = floats[0] if floats else np.float64
+                return {
+                    name: np.zeros(value.shape, dtype if np.issubdtype(value.dtype, np.floating) else value.dtype)
+                    for name, value in vector.answers.items()
+                }
+        raise AssertionError(operation)
+
+
+def flat(given):
+    arrays = []
+    for value in given.values():
+        arrays += list(value.values()) if isinstance(value, dict) else [value]
+    return [array for array in arrays if isinstance(array, np.ndarray)]
+
+
+def shapes_of(given):
+    return [array.shape for array in flat(given)]
+
+
+class Zeros(Degenerate):
+    def answer(self, form, given):
+        return form
+
+
+class Ones(Degenerate):
+    def answer(self, form, given):
+        return {name: np.ones_like(value) for name, value in form.items()}
+
+
+class Echo(Degenerate):
+    """Gives back an input of the right shape, or zeros."""
+
+    def answer(self, form, given):
+        inputs = flat(given)
+        return {
+            name: next((x.astype(value.dtype) for x in inputs if x.shape == value.shape), value)
+            for name, value in form.items()
+        }
+
+
+class Random(Degenerate):
+    def answer(self, form, given):
+        draw = np.random.default_rng(0)
+        return {name: (3 * draw.standard_normal(value.shape)).astype(value.dtype) for name, value in form.items()}
+
+
+class NotANumber(Degenerate):
+    def answer(self, form, given):
+        floats = {name: np.issubdtype(value.dtype, np.floating) for name, value in form.items()}
+        return {name: np.full_like(value, np.nan) if floats[name] else value for name, value in form.items()}
+
+
+class Raises(Degenerate):
+    def answer(self, form, given):
+        raise RuntimeError("not today")
+
+
+class AlwaysUnsupported(Degenerate):
+    def answer(self, form, given):
+        raise Unsupported("not today")
+
+
+class Empty(Degenerate):
+    def answer(self, form, given):
+        return {}
+
+
+class Replay(Degenerate):
+    """Answers with what the call before it should have been answered, cut to the right form."""
+
+    def answer(self, form, given):
+        last, self.last = self.last, form
+        flat_last = np.concatenate([value.ravel() for value in (last or form).values()])
+        return {name: np.resize(flat_last, value.shape).astype(value.dtype) for name, value in form.items()}
+
+
+ALL = (Zeros, Ones, Echo, Random, NotANumber, Raises, AlwaysUnsupported, Empty, Replay)
+
+
+def half_precision(reference):
+    """Return a backend that is right, and answers in float16."""
+
+    class Half(type(reference)):
+        def describe(self):
+            return dataclasses.replace(super().describe(), name="half")
+
+        def __getattribute__(self, name):
+            value = super().__getattribute__(name)
+            if name not in OPERATIONS:
+                return value
+
+            def rounded(**given):
+                answer = value(**given)
+                return {
+                    key: array.astype(np.float16) if np.issubdtype(np.asarray(array).dtype, np.floating) else array
+                    for key, array in answer.items()
+                }
+
+            return rounded
+
+    return Half()
