@@ -38,6 +38,14 @@ DISTURBANCES = 5
 Answers = Mapping[str, np.ndarray]
 
 
+def held(backend: Any, case: Case) -> Any:
+    """Return a backend that holds itself to the choice that a case is about."""
+    if case.choice is not None:
+        name, alternative = case.choice
+        backend.choices = {**backend.choices, name: alternative}
+    return backend
+
+
 def ask(backend: Any, case: Case, dtype: str, disturbance: int = 0) -> dict[str, np.ndarray]:
     """Return a backend's answer to a case, its floating inputs rounded to `dtype` and moved by a last bit if asked."""
     given = arguments(case.settings, rounded(case, dtype, disturbance), dtype)
@@ -67,10 +75,10 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
         ValueError: the two disagree.
     """
     answer = {}
-    for name, value in ask(Reference(), case, "longdouble").items():
+    for name, value in ask(held(Reference(), case), case, "longdouble").items():
         floating = np.issubdtype(value.dtype, np.floating)
         answer[name] = np.array(value, np.float64 if floating else value.dtype, order="C")
-    second = ask(ScalarBackend(), case, "float64")
+    second = ask(held(ScalarBackend(), case), case, "float64")
     if (told := mismatch(second, answer, None)) is not None:
         raise ValueError(f"{case.id}: the oracles differ: {told}")
     agreement, where = difference(case.operation, case.settings, second, answer)
@@ -81,14 +89,14 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
 
 def measure_noise(case: Case, answer: Answers, dtype: str) -> float:
     """Return the largest error that rounding makes in this dtype; infinite where it changes a discrete answer."""
-    trials = [ask(Reference(), case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
+    trials = [ask(held(Reference(), case), case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
     return max(difference(case.operation, case.settings, trial, answer)[0] for trial in trials)
 
 
 def distance(case: Case, answer: Answers, wrong: str, dtype: str) -> float:
     """Return how far a wrong implementation is from the answer; 0 where it fails by its form or by raising."""
     try:
-        found = ask(wrong_implementations()[wrong](), case, dtype)
+        found = ask(held(wrong_implementations()[wrong](), case), case, dtype)
     except Exception:  # noqa: BLE001  whatever it raises, it was not caught by its numbers
         return 0.0
     if mismatch(found, answer, None) is not None:

@@ -1,5 +1,7 @@
 """The backend that answers with the scalar oracle."""
 
+from collections.abc import Mapping
+
 from elt_ref.conformance.backend import Description
 from elt_ref.conformance.scalar.network_operations import NetworkOperations
 from elt_ref.conformance.scalar.objective_operations import ObjectiveOperations
@@ -26,6 +28,8 @@ class ScalarBackend(
 ):
     """Every operation, in float64."""
 
+    choices: Mapping[str, str] = {"floor_tie": "float64", "student_draw": "below_max"}
+
     def describe(self) -> Description:
         """Say what it offers, and how it settles what may be settled differently."""
         return Description(
@@ -33,5 +37,5 @@ class ScalarBackend(
             version="1",
             operations=tuple(name for part in PARTS for name in vars(part) if not name.startswith("_")),
             dtypes=("float64",),
-            choices={"floor_tie": "float64", "student_draw": "below_max"},
+            choices=self.choices,
         )

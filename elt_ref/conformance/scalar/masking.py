@@ -4,6 +4,7 @@ Source: MaskGIT's mask_schedule.py and parallel_decode.py, over one row of token
 """
 
 import math
+import struct
 
 from elt_ref.conformance.scalar.arithmetic import log_softmax
 
@@ -33,17 +34,29 @@ def drop_label(label: int, draw: float, rate: float, classes: int) -> int:
     return classes if draw < rate else label
 
 
-def mask_length(start: int, unknown: int, step: int, steps: int) -> int:
+def single(number: float) -> float:
+    """Return the float32 that is nearest to a number."""
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
+def single_fraction(ratio: float) -> float:
+    """Return γ(r) as float32 arithmetic has it: every result is rounded."""
+    return min(max(single(math.cos(single(single(math.pi / 2) * single(ratio)))), single(1e-6)), 1.0)
+
+
+def mask_length(start: int, unknown: int, step: int, steps: int, floor_tie: str = "float64") -> int:
     """Return max(1, min(unknown − 1, ⌊start γ((k + 1)/K)⌋)); a row without unknown tokens masks none."""
-    wanted = math.floor(start * masked_fraction((step + 1) / steps))
+    ratio = (step + 1) / steps
+    product = start * masked_fraction(ratio) if floor_tie == "float64" else single(start * single_fraction(ratio))
+    wanted = math.floor(product)
     return max(1, min(unknown - 1, wanted)) if unknown else 0
 
 
-def mask_lengths(start: int, steps: int) -> list[int]:
+def mask_lengths(start: int, steps: int, floor_tie: str = "float64") -> list[int]:
     """Return what stays masked after each step; as many are unknown before a step as the one before left."""
     lengths, unknown = [], start
     for step in range(steps):
-        unknown = mask_length(start, unknown, step, steps)
+        unknown = mask_length(start, unknown, step, steps, floor_tie)
         lengths.append(unknown)
     return lengths
 

@@ -1,5 +1,7 @@
 """The operations on noise, on decoding and guidance, and the two samplers."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from elt_ref.conformance.scalar import masking
@@ -60,9 +62,11 @@ class NoiseOperations:
 class DecodingOperations:
     """Masked decoding, guidance and samplers; see `Operations` for arguments and results."""
 
+    choices: Mapping[str, str]
+
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Arrays:
         """Return what stays masked."""
-        rows = [masking.mask_lengths(unknown, steps) for unknown in start.tolist()]
+        rows = [masking.mask_lengths(unknown, steps, self.choices["floor_tie"]) for unknown in start.tolist()]
         return {"lengths": integers(list(zip(*rows, strict=True)))}
 
     def decode_step(
