@@ -16,6 +16,7 @@ from elt_ref.measure import count as count_network
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.loss_curves import draw_loss_curves
 from elt_ref.report.page import Chapter, write_report
+from elt_ref.report.results import model_label
 from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
@@ -116,7 +117,7 @@ def compare(
         images["trajectory"],
         answers,
         kept,
-        label=f"class {judge.class_names[shown]}, {next(iter(runs))}",
+        label=f"class {judge.class_names[shown]}, {model_label(next(iter(runs)))}",
         kept_title=KEPT_TITLES[first.config.model.family],
     )
     draw_loss_curves(images["loss"], {name: read_metrics(path) for name, path in metrics.items()})

