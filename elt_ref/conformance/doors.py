@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ class ProcessDoor:
             self._start()
             described = self._ask(Hello(protocol=PROTOCOL), Described)
         except Exception as error:
-            self.close()
+            self._kill()
+            self.folder.cleanup()
             raise RequestError(f"--exec {shlex.join(self.command)}: expected a description, got {error}") from error
         return Description(
             described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
@@ -213,7 +215,8 @@ class ProcessDoor:
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(OSError):  # what was not written yet cannot be any more
+                        pipe.close()
         self.process = None
 
 

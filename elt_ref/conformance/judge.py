@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,7 @@ Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NO
 DTYPES = ("float64", "float32")
 
 
+@runtime_checkable
 class Door(Protocol):
     """A way to an implementation."""
 

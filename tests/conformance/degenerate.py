@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
-from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.case import arguments, read_vectors
+from elt_ref.conformance.doors import flat
 
 
 class Degenerate:
@@ -27,30 +28,22 @@ class Degenerate:
         return lambda **given: self.answer(self.form(name, given), given)
 
     def form(self, operation, given):
-        """Return the right answer's names, shapes and dtypes, filled with zeros, for the first case with these settings."""
-        settings = {key: value for key, value in given.items() if not isinstance(value, np.ndarray | dict)}
-        floats = [value.dtype for value in flat(given) if np.issubdtype(value.dtype, np.floating)]
+        """Return the right answer's names, shapes and dtypes, filled with zeros: what a wrong one may know."""
+        mine = flat(given)
+        dtype = next((x.dtype.name for x in mine.values() if np.issubdtype(x.dtype, np.floating)), "float64")
         for vector in self.forms[operation]:
-            same = {key: vector.stored.settings.get(key) for key in settings} == settings
-            shapes = [value.shape for value in flat(given)] == [value.shape for value in vector.inputs.values()]
-            if same and sorted(map(str, shapes_of(given))) == sorted(map(str, shapes_of(vector.inputs))) and shapes is not None:
-                dtype = floats[0] if floats else np.float64
+            theirs = flat(arguments(vector.stored.settings, vector.inputs, dtype))
+            asked = {name: value for name, value in given.items() if name in vector.stored.settings}
+            if (
+                asked == vector.stored.settings
+                and set(mine) == set(theirs)
+                and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+            ):
                 return {
                     name: np.zeros(value.shape, dtype if np.issubdtype(value.dtype, np.floating) else value.dtype)
                     for name, value in vector.answers.items()
                 }
-        raise AssertionError(operation)
-
-
-def flat(given):
-    arrays = []
-    for value in given.values():
-        arrays += list(value.values()) if isinstance(value, dict) else [value]
-    return [array for array in arrays if isinstance(array, np.ndarray)]
-
-
-def shapes_of(given):
-    return [array.shape for array in flat(given)]
+        raise AssertionError(f"{operation}: asked something that no vector asks")
 
 
 class Zeros(Degenerate):
@@ -67,7 +60,7 @@ class Echo(Degenerate):
     """Gives back an input of the right shape, or zeros."""
 
     def answer(self, form, given):
-        inputs = flat(given)
+        inputs = flat(given).values()
         return {
             name: next((x.astype(value.dtype) for x in inputs if x.shape == value.shape), value)
             for name, value in form.items()

@@ -1,0 +1,278 @@
+"""The judge: the right win everything, those that know nothing win nothing, and what is told can be used."""
+
+import dataclasses
+import json
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from degenerate import ALL, half_precision
+
+from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
+from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.clauses import PROFILES, clauses
+from elt_ref.conformance.doors import PythonDoor
+from elt_ref.conformance.exceptions import Exceptions, draft
+from elt_ref.conformance.judge import judge, profiles
+from elt_ref.conformance.pytest_suite import pytest_suite
+from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.scalar import ScalarBackend
+from elt_ref.conformance.smoke import smoke
+from elt_ref.errors import RequestError
+
+VECTORS = read_vectors()
+
+
+def verdicts(backend, **options):
+    return {found.clause.id: found for found in judge(PythonDoor(backend), VECTORS, **options).verdicts}
+
+
+def test_the_reference_is_awarded_every_profile_with_room_to_spare():
+    report = judge(PythonDoor(Reference()), VECTORS)
+    assert report.passed
+    assert profiles(report) == dict.fromkeys(PROFILES, True)
+    shares = [found.error for verdict in report.verdicts for found in verdict.findings if found.error is not None]
+    assert max(shares) <= 0.25, "honest rounding takes more than a quarter of the tolerance"
+
+
+def test_scalar_python_is_right_in_all_that_it_does_quickly():
+    slow = ("training", "gradient", "sample")
+    quick = [vector for vector in VECTORS if not vector.stored.operation.endswith(slow)]
+    report = judge(PythonDoor(ScalarBackend()), quick)
+    wrong = [verdict.message for verdict in report.verdicts if verdict.status not in {"PASS", "NOT RUN"}]
+    assert not wrong
+
+
+@pytest.mark.parametrize("backend", ALL, ids=lambda backend: backend.__name__)
+def test_a_backend_that_knows_nothing_wins_no_clause(backend):
+    won = [id_ for id_, verdict in verdicts(backend()).items() if verdict.status == "PASS"]
+    assert not won, f"{backend.__name__} wins {won}"
+
+
+def test_the_right_answers_in_half_precision_win_nothing_that_is_a_number():
+    floats = {
+        vector.stored.clause for vector in VECTORS if any(o.dtype == "float64" for o in vector.stored.outputs.values())
+    }
+    won = [id_ for id_, verdict in verdicts(half_precision(Reference())).items() if verdict.status == "PASS"]
+    assert not floats & set(won)
+
+
+def test_unsupported_is_for_what_was_declared_absent():
+    class Part(Reference):
+        def describe(self):
+            return dataclasses.replace(super().describe(), operations=("log_snr", "guide"))
+
+    class Lying(Reference):
+        def guide(self, **given):
+            raise Unsupported("no guidance today")
+
+    found = verdicts(Part())
+    assert found["NOISE-01"].status == "PASS"
+    assert found["LOOP-01"].status == "UNSUPPORTED"
+    assert "masked_states" in found["LOOP-01"].message
+    told = verdicts(Lying(), only="GUIDE-01")["GUIDE-01"]
+    assert told.status == "FAIL"
+    assert "declared and answered 'unsupported'" in told.message
+
+
+def test_a_profile_is_whole_or_nothing():
+    class NoDoubleGuidance(Reference):
+        def guide(self, *, conditional, unconditional, scale):
+            return {"guided": conditional + scale * (conditional - unconditional)}
+
+    report = judge(PythonDoor(NoDoubleGuidance()), VECTORS)
+    assert not report.awarded("sampler")
+    assert report.awarded("loop-core")
+    assert not report.passed
+
+
+def test_errors_changed_arguments_and_wrong_forms_are_told():
+    class Broken(Reference):
+        def log_snr(self, **given):
+            raise ZeroDivisionError("a detail\nand more")
+
+        def add_noise(self, *, clean, noise, log_snr):
+            clean += 1
+            return super().add_noise(clean=clean, noise=noise, log_snr=log_snr)
+
+        def prediction_target(self, **given):
+            return {"target": super().prediction_target(**given)["target"][:1]}
+
+        def to_clean(self, **given):
+            return super().to_clean(**given)["clean"]
+
+    found = verdicts(Broken(), only="NOISE")
+    assert (found["NOISE-01"].status, found["NOISE-03"].status) == ("ERROR", "ERROR")
+    assert "ZeroDivisionError: a detail" in found["NOISE-01"].message
+    assert "got another 'clean'" in found["NOISE-03"].message
+    assert found["NOISE-04"].status == "FAIL"
+    assert "expected 'target' of shape" in found["NOISE-04"].message
+    assert "expected a dict of arrays by name" in found["NOISE-05"].message
+
+
+def test_the_first_loop_that_differs_is_named():
+    class ThirdLoopWrong(Reference):
+        def states(self, network, loops, config):
+            states = super().states(network, loops, config)
+            return [state + (0.5 if number >= 2 else 0.0) for number, state in enumerate(states)]
+
+    found = verdicts(ThirdLoopWrong(), only="LOOP")
+    told = [finding.message for verdict in found.values() for finding in verdict.findings if finding.message]
+    assert any("the numbers part after loop 3 of" in message for message in told), told
+
+
+def test_a_declared_choice_is_demanded_and_an_undeclared_one_refused():
+    class SinglePrecision(Reference):
+        choices: ClassVar = {"floor_tie": "float32", "student_draw": "below_max"}
+
+    assert verdicts(SinglePrecision(), only="DECODE-02")["DECODE-02"].status == "PASS"
+
+    class SaysOneDoesTheOther(Reference):
+        def describe(self):
+            return dataclasses.replace(
+                super().describe(), choices={"floor_tie": "float32", "student_draw": "below_max"}
+            )
+
+    assert verdicts(SaysOneDoesTheOther(), only="DECODE-02")["DECODE-02"].status == "FAIL"
+
+    class Silent(Reference):
+        def describe(self):
+            return dataclasses.replace(super().describe(), choices={})
+
+    assert "declare the choice 'floor_tie'" in verdicts(Silent(), only="DECODE-02")["DECODE-02"].message
+
+
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [
+        (None, "expected name, version, operations, dtypes and choices, got NoneType"),
+        (Description("x", "1", ("guides",)), "got 'guides'; did you mean 'guide'"),
+        (Description("x", "1", ("guide",), ("float16",)), "got 'float16'"),
+        (
+            Description("x", "1", ("guide",), choices={"floor_tie": "float16"}),
+            "expected choice 'floor_tie' to be one of",
+        ),
+        (
+            Description("x", "1", ("guide",), choices={"tie": "left"}),
+            "expected choice 'tie' to be one of no such choice",
+        ),
+    ],
+)
+def test_a_wrong_description_is_refused_in_a_sentence(description, told):
+    class Odd(Reference):
+        def describe(self):
+            return description
+
+    with pytest.raises(RequestError) as error:
+        judge(PythonDoor(Odd()), VECTORS)
+    assert told in str(error.value)
+
+
+class SwappedGuidance(Reference):
+    def guide(self, *, conditional, unconditional, scale):
+        return super().guide(conditional=unconditional, unconditional=conditional, scale=scale)
+
+
+def test_known_failures_are_strict():
+    entry = {"clause": "GUIDE-01", "reason": "seen", "until": "2999-01-01"}
+    report = judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
+    assert report.verdicts[0].status == "KNOWN"
+    assert report.passed
+    assert not report.awarded("sampler")
+    passing = judge(PythonDoor(Reference()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
+    assert not passing.passed, "an entry whose clause passes is kept"
+    assert "remove the entry" in passing.complaints[0]
+    late = Exceptions(known=[entry | {"until": "2020-01-01"}])
+    expired = judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE-01", exceptions=late)
+    assert expired.verdicts[0].status == "FAIL"
+    assert not expired.passed
+    stranger = judge(PythonDoor(Reference()), VECTORS, exceptions=Exceptions(known=[entry | {"clause": "GUIDE-99"}]))
+    assert stranger.complaints == ("GUIDE-99: expected the id of a clause, got no such",)
+
+
+def test_a_waiver_shows_and_awards_nothing():
+    class Slack(Reference):
+        def guide(self, **given):
+            guided = super().guide(**given)["guided"]
+            unit = np.finfo(guided.dtype).eps / 2
+            return {"guided": guided * (1 + 200 * unit).astype(guided.dtype)}
+
+    assert verdicts(Slack(), only="GUIDE-01")["GUIDE-01"].status == "FAIL"
+    waived = Exceptions(waiver=[{"clause": "GUIDE-01", "factor": 50.0, "reason": "half of our hardware"}])
+    report = judge(PythonDoor(Slack()), VECTORS, only="GUIDE-01", exceptions=waived)
+    assert report.verdicts[0].status == "WAIVED"
+    assert not report.awarded("sampler")
+
+
+def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
+    import datetime as dt
+
+    from elt_ref.conformance.exceptions import read_exceptions
+
+    path = tmp_path / "known.toml"
+    path.write_text(draft({"GUIDE-01": "FAIL", "LOOP-01": "PASS"}, dt.date(2999, 1, 1)), encoding="utf-8")
+    assert [entry.clause for entry in read_exceptions(path).known_failures] == ["GUIDE-01"]
+    path.write_text("[[known]]\nclause = 'GUIDE-01'\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="reason: field required"):
+        read_exceptions(path)
+
+
+def test_smoke_tells_a_broken_harness_from_wrong_numbers():
+    assert all(not found.told for found in smoke(PythonDoor(Reference()), VECTORS))
+    assert all(not found.told for found in smoke(PythonDoor(SwappedGuidance()), VECTORS)), (
+        "numbers are not its business"
+    )
+
+    class Restless(Reference):
+        calls = 0
+
+        def guide(self, **given):
+            self.calls += 1
+            return {"guided": super().guide(**given)["guided"] + self.calls}
+
+    told = {found.operation: found.told for found in smoke(PythonDoor(Restless()), VECTORS)}
+    assert "expected the same question to get the same answer" in told["guide"]
+    assert set(told) == set(OPERATIONS)
+
+
+test_by_one_line = pytest_suite(Reference())
+
+
+def test_the_one_line_fails_where_a_clause_does():
+    with pytest.raises(AssertionError, match="GUIDE-01"):
+        pytest_suite(SwappedGuidance())("GUIDE-01")
+
+
+def test_every_clause_has_cases_and_every_case_a_clause():
+    counts = dict.fromkeys(clauses(), 0)
+    for vector in VECTORS:
+        counts[vector.stored.clause] += 1
+    assert min(counts.values()) >= 2
+    assert {clause.profile for clause in clauses().values()} == set(PROFILES)
+
+
+def test_reports_hold_what_the_judge_found(tmp_path, capsys):
+    from elt_ref.conformance.commands import run
+
+    names = ("report.json", "report.md", "report.html", "badge.json")
+    code = run(
+        PythonDoor(SwappedGuidance()),
+        called="mine:Backend",
+        only="GUIDE",
+        known=None,
+        write_known=tmp_path / "known.toml",
+        outputs=[tmp_path / name for name in names],
+        as_json=True,
+        every=False,
+    )
+    assert code == 1
+    document = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "report.json").read_text()) == document
+    assert {"suite", "backend", "profiles", "clauses"} <= set(document)
+    row = next(row for row in document["clauses"] if row["id"] == "GUIDE-01")
+    assert row["status"] == "FAIL"
+    assert set(row) == {"id", "status", "dtype", "error_over_tolerance", "cases", "message"}
+    assert "elt-ref conform run mine:Backend --only GUIDE-01" in (tmp_path / "report.html").read_text()
+    assert "| GUIDE-01 | FAIL |" in (tmp_path / "report.md").read_text()
+    assert json.loads((tmp_path / "badge.json").read_text())["message"] == "no profile"
+    assert "GUIDE-01" in (tmp_path / "known.toml").read_text()
