@@ -1,0 +1,38 @@
+"""All clauses on one page: ``python -m elt_ref.conformance.clause_page`` writes ``docs/clauses.md``."""
+
+from pathlib import Path
+
+from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.clauses import PROFILES, families
+from elt_ref.files import write_text
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    cases: dict[str, int] = {}
+    for vector in read_vectors(answers=False):
+        cases[vector.stored.clause] = cases.get(vector.stored.clause, 0) + 1
+    lines = [
+        "# The clauses",
+        "",
+        "Written by `python -m elt_ref.conformance.clause_page` from `specs/clauses/`. Ids are permanent. A *must* and",
+        "a *choice* are needed for the profile; of a choice the implementation declares its alternative.",
+        "`elt-ref show ID` lists the cases of a clause and the wrong implementations that it refuses.",
+        "",
+        "| profile | what it is |",
+        "|---|---|",
+        *(f"| {name} | {title} |" for name, title in PROFILES.items()),
+    ]
+    for name, family in sorted(families().items()):
+        lines += ["", f"## {name}: {family.title}"]
+        for clause in family.clause:
+            equation = f", {clause.equation}" if clause.equation else ""
+            operations = ", ".join(f"`{operation}`" for operation in clause.needs)
+            shown = f"{cases.get(clause.id, 0)} cases of {operations}"
+            facts = f"*{clause.level}, {clause.profile}{equation}; {shown}; {len(clause.wrong)} wrong implementations.*"
+            lines += ["", f"### {clause.id}", "", clause.text, "", f"{facts} Source: {clause.source}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    write_text(Path("docs") / "clauses.md", page())

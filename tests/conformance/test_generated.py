@@ -1,0 +1,64 @@
+"""What is generated is what is committed: schemas, the page of clauses, the kill matrix, the vectors."""
+
+import filecmp
+import re
+from pathlib import Path
+
+import pytest
+
+from elt_ref.conformance import clause_page, generate, matrix, schemas
+from elt_ref.conformance.case import vectors_folder
+from elt_ref.conformance.cases import cases
+from elt_ref.conformance.clauses import clauses
+from elt_ref.conformance.wrong import wrong_implementations
+from elt_ref.run.specs import specs_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", schemas.SCHEMAS)
+def test_a_schema_is_that_of_the_code(name):
+    committed = (specs_folder() / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    assert committed == schemas.schema(name), "run python -m elt_ref.conformance.schemas"
+
+
+def test_the_page_of_clauses_is_that_of_the_specification():
+    committed = (ROOT / "docs" / "clauses.md").read_text(encoding="utf-8")
+    assert committed == clause_page.page(), "run python -m elt_ref.conformance.clause_page"
+
+
+def test_the_kill_matrix_is_of_these_clauses_and_these_wrong_implementations():
+    text = (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8")
+    by_clause, by_wrong = text.split("| wrong implementation |")
+    rows = re.findall(r"^\| ([A-Z]+-\d\d) \| (\d+) \|", by_clause, re.MULTILINE)
+    assert [id_ for id_, _ in rows] == sorted(clauses()), "run python -m elt_ref.conformance.matrix"
+    assert all(int(number) for _, number in rows), "a clause refuses nobody"
+    refused = dict(re.findall(r"^\| (\w+) \|.*\| ([A-Z][A-Z0-9, -]*) \|$", by_wrong, re.MULTILINE))
+    assert set(refused) == set(wrong_implementations()), "a wrong implementation is refused by nobody"
+    for id_, clause in clauses().items():
+        for name in clause.wrong:
+            assert id_ in refused[name].split(", "), f"{id_} lists {name} and does not refuse it"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_kill_matrix_is_what_is_measured():
+    vectors = matrix.read_vectors()
+    refusals = {name: matrix.refused_by(name, vectors) for name in sorted(wrong_implementations())}
+    assert (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8") == matrix.page(refusals)
+
+
+def test_every_case_is_stored_and_nothing_else_is():
+    stored = {f"{path.parent.name}/{path.stem}" for path in vectors_folder().glob("*/*.json")}
+    assert stored == set(cases()), "run python -m elt_ref.conformance.generate"
+    assert sum(path.stat().st_size for path in vectors_folder().rglob("*.*")) < 8e6, "the vectors take over 8 MB"
+
+
+@pytest.mark.usefixtures("as_user")
+@pytest.mark.parametrize("family", ["GUIDE", "METRIC", "WEIGHT"])
+def test_generating_again_changes_no_byte(family, tmp_path):
+    generate.generate(tmp_path, family)
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*"))
+    assert made
+    for path in made:
+        assert filecmp.cmp(tmp_path / path, vectors_folder() / path, shallow=False), f"{path} differs"
