@@ -78,9 +78,9 @@ class Report:
 
     def awarded(self, profile: str) -> bool:
         """Tell whether every clause of a profile that is a must, or a choice, ran and passed."""
-        asked = [verdict for verdict in self.verdicts if verdict.clause.profile == profile]
-        needed = [verdict for verdict in asked if verdict.clause.level != "should"]
-        return bool(needed) and all(verdict.status == "PASS" for verdict in needed)
+        statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
+        asked = [clause for clause in clauses().values() if clause.profile == profile and clause.level != "should"]
+        return bool(asked) and all(statuses.get(clause.id) == "PASS" for clause in asked)
 
     @property
     def passed(self) -> bool:

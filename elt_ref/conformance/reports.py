@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 import elt_ref
-from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.judge import Report, Verdict
 
 COLOURS = {
@@ -81,10 +81,12 @@ def headlines(report: Report) -> list[str]:
         if not verdicts:
             continue
         passed = sum(verdict.status == "PASS" for verdict in verdicts)
+        known = sum(clause.profile == profile for clause in clauses().values())
+        of = f"{len(verdicts)}" if len(verdicts) == known else f"{len(verdicts)} that were run, of {known},"
         shares = [found.error for verdict in verdicts for found in verdict.findings if found.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
         word = "awarded" if report.awarded(profile) else "not awarded"
-        lines.append(f"{profile}: {word}, {passed} of {len(verdicts)} clauses{worst}. {title}.")
+        lines.append(f"{profile}: {word}, {passed} of {of} clauses{worst}. {title}.")
     return lines
 
 

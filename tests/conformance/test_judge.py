@@ -16,6 +16,7 @@ from elt_ref.conformance.exceptions import Exceptions, draft
 from elt_ref.conformance.judge import judge, profiles
 from elt_ref.conformance.pytest_suite import pytest_suite
 from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reports import badge, headlines
 from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError
@@ -84,6 +85,14 @@ def test_a_profile_is_whole_or_nothing():
     assert not report.awarded("sampler")
     assert report.awarded("loop-core")
     assert not report.passed
+
+
+def test_a_part_of_a_profile_awards_nothing():
+    report = judge(PythonDoor(Reference()), VECTORS, only="DISTIL")
+    assert report.passed
+    assert not any(profiles(report).values())
+    assert json.loads(badge(report))["message"] == "no profile"
+    assert any("loop-core: not awarded, 9 of 9 that were run, of 19, clauses" in line for line in headlines(report))
 
 
 def test_errors_changed_arguments_and_wrong_forms_are_told():
