@@ -415,6 +415,29 @@ class Operations(Protocol):
         """Return ``score`` of logits [n, classes]: the mean over the splits."""
         ...
 
+    # --- taps: not judged, but asked when a network is wrong, to say in which layer of which loop its numbers part
 
-OPERATIONS = tuple(name for name in vars(Operations) if not name.startswith("_"))
-"""Every operation, in the order in which they build on one another."""
+    def masked_layers(
+        self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
+    ) -> Tensors:
+        """Return ``layers`` [L, N, B, T + 1, d]: the state after each layer of each loop, as of `masked_states`."""
+        ...
+
+    def diffusion_layers(
+        self,
+        *,
+        model: Section,
+        parameters: Parameters,
+        noisy: np.ndarray,
+        time: np.ndarray,
+        labels: np.ndarray,
+        loops: int,
+    ) -> Tensors:
+        """Return ``layers`` [L, N, B, T, d]: the state after each layer of each loop, as of `diffusion_states`."""
+        ...
+
+
+TAPS = ("masked_layers", "diffusion_layers")
+"""Operations that no clause needs."""
+OPERATIONS = tuple(name for name in vars(Operations) if not name.startswith("_") and name not in TAPS)
+"""Every operation that is judged, in the order in which they build on one another."""

@@ -5,15 +5,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from elt_ref.conformance.backend import CHOICES, OPERATIONS, Description, Unsupported
+from elt_ref.conformance.backend import CHOICES, OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import Vector, arguments
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
+from elt_ref.conformance.reference import Reference
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
 DTYPES = ("float64", "float32")
@@ -146,7 +148,7 @@ def checked(description: Any) -> Description:
             f"describe: expected name, version, operations, dtypes and choices, got {type(description).__name__} "
             f"({error})"
         ) from error
-    for what, given, known in (("operation", found.operations, OPERATIONS), ("dtype", found.dtypes, DTYPES)):
+    for what, given, known in (("operation", found.operations, (*OPERATIONS, *TAPS)), ("dtype", found.dtypes, DTYPES)):
         for name in given:
             if name not in known:
                 raise RequestError(
@@ -172,7 +174,7 @@ def _judge_clause(
         return Verdict(clause, "FAIL", (), f"expected describe() to declare the choice '{undeclared}', got none")
     waiver = exceptions.waiver(clause.id)
     findings = tuple(
-        _ask(door, vector, dtype, waiver)
+        _ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
         if vector.stored.choice is None or description.choices[vector.stored.choice[0]] == vector.stored.choice[1]
@@ -201,7 +203,7 @@ def _status(findings: Sequence[Finding]) -> Status:
     return "PASS" if "PASS" in found else "NOT RUN"
 
 
-def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None) -> Finding:
+def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:
@@ -220,6 +222,8 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None) -> Findi
     except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
         return finding("ERROR", None, f"{vector.id}, {dtype}: {type(error).__name__}: {first_line(error)}")
     share, told = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+    if told and TAP_OF.get(stored.operation) in operations:
+        told += first_layer(door, vector, dtype)
     return finding("PASS" if not told else "FAIL", share, told and f"{vector.id}, {dtype}: {told}")
 
 
@@ -242,6 +246,32 @@ def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: 
         return share, ""
     size = "not equal" if math.isinf(share) else f"{share:.3g} times the tolerance"
     return share, f"'{where}' is {size}{divergence(where, answer[where], right[where])}"
+
+
+TAP_OF = {
+    "masked_states": "masked_layers",
+    "masked_forward": "masked_layers",
+    "diffusion_states": "diffusion_layers",
+    "diffusion_forward": "diffusion_layers",
+}
+"""The tap that is asked where a network is wrong: it takes the same arguments."""
+
+
+def first_layer(door: Door, vector: Vector, dtype: str) -> str:
+    """Return in which layer of which loop the numbers part from the reference's, in words."""
+    tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
+    given = partial(arguments, tap.stored.settings, tap.inputs)
+    right = getattr(Reference(), tap.stored.operation)(**given("float64"))["layers"]
+    try:
+        found = np.asarray(door.call(tap, dtype, given(dtype))["layers"], np.float64)
+        gaps = np.abs(found - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
+    except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
+        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}"
+    apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
+    if not len(apart):
+        return "; its taps agree with the reference, so it is what comes after the last loop, or the taps are others"
+    loop, layer = (int(index) for index in apart[0])
+    return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})"
 
 
 def first_line(error: BaseException) -> str:

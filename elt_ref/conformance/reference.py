@@ -11,7 +11,7 @@ import numpy as np
 import elt_ref
 from elt_ref.arrays import Tree, tree_items, tree_rebuild
 from elt_ref.config import Config, DiffusionConfig, SamplingConfig, TrainingConfig, parse_section, validate
-from elt_ref.conformance.backend import OPERATIONS, Description, Parameters, Section, Tensors
+from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Parameters, Section, Tensors
 from elt_ref.generation import (
     DecodeNoise,
     add_noise,
@@ -64,7 +64,7 @@ class Reference:
 
     def describe(self) -> Description:
         """Return what it is: it offers everything."""
-        return Description(self.name, elt_ref.__version__, OPERATIONS, choices=self.choices)
+        return Description(self.name, elt_ref.__version__, (*OPERATIONS, *TAPS), choices=self.choices)
 
     # --- Joints
 
@@ -170,6 +170,34 @@ class Reference:
         loops: int,
     ) -> Tensors:
         return {"prediction": self.predict(configuration(model), parameters, loops, noisy, time, labels)}
+
+    def masked_layers(
+        self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
+    ) -> Tensors:
+        return {"layers": self._layers(configuration(model), parameters, loops, tokens, labels)}
+
+    def diffusion_layers(
+        self,
+        *,
+        model: Section,
+        parameters: Parameters,
+        noisy: np.ndarray,
+        time: np.ndarray,
+        labels: np.ndarray,
+        loops: int,
+    ) -> Tensors:
+        return {"layers": self._layers(configuration(model), parameters, loops, noisy, time, labels)}
+
+    def _layers(self, config: Config, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+        """Return the state after each layer of each loop: networks of a single layer, one after the other."""
+        whole = tree(config, parameters)
+        layers = [self.network(config, {**whole, "block": [layer]}, *inputs) for layer in whole["block"]]
+        state, taps = layers[0].state, []
+        for _ in range(loops):
+            for layer in layers:
+                state = layer.block(state)
+                taps.append(state)
+        return np.stack(taps).reshape(loops, len(layers), *state.shape)
 
     def _states(self, config: Config, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
         network = self.network(config, tree(config, parameters), *inputs)

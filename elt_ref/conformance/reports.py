@@ -112,7 +112,8 @@ table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: left; padding: .3rem .6rem; vertical-align: top; }}
 tr {{ border-top: 1px solid #8885; }} td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 code {{ font-size: .85rem; }} .PASS {{ color: #00795a; }} .FAIL, .ERROR {{ color: #c22; font-weight: 700; }}
-.KNOWN, .WAIVED {{ color: #a60; }} .scroll {{ overflow-x: auto; }} small {{ opacity: .75; }}
+.KNOWN, .WAIVED {{ color: #a60; }} .scroll {{ overflow-x: auto; }} small {{ display: block; opacity: .75; }}
+td:first-child {{ white-space: nowrap; }}
 @media (prefers-color-scheme: dark) {{ .PASS {{ color: #3ecfa3; }} .FAIL, .ERROR {{ color: #ff7a70; }} }}
 </style></head><body><main><h1>{title}</h1><ul>{headlines}</ul><div class="scroll"><table>
 <thead><tr><th>clause</th><th>status</th><th>dtype</th><th>error ÷ tolerance</th><th>what it says</th></tr></thead>

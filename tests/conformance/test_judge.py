@@ -130,6 +130,37 @@ def test_the_first_loop_that_differs_is_named():
     assert any("the numbers part after loop 3 of" in message for message in told), told
 
 
+def test_taps_name_the_first_layer_that_differs():
+    class SecondLayerOfSecondLoop(Reference):
+        def states(self, network, loops, config):
+            states = super().states(network, loops, config)
+            return [state + 0.5 * (number > 0) for number, state in enumerate(states)]
+
+        def _layers(self, config, parameters, loops, *inputs):
+            taps = super()._layers(config, parameters, loops, *inputs)
+            taps[1:, 1:] += 0.5
+            return taps
+
+    for clause in ("LOOP-02", "DIFFLOOP-01"):
+        (verdict,) = verdicts(SecondLayerOfSecondLoop(), only=clause).values()
+        told = [found.message for found in verdict.findings if found.message]
+        assert any("the numbers part in loop 2, layer 2" in message for message in told), told
+
+    class BrokenTap(SecondLayerOfSecondLoop):
+        def _layers(self, config, parameters, loops, *inputs):
+            raise KeyError("gone")
+
+    (verdict,) = verdicts(BrokenTap(), only="LOOP-02").values()
+    assert "its tap masked_layers fails: KeyError: 'gone'" in verdict.message
+
+    class OnlyTheHeadIsWrong(Reference):
+        def predict(self, config, parameters, loops, *inputs):
+            return super().predict(config, parameters, loops, *inputs) * 2
+
+    (verdict,) = verdicts(OnlyTheHeadIsWrong(), only="LOOP-03").values()
+    assert "it is what comes after the last loop" in verdict.message, verdict.message
+
+
 def test_a_declared_choice_is_demanded_and_an_undeclared_one_refused():
     class SinglePrecision(Reference):
         choices: ClassVar = {"floor_tie": "float32", "student_draw": "below_max"}
