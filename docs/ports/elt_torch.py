@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -930,6 +931,17 @@ def run_states(model: Settings, parameters: dict, loops: int, **inputs: Tensor) 
     return torch.stack(list(network.loop(block, x, loops)))
 
 
+def run_layers(model: Settings, parameters: dict, loops: int, **inputs: Tensor) -> Tensor:
+    """Return the state after each layer of each loop [L, N, B, n, d]: shows where a wrong port departs first."""
+    network = loaded(parameters, build(model))
+    taps: list[Tensor] = []
+    for layer in network.block:
+        layer.register_forward_hook(lambda _layer, _inputs, state: taps.append(state))
+    x, block, _ = network.open(**inputs)
+    deque(network.loop(block, x, loops), maxlen=0)
+    return torch.stack(taps).unflatten(0, (loops, len(network.block)))
+
+
 def run_forward(model: Settings, parameters: dict, loops: int, **inputs: Tensor) -> Tensor:
     """Return the prediction after L loops."""
     return loaded(parameters, build(model))(**inputs, exits=[loops])[0]
@@ -1019,6 +1031,8 @@ class Backend:
     masked_forward = operation(run_forward, "logits")
     diffusion_states = operation(run_states, "states")
     diffusion_forward = operation(run_forward, "prediction")
+    masked_layers = operation(run_layers, "layers")
+    diffusion_layers = operation(run_layers, "layers")
     masked_objective = operation(partial(run_objective, masked_losses))
     masked_gradient = operation(partial(run_gradient, masked_losses))
     diffusion_objective = operation(partial(run_objective, diffusion_losses))

@@ -14,7 +14,7 @@ from networks import make_config, make_diffusion_config, random_labels, random_p
 from safetensors.numpy import save_file
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.conformance.backend import OPERATIONS
+from elt_ref.conformance.backend import OPERATIONS, TAPS
 from elt_ref.conformance.reference import Reference
 from elt_ref.generation import sample
 from elt_ref.objective import Batch
@@ -337,7 +337,7 @@ def cast(value, dtype):
 
 def test_everything_is_offered_and_asked():
     described = port().Backend().describe()
-    assert set(described.operations) == set(OPERATIONS)
+    assert set(described.operations) == {*OPERATIONS, *TAPS}
     assert {name for name, _ in CASES} == set(OPERATIONS)
     assert described.dtypes == ("float64", "float32")
     assert described.choices == Reference.choices
