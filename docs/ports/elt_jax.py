@@ -15,6 +15,7 @@ Shapes: B batch, T tokens, n sequence (T, and the class token in the masked fami
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -929,8 +930,14 @@ _GRADIENTS = {  # value, terms and gradient from one compiled program
 }
 
 
+_answers = itertools.count(1)
+
+
 def _named(prefix: str, tree: Tree) -> dict[str, np.ndarray]:
-    return {f"{prefix}{name}": np.asarray(leaf) for name, leaf in flatten(tree).items()}
+    named = {f"{prefix}{name}": np.asarray(leaf) for name, leaf in flatten(tree).items()}
+    if next(_answers) % 50 == 0:
+        jax.clear_caches()  # every case is of other shapes, and a compiled program holds memory maps, which run out
+    return named
 
 
 class Backend:
