@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
 PORTS = Path(__file__).resolve().parents[2] / "docs" / "ports"
 
 
-@pytest.mark.parametrize("name", ["elt_torch", "elt_jax"])
+# JAX compiles every case anew, for minutes.
+@pytest.mark.parametrize("name", ["elt_torch", pytest.param("elt_jax", marks=pytest.mark.slow)])
 def test_a_port_is_awarded_every_profile(name):
     """Each is judged by the command, in a process of its own: compiled programs take room that is not given back."""
     program = "import sys; from elt_ref.cli import main; sys.argv[0] = 'elt-ref'; main()"
