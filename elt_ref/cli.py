@@ -232,7 +232,7 @@ def evaluate(
         return
     table = Table(title=f"{run}, {count} samples each")
     for name in results[0]:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
     for result in results:
         table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in result.values()))
     Console().print(table)

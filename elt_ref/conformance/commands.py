@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -77,19 +78,25 @@ def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
     try:
         found = smoke(door, read_vectors())
     finally:
-        close(door)
+        ended = close(door)
     broken = [one for one in found if one.told]
     for one in broken:
         console.print(f"{one.operation}: {one.told}", highlight=False, markup=False)
+    if ended:
+        console.print(ended, highlight=False, markup=False)
     told = "the harness answers in good form" if not broken else f"{len(broken)} do not answer in good form"
     console.print(f"{len(found)} operations asked: {told}. Whether the numbers are right, `conform run` says.")
-    return int(bool(broken))
+    return int(bool(broken or ended))
 
 
-def close(door: object) -> None:
-    """Let a program end."""
-    if isinstance(door, ProcessDoor):
-        door.close()
+def close(door: object) -> str:
+    """Let a program end; return what was wrong with its end, in a sentence, or nothing."""
+    try:
+        if isinstance(door, ProcessDoor):
+            door.close()
+    except RuntimeError as error:
+        return f"--exec: {error}"
+    return ""
 
 
 def run(
@@ -126,7 +133,9 @@ def run(
                 progress=lambda id_: status.update(f"judging {id_} …"),
             )
         finally:
-            close(door)
+            ended = close(door)
+    if ended:
+        report = replace(report, complaints=(*report.complaints, ended))
     for path in outputs:
         write_text(path, _text(report, path, called))
     if write_known is not None:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from elt_ref.conformance.backend import Backend, Description, Unsupported
-from elt_ref.conformance.case import TREES, Vector
+from elt_ref.conformance.case import TREES, Vector, arguments
 from elt_ref.conformance.protocol import PROTOCOL, Call, Described, Hello, Reply, reply_of
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
@@ -66,7 +66,7 @@ def open_backend(name: str) -> PythonDoor:
     try:
         found = getattr(_import(module_name), attribute)
         backend = found() if isinstance(found, type) or not hasattr(found, "describe") else found
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RequestError(
             f"backend {name}: expected something to import, got {type(error).__name__}: {error}"
         ) from error
@@ -284,8 +284,6 @@ def export(vectors: list[Vector], folder: Path) -> None:
     Raises:
         RequestError: the folder holds something already.
     """
-    from elt_ref.conformance.case import arguments  # noqa: PLC0415  only here
-
     if folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder}: expected a new or empty folder, got one with files")
     for vector in vectors:

@@ -16,6 +16,7 @@ from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
 from elt_ref.conformance.reference import Reference
+from elt_ref.errors import RequestError, nearest
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
 DTYPES = ("float64", "float32")
@@ -86,10 +87,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed that is not known: what the exit code says."""
-        return not self.complaints and all(
-            verdict.status in {"PASS", "KNOWN", "WAIVED", "UNSUPPORTED", "NOT RUN"} for verdict in self.verdicts
-        )
+        """Whether something was judged and nothing failed that is not known: what the exit code says."""
+        statuses = {verdict.status for verdict in self.verdicts}
+        return not self.complaints and bool(statuses & {"PASS", "WAIVED", "KNOWN"}) and not statuses & {"FAIL", "ERROR"}
 
 
 def judge(
@@ -133,8 +133,6 @@ def checked(description: Any) -> Description:
     Raises:
         RequestError: a field is missing or wrong.
     """
-    from elt_ref.errors import RequestError, nearest  # noqa: PLC0415  only here
-
     try:
         found = Description(
             str(description.name),
@@ -219,7 +217,7 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     except Unsupported as refusal:
         told = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
         return finding("FAIL", None, told)
-    except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
         return finding("ERROR", None, f"{vector.id}, {dtype}: {type(error).__name__}: {first_line(error)}")
     share, told = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
     if told and TAP_OF.get(stored.operation) in operations:
@@ -265,7 +263,7 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> str:
     try:
         found = np.asarray(door.call(tap, dtype, given(dtype))["layers"], np.float64)
         gaps = np.abs(found - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
-    except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a tap helps; it is not judged
         return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}"
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):

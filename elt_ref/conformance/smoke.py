@@ -43,7 +43,7 @@ def _try(door: Door, vector: Vector, dtype: str) -> str:
             answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, given).items()})
         except Unsupported as refusal:
             return f"declared, and answered 'unsupported' ({refusal})"
-        except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
             return f"{type(error).__name__}: {first_line(error)}"
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
     if (told := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:

@@ -124,7 +124,7 @@ def compare(
     return Chapter(
         id=id_,
         heading=heading,
-        config_summary=summary(first.config, count),
+        config_summary=summary({name: run.config for name, run in runs.items()}, count),
         results=results,
         real_distance=judge.real_distance,
         max_loops=max_loops,
@@ -147,8 +147,11 @@ def tell(chapter: Chapter, console: Console) -> None:
         console.print(f"• {sentence}", highlight=False)
 
 
-def summary(config: Config, count: int) -> dict[str, str]:
-    """Return what was run, for the foot of a chapter."""
+def summary(configs: Mapping[str, Config], count: int) -> dict[str, str]:
+    """Return what was run, for the foot of a chapter. The models differ in objective and training at most."""
+    trained = {name: f"{each.training.steps} steps of {each.training.batch_size}" for name, each in configs.items()}
+    apart = "; ".join(f"{model_label(name)}: {words}" for name, words in trained.items())
+    config = next(iter(configs.values()))
     counted = count_network(config, config.model.max_loops)
     model = config.model
     grid = "×".join(map(str, model.grid))
@@ -160,6 +163,6 @@ def summary(config: Config, count: int) -> dict[str, str]:
         "data": f"{len(dataset.train):,} examples of {dataset.name}, as {tokens}" if dataset else tokens,
         "network": f"{model.family}, N = {model.layers} layers of width {model.width}, L_max = {model.max_loops}",
         "parameters": f"{counted.looped_parameters:,} looped, {counted.total_parameters:,} in all",
-        "training": f"{config.training.steps} steps of {config.training.batch_size}, the same for all models",
+        "training": f"{next(iter(trained.values()))} each" if len(set(trained.values())) == 1 else apart,
         "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count",
     }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from elt_ref.config import Config, load_preset
-from elt_ref.errors import TrainingError
+from elt_ref.errors import RequestError, TrainingError
 from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
@@ -127,3 +127,5 @@ def _train_silently(config: Config, folder: Path) -> None:
         train_run(config, folder, resume=True, console=Console(quiet=True))
     except KeyboardInterrupt:
         sys.exit(130)
+    except (RequestError, TrainingError) as error:
+        sys.exit(str(error))  # one sentence on stderr, and exit code 1

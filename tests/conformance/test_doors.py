@@ -82,6 +82,17 @@ def test_a_program_ends_well_or_the_run_fails():
         through_a_program("bad-end", only="GUIDE-01")
 
 
+def test_a_bad_end_is_told_by_the_command_in_a_sentence(monkeypatch, capsys):
+    words = shlex.join([sys.executable, str(PROGRAM), "bad-end"])
+    monkeypatch.setattr(sys, "argv", ["elt-ref", "conform", "run", "--exec", words, "--only", "GUIDE-01", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [row["status"] for row in document["clauses"]] == ["PASS"]
+    assert document["complaints"] == ["--exec: expected the program to end with exit code 0 after 'bye', got 3"]
+
+
 def answer_questions(folder, backend):
     """Do what an implementer does who only reads and writes files."""
     described = backend.describe()

@@ -119,6 +119,27 @@ def test_errors_changed_arguments_and_wrong_forms_are_told():
     assert "expected a dict of arrays by name" in found["NOISE-05"].message
 
 
+def test_a_backend_that_ends_the_process_is_an_error_and_no_pass():
+    class Quits(Reference):
+        def guide(self, **given):
+            raise SystemExit(0)
+
+    report = judge(PythonDoor(Quits()), VECTORS, only="GUIDE-01")
+    assert report.verdicts[0].status == "ERROR"
+    assert not report.passed
+    assert "SystemExit" in {found.operation: found.told for found in smoke(PythonDoor(Quits()), VECTORS)}["guide"]
+
+
+def test_where_nothing_was_judged_nothing_has_passed():
+    class Silent(Reference):
+        def describe(self):
+            return dataclasses.replace(super().describe(), operations=())
+
+    report = judge(PythonDoor(Silent()), VECTORS)
+    assert {verdict.status for verdict in report.verdicts} == {"UNSUPPORTED"}
+    assert not report.passed, "an implementation that declares nothing ends with exit code 0"
+
+
 def test_the_first_loop_that_differs_is_named():
     class ThirdLoopWrong(Reference):
         def states(self, network, loops, config):
@@ -217,7 +238,10 @@ def test_known_failures_are_strict():
     entry = {"clause": "GUIDE-01", "reason": "seen", "until": "2999-01-01"}
     report = judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
     assert report.verdicts[0].status == "KNOWN"
-    assert report.passed
+    assert (
+        judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE", exceptions=Exceptions(known=[entry])).complaints
+        == ()
+    )
     assert not report.awarded("sampler")
     passing = judge(PythonDoor(Reference()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
     assert not passing.passed, "an entry whose clause passes is kept"
@@ -250,7 +274,11 @@ def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
     from elt_ref.conformance.exceptions import read_exceptions
 
     path = tmp_path / "known.toml"
-    path.write_text(draft({"GUIDE-01": "FAIL", "LOOP-01": "PASS"}, dt.date(2999, 1, 1)), encoding="utf-8")
+    text = draft({"GUIDE-01": "FAIL", "LOOP-01": "PASS"}, dt.date(2999, 1, 1))
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RequestError, match="reason: string should have at least 1 character"):
+        read_exceptions(path)
+    path.write_text(text.replace('reason = ""', 'reason = "a known bug"'), encoding="utf-8")
     assert [entry.clause for entry in read_exceptions(path).known_failures] == ["GUIDE-01"]
     path.write_text("[[known]]\nclause = 'GUIDE-01'\n", encoding="utf-8")
     with pytest.raises(RequestError, match="reason: field required"):

@@ -31,6 +31,13 @@ def test_what_is_written_and_told(command, trained, longer, tmp_path):
     assert str(out / "report.html") in result.err.replace("\n", "")
 
 
+def test_trainings_that_differ_are_told_apart(command, trained, tmp_path):
+    shorter = train_tiny(tmp_path / "shorter", TINY.replace("steps = 4", "steps = 2"))
+    result = command("compare", trained, shorter, "--out", tmp_path / "out", "--count", 10)
+    assert result.code == 0, result.err
+    assert "tiny: 4 steps of 4; shorter: 2 steps of 4" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_comparison_is_not_written_over(refused, trained, tmp_path):
     (tmp_path / "results.json").write_text("{}", encoding="utf-8")
     told = refused("compare", trained, "--out", tmp_path)

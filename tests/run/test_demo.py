@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, TrainingError
 from elt_ref.measure import count
 from elt_ref.run import demo
 from elt_ref.run.folder import open_run
@@ -115,6 +115,15 @@ def test_a_demo_that_was_interrupted_goes_on_where_it_was(made, tmp_path):
         for kind in ("ilsd", "vanilla"):
             name = f"{place}/{kind}/checkpoint.safetensors"
             assert (begun / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_control_that_cannot_be_trained_is_told_in_a_sentence(tmp_path, capfd):
+    (tmp_path / "vanilla").write_bytes(b"")
+    with pytest.raises(TrainingError, match="expected the vanilla model to train to the end, got exit code 1"):
+        demo.run_demo(tmp_path, Console(quiet=True), overrides=SMALL)
+    told = capfd.readouterr().err
+    assert "expected a folder that can be written to" in told
+    assert "Traceback" not in told
 
 
 def test_a_place_that_takes_no_folder(tmp_path):
