@@ -9,16 +9,19 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiny_datasets import shapes
+from tiny_datasets import bouncing_digits, moving_digits, shapes
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
 
 if TYPE_CHECKING:
-    from tiny_datasets.dataset import Dataset, LatentDataset, PictureDataset, TokenDataset
+    from tiny_datasets.dataset import ClipDataset, Dataset, LatentDataset, PictureDataset, TokenDataset
 
 HOME_VARIABLE = "ELT_REF_DATA"
-SHIPPED = ("digits", "photos", "shapes")
-"""Every one has a folder in this package; that of `shapes` holds no files of data, for its pictures are drawn anew."""
+DRAWN = {drawn.NAME: drawn.draw_dataset for drawn in (bouncing_digits, moving_digits, shapes)}
+"""The shipped datasets that are drawn anew whenever they are loaded; their folders hold no files of data."""
+
+SHIPPED = ("digits", "photos", *DRAWN)
+"""Every one has a folder in this package."""
 
 # Lower case only, so that two names never meet in one folder of a file system that ignores case.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -77,7 +80,9 @@ def dataset_folder(name: str, home: str | os.PathLike[str] | None = None) -> Pat
     return _home(home) / name
 
 
-def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDataset | TokenDataset | LatentDataset:
+def load(
+    name: str, home: str | os.PathLike[str] | None = None
+) -> PictureDataset | ClipDataset | TokenDataset | LatentDataset:
     """Load a dataset.
 
     Args:
@@ -90,8 +95,8 @@ def load(name: str, home: str | os.PathLike[str] | None = None) -> PictureDatase
     Raises:
         DatasetError: If there is no dataset of that name, or its files are missing or damaged.
     """
-    if name == shapes.NAME:
-        return shapes.draw_dataset()
+    if name in DRAWN:
+        return DRAWN[name]()
     return read_dataset(dataset_folder(name, home))
 
 

@@ -1,4 +1,4 @@
-"""Read a codebook: the patch of pixels that each token stands for."""
+"""Read a codebook: the patch of pixels, of one frame or more, that each token stands for."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from tiny_datasets.tensor_file import TensorFile
 
 
-def read_codebook(file: TensorFile, codes: int, patch_size: int) -> NDArray[np.float32]:
+def read_codebook(file: TensorFile, codes: int, patch_size: int, patch_frames: int = 1) -> NDArray[np.float32]:
     """Return the tensor ``codebook`` of a file.
 
     Args:
         file: Holds the tensor, of any floating-point dtype.
         codes: How many rows it must have.
         patch_size: Height and width of a patch in pixels.
+        patch_frames: How many frames of a clip a patch has; 1 for pictures.
 
     Returns:
-        float32 ``[codes, patch_size · patch_size · channels]`` with 1 or 3 channels, read-only.
+        float32 ``[codes, patch_frames · patch_size · patch_size · channels]`` with 1 or 3 channels, read-only.
 
     Raises:
         DatasetError: If it has another shape, is not floating-point, or holds what is no finite float32.
@@ -31,11 +32,12 @@ def read_codebook(file: TensorFile, codes: int, patch_size: int) -> NDArray[np.f
     rows, features = codebook.shape
     if rows != codes:
         raise DatasetError(f"'codebook' in {file.path} must have one row for each of {codes} codes, got {rows} rows")
-    pixels = patch_size * patch_size
+    pixels = patch_frames * patch_size * patch_size
+    frames = "" if patch_frames == 1 else f"{patch_frames} frames of "
     if features not in (pixels, 3 * pixels):
         raise DatasetError(
             f"'codebook' in {file.path} must have {pixels} (grey) or {3 * pixels} (colour) columns "
-            f"for patches of {patch_size}x{patch_size} pixels, got {features}"
+            f"for patches of {frames}{patch_size}x{patch_size} pixels, got {features}"
         )
     codebook.setflags(write=False)
     return codebook

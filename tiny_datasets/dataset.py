@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Kind: TypeAlias = Literal["pictures", "tokens", "latents"]
+Kind: TypeAlias = Literal["pictures", "clips", "tokens", "latents"]
 
 
 # Arrays do not compare to one bool, so none of these classes pretends to have an equality.
@@ -23,9 +23,10 @@ class Split:
     """The training part or the test part of a dataset, read-only, in a fixed order that mixes the classes.
 
     Attributes:
-        examples: Pictures as uint8 ``[count, height, width, channels]``, values from 0 to the dataset's `white`, or
-            tokens as int64 ``[count, rows, columns]``, values from 0 to ``codebook_size − 1``, or latents as float32
-            ``[count, height, width, channels]``, all finite.
+        examples: Pictures as uint8 ``[count, height, width, channels]`` or clips as uint8
+            ``[count, frames, height, width, channels]``, values from 0 to the dataset's `white`, or tokens as int64
+            ``[count, rows, columns]`` or ``[count, frames, rows, columns]``, values from 0 to ``codebook_size − 1``,
+            or latents as float32 ``[count, height, width, channels]``, all finite.
         labels: int64 ``[count]``, indices into the dataset's `classes`.
     """
 
@@ -33,10 +34,7 @@ class Split:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        for field in ("examples", "labels"):
-            array = getattr(self, field).view()
-            array.setflags(write=False)
-            object.__setattr__(self, field, array)
+        _make_read_only(self, "examples", "labels")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,10 +42,10 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """What all have in common; every dataset is a `PictureDataset`, a `TokenDataset` or a `LatentDataset`.
+    """What all have in common; every dataset is a `PictureDataset`, `ClipDataset`, `TokenDataset` or `LatentDataset`.
 
     Attributes:
-        kind: ``"pictures"``, ``"tokens"`` or ``"latents"``.
+        kind: ``"pictures"``, ``"clips"``, ``"tokens"`` or ``"latents"``.
         name: The name `load` knows it by.
         train: The examples to learn from.
         test: The examples held out.
@@ -82,21 +80,60 @@ class PictureDataset(Dataset):
     is_valid: Callable[[NDArray[np.floating], NDArray[np.integer]], NDArray[np.bool_]] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Motions:
+    """A second labelling of clips, by the direction they move in, read-only.
+
+    Attributes:
+        names: The name of each motion.
+        train: int64 ``[count]``, the motion of each training clip, an index into `names`.
+        test: int64 ``[count]``, the motion of each test clip, an index into `names`.
+    """
+
+    names: tuple[str, ...]
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        _make_read_only(self, "train", "test")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipDataset(Dataset):
+    """A dataset of clips, all of one length.
+
+    Attributes:
+        white: The value of full intensity, 1 to 255; 0 is black.
+        motions: How each clip moves; None where nobody says so.
+        find_motions: Tells which motion each clip (floating-point, 0 black and 1 white,
+            ``[count, frames, height, width, channels]``) shows: int64 ``[count]``, indices into the names of `motions`,
+            −1 where its frames do not move as any of them. None where no rule says so.
+    """
+
+    kind: ClassVar[Kind] = "clips"
+    white: int
+    motions: Motions | None = None
+    find_motions: Callable[[NDArray[np.floating]], NDArray[np.int64]] | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenDataset(Dataset):
-    """A dataset of grids of tokens that some tokenizer made elsewhere.
+    """A dataset of grids of tokens that some tokenizer made elsewhere, of pictures or of clips.
 
     Attributes:
         codebook_size: How many different tokens there are.
-        codebook: float32 ``[codebook_size, patch_size · patch_size · channels]``, the patch each token stands for with
-            its channels last, 0 black and 1 white; None when unknown, and then tokens cannot be drawn.
+        codebook: float32 ``[codebook_size, patch_frames · patch_size · patch_size · channels]``, the patch or tubelet
+            each token stands for, flattened in the order (frame, row, column, channel), 0 black and 1 white; None when
+            unknown, and then tokens cannot be drawn.
         patch_size: Height and width of a patch in pixels; None exactly when `codebook` is None.
+        patch_frames: How many frames of a clip each token stands for; 1 for pictures.
     """
 
     kind: ClassVar[Kind] = "tokens"
     codebook_size: int
     codebook: NDArray[np.float32] | None = None
     patch_size: int | None = None
+    patch_frames: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,10 +149,11 @@ class LatentDataset(Dataset):
 
 
 def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:
-    """Return pictures as intensities.
+    """Return pictures or clips as intensities.
 
     Args:
-        examples: uint8 ``[count, height, width, channels]``, values from 0 to `white`.
+        examples: uint8 ``[count, height, width, channels]`` or ``[count, frames, height, width, channels]``, values
+            from 0 to `white`.
         white: The value of full intensity, at least 1.
 
     Returns:
@@ -128,5 +166,13 @@ def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:
         raise DatasetError(f"white must be at least 1, got {white}")
     brightest = int(examples.max(initial=0))
     if brightest > white:
-        raise DatasetError(f"pictures must hold values from 0 to white = {white}, got {brightest}")
+        raise DatasetError(f"examples must hold values from 0 to white = {white}, got {brightest}")
     return examples.astype(np.float32) / np.float32(white)
+
+
+def _make_read_only(holder: object, *fields: str) -> None:
+    """Replace arrays of a frozen dataclass by views that cannot be written to."""
+    for field in fields:
+        array = getattr(holder, field).view()
+        array.setflags(write=False)
+        object.__setattr__(holder, field, array)

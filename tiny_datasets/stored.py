@@ -9,10 +9,11 @@ import numpy as np
 import safetensors.numpy
 
 from tiny_datasets.codebook import read_codebook
-from tiny_datasets.dataset import Dataset, LatentDataset, PictureDataset, Split, TokenDataset
+from tiny_datasets.dataset import ClipDataset, Dataset, LatentDataset, PictureDataset, Split, TokenDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.metadata_file import MetadataFile, metadata_text
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
+from tiny_datasets.token_grid import CLIP_RANK, grid_rank
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,8 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
     Args:
         folder: An existing folder. Its name is the dataset's name, which is therefore not written into the files.
-        dataset: What to write.
+        dataset: What to write. A rule that judges pictures or clips is code and a labelling by motion belongs to such a
+            rule, so neither is written.
 
     Raises:
         OSError: If a file cannot be written.
@@ -44,12 +46,14 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
         "test_examples": dataset.test.examples,
         "test_labels": dataset.test.labels,
     }
-    if isinstance(dataset, PictureDataset):
+    if isinstance(dataset, PictureDataset | ClipDataset):
         fields["white"] = dataset.white
     if isinstance(dataset, TokenDataset):
         fields["codebook_size"] = dataset.codebook_size
         if dataset.codebook is not None:
             fields["patch_size"] = dataset.patch_size
+            if dataset.train.examples.ndim == CLIP_RANK:
+                fields["patch_frames"] = dataset.patch_frames
             tensors["codebook"] = dataset.codebook
     if isinstance(dataset, LatentDataset):
         fields["scale"] = dataset.scale
@@ -59,7 +63,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
     _write_through(folder / TENSOR_FILE, safetensors.numpy.save(row_major))
 
 
-def read_dataset(folder: Path) -> PictureDataset | TokenDataset | LatentDataset:
+def read_dataset(folder: Path) -> PictureDataset | ClipDataset | TokenDataset | LatentDataset:
     """Read the dataset stored in a folder, and check all that `Dataset` and `Split` promise of it.
 
     Args:
@@ -90,17 +94,22 @@ def read_dataset(folder: Path) -> PictureDataset | TokenDataset | LatentDataset:
         white = metadata.count("white")
         train, test = (_split(file, part, np.uint8, 4, limit=white + 1, classes=len(classes)) for part in parts)
         return PictureDataset(**known, train=train, test=test, white=white)
+    if kind == "clips":
+        white = metadata.count("white")
+        train, test = (_split(file, part, np.uint8, 5, limit=white + 1, classes=len(classes)) for part in parts)
+        return ClipDataset(**known, train=train, test=test, white=white)
     if kind == "tokens":
-        codes = metadata.count("codebook_size")
-        train, test = (_split(file, part, np.int64, 3, limit=codes, classes=len(classes)) for part in parts)
+        codes, rank = metadata.count("codebook_size"), grid_rank(file, "train_examples")
+        train, test = (_split(file, part, np.int64, rank, limit=codes, classes=len(classes)) for part in parts)
         if "codebook" in file.tensors:
             known["patch_size"] = metadata.count("patch_size")
-            known["codebook"] = read_codebook(file, codes, known["patch_size"])
+            known["patch_frames"] = metadata.count("patch_frames") if rank == CLIP_RANK else 1
+            known["codebook"] = read_codebook(file, codes, known["patch_size"], known["patch_frames"])
         return TokenDataset(**known, train=train, test=test, codebook_size=codes)
     if kind == "latents":
         train, test = (_split(file, part, np.float32, 4, classes=len(classes)) for part in parts)
         return LatentDataset(**known, train=train, test=test, scale=metadata.factor("scale"))
-    raise DatasetError(f"'kind' in {metadata.path} must be 'pictures', 'tokens' or 'latents', got {kind!r}")
+    raise DatasetError(f"'kind' in {metadata.path} must be 'pictures', 'clips', 'tokens' or 'latents', got {kind!r}")
 
 
 def _split(

@@ -13,8 +13,10 @@ from tiny_datasets.codebook import read_codebook
 from tiny_datasets.dataset import TokenDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import count_of, read_labels
+from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
+from tiny_datasets.token_grid import CLIP_RANK, grid_rank
 
 if TYPE_CHECKING:
     import os
@@ -34,15 +36,19 @@ def import_tokens(
 
     The file holds these tensors:
 
-    * ``tokens``: ``[count, rows, columns]``, any integer dtype, values from 0 to ``codebook_size − 1``.
+    * ``tokens``: ``[count, rows, columns]`` of pictures or ``[count, frames, rows, columns]`` of clips, any integer
+      dtype, values from 0 to ``codebook_size − 1``.
     * ``labels``: ``[count]``, any integer dtype, indices into the classes.
-    * ``codebook``, optional: ``[codebook_size, patch_size · patch_size · channels]``, floating-point, the patch of
-      pixels each token stands for with its 1 or 3 channels last, 0 black and 1 white.
+    * ``codebook``, optional: ``[codebook_size, patch_frames · patch_size · patch_size · channels]``, floating-point,
+      the patch or tubelet of pixels each token stands for, flattened in the order (frame, row, column, channel) with
+      1 or 3 channels, 0 black and 1 white.
 
     and this text metadata:
 
     * ``codebook_size``, optional: a whole number; by default the rows of the codebook, or else the greatest token + 1.
     * ``patch_size``: a whole number, needed with a codebook.
+    * ``patch_frames``, optional: a whole number, how many frames each token stands for; by default 1, and always 1 for
+      pictures.
     * ``classes``, optional: a JSON list of names; by default ``"0"``, ``"1"``, … up to the greatest label.
 
     Args:
@@ -62,7 +68,7 @@ def import_tokens(
     check_new_name(name, home)
     check_fraction(test_fraction)
     file = read_tensor_file(Path(path), required=("tokens", "labels"), optional=("codebook",))
-    tokens = file.integers("tokens", rank=3)
+    tokens = file.integers("tokens", rank=grid_rank(file, "tokens"))
     if len(tokens) < 2 or not tokens.size:
         raise DatasetError(
             f"'tokens' in {path} must hold 2 or more examples of at least one token, got shape {list(tokens.shape)}"
@@ -71,24 +77,26 @@ def import_tokens(
     file.check_range("tokens", codes)
     labels, classes = read_labels(file, len(tokens))
     patch_size = _number(file, "patch_size") if "codebook" in file.tensors else None
-    codebook = None if patch_size is None else read_codebook(file, codes, patch_size)
+    patch_frames = 1 if patch_size is None else _patch_frames(file)
+    codebook = None if patch_size is None else read_codebook(file, codes, patch_size, patch_frames)
 
     train, test = divide(
         tokens.astype(np.int64), labels, held_out_counts(labels, len(classes), test_fraction, file.path)
     )
-    rows, columns = tokens.shape[1:]
+    sides = "x".join(str(side) for side in tokens.shape[1:])
     dataset = TokenDataset(
         name=name,
         train=train,
         test=test,
         classes=classes,
-        description=f"{len(labels)} grids of {rows}x{columns} tokens out of {codes}, in {len(classes)} classes.",
+        description=f"{len(labels)} grids of {sides} tokens out of {codes}, in {len(classes)} classes.",
         licence="not stated",
         # Its name and not its path: reports are shared, and paths tell of people.
-        source=f"a file of tokens called '{file.path.name}'",
+        source=f"a file of tokens called '{plain(file.path.name)}'",
         codebook_size=codes,
         codebook=codebook,
         patch_size=patch_size,
+        patch_frames=patch_frames,
     )
     add(dataset, home)
     return dataset
@@ -100,6 +108,15 @@ def _codebook_size(file: TensorFile) -> int:
     if "codebook" in file.tensors:
         return len(file.floats("codebook", rank=2))
     return count_of(file.tensors["tokens"], MAX_CODES)
+
+
+def _patch_frames(file: TensorFile) -> int:
+    frames = _number(file, "patch_frames") if "patch_frames" in file.metadata else 1
+    if frames > 1 and file.tensors["tokens"].ndim < CLIP_RANK:
+        raise DatasetError(
+            f"metadata 'patch_frames' in {file.path} must be 1 for tokens without an axis of frames, got {frames}"
+        )
+    return frames
 
 
 def _number(file: TensorFile, key: str) -> int:

@@ -9,18 +9,29 @@ import numpy as np
 import pytest
 
 import tiny_datasets
-from tiny_datasets import DatasetError, PictureDataset, data_home, dataset_folder, import_pictures, load, names
+from tiny_datasets import (
+    ClipDataset,
+    DatasetError,
+    PictureDataset,
+    data_home,
+    dataset_folder,
+    import_pictures,
+    load,
+    names,
+)
 from tiny_datasets.catalogue import SHIPPED
+
+ALL_SHIPPED = ["bouncing_digits", "digits", "moving_digits", "photos", "shapes"]
 
 
 def test_without_imports_there_are_the_shipped_datasets():
-    assert names() == ["digits", "photos", "shapes"]
+    assert names() == ALL_SHIPPED
 
 
 def test_imported_datasets_are_listed_in_order(picture_folder, home):
     import_pictures(picture_folder, "zebras")
     import_pictures(picture_folder, "ants")
-    assert names() == names(home) == ["ants", "digits", "photos", "shapes", "zebras"]
+    assert names() == names(home) == ["ants", *ALL_SHIPPED, "zebras"]
 
 
 def test_what_is_no_dataset_is_not_listed(home):
@@ -29,13 +40,13 @@ def test_what_is_no_dataset_is_not_listed(home):
     (home / "Capital" / "dataset.json").touch()
     (home / ".importing-x" / "dataset.json").touch()
     (home / "file").touch()
-    assert names() == ["digits", "photos", "shapes"]
+    assert names() == ALL_SHIPPED
 
 
 def test_the_home_argument_wins_over_the_environment(picture_folder, tmp_path):
     import_pictures(picture_folder, "pets", home=tmp_path / "other")
-    assert names() == ["digits", "photos", "shapes"]
-    assert names(str(tmp_path / "other")) == ["digits", "pets", "photos", "shapes"]
+    assert names() == ALL_SHIPPED
+    assert names(str(tmp_path / "other")) == sorted([*ALL_SHIPPED, "pets"])
     assert load("pets", tmp_path / "other").name == "pets"
 
 
@@ -88,7 +99,7 @@ def test_a_shipped_dataset_has_a_folder_that_tells_its_source(name):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_dataset_is_loaded_by_its_name(name, tmp_path):
     for dataset in (load(name), load(name, tmp_path)):
-        assert isinstance(dataset, PictureDataset)
+        assert isinstance(dataset, PictureDataset | ClipDataset)
         assert dataset.name == name
         for split in (dataset.train, dataset.test):
             assert split.examples.dtype == np.uint8

@@ -151,9 +151,49 @@ def test_a_dtype_that_numpy_does_not_have(tmp_path, refusal):
     assert "must have a dtype NumPy can read, got BF16" in refusal(tmp_path / "file")
 
 
-def test_tokens_of_another_rank(store, refusal):
-    message = refusal(store(tokens=np.zeros((10, 6), np.int64)))
-    assert "must have 3 axes, got shape [10, 6]" in message
+@pytest.mark.parametrize("shape", [(10,), (10, 6), (10, 2, 2, 2, 2)])
+def test_tokens_of_another_rank(store, refusal, shape):
+    message = refusal(store(tokens=np.zeros(shape, np.int64)))
+    assert "'tokens' in" in message
+    assert "must have the 3 axes [count, rows, columns] or the 4 axes [count, frames, rows, columns]" in message
+    assert f"got shape {list(shape)}" in message
+
+
+@pytest.mark.parametrize(("metadata", "frames"), [({}, 1), ({"patch_frames": "2"}, 2)])
+def test_tokens_of_clips_come_through(store, metadata, frames):
+    tokens = np.arange(10 * 12).reshape(10, 3, 2, 2) % 6
+    codebook = np.linspace(0, 1, 6 * frames * 4, dtype=np.float32).reshape(6, -1)
+    made = import_tokens(store(metadata, tokens=tokens, codebook=codebook), "grids")
+    stored = load("grids")
+    for dataset in (made, stored):
+        assert isinstance(dataset, TokenDataset)
+        assert (dataset.patch_size, dataset.patch_frames) == (2, frames)
+        assert dataset.codebook is not None
+        assert np.array_equal(dataset.codebook, codebook)
+        assert dataset.train.examples.shape == (8, 3, 2, 2)
+        assert dataset.description == "10 grids of 3x2x2 tokens out of 6, in 2 classes."
+        grids = [*dataset.train.examples, *dataset.test.examples]
+        assert sorted(grid.tobytes() for grid in grids) == sorted(grid.tobytes() for grid in tokens)
+
+
+def test_tokens_of_clips_without_a_codebook(store):
+    import_tokens(store(tokens=np.zeros((10, 3, 2, 2), np.int64), codebook=None), "grids")
+    dataset = load("grids")
+    assert isinstance(dataset, TokenDataset)
+    assert (dataset.codebook, dataset.patch_size, dataset.patch_frames) == (None, None, 1)
+    assert dataset.test.examples.shape == (2, 3, 2, 2)
+
+
+def test_a_codebook_of_other_tubelets(store, refusal):
+    tokens = np.zeros((10, 3, 2, 2), np.int64)
+    message = refusal(store({"patch_frames": "3"}, tokens=tokens))
+    assert "must have 12 (grey) or 36 (colour) columns for patches of 3 frames of 2x2 pixels, got 4" in message
+
+
+def test_frames_of_a_picture(store, refusal):
+    message = refusal(store({"patch_frames": "2"}))
+    assert "metadata 'patch_frames' in" in message
+    assert "must be 1 for tokens without an axis of frames, got 2" in message
 
 
 def test_labels_of_another_rank(store, refusal):
@@ -228,11 +268,12 @@ def test_classes_that_are_no_json(store, refusal, text):
 @pytest.mark.parametrize("value", ["two", 2, [], [1, 2], ["a", "a"]])
 def test_classes_that_are_no_names(store, refusal, value):
     message = refusal(store({"classes": json.dumps(value)}))
-    assert f"must be a list of different names, got {value!r}" in message
+    assert "must be a list of different names" in message
+    assert f"got {value!r}" in message
 
 
 @pytest.mark.parametrize("text", ["", "0", "-6", "6.0", "six", "9" * 9, "99999999", "٦"])
-@pytest.mark.parametrize("key", ["codebook_size", "patch_size"])
+@pytest.mark.parametrize("key", ["codebook_size", "patch_size", "patch_frames"])
 def test_numbers_that_are_no_numbers(store, refusal, key, text):
     message = refusal(store({key: text}))
     assert f"metadata '{key}' in" in message

@@ -9,10 +9,13 @@ import pytest
 import safetensors.numpy
 
 from tiny_datasets import (
+    ClipDataset,
     DatasetError,
     LatentDataset,
+    Motions,
     PictureDataset,
     Split,
+    TokenDataset,
     import_latents,
     import_pictures,
     import_tokens,
@@ -77,6 +80,43 @@ def test_what_is_written_is_read(tmp_path, layout):
         assert part.labels.tolist() == [1, 0]
 
 
+def test_clips_are_read_without_their_motions(tmp_path):
+    clips = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5, 1)
+    split, motions = Split(clips, np.array([1, 0])), np.array([0, 1])
+    write_dataset(
+        tmp_path,
+        ClipDataset(
+            name="any",
+            train=split,
+            test=split,
+            classes=("a", "b"),
+            description="d",
+            licence="l",
+            source="s",
+            white=200,
+            motions=Motions(("up", "down"), motions, motions),
+            find_motions=lambda clips: np.zeros(len(clips), np.int64),
+        ),
+    )
+    stored = read_dataset(tmp_path)
+    assert isinstance(stored, ClipDataset)
+    assert stored.kind == "clips"
+    assert (stored.white, stored.motions, stored.find_motions) == (200, None, None)
+    for part in (stored.train, stored.test):
+        assert np.array_equal(part.examples, clips)
+        assert part.labels.tolist() == [1, 0]
+        assert not part.examples.flags.writeable
+
+
+def test_the_labels_of_motions_are_read_only():
+    own = np.array([0, 1])
+    motions = Motions(("up", "down"), own, own)
+    for labels in (motions.train, motions.test):
+        with pytest.raises(ValueError, match="read-only"):
+            labels[0] = 1
+    own[0] = 1  # the caller's own array stays the caller's
+
+
 def test_missing_metadata(pets):
     (pets / "dataset.json").unlink()
     assert "dataset.json must be the metadata of a dataset, got No such file" in refusal(pets)
@@ -113,7 +153,7 @@ def test_another_schema(pets, schema):
 
 def test_another_kind(pets):
     change_metadata(pets, kind="sounds")
-    assert "dataset.json must be 'pictures', 'tokens' or 'latents', got 'sounds'" in refusal(pets)
+    assert "dataset.json must be 'pictures', 'clips', 'tokens' or 'latents', got 'sounds'" in refusal(pets)
 
 
 @pytest.mark.parametrize("field", ["schema", "kind", "classes", "description", "licence", "source", "white"])
@@ -137,7 +177,8 @@ def test_a_count_that_is_no_count(pets, white):
 @pytest.mark.parametrize("classes", [[], "cats", [1, 2], ["", "dogs"], ["cats", "cats"], {"cats": 1}])
 def test_classes_that_are_no_names(pets, classes):
     change_metadata(pets, classes=classes)
-    assert f"must be a list of different names, got {classes!r}" in refusal(pets)
+    assert "must be a list of different names" in refusal(pets)
+    assert f"got {classes!r}" in refusal(pets)
 
 
 def test_a_missing_tensor(pets):
@@ -148,8 +189,9 @@ def test_a_missing_tensor(pets):
 
 def test_examples_of_another_kind(pets, grids):
     change_metadata(pets, kind="tokens", codebook_size=256)
-    assert "'train_examples'" in refusal(pets)
-    assert "must have 3 axes" in refusal(pets)
+    assert "must have int64 examples and int64 labels, got uint8 and int64" in refusal(pets)
+    change_metadata(pets, kind="clips")
+    assert "must have 5 axes, got shape [6, 8, 8, 1]" in refusal(pets)
     change_metadata(grids, kind="pictures", white=255)
     assert "must have 4 axes" in refusal(grids)
 
@@ -196,6 +238,37 @@ def test_a_codebook_of_another_size(grids):
 def test_a_codebook_without_a_patch_size(grids):
     change_metadata(grids, patch_size=None)
     assert "must have a field 'patch_size'" in refusal(grids)
+
+
+@pytest.fixture
+def films(home):
+    """Stored grids of tokens of clips, with a codebook of tubelets."""
+    split = Split(np.zeros((2, 1, 2, 2), np.int64), np.zeros(2, np.int64))
+    about = {"classes": ("a",), "description": "d", "licence": "l", "source": "s"}
+    codebook = np.ones((6, 8), np.float32)
+    films = TokenDataset(
+        name="films", train=split, test=split, codebook_size=6, codebook=codebook, patch_size=2, patch_frames=2, **about
+    )
+    (home / "films").mkdir(parents=True)
+    write_dataset(home / "films", films)
+    return home / "films"
+
+
+def test_a_codebook_without_its_frames(films):
+    assert isinstance(load("films"), TokenDataset)
+    change_metadata(films, patch_frames=None)
+    assert "must have a field 'patch_frames'" in refusal(films)
+
+
+def test_a_codebook_of_other_frames(films):
+    change_metadata(films, patch_frames=3)
+    assert "must have 12 (grey) or 36 (colour) columns for patches of 3 frames of 2x2 pixels, got 8" in refusal(films)
+
+
+def test_tokens_of_pictures_to_learn_from_and_of_clips_to_test_on(films):
+    change_tensors(films, train_examples=np.zeros((2, 2, 2), np.int64))
+    assert "'test_examples' in" in refusal(films)
+    assert "must have 3 axes, got shape [2, 1, 2, 2]" in refusal(films)
 
 
 @pytest.mark.parametrize("scale", [0, -1, pytest.param(10**400, id="huge"), True, "0.5", float("nan"), float("inf")])
