@@ -1,4 +1,4 @@
-"""Read the labels of a file of examples that was made elsewhere, and the classes they point to."""
+"""Read the labels of examples that were made elsewhere, and the classes they point to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tiny_datasets.errors import DatasetError
 from tiny_datasets.metadata_file import class_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from tiny_datasets.tensor_file import TensorFile
@@ -34,11 +36,42 @@ def read_labels(file: TensorFile, count: int) -> tuple[NDArray[np.int64], tuple[
         DatasetError: If there is another number of labels, a label has no class, or the classes are no list of names.
     """
     labels = file.integers("labels", rank=1)
-    if len(labels) != count:
-        raise DatasetError(f"{file.path} must hold one label for each of its {count} examples, got {len(labels)}")
+    check_label_count(labels, count, file.path)
     classes = _classes(file)
     file.check_range("labels", len(classes))
     return labels.astype(np.int64), classes
+
+
+def check_label_count(labels: NDArray[np.integer], count: int, where: Path | str) -> None:
+    """Refuse labels that are not as many as the examples.
+
+    Args:
+        labels: ``[number of labels]``.
+        count: How many examples there are.
+        where: The file, and maybe which array in it, for the error.
+
+    Raises:
+        DatasetError: If they are not.
+    """
+    if len(labels) != count:
+        raise DatasetError(f"{where} must hold one label for each of its {count} examples, got {len(labels)}")
+
+
+def numbered_classes(*labels: NDArray[np.integer], where: Path | str) -> tuple[str, ...]:
+    """Return the names ``"0"``, ``"1"``, … of as many classes as labels say there are, up to the greatest label.
+
+    Args:
+        labels: One or more arrays, none of them empty.
+        where: The file or folder, for the error.
+
+    Raises:
+        DatasetError: If a label is below 0 or would make more than `MAX_CLASSES` classes.
+    """
+    least, most = min(int(part.min()) for part in labels), max(int(part.max()) for part in labels)
+    if least < 0 or most >= MAX_CLASSES:
+        got = least if least < 0 else most
+        raise DatasetError(f"{where} must hold labels from 0 to {MAX_CLASSES - 1}, got {got}")
+    return tuple(str(label) for label in range(most + 1))
 
 
 def count_of(values: NDArray[np.integer], most: int) -> int:

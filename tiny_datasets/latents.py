@@ -10,6 +10,7 @@ from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.dataset import LatentDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import read_labels
+from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
 
@@ -76,7 +77,7 @@ def import_latents(
         description=f"{len(labels)} latents of {height}x{width}x{channels} numbers, in {len(classes)} classes.",
         licence="not stated",
         # Its name and not its path: reports are shared, and paths tell of people.
-        source=f"a file of latents called '{file.path.name}'",
+        source=f"a file of latents called '{plain(file.path.name)}'",
         scale=factor,
     )
     add(dataset, home)

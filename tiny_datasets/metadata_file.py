@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tiny_datasets.errors import DatasetError
+from tiny_datasets.plain_text import is_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,11 +101,13 @@ def class_names(value: object, path: Path) -> tuple[str, ...]:
         At least one name, all different.
 
     Raises:
-        DatasetError: If `value` is not a list of different, non-empty texts.
+        DatasetError: If `value` is not a list of different, non-empty texts, each on one line and in UTF-8.
     """
     names = value if isinstance(value, list) else []
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise DatasetError(f"'classes' in {path} must be a list of different names, got {value!r}")
+    if not all(map(is_plain, names)):
+        raise DatasetError(f"'classes' in {path} must hold names in UTF-8 on one line, got {value!r}")
     return tuple(names)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from tiny_datasets.errors import DatasetError
+from tiny_datasets.fit import fit_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -21,14 +24,9 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
-    """Read a picture upright, cut its centre to the wanted shape and shrink that to the wanted size.
+    """Read a picture upright and bring it to size with `fit_picture`.
 
-    Transparency becomes black, the value of nothing there, and of several frames only the first is read. The cut is
-    the largest central one of the wanted height to width.
-
-    The filter is BOX: a new pixel is the mean of the old ones it covers, which is how the shipped digits were made.
-    No detail is skipped over, and nothing overshoots at edges as it would with LANCZOS, whose halos are two new pixels
-    wide: a good part of a picture this small.
+    Transparency becomes black, the value of nothing there, and of several frames only the first is read.
 
     Args:
         path: A BMP, GIF, JPEG, PNG, TIFF or WebP file, whatever its name.
@@ -43,12 +41,24 @@ def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArra
         DatasetError: If the file is no picture, is damaged, has more pixels than Pillow's limit against decompression
             bombs, or has pixels of a kind that does not say what white is.
     """
+    with open_picture(path) as file:
+        return fit_picture(upright(file, path), height, width, colour=colour)
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """Open a picture file, and say in one sentence what goes wrong while it is open.
+
+    Raises:
+        DatasetError: If the file is no picture, is damaged, or has more pixels than Pillow's limit against
+            decompression bombs.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # whatever a decoder can put up with
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=_FORMATS) as file:
-                picture = _flat(ImageOps.exif_transpose(file), path).convert("RGB" if colour else "L")
+                yield file
     except DatasetError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -58,12 +68,15 @@ def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArra
         ) from error
     except Exception as error:  # a damaged file makes decoders raise nearly anything
         raise DatasetError(f"{path} must be a whole picture, got one that cannot be read: {error}") from error
-    small = ImageOps.fit(picture, (width, height), method=Image.Resampling.BOX)
-    return np.asarray(small, np.uint8).reshape(height, width, 3 if colour else 1)
 
 
-def _flat(picture: Image.Image, path: Path) -> Image.Image:
-    """Return a picture with 8 bits a channel and nothing transparent."""
+def upright(file: Image.Image, path: Path) -> Image.Image:
+    """Return an open file's present frame turned by its EXIF orientation, 8 bits a channel, nothing transparent.
+
+    Raises:
+        DatasetError: If its pixels are of a kind that does not say what white is.
+    """
+    picture = ImageOps.exif_transpose(file)
     if picture.mode.startswith("I;16"):
         # Pillow's own conversion would clip at 255 instead of scaling.
         return Image.fromarray((np.asarray(picture).astype(np.float32) / 257).round().astype(np.uint8))

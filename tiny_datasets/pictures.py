@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiny_datasets.catalogue import add, check_new_name
+from tiny_datasets.class_folders import find_members
 from tiny_datasets.dataset import PictureDataset
-from tiny_datasets.errors import DatasetError
+from tiny_datasets.limits import check_side
+from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What a picture's file name ends in, in lower case; any case will do."""
-
-MAX_SIDE = 1024
-"""The greatest height and width of a dataset's pictures, in pixels. They are meant to be tiny."""
 
 
 def import_pictures(
@@ -52,20 +51,19 @@ def import_pictures(
         The stored dataset, with ``white = 255``.
 
     Raises:
-        DatasetError: If an argument is out of range, the name is taken, the folder has no classes, a class has no
-            pictures, no class has two, a picture cannot be read, or the dataset cannot be written. Nothing is stored
-            then.
+        DatasetError: If an argument is out of range, the name is taken, the folder has no classes, a class's name is
+            no UTF-8, a class has no pictures, no class has two, a picture cannot be read, or the dataset cannot be
+            written. Nothing is stored then.
     """
     check_new_name(name, home)
     check_fraction(test_fraction)
-    for side, size in (("height", height), ("width", width)):
-        if not 1 <= size <= MAX_SIDE:
-            raise DatasetError(f"{side} must be from 1 to {MAX_SIDE} pixels, got {size}")
+    check_side("height", height)
+    check_side("width", width)
     # Pillow is slow to import and of no use to anyone who only loads datasets.
     from tiny_datasets.picture_file import read_picture  # noqa: PLC0415
 
     root = Path(path)
-    files, ignored = _files_by_class(root)
+    files, left_out = find_members(root, is_picture, f"pictures ({' '.join(sorted(SUFFIXES))})")
     labels = np.repeat(np.arange(len(files), dtype=np.int64), [len(members) for members in files.values()])
     held_out = held_out_counts(labels, len(files), test_fraction, root)
     examples = np.stack(
@@ -79,43 +77,17 @@ def import_pictures(
         classes=tuple(files),
         description=(
             f"{len(labels)} pictures of {len(files)} classes, cut to their centre and shrunk to {height}x{width} "
-            f"{'colour' if colour else 'grey'} pixels; files left out: {ignored}."
+            f"{'colour' if colour else 'grey'} pixels; files left out: {left_out}."
         ),
         licence="not stated",
         # Its name and not its path: reports are shared, and paths tell of people.
-        source=f"a folder of pictures called '{root.resolve().name}'",
+        source=f"a folder of pictures called '{plain(root.resolve().name)}'",
         white=255,
     )
     add(dataset, home)
     return dataset
 
 
-def _files_by_class(root: Path) -> tuple[dict[str, list[Path]], int]:
-    """Return each class's picture files, both sorted by name, and how many entries are neither."""
-    if not root.is_dir():
-        got = "a file" if root.exists() else "nothing there"
-        raise DatasetError(f"{root} must be a folder with one sub-folder of pictures for each class, got {got}")
-    try:
-        top = _sorted(root)
-        folders = [entry for entry in top if entry.is_dir() and not entry.name.startswith(".")]
-        members = {folder.name: _sorted(folder) for folder in folders}
-    except OSError as error:
-        raise DatasetError(f"{root} and its sub-folders must be readable, got {error.strerror}") from error
-    if not folders:
-        raise DatasetError(f"{root} must hold one sub-folder of pictures for each class, got no sub-folders")
-    files = {name: [entry for entry in entries if _is_picture(entry)] for name, entries in members.items()}
-    for name, pictures in files.items():
-        if not pictures:
-            suffixes = " ".join(sorted(SUFFIXES))
-            raise DatasetError(f"{root / name} must hold at least one picture ({suffixes}), got none")
-    total = len(top) - len(folders) + sum(len(entries) for entries in members.values())
-    return files, total - sum(len(pictures) for pictures in files.values())
-
-
-def _sorted(folder: Path) -> list[Path]:
-    """Return a folder's entries by name; paths themselves sort differently from one system to the next."""
-    return sorted(folder.iterdir(), key=lambda entry: entry.name)
-
-
-def _is_picture(entry: Path) -> bool:
-    return entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+def is_picture(entry: Path) -> bool:
+    """Return whether an entry of a folder is a file that is a picture by its name."""
+    return entry.suffix.lower() in SUFFIXES and not entry.is_dir()

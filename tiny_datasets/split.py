@@ -78,6 +78,17 @@ def divide(examples: NDArray[Any], labels: NDArray[np.int64], held_out: Sequence
     return Split(examples[train], labels[train]), Split(examples[test], labels[test])
 
 
+def mixed(examples: NDArray[Any], labels: NDArray[np.int64]) -> Split:
+    """Return all of the examples as one split, in a fixed order that mixes the classes.
+
+    Args:
+        examples: ``[count, …]``.
+        labels: int64 ``[count]``.
+    """
+    order = shuffled(len(labels), "order")
+    return Split(examples[order], labels[order])
+
+
 def shuffled(count: int, purpose: str) -> list[int]:
     """Return a fixed permutation of ``range(count)``, another one for every purpose.
 

@@ -1,8 +1,13 @@
 """`elt-ref data`, and training on what was imported, from the folder of pictures to the evaluation."""
 
+import gzip
 import json
+import os
 import re
+import shlex
 import shutil
+import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +18,7 @@ import tiny_datasets
 from elt_ref.config import TrainingConfig
 from elt_ref.measure.feature_network import FILE
 from elt_ref.run import fit_feature_network
+from elt_ref.run.describe import KINDS
 
 MODEL = {
     "model.layers": 1,
@@ -121,7 +127,7 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
         assert picture.exists() == codebook
         assert result.code == (0 if codebook else 2)
         assert codebook or re.fullmatch("elt-ref: [^\n]*codebook to draw them[^\n]*\n", result.err), result.err
-    told = "expected a data set of pictures to judge by, got tokens"
+    told = "expected a data set of pictures or clips to judge by, got tokens"
     assert told in refused("evaluate", run, "--count", 10)
 
 
@@ -150,6 +156,126 @@ def test_a_run_whose_imported_tokenizer_is_gone(done, refused, tmp_path, token_c
     assert "there must be a dataset 'codes'" in refused("sample", tmp_path / "run", "--out", tmp_path / "a.png")
 
 
+# --- every kind of data, as the documentation says
+
+
+def idx_bytes(array):
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def examples_of_the_page(tmp_path, monkeypatch):
+    """What the imports of docs/data.md read, small, in the present folder."""
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+
+    def noise(*shape):
+        return draw.integers(0, 256, shape, np.uint8)
+
+    for name in ("cat", "dog"):
+        Path("cats-and-dogs", name).mkdir(parents=True)
+        for number in range(6):
+            Image.fromarray(noise(20, 30, 3)).save(f"cats-and-dogs/{name}/{number}.png")
+    for name in ("jump", "walk"):
+        Path("moves", name, "three").mkdir(parents=True)
+        for suffix in ("gif", "webp"):
+            first, *others = [Image.fromarray(noise(16, 16)) for _ in range(6)]
+            first.save(f"moves/{name}/one.{suffix}", save_all=True, append_images=others)
+        for number in range(11):
+            Image.fromarray(noise(16, 16)).save(f"moves/{name}/three/frame{number}.png")
+    Path("mnist").mkdir()
+    for part, count in (("train", 20), ("t10k", 10)):
+        images, labels = idx_bytes(noise(count, 28, 28)), idx_bytes(np.arange(count) % 5)
+        Path(f"mnist/{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        Path(f"mnist/{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    cifar = Path("cifar-10-batches-bin")
+    cifar.mkdir()
+    for name in ("data_batch_1", "data_batch_2", "test_batch"):
+        records = noise(6, 1 + 3072)
+        records[:, 0] = np.arange(6) % 2
+        (cifar / f"{name}.bin").write_bytes(records.tobytes())
+    (cifar / "batches.meta.txt").write_text("airplane\nautomobile\n", encoding="utf-8")
+    np.savez("arrays.npz", images=noise(12, 9, 9), labels=np.arange(12) % 3)
+    save_file({"tokens": draw.integers(0, 5, (30, 2, 3)), "labels": np.arange(30) % 2}, "imagenet-tokens.safetensors")
+    latents = {"latents": draw.random((8, 4, 4, 2), np.float32), "labels": np.arange(8) % 2}
+    save_file(latents, "imagenet-latents.safetensors")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "data.md"
+IMPORTS = re.findall(r"^    elt-ref (data import [a-z].*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_the_page_has_an_example_of_every_kind():
+    assert {line.split()[2] for line in IMPORTS} == set(KINDS)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+@pytest.mark.usefixtures("examples_of_the_page")
+def test_an_import_of_the_page_and_the_command_it_prints(done, home, line):
+    kind, name = line.split()[2], line.split()[4]
+    result = done(*shlex.split(line))
+    described, training = result.out.rstrip("\n").rsplit("\n", 1)
+    assert described == done("data", "show", name).out.rstrip("\n")
+    sheet = home / name / f"{name}.png"
+    assert sheet.exists() == (kind not in ("tokens", "latents")), "tokens have no codebook here"
+    if sheet.exists():
+        assert f"Wrote {sheet}.\n" in result.err
+        with Image.open(sheet) as picture:
+            picture.load()
+
+    command, *words = shlex.split(training)
+    assert command == "elt-ref"
+    quick = words_of({"training.steps": 2, "training.batch_size": 2, "model.width": 8, "model.heads": 1})
+    done(*words, *quick)
+    assert Path("runs", name, "checkpoint.safetensors").exists()
+
+
+def test_a_codebook_makes_imported_tokens_drawable(done, tmp_path, home):
+    write_tokens(tmp_path / "codes.safetensors", codebook=True)
+    done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes")
+    with Image.open(home / "codes" / "codes.png") as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ((8, 8), '--set "model.grid=[4, 4]" --out'),
+        ((9, 6), '--set "model.grid=[3, 2]" --set tokenizer.patch_size=3 --out'),
+        ((5, 7), '--set "model.grid=[5, 7]" --set tokenizer.patch_size=1 --out'),
+        ((4, 8, 6, 1), '--set "model.grid=[2, 4, 3]" --out'),
+        ((3, 6, 6, 1), '--set "model.grid=[1, 3, 3]" --set tokenizer.patch_frames=3 --out'),
+    ],
+)
+def test_the_printed_grid_fits_the_data(done, tmp_path, sides, told):
+    images = np.random.default_rng(0).integers(0, 256, (60, *sides), np.uint8)
+    np.savez(tmp_path / "file.npz", images=images, labels=np.arange(60) % 2)
+    assert told in done("data", "import", "npz", tmp_path / "file.npz", "mine").out
+
+
+def test_the_printed_codebook_has_no_more_codes_than_the_data_have_patches(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = np.kron(np.arange(20)[:, None, None], np.ones((1, 4, 4))).astype(np.uint8)
+    np.savez(tmp_path / "file.npz", images=images, labels=np.zeros(20, int))
+    training = done("data", "import", "npz", tmp_path / "file.npz", "mine").out.splitlines()[-1]
+    assert " --set model.codebook_size=16 " in training  # of twenty flat pictures four are held out
+    done(*shlex.split(training)[1:], "--steps", 1, "--set", "training.batch_size=2")
+
+
+def test_an_import_that_fails_leaves_nothing_behind(refused, tmp_path, home):
+    np.savez(tmp_path / "file.npz", images=np.zeros((3, 2, 2)), labels=np.arange(2))
+    assert "must hold one label for each of its 3 examples, got 2" in refused(
+        "data", "import", "npz", tmp_path / "file.npz", "mine"
+    )
+    assert not home.exists()
+
+
+def test_a_class_whose_name_is_no_utf8(refused, pictures, home):
+    (pictures / "dark").rename(pictures / os.fsdecode(b"na\xefve"))
+    assert r"got 'na\udcefve'" in refused("data", "import", "pictures", pictures, "mine")
+    assert not home.exists()
+
+
 # --- list and show
 
 
@@ -175,7 +301,10 @@ def test_show_describes_the_digits(done, tmp_path):
     [
         (["show", "digts"], "the nearest known name is 'digits'"),
         (["show"], "Missing argument 'NAME'"),
-        (["import", "picture", "x", "mine"], "data import: expected one of pictures, tokens"),
+        (["import", "picture", "x", "mine"], "data import: expected one of pictures, clips, idx, cifar, npz, tokens"),
+        (["import", "idx", "x", "mine", "--frames", "3"], "--frames: expected only with clips, got it with idx"),
+        (["import", "tokens", "x", "mine", "--grey"], "--colour: expected only with pictures, clips, idx, cifar, npz"),
+        (["import", "cifar", "x", "mine", "--test-fraction", "0.1"], "--test-fraction: expected only with pictures"),
         (["import", "pictures", "nowhere", "mine"], "nowhere"),
         (["import", "tokens", "nowhere", "mine"], "nowhere"),
         (["import", "tokens", "nowhere", "digits"], "which already exists"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 
 import numpy as np
@@ -300,3 +301,14 @@ def test_an_import_that_fails_while_writing_leaves_nothing(store, home, monkeypa
     with pytest.raises(DatasetError, match="must be a folder to write to, got No space left on device"):
         import_latents(store(), "codes")
     assert list(home.iterdir()) == []
+
+
+def test_a_file_name_that_is_no_utf8(store, tmp_path):
+    path = store().rename(tmp_path / os.fsdecode(b"codes\xff.safetensors"))
+    import_latents(path, "codes")
+    assert load("codes").source == r"a file of latents called 'codes\udcff.safetensors'"
+
+
+def test_a_class_whose_name_cannot_be_printed(store, refusal):
+    message = refusal(store({"scale": "1", "classes": json.dumps(["a", "\ud800"])}))
+    assert message.endswith(r"must hold names in UTF-8 on one line, got ['a', '\ud800']")

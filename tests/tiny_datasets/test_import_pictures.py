@@ -275,7 +275,7 @@ def test_a_class_without_pictures(picture_folder, refusal):
     (picture_folder / "fish").mkdir()
     (picture_folder / "fish" / "notes.txt").touch()
     message = refusal(picture_folder)
-    assert "fish must hold at least one picture (.bmp .gif .jpeg" in message
+    assert "fish must hold pictures (.bmp .gif .jpeg" in message
     assert message.endswith("got none")
 
 
@@ -350,6 +350,22 @@ def test_a_shipped_name(picture_folder, refusal):
 def test_an_imported_name(picture_folder, refusal, home):
     import_pictures(picture_folder, "pets")
     assert f"got 'pets', which already exists in {home}" in refusal(picture_folder)
+
+
+@pytest.mark.parametrize("raw", [b"na\xefve", b"two\nlines", b"\x1b[31mred"])
+def test_a_class_whose_name_cannot_be_printed(picture_folder, refusal, raw):
+    name = os.fsdecode(raw)
+    (picture_folder / name).mkdir()
+    Image.new("L", (8, 8)).save(picture_folder / name / "0.png")
+    assert f"must hold sub-folders with names in UTF-8 on one line, got {name!r}" in refusal(picture_folder)
+
+
+def test_a_folder_and_pictures_whose_names_are_no_utf8(picture_folder, tmp_path):
+    for number, path in enumerate((picture_folder / "cats").iterdir()):
+        path.rename(path.with_name(os.fsdecode(b"\xff%d.png" % number)))
+    dataset = import_pictures(picture_folder.rename(tmp_path / os.fsdecode(b"pets\xfe")), "pets")
+    assert dataset.source == load("pets").source == r"a folder of pictures called 'pets\udcfe'"
+    assert len(dataset.train) + len(dataset.test) == 8
 
 
 @pytest.mark.parametrize("options", [{"height": 0}, {"width": -1}, {"height": 1025}])

@@ -29,12 +29,16 @@ def test_digits_keep_their_shape():
     assert scaled(digits.test.examples, digits.white).shape == (360, 8, 8, 1)
 
 
+def test_clips_keep_their_shape():
+    assert scaled(np.full((2, 4, 6, 5, 3), 7, np.uint8), 14).shape == (2, 4, 6, 5, 3)
+
+
 def test_no_pictures_are_fine():
     assert scaled(np.zeros((0, 8, 8, 1), np.uint8), 16).shape == (0, 8, 8, 1)
 
 
 def test_brighter_than_white_is_an_error():
-    with pytest.raises(DatasetError, match="pictures must hold values from 0 to white = 16, got 17"):
+    with pytest.raises(DatasetError, match="examples must hold values from 0 to white = 16, got 17"):
         scaled(np.array([17], np.uint8), 16)
 
 

@@ -1,0 +1,125 @@
+"""Make a dataset of CIFAR-10 or CIFAR-100 in the binary version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiny_datasets.catalogue import check_new_name
+from tiny_datasets.class_folders import sorted_entries
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
+from tiny_datasets.limits import MAX_BYTES
+from tiny_datasets.metadata_file import class_names
+from tiny_datasets.plain_text import plain
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from tiny_datasets.dataset import ClipDataset, PictureDataset
+
+_SIDE, _CHANNELS = 32, 3
+_PIXELS = _CHANNELS * _SIDE * _SIDE
+
+
+def import_cifar(
+    path: str | os.PathLike[str],
+    name: str,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    colour: bool | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> PictureDataset | ClipDataset:
+    """Make a dataset of a folder of CIFAR's binary files, and store it.
+
+    CIFAR-10 is ``data_batch_1.bin`` and on, ``test_batch.bin`` and ``batches.meta.txt``, each record one byte of label
+    and the 32×32 pixels of red, green and blue; CIFAR-100 is ``train.bin``, ``test.bin`` and ``fine_label_names.txt``,
+    each record with a byte of the coarse label, which is passed over, before the fine one. The division into training
+    and test is kept.
+
+    Args:
+        path: The folder.
+        name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
+        height: Of every picture, in pixels, 1 to 1024; 32 when None. Pictures are cut to their centre and shrunk.
+        width: Of every picture, in pixels, 1 to 1024; 32 when None.
+        colour: Whether to keep three channels (RGB) or make them one (grey); three when None.
+        home: The folder of imported datasets; `data_home()` when None.
+
+    Returns:
+        The stored dataset, with ``white = 255``.
+
+    Raises:
+        DatasetError: If an argument is out of range, the name is taken, a file is missing or cannot be read, is not
+            made of whole records, or has a label without a class, or the dataset cannot be written. Nothing is stored
+            then.
+    """
+    check_new_name(name, home)
+    wanted = Wanted(height, width, colour, test_fraction=None)
+    wanted.check()
+    root = Path(path)
+    if not root.is_dir():
+        got = "a file" if root.exists() else "nothing there"
+        raise DatasetError(f"{root} must be a folder of CIFAR's binary files, got {got}")
+    try:
+        batches = [entry for entry in sorted_entries(root) if re.fullmatch(r"data_batch_\d+\.bin", entry.name)]
+    except OSError as error:
+        raise DatasetError(f"{root} must be readable, got {error.strerror}") from error
+    if batches:
+        test, names, label_bytes = root / "test_batch.bin", root / "batches.meta.txt", 1
+    else:
+        batches, test, names, label_bytes = [root / "train.bin"], root / "test.bin", root / "fine_label_names.txt", 2
+        if not batches[0].is_file():
+            raise DatasetError(f"{root} must hold data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100, got neither")
+    classes = _read_classes(names)
+    return store_arrays(
+        name,
+        _read_records(batches, label_bytes, len(classes)),
+        _read_records([test], label_bytes, len(classes)),
+        classes,
+        wanted,
+        path=root,
+        source=f"CIFAR's binary files in a folder called '{plain(root.resolve().name)}'",
+        home=home,
+    )
+
+
+def _read_classes(path: Path) -> tuple[str, ...]:
+    try:
+        lines = _content(path).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} must hold the classes' names in UTF-8, got {error.reason}") from error
+    return class_names([line.strip() for line in lines if line.strip()], path)
+
+
+def _read_records(paths: Sequence[Path], label_bytes: int, classes: int) -> LabelledArrays:
+    """Return the records of files one after another, channels last; the last byte of the label counts."""
+    parts = []
+    for path in paths:
+        content, record = _content(path), label_bytes + _PIXELS
+        if not content or len(content) % record:
+            raise DatasetError(f"{path} must hold 1 or more records of {record} bytes, got {len(content)} bytes")
+        part = np.frombuffer(content, np.uint8).reshape(-1, record)
+        greatest = int(part[:, label_bytes - 1].max())
+        if greatest >= classes:
+            raise DatasetError(f"{path} must hold labels from 0 to {classes - 1}, got {greatest}")
+        parts.append(part)
+    records = np.concatenate(parts)
+    planes = records[:, label_bytes:].reshape(-1, _CHANNELS, _SIDE, _SIDE)
+    return LabelledArrays(planes.transpose(0, 2, 3, 1), records[:, label_bytes - 1].astype(np.int64))
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise DatasetError(f"{path} must be a file of CIFAR, got {'a folder' if path.is_dir() else 'no such file'}")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise DatasetError(f"{path} must have at most {MAX_BYTES:,} bytes, got {size:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} must be a readable file, got {error.strerror}") from error

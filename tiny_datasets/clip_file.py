@@ -1,0 +1,96 @@
+"""Read one clip, an animated file or a folder of frames, at the size and in the colours of a dataset."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tiny_datasets.class_folders import sorted_entries
+from tiny_datasets.errors import DatasetError
+from tiny_datasets.fit import fit_picture
+from tiny_datasets.picture_file import open_picture, read_picture, upright
+from tiny_datasets.pictures import is_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MAX_DECODED_PIXELS = 2**30
+"""The most pixels that are decoded of one animated file, over all of its frames up to the last one that is taken."""
+
+
+def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
+    """Read as many frames as wanted, evenly spread over a clip, and bring each to size as a picture.
+
+    The clip is divided into equal parts, one for each wanted frame, and the frame in the middle of each is taken. An
+    animated file's frames count one each, however long they are shown. A folder's frames come in the order of their
+    names, numbers in them by their value; hidden files and those that are no picture by their name are passed over.
+
+    Args:
+        path: An animated GIF, PNG or WebP file, or a folder of pictures.
+        frames: How many, at least 1.
+        height: Of the result, in pixels.
+        width: Of the result, in pixels.
+        colour: Whether the result has three channels (RGB) or one (grey).
+
+    Returns:
+        uint8 ``[frames, height, width, channels]``, 0 black and 255 white.
+
+    Raises:
+        DatasetError: If the clip has too few frames, frames of different sizes, or more pixels than
+            `MAX_DECODED_PIXELS`; or a file of it cannot be read as a picture.
+    """
+    if path.is_dir():
+        return _read_folder(path, frames, height, width, colour=colour)
+    with open_picture(path) as file:
+        # Those who cannot show an animated PNG may be given another picture, which comes before its frames.
+        first = 1 if file.info.get("default_image") else 0
+        chosen = [first + index for index in _spread(getattr(file, "n_frames", 1) - first, frames, path)]
+        pixels = (chosen[-1] + 1) * file.width * file.height
+        if pixels > MAX_DECODED_PIXELS:
+            raise DatasetError(
+                f"{path} must have at most {MAX_DECODED_PIXELS:,} pixels in all of its frames, got {pixels:,}"
+            )
+        clip = []
+        for index in chosen:
+            file.seek(index)
+            clip.append(fit_picture(upright(file, path), height, width, colour=colour))
+    return np.stack(clip)
+
+
+def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
+    try:
+        entries = sorted_entries(folder)
+    except OSError as error:
+        raise DatasetError(f"{folder} must be readable, got {error.strerror}") from error
+    files = sorted((entry for entry in entries if is_picture(entry) and not entry.name.startswith(".")), key=_numbered)
+    chosen = [files[index] for index in _spread(len(files), frames, folder)]
+    size = _size(files[0])
+    for file in files:
+        if (other := _size(file)) != size:
+            raise DatasetError(
+                f"{file} must be a frame of {size[0]}x{size[1]} pixels like those before it in its clip, "
+                f"got {other[0]}x{other[1]}"
+            )
+    return np.stack([read_picture(file, height, width, colour=colour) for file in chosen])
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Return a picture's height and width without decoding it."""
+    with open_picture(path) as file:
+        return file.height, file.width
+
+
+def _spread(count: int, frames: int, path: Path) -> list[int]:
+    """Return the index in the middle of each of `frames` equal parts of ``range(count)``."""
+    if count < frames:
+        raise DatasetError(f"{path} must be a clip of at least {frames} frames, got {count}")
+    return [(2 * part + 1) * count // (2 * frames) for part in range(frames)]
+
+
+def _numbered(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts frame10 after frame9."""
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split("([0-9]+)", path.name)]

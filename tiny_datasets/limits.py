@@ -1,0 +1,47 @@
+"""How large examples of a dataset may be. They are meant to be tiny, and a file that says otherwise is a mistake."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tiny_datasets.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MAX_SIDE = 1024
+"""The greatest height and width of pictures, in pixels, and the greatest number of a clip's frames."""
+
+MAX_BYTES = 2**31
+"""The greatest size of an array of examples, in bytes."""
+
+
+def check_side(side: str, size: int) -> None:
+    """Refuse a height, a width or a number of frames (`side` says which) that is not from 1 to `MAX_SIDE`.
+
+    Raises:
+        DatasetError: If it is not.
+    """
+    if not 1 <= size <= MAX_SIDE:
+        raise DatasetError(f"{side} must be from 1 to {MAX_SIDE}{'' if side == 'frames' else ' pixels'}, got {size}")
+
+
+def check_shape(shape: Sequence[int], item_bytes: int, where: Path | str) -> None:
+    """Refuse the shape of an array that nobody means to train on, before any memory is spent on it.
+
+    Args:
+        shape: ``[count, …]``.
+        item_bytes: Bytes of a number.
+        where: The file, and maybe which array in it, for the error.
+
+    Raises:
+        DatasetError: If the array would be empty, has a side beyond `MAX_SIDE` or more than `MAX_BYTES`.
+    """
+    size = math.prod(shape) * item_bytes
+    if size < 1 or size > MAX_BYTES or max(shape[1:], default=1) > MAX_SIDE:
+        raise DatasetError(
+            f"{where} must hold 1 or more examples with sides of at most {MAX_SIDE}, {MAX_BYTES:,} bytes in all, "
+            f"got shape {list(shape)}"
+        )

@@ -1,0 +1,21 @@
+"""Names that come from file systems and files, and must be printed on one line and written as UTF-8."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Control characters, halves of surrogate pairs (what Python makes of bytes that are no UTF-8), line and paragraph ends.
+_NOT_PLAIN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text fits on one line and in UTF-8."""
+    return all(unicodedata.category(character) not in _NOT_PLAIN for character in text)
+
+
+def plain(text: str) -> str:
+    r"""Return a text with every character that is not plain written as a backslash escape, such as ``\udcff``."""
+    return "".join(
+        character if is_plain(character) else character.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for character in text
+    )
