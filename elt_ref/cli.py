@@ -44,7 +44,7 @@ BackendName = Annotated[
 Exec = Annotated[
     str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines instead.")
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds that a program may take for an answer.", min=0.1)]
+Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
 Only = Annotated[str, typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK.")]
 KnownFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Known failures and waivers.")]
 Reports = Annotated[
@@ -52,6 +52,13 @@ Reports = Annotated[
     typer.Option("--report", metavar="FILE", help="Also write .json, .md, .html, or badge.json; may be repeated."),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Show the clauses that pass, too.")]
+Given = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FRAMES",
+        help="Of clips: keep these frames of held-out ones, e.g. 0-1 or 0-1,6-7, and generate the rest.",
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -138,7 +145,8 @@ def train(
         error = f"{prepared.reconstruction_error:.5f}"
         console.print(f"Mean squared reconstruction error of a test pixel: {error}.", highlight=False)
     example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
-    example.append("samples.png" if prepared.codec is not None else "samples.safetensors")
+    drawn = "samples.webp" if len(config.model.grid) == 3 else "samples.png"
+    example.append(drawn if prepared.codec is not None else "samples.safetensors")
     console.print(
         f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}",
         highlight=False,
@@ -166,7 +174,12 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
 @app.command()
 def sample(
     run: RunFolder,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Pictures to .png, tokens or latents to .safetensors.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Pictures to .png, clips also to .gif or .webp, tokens or latents to .safetensors."
+        ),
+    ],
     loops: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +190,7 @@ def sample(
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
     labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all by default.")] = None,
     count: Annotated[int | None, typer.Option(help="How many samples; ten of each label where not given.")] = None,
+    given: Given = None,
     seed: Seed = 0,
 ) -> None:
     """Draw samples from a trained model at any number of loops."""
@@ -184,6 +198,7 @@ def sample(
 
     from elt_ref.generation import EarlyExit, parse_loop_schedule  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
+    from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
@@ -196,7 +211,9 @@ def sample(
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
-    sampled = sample_to_file(opened, np.resize(chosen, number), out, loops=schedule, seed=seed)
+    asked = np.resize(chosen, number)
+    frames = None if given is None else give_frames(opened, asked, given)
+    sampled = sample_to_file(opened, asked, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
     console = Console(stderr=True)
     told = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
@@ -218,6 +235,7 @@ def evaluate(
         str, typer.Option(metavar="L,L,…", help="Loop counts or schedules to judge, e.g. 1,4,early:4,late:4,exit:0.02.")
     ] = "1,2,4,8",
     count: Annotated[int, typer.Option(help="Samples for each, at least 10.")] = 500,
+    given: Given = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -226,7 +244,8 @@ def evaluate(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
     schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
-    results = [result.row() for result in evaluate_run(open_run(run), schedules, count=count, seed=seed)]
+    judged = evaluate_run(open_run(run), schedules, count=count, seed=seed, frames=given)
+    results = [result.row() for result in judged]
     if as_json:
         _print_json({"results": results})
         return
@@ -322,20 +341,36 @@ def data_show(
 
 @data_app.command("import")
 def data_import(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="pictures (a folder a class), tokens or latents.")],
-    path: Annotated[Path, typer.Argument(metavar="PATH")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="pictures or clips (a folder a class), idx, cifar, npz, tokens, latents."),
+    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
-    height: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
-    width: Annotated[int, typer.Option(help="Of pictures, in pixels.")] = 8,
-    colour: Annotated[bool, typer.Option("--colour", help="Keep colour.")] = False,
+    height: Annotated[int | None, typer.Option(help="In pixels; 8 of folders, else the data's own.")] = None,
+    width: Annotated[int | None, typer.Option(help="In pixels; 8 of folders, else the data's own.")] = None,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--grey", help="Grey of folders, else as the data are.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(help="Of clips in folders: how many of each; 4.")] = None,
     scale: Annotated[float | None, typer.Option(help="Of latents: the factor that training multiplies by.")] = None,
-    test_fraction: Annotated[float, typer.Option(help="Share held out of training.")] = 0.2,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share held out of training; 0.2 where the data are not divided.")
+    ] = None,
 ) -> None:
-    """Import your own pictures or tokens."""
-    from elt_ref.run.describe import describe, import_data  # noqa: PLC0415
+    """Import your own pictures, clips, tokens or latents, and tell how to train on them."""
+    from elt_ref.run.describe import describe, draw_dataset, import_data  # noqa: PLC0415
+    from elt_ref.run.suggest import training_command  # noqa: PLC0415
+    from tiny_datasets import dataset_folder  # noqa: PLC0415
 
-    import_data(kind, path, name, height=height, width=width, colour=colour, test_fraction=test_fraction, scale=scale)
+    options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
+    dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
     print(describe(name))
+    print(training_command(dataset))
+    if dataset.kind in ("pictures", "clips") or getattr(dataset, "codebook", None) is not None:
+        sheet = dataset_folder(name) / f"{name}.png"
+        draw_dataset(name, sheet)
+        Console(stderr=True).print(f"Wrote {sheet}.", highlight=False, soft_wrap=True)
 
 
 @conform_app.command("list")

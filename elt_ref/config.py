@@ -38,10 +38,12 @@ class DataConfig(_Section):
 
 
 class TokenizerConfig(_Section):
-    """How pictures become tokens: a codebook of square patches, learned on the training pictures by k-means."""
+    """How pictures or clips become tokens: a codebook of square patches, learned on the training part by k-means."""
 
     patch_size: PositiveInt
-    """Side of a patch in pixels; divides the picture's height and width."""
+    """Side of a patch in pixels; divides height and width."""
+    patch_frames: PositiveInt = 1
+    """Frames of a patch of a clip (a tubelet); divides the frames. 1 for pictures."""
     iterations: PositiveInt = 50
     """Most Lloyd iterations of k-means."""
 
@@ -85,7 +87,7 @@ class MaskedModelConfig(_NetworkConfig):
 
     family: Literal["masked"] = "masked"
     grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
-    """Token grid, rows × columns, flattened in C order."""
+    """Token grid, rows × columns, of clips frames × rows × columns; flattened in C order."""
     codebook_size: PositiveInt
     unconditional_row: bool = True
     """Whether the embedding holds a row for "no class" (guidance needs one). MaskGIT's released layout has none."""
@@ -95,7 +97,7 @@ class MaskedModelConfig(_NetworkConfig):
 
     @property
     def tokens(self) -> int:
-        """Tokens of a picture, without the class token."""
+        """Tokens of a picture or a clip, without the class token."""
         count = 1
         for side in self.grid:
             count *= side

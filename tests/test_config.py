@@ -86,6 +86,7 @@ def test_every_preset_loads_under_its_own_name_and_survives_a_round_trip(name):
 
 def test_the_promised_presets_of_the_masked_family_exist():
     promised = {"digits-masked", "elt-l-8x3", "elt-l-12x2", "elt-xl-7x4", "maskgit-l", "maskgit-xl"}
+    promised |= {"digits-video", "elt-video-6x4", "elt-video-6x6", "magvit-l"}
     assert promised <= set(preset_names()), f"missing: {promised - set(preset_names())}"
 
 
@@ -107,7 +108,9 @@ def documents(draw):
     some = {
         "seed": draw(st.integers(0, 2**64 - 1)),
         "data": draw(st.fixed_dictionaries({"name": texts})),
-        "tokenizer": draw(st.fixed_dictionaries({"patch_size": counts}, optional={"iterations": counts})),
+        "tokenizer": draw(
+            st.fixed_dictionaries({"patch_size": counts}, optional={"patch_frames": counts, "iterations": counts})
+        ),
     }
     kept = draw(st.sets(st.sampled_from(sorted(some))))
     return {
@@ -278,6 +281,7 @@ def test_a_wrong_type_is_refused_and_never_coerced(key, value, got):
 OUT_OF_RANGE = {
     "seed": [-1, 2**64],
     "tokenizer.patch_size": [0, -2],
+    "tokenizer.patch_frames": [0, -2],
     "tokenizer.iterations": [0],
     "model.family": ["recurrent"],
     "model.layers": [0],

@@ -177,6 +177,22 @@ def test_what_is_said_of_the_papers_diffusion_models(name, layers, depth, printe
     assert round(counted.total_parameters / unit) != printed * 1e6 / unit
 
 
+@pytest.mark.parametrize(
+    ("name", "printed", "printed_gflops"),
+    [("elt-video-6x4", 76, "~4.3k"), ("elt-video-6x6", 76, "~13k"), ("magvit-l", 306, "~4.3k")],
+)
+def test_what_is_said_of_the_papers_video_models(name, printed, printed_gflops):
+    """The layers alone give the cells of ELT, the whole network that of MAGVIT-L; the multiply-adds give all three."""
+    row = paper_row(load_preset(name), counted := count(load_preset(name)))
+    assert (row["parameters"], row["gflops"]) == (f"{printed}M", printed_gflops)
+    looped, total = round(counted.looped_parameters / 1e6), round(counted.total_parameters / 1e6)
+    assert (looped == printed, total == printed) == ((True, False) if "elt" in name else (False, True))
+    assert row["parameters_verdict"].startswith("looped parameters" if looped == printed else "the whole network")
+    digits = 1 if "." in printed_gflops else 0
+    assert f"~{counted.looped_macs_per_sample / 1e12:.{digits}f}k" == printed_gflops
+    assert row["gflops_verdict"] == f"reproduced: {counted.sampling_steps} forwards, no guidance"
+
+
 def test_rows_are_found_by_preset():
 
     assert paper_row(load_preset("maskgit-xl"), count(load_preset("maskgit-xl")))["parameters"] == "446M"

@@ -1,9 +1,10 @@
-"""How pictures appear: mask and noise schedules, the two samplers, guidance, and any-time loop schedules."""
+"""How pictures and clips appear: mask and noise schedules, the two samplers, guidance, and any-time loop schedules."""
 
 from elt_ref.generation.decoder import DecodeNoise, decode_step, sampling_temperature
 from elt_ref.generation.denoiser import denoise_step, step_variance, time_grid
 from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, initial_noise, predict_clean, step_noise
 from elt_ref.generation.guidance import branches, guidance_scale_at, guide
+from elt_ref.generation.known_frames import known_start, parse_frames
 from elt_ref.generation.loop_schedule import (
     EarlyExit,
     LoopSchedule,
@@ -36,6 +37,7 @@ __all__ = [
     "guidance_scale_at",
     "guide",
     "initial_noise",
+    "known_start",
     "leaning_schedule",
     "log_snr",
     "log_snr_derivative",
@@ -43,6 +45,7 @@ __all__ = [
     "mask_lengths",
     "masked_count",
     "masked_fraction",
+    "parse_frames",
     "parse_loop_schedule",
     "predict_clean",
     "predict_tokens",

@@ -1,10 +1,15 @@
-"""The small classifier through which pictures are judged: its hidden layer gives the features, its output the class.
+"""The small classifier through which samples are judged: its hidden layer gives the features, its output the class.
 
-    pixels → linear → GELU → linear → GELU = features → linear = logits
+    pixels of a frame → linear → GELU; of all frames → linear → GELU = features → linear = logits
+
+The first map is the same for every frame, and a picture is a clip of one frame. Over these features the Fréchet
+distance of clips is their Fréchet video distance. Where clips have a second labelling, by motion, a second linear map
+gives logits of motions, so that the features see how frames follow one another.
 
 Its weights ship with the data; ``python -m elt_ref.run.fit_feature_network NAME`` trains them again.
 """
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,39 +26,52 @@ FILE = "feature_network.safetensors"
 
 
 class Judgement(NamedTuple):
-    """What the classifier says of pictures."""
+    """What the classifier says of pictures or clips."""
 
     features: Float[Array, "count features"]
     logits: Float[Array, "count classes"]
+    motion_logits: Float[Array, "count motions"] | None
+    """None where it was not trained on motions."""
 
 
-def judge(parameters: Tree, pictures: Float[np.ndarray, "count height width channels"]) -> Judgement:
-    """Return features and class logits of pictures in [0, 1].
+def judge(parameters: Tree, samples: Float[np.ndarray, "count *sides channels"]) -> Judgement:
+    """Return features and logits of pictures or clips in [0, 1].
 
     Raises:
-        RequestError: the pictures have another number of pixels than those it was trained on.
+        RequestError: the samples have another number of pixels or frames than those it was trained on.
     """
-    x = pictures.reshape(len(pictures), -1)
-    expected = parameters["hidden"]["weight"].shape[0]
-    if x.shape[1] != expected:
-        raise RequestError(f"feature network: expected pictures of {expected} values, got {x.shape[1]}")
-    hidden = gelu(linear(x, parameters["hidden"]["weight"], parameters["hidden"]["bias"]))
-    features = gelu(linear(hidden, parameters["features"]["weight"], parameters["features"]["bias"]))
-    return Judgement(features, linear(features, parameters["classes"]["weight"], parameters["classes"]["bias"]))
+    frames, pixels = frames_and_pixels(samples)
+    expected, width = parameters["hidden"]["weight"].shape
+    if pixels != expected:
+        raise RequestError(f"feature network: expected pictures of {expected} values, got {pixels}")
+    expected = parameters["features"]["weight"].shape[0] // width
+    if frames != expected:
+        raise RequestError(f"feature network: expected clips of {expected} frames, got {frames}")
+    hidden = gelu(_linear(parameters["hidden"], samples.reshape(-1, pixels)))
+    features = gelu(_linear(parameters["features"], hidden.reshape(len(samples), frames * width)))
+    motions = _linear(parameters["motions"], features) if "motions" in parameters else None
+    return Judgement(features, _linear(parameters["classes"], features), motions)
+
+
+def frames_and_pixels(samples: Float[np.ndarray, "count *sides channels"]) -> tuple[int, int]:
+    """Return how many frames a sample has, 1 of a picture, and how many values a frame."""
+    return samples.shape[1] if samples.ndim == 5 else 1, math.prod(samples.shape[-3:])
+
+
+def _linear(part: Tree, x: Array) -> Array:
+    return linear(x, part["weight"], part["bias"])
 
 
 def load_feature_network(path: Path) -> Tree:
-    """Read the classifier's weights.
+    """Read the classifier's weights; only that of clips with motions has a head for them.
 
     Raises:
         RequestError: the file is missing, truncated or something else.
     """
     tensors, _ = read_tensors(path, "feature network")
+    parts = ("hidden", "features", "classes", *(["motions"] if "motions.weight" in tensors else []))
     try:
-        return {
-            part: {name: tensors[f"{part}.{name}"] for name in ("weight", "bias")}
-            for part in ("hidden", "features", "classes")
-        }
+        return {part: {name: tensors[f"{part}.{name}"] for name in ("weight", "bias")} for part in parts}
     except KeyError as error:
         raise RequestError(f"feature network {path}: expected a tensor {error}, got none") from None
 

@@ -15,12 +15,19 @@ import numpy as np
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_bytes
 from elt_ref.report.captions import CAPTIONS
+from elt_ref.report.clips import animation
 from elt_ref.report.markup import element, html
 from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, png, read_png, scale_to, sheet
 from elt_ref.report.results import Column, Results, Row, check_results, columns, model_label
 
 TILE = 96
 """Pixels a picture of the explorer is enlarged to, about; the browser shrinks the sheet to the room it has."""
+
+BY_RULE_WORDS = {
+    "valid_share": "Valid: share of pictures that a rule of the data set finds in the class asked for.",
+    "motion_accuracy": "Motion: share of clips whose frames move by a rule of the data set.",
+}
+"""What the columns mean that only some data sets have."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Chapter:
     """L_max, the loops used in training."""
     pictures: PicturesByLoops
     """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all made from
-    the same noise."""
+    the same noise; or clips [count, frames, height, width, channels], which the page plays."""
     images: Mapping[str, Path]
     """The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``."""
     sentences: Sequence[str]
@@ -115,14 +122,15 @@ def _chapter(chapter: Chapter) -> str:
         real_distance=formats["frechet_distance"].text(chapter.real_distance),
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
+        by_rule="".join(f" {words}" for key, words in BY_RULE_WORDS.items() if key in formats),
         table=html(_table(results, loops, max_loops, formats)),
         figures=html(*figures),
         config=html(*(element("div", element("dt", key), element("dd", value)) for key, value in summary)),
     )
 
 
-def _data_url(content: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _place(count: int, max_loops: int) -> str:
@@ -151,17 +159,9 @@ def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
 def _card(
     row: Row, pictures: np.ndarray, *, name: str, number: int, worst: float, formats: Mapping[str, Column]
 ) -> Element:
-    """Return the pictures and numbers of one model at one loop count, with a bar as long as its distance is bad."""
+    """Return samples and numbers of one model at one loop count, with a bar as long as its distance is bad."""
     label = model_label(name)
-    wide = 5 if len(pictures) <= 20 else 10
-    pixels = sheet(pictures, min(wide, len(pictures)), scale_to(TILE, pictures), background=CLEAR)
-    image = element(
-        "img",
-        src=_data_url(png(pixels)),
-        alt=f"{len(pictures)} pictures sampled by {label} with L = {row['loops']}",
-        width=str(pixels.shape[1]),
-        height=str(pixels.shape[0]),
-    )
+    image = _image(pictures, f"sampled by {label} with L = {row['loops']}")
     bar = element("div", element("i", style=f"width:{100 * row['frechet_distance'] / (worst or 1):.1f}%"), class_="bar")
     bar.set("aria-hidden", "true")
     numbers = [
@@ -174,6 +174,25 @@ def _card(
         for key, column in formats.items()
     ]
     return element("section", element("h5", label), image, bar, element("dl", *numbers), class_=f"model model-{number}")
+
+
+def _image(pictures: np.ndarray, origin: str) -> Element:
+    """Return an image of pictures in rows, or of clips that play in theirs."""
+    columns = min(5 if len(pictures) <= 20 else 10, len(pictures))
+    scale = scale_to(TILE, pictures)
+    moving = pictures.ndim == 5
+    pixels = sheet(pictures[:, 0] if moving else pictures, columns, scale, background=CLEAR)
+    if moving:
+        source = _data_url(animation(pictures, columns, scale, "WEBP", background=CLEAR), "webp")
+    else:
+        source = _data_url(png(pixels), "png")
+    return element(
+        "img",
+        src=source,
+        alt=f"{len(pictures)} {'clips' if moving else 'pictures'} {origin}",
+        width=str(pixels.shape[1]),
+        height=str(pixels.shape[0]),
+    )
 
 
 def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapping[str, Column]) -> Element:
@@ -199,7 +218,7 @@ def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapp
 
 def _figure(chapter: str, name: str, path: Path) -> Element:
     caption = CAPTIONS[name]
-    image = element("img", src=_data_url(read_png(path)), alt=caption.alternative)
+    image = element("img", src=_data_url(read_png(path), "png"), alt=caption.alternative)
     scroller = element("div", image, class_="scroll", tabindex="0", role="group", aria_label=caption.name)
     return element(
         "figure",

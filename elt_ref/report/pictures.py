@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 
 from elt_ref.errors import RequestError
@@ -18,9 +18,13 @@ GAP = 4
 Colour: TypeAlias = tuple[int, int, int, int]
 WHITE: Colour = (255, 255, 255, 255)
 CLEAR: Colour = (255, 255, 255, 0)
+FRAME: Colour = (230, 159, 0, 255)
+FRAME_WIDTH = 2
+"""Of a picture that stands out, drawn in the gap around it."""
 
 PicturesByLoops: TypeAlias = Mapping[str, Mapping[int, np.ndarray]]
-"""Pictures [count, height, width, channels] per model name and loop count, made from the same noise."""
+"""Pictures [count, height, width, channels], or clips [count, frames, height, width, channels], per model name and loop
+count, made from the same noise."""
 
 
 def check_pictures(where: str, pictures: np.ndarray, rank: int = 4, *, masked: bool = False) -> None:
@@ -46,10 +50,10 @@ def check_pictures(where: str, pictures: np.ndarray, rank: int = 4, *, masked: b
 
 
 def check_pictures_by_loops(pictures: PicturesByLoops) -> tuple[int, ...]:
-    """Check that all models come with pictures of one shape at the same loop counts.
+    """Check that all models come with pictures, or clips, of one shape at the same loop counts.
 
     Args:
-        pictures: Pictures per model and loop count.
+        pictures: Pictures or clips per model and loop count.
 
     Returns:
         The loop counts, increasing.
@@ -66,7 +70,7 @@ def check_pictures_by_loops(pictures: PicturesByLoops) -> tuple[int, ...]:
             raise RequestError(f"pictures[{name!r}]: expected the loops {list(loops)}, got {sorted(by_loops)}")
         for count, batch in by_loops.items():
             where = f"pictures[{name!r}][{count}]"
-            check_pictures(where, batch)
+            check_pictures(where, batch, rank=5 if len(shape) == 5 else 4)
             if batch.shape != shape:
                 raise RequestError(f"{where}: expected the shape {shape} of the first pictures, got {batch.shape}")
     return loops
@@ -103,6 +107,7 @@ def sheet(
     columns: int,
     scale: int,
     background: Colour = WHITE,
+    framed: Bool[np.ndarray, " count"] | None = None,
 ) -> UInt8[np.ndarray, "sheet_height sheet_width 4"]:
     """Lay pictures out in rows, left to right, `GAP` pixels apart and from the edges.
 
@@ -111,6 +116,7 @@ def sheet(
         columns: Pictures in a row, at least 1.
         scale: Whole enlargement, at least 1.
         background: RGBA colour between the pictures and in places without one.
+        framed: Which pictures get a thin frame; none by default.
 
     Returns:
         RGBA pixels, rows·(height·scale + GAP) + GAP high and columns·(width·scale + GAP) + GAP wide.
@@ -123,6 +129,9 @@ def sheet(
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
+        if framed is not None and framed[place]:
+            rim = FRAME_WIDTH
+            pixels[top - rim : top + height + rim, left - rim : left + width + rim] = FRAME
         pixels[top : top + height, left : left + width] = tile
     return pixels
 

@@ -20,6 +20,8 @@ gflops_per_sample  1e9 floating point operations for one picture
 seconds_per_sample wall-clock seconds for one picture
 valid_share        share of pictures that the data set's rule accepts, 0..1;
                    optional, for few data sets have a rule
+motion_accuracy    share of clips that move as the data set's rule demands,
+                   0..1; optional likewise
 ================== =========================================================
 """
 
@@ -34,6 +36,9 @@ KEYS = (
     "gflops_per_sample",
     "seconds_per_sample",
 )
+
+BY_RULE = {"valid_share": "valid", "motion_accuracy": "motion"}
+"""Headings of the shares that a rule of the data set counts, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,8 @@ def columns(results: Results) -> dict[str, Column]:
         results: Checked results (`check_results`).
 
     Returns:
-        A `Column` for every key but ``loops``, in the order in which a table shows them; for ``valid_share`` where
-        every row has it.
+        A `Column` for every key but ``loops``, in the order in which a table shows them; for ``valid_share`` and
+        ``motion_accuracy`` where every row has it.
     """
     rows = [row for rows in results.values() for row in rows]
     values = {key: [row[key] for row in rows] for key in KEYS}
@@ -131,7 +136,7 @@ def columns(results: Results) -> dict[str, Column]:
         ("frechet_distance", "distance", "", 1.0),
         ("inception_score", "inception score", "", 1.0),
         ("label_accuracy", "accuracy", "%", 100.0),
-        *([("valid_share", "valid", "%", 100.0)] if all("valid_share" in row for row in rows) else []),
+        *((key, heading, "%", 100.0) for key, heading in BY_RULE.items() if all(key in row for row in rows)),
         ("gflops_per_sample", "compute", flops_unit, flops_factor),
         ("seconds_per_sample", "time", seconds_unit, seconds_factor),
     ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
+from elt_ref.report.clips import film_strips
 from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, SHADE
 from elt_ref.report.pictures import (
     GAP,
@@ -59,8 +60,9 @@ def draw_samples(
 
     Args:
         path: The PNG to write.
-        pictures: Pictures [count, height, width, channels] in [0, 1] per model and loop count; all made from the same
-            noise. The first 10 are shown.
+        pictures: Pictures [count, height, width, channels] in [0, 1] per model and loop count, or clips, with an axis
+            of frames before the height, which are shown side by side; all made from the same noise. The first 10 are
+            shown, of clips the first 5.
         max_loops: L_max, the loops used in training.
         labels: What each column was asked for, one short word per picture, such as its class; none by default.
 
@@ -68,11 +70,12 @@ def draw_samples(
         RequestError: If pictures or labels do not fit together or the file cannot be written.
     """
     loops = check_pictures_by_loops(pictures)
+    pictures, clips = _as_pictures(pictures)
     first = pictures[next(iter(pictures))][loops[0]]
     if labels is not None and len(labels) != len(first):
         raise RequestError(f"labels: expected one per picture, {len(first)}, got {len(labels)}")
-    columns = min(len(first), MOST_COLUMNS)
-    scale = scale_to(TILE, first)
+    columns = min(len(first), MOST_COLUMNS // 2 if clips else MOST_COLUMNS)
+    scale = scale_to(2 * TILE if clips else TILE, first)
     tile_height, tile_width = first.shape[1] * scale, first.shape[2] * scale
 
     margin, names, between = 24, 184, 48
@@ -110,5 +113,18 @@ def draw_samples(
     note = f"framed: the {max_loops} loops used in training (Lₘₐₓ = {max_loops})"
     if loops[-1] > max_loops:
         note += "; shaded: more loops than in training"
+    if clips:
+        note += "; a clip's frames stand side by side"
     canvas.text(note, margin, height - 32, 18, color=FAINT)
     canvas.save(path)
+
+
+def _as_pictures(samples: PicturesByLoops) -> tuple[PicturesByLoops, bool]:
+    """Return pictures as they are, clips as film strips, and whether they are clips."""
+    clips = next(iter(next(iter(samples.values())).values())).ndim == 5
+    if not clips:
+        return samples, False
+    strips = {
+        name: {count: film_strips(batch) for count, batch in by_loops.items()} for name, by_loops in samples.items()
+    }
+    return strips, True

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from elt_ref.errors import RequestError
+from elt_ref.report.clips import film_strips
 from elt_ref.report.figure import FAINT
 from elt_ref.report.pictures import check_pictures, enlarge, scale_to, to_pixels
 from elt_ref.report.sheet import Sheet
@@ -30,20 +31,24 @@ def draw_trajectory(
         path: The PNG to write.
         answers: Pictures [steps, loops, height, width, channels] in [0, 1]: the model's answer after loop 1..L of
             each sampling step. Of more than 8 steps, 8 are shown, the first and the last among them.
-        kept: Pictures [steps, height, width, channels] in [0, 1] after each step; NaN where still masked.
+            Clips have an axis of frames before the height, and are shown as film strips.
+        kept: Pictures [steps, height, width, channels] in [0, 1] after each step, or clips; NaN where still masked.
         label: What was sampled, such as "class 3", for the title.
         kept_title: Title of the last column.
 
     Raises:
         RequestError: If the arrays do not fit together or the file cannot be written.
     """
+    clips = answers.ndim == 6 and kept.ndim == 5
+    if clips:
+        answers, kept = film_strips(answers), film_strips(kept)
     check_pictures("answers", answers, rank=5)
     check_pictures("kept", kept, masked=True)
     steps, loops = answers.shape[:2]
     if kept.shape != (steps, *answers.shape[2:]):
         raise RequestError(f"kept: expected the shape {(steps, *answers.shape[2:])} of answers, got {kept.shape}")
     shown = np.unique(np.linspace(0, steps - 1, min(steps, MOST_ROWS)).round().astype(int))
-    scale = scale_to(TILE, answers)
+    scale = scale_to(2 * TILE if clips else TILE, answers)
     tile_height, tile_width = answers.shape[2] * scale, answers.shape[3] * scale
 
     margin, names, top, gap, between = 24, 170, 180, 8, 40

@@ -1,15 +1,31 @@
 """Describing and importing data sets."""
 
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import tiny_datasets
 from elt_ref.errors import RequestError, nearest
+from elt_ref.report.clips import draw_contact_sheet
 from elt_ref.report.samples import draw_grid
 from elt_ref.run.prepare import dataset_codec
 
-KINDS = ("pictures", "tokens", "latents")
+KINDS: dict[str, Callable[..., tiny_datasets.Dataset]] = {
+    "pictures": tiny_datasets.import_pictures,
+    "clips": tiny_datasets.import_clips,
+    "idx": tiny_datasets.import_idx,
+    "cifar": tiny_datasets.import_cifar,
+    "npz": tiny_datasets.import_npz,
+    "tokens": tiny_datasets.import_tokens,
+    "latents": tiny_datasets.import_latents,
+}
+"""What can be imported, and by whom."""
+
+MOST_PICTURES, MOST_CLIPS = 100, 20
+"""Drawn of one data set."""
 
 
 def describe(name: str) -> str:
@@ -19,14 +35,14 @@ def describe(name: str) -> str:
         DatasetError: it cannot be loaded.
     """
     dataset = tiny_datasets.load(name)
-    shape = "×".join(str(side) for side in dataset.train.examples.shape[1:])
     per_class = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
     lines = {
         "name": dataset.name,
-        "kind": f"{dataset.kind}, {shape}",
+        "kind": f"{dataset.kind}, {_shape(dataset)}",
         "examples": f"{len(dataset.train)} to train on ({per_class.min()} to {per_class.max()} a class), "
         f"{len(dataset.test)} held out",
         "classes": f"{len(dataset.classes)}: {', '.join(dataset.classes)}",
+        **_motions(dataset),
         "description": dataset.description,
         "licence": dataset.licence,
         "source": dataset.source,
@@ -34,25 +50,45 @@ def describe(name: str) -> str:
     return "\n".join(f"{key:<12} {value}" for key, value in lines.items())
 
 
-def draw_dataset(name: str, path: Path, most: int = 100) -> None:
-    """Draw the first pictures of a data set, classes in turn.
+def _shape(dataset: tiny_datasets.Dataset) -> str:
+    """Return the sides of one example, the frames of a clip or of its tokens in words."""
+    sides = dataset.train.examples.shape[1:]
+    moves = isinstance(dataset, tiny_datasets.ClipDataset) or (
+        isinstance(dataset, tiny_datasets.TokenDataset) and len(sides) == 3
+    )
+    shape = "×".join(str(side) for side in sides[moves:])
+    return f"{sides[0]} frames of {shape}" if moves else shape
+
+
+def _motions(dataset: tiny_datasets.Dataset) -> dict[str, str]:
+    """Return the line that names the motions of clips, where they are known."""
+    if not isinstance(dataset, tiny_datasets.ClipDataset) or dataset.motions is None:
+        return {}
+    return {"motions": f"{len(dataset.motions.names)}: {', '.join(dataset.motions.names)}"}
+
+
+def draw_dataset(name: str, path: Path) -> None:
+    """Draw the first training examples of a data set, classes in turn: pictures in a grid, clips in a row for each.
 
     Raises:
         RequestError: it holds latents, or tokens without a codebook, or `path` cannot be written.
         DatasetError: it cannot be loaded.
     """
     dataset = tiny_datasets.load(name)
-    order = np.argsort(_turn(dataset.train.labels), kind="stable")[:most]
+    order = np.argsort(_turn(dataset.train.labels), kind="stable")[:MOST_PICTURES]
     examples = dataset.train.examples[order]
-    if isinstance(dataset, tiny_datasets.PictureDataset):
-        pictures = tiny_datasets.scaled(examples, dataset.white)
+    if isinstance(dataset, tiny_datasets.PictureDataset | tiny_datasets.ClipDataset):
+        drawn = tiny_datasets.scaled(examples, dataset.white)
     elif (codec := dataset_codec(dataset)) is not None:
-        pictures = np.clip(codec.decode(examples), 0, 1)
+        drawn = np.clip(codec.decode(examples), 0, 1)
     else:
         raise RequestError(
-            f"{name}: expected pictures, or tokens with a codebook to draw them, got {dataset.kind} alone"
+            f"{name}: expected pictures, clips, or tokens with a codebook to draw them, got {dataset.kind} alone"
         )
-    draw_grid(path, pictures, columns=min(len(dataset.classes), 20))
+    if drawn.ndim == 5:
+        draw_contact_sheet(path, drawn[:MOST_CLIPS])
+    else:
+        draw_grid(path, drawn, columns=min(len(dataset.classes), 20))
 
 
 def _turn(labels: np.ndarray) -> np.ndarray:
@@ -65,29 +101,25 @@ def _turn(labels: np.ndarray) -> np.ndarray:
     return keys
 
 
-def import_data(
-    kind: str,
-    path: Path,
-    name: str,
-    *,
-    height: int,
-    width: int,
-    colour: bool,
-    test_fraction: float,
-    scale: float | None = None,
-) -> tiny_datasets.Dataset:
-    """Import a folder of pictures, or a file of tokens or latents, under `name`.
+def import_data(kind: str, path: Path, name: str, **options: Any) -> tiny_datasets.Dataset:
+    """Import a user's own data under `name`.
+
+    Args:
+        kind: one of `KINDS`.
+        path: a file or a folder, as the importer of that kind wants it.
+        name: of the new data set.
+        options: of the importer, by name; those that are None are left to it.
 
     Raises:
-        RequestError: another kind.
+        RequestError: another kind, or an option that it does not have.
         DatasetError: the importer refuses; nothing is left behind.
     """
-    if kind == "pictures":
-        return tiny_datasets.import_pictures(
-            path, name, height=height, width=width, colour=colour, test_fraction=test_fraction
-        )
-    if kind == "tokens":
-        return tiny_datasets.import_tokens(path, name, test_fraction=test_fraction)
-    if kind == "latents":
-        return tiny_datasets.import_latents(path, name, scale=scale, test_fraction=test_fraction)
-    raise RequestError(f"data import: expected one of {', '.join(KINDS)}, got '{kind}'{nearest(kind, KINDS)}")
+    if kind not in KINDS:
+        raise RequestError(f"data import: expected one of {', '.join(KINDS)}, got '{kind}'{nearest(kind, KINDS)}")
+    known = {each: signature(importer).parameters for each, importer in KINDS.items()}
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in known[kind]:
+            kinds = ", ".join(each for each, parameters in known.items() if option in parameters)
+            raise RequestError(f"--{option.replace('_', '-')}: expected only with {kinds}, got it with {kind}")
+    return KINDS[kind](path, name, **given)

@@ -1,4 +1,4 @@
-"""Judging a run: pictures at several loop schedules, from the same noise, against the training pictures."""
+"""Judging a run: pictures or clips at several loop schedules, from the same noise, against the training part."""
 
 import time
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from elt_ref.errors import RequestError
 from elt_ref.generation import LoopSchedule, parse_loop_schedule, sample
 from elt_ref.measure import Gaussian, fit_gaussian, frechet_distance, inception_score, judge
 from elt_ref.ops import counting
-from elt_ref.run.fit_feature_network import feature_network
+from elt_ref.run.fit_feature_network import Judged, feature_network
 from elt_ref.run.folder import Run
+from elt_ref.run.given import Given, give_frames
 from elt_ref.run.prepare import load_data
 from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
@@ -33,7 +34,7 @@ class Result:
     loops: int | str
     """L, or a schedule as it is typed (``early:4``)."""
     frechet_distance: float
-    """Between features of the samples and of the training pictures."""
+    """Between features of the samples and of the training part; of clips, the Fréchet video distance."""
     inception_score: float
     label_accuracy: float
     """Share of samples that the classifier takes for what was asked."""
@@ -42,6 +43,9 @@ class Result:
     seconds_per_sample: float
     valid_share: float | None = None
     """Share of samples that are members of the class asked for, where a rule of the data set can tell."""
+    motion_accuracy: float | None = None
+    """Share of clips whose frames move in one of the data set's motions, where a rule of the data set can tell; with
+    given frames, in the motion of the clip that these are of."""
 
     def row(self) -> dict[str, Any]:
         """Return what is known, by name."""
@@ -54,9 +58,21 @@ def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
 
 
 def draw_pictures(
-    run: Run, labels: Int[np.ndarray, " count"], *, loops: LoopSchedule, seed: int
-) -> Float[np.ndarray, "count height width channels"]:
-    """Sample and decode pictures of the given classes; the same seed gives the same noise at every loop count.
+    run: Run,
+    labels: Int[np.ndarray, " count"],
+    *,
+    loops: LoopSchedule,
+    seed: int,
+    start: Int[np.ndarray, "count tokens"] | None = None,
+) -> Float[np.ndarray, "count *sides channels"]:
+    """Sample and decode pictures or clips of the given classes; the same seed gives the same noise at any loop count.
+
+    Args:
+        run: a trained network.
+        labels: classes.
+        loops: as `sample` takes them.
+        seed: of the noise.
+        start: tokens to start from; all unknown by default.
 
     Raises:
         RequestError: the run has no codebook to draw pictures with, or labels or loops are out of range.
@@ -65,7 +81,10 @@ def draw_pictures(
     drawn = []
     for number, first in enumerate(range(0, len(labels), CHUNK)):
         some = labels[first : first + CHUNK]
-        samples = sample(run.parameters, run.config, some, seed=chunk_seed(seed, number), loops=loops).samples
+        known = None if start is None else start[first : first + CHUNK]
+        samples = sample(
+            run.parameters, run.config, some, seed=chunk_seed(seed, number), loops=loops, start=known
+        ).samples
         drawn.append(to_pictures(codec, run.config, samples))
     return np.concatenate(drawn)
 
@@ -86,22 +105,27 @@ def codec_of(run: Run) -> Codec:
     return run.codec
 
 
-def to_pictures(codec: Codec, config: Config, samples: np.ndarray) -> Float[np.ndarray, "count height width channels"]:
-    """Return the pictures of tokens [count, tokens] or of samples, within [0, 1]."""
+def to_pictures(codec: Codec, config: Config, samples: np.ndarray) -> Float[np.ndarray, "count *sides channels"]:
+    """Return the pictures or clips of tokens [count, tokens] or of samples, within [0, 1]."""
     if config.model.family == "masked":
         samples = samples.reshape(len(samples), *config.model.grid)
     return np.clip(codec.decode(samples), 0, 1)
 
 
 class Judge:
-    """The data set's feature network and the statistics of its real pictures."""
+    """The data set's feature network and the statistics of its real pictures or clips."""
 
     def __init__(self, run: Run) -> None:
         dataset = load_data(run.config)
-        if not isinstance(dataset, tiny_datasets.PictureDataset):
-            raise RequestError(f"{dataset.name}: expected a data set of pictures to judge by, got {dataset.kind}")
+        if not isinstance(dataset, Judged):
+            raise RequestError(
+                f"{dataset.name}: expected a data set of pictures or clips to judge by, got {dataset.kind}"
+            )
         self.network = feature_network(dataset)
-        self.is_valid = dataset.is_valid
+        clips = isinstance(dataset, tiny_datasets.ClipDataset)
+        self.is_valid = None if clips else dataset.is_valid
+        self.find_motions = dataset.find_motions if clips else None
+        self.motions = dataset.motions if clips else None
         self.class_names = dataset.classes
         self.classes = len(dataset.classes)
         self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
@@ -113,15 +137,21 @@ class Judge:
     def _statistics(self, pictures: np.ndarray) -> Gaussian:
         return fit_gaussian(judge(self.network, pictures).features)
 
-    def evaluate(self, run: Run, loops: int | str, *, count: int, seed: int) -> tuple[Result, np.ndarray]:
-        """Return the result at one loop count or schedule, and the pictures it was judged by."""
+    def evaluate(
+        self, run: Run, loops: int | str, *, count: int, seed: int, given: Given | None = None
+    ) -> tuple[Result, np.ndarray]:
+        """Return the result at one loop count or schedule, and the pictures or clips it was judged by.
+
+        Given frames are those of clips of `balanced_labels`.
+        """
         labels = balanced_labels(count, self.classes)
         schedule = parse_loop_schedule(
             str(loops), max_loops=run.config.model.max_loops, steps=run.config.sampling.steps
         )
         started = time.perf_counter()
         with counting() as work:
-            pictures = draw_pictures(run, labels, loops=schedule, seed=seed)
+            start = None if given is None else given.start
+            pictures = draw_pictures(run, labels, loops=schedule, seed=seed, start=start)
         seconds = time.perf_counter() - started
         judgement = judge(self.network, pictures)
         return (
@@ -133,20 +163,39 @@ class Judge:
                 gflops_per_sample=work.flops / count / 1e9,
                 seconds_per_sample=seconds / count,
                 valid_share=None if self.is_valid is None else float(np.mean(self.is_valid(pictures, labels))),
+                motion_accuracy=self._motion_accuracy(pictures, given),
             ),
             pictures,
         )
 
+    def _motion_accuracy(self, clips: np.ndarray, given: Given | None) -> float | None:
+        if self.find_motions is None:
+            return None
+        found = self.find_motions(clips)
+        if given is None or self.motions is None:
+            return float(np.mean(found >= 0))
+        return float(np.mean(found == self.motions.test[given.clips]))
 
-def evaluate_run(run: Run, loops: Sequence[int | str], *, count: int = 500, seed: int = 0) -> list[Result]:
+
+def evaluate_run(
+    run: Run, loops: Sequence[int | str], *, count: int = 500, seed: int = 0, frames: str | None = None
+) -> list[Result]:
     """Judge a run at each of `loops`: loop counts, or schedules as `parse_loop_schedule` reads them.
 
+    Args:
+        run: on pictures or clips.
+        loops: what to judge it at.
+        count: samples for each, at least 10.
+        seed: of the noise.
+        frames: of held-out clips, to be given as `give_frames` does; none by default.
+
     Raises:
-        RequestError: the run's data are no pictures, or loops or count are out of range.
+        RequestError: the run's data are neither pictures nor clips, or loops, count or frames are out of range.
     """
     check_count(count)
     judge_of_run = Judge(run)
-    return [judge_of_run.evaluate(run, schedule, count=count, seed=seed)[0] for schedule in loops]
+    given = None if frames is None else give_frames(run, balanced_labels(count, judge_of_run.classes), frames)
+    return [judge_of_run.evaluate(run, schedule, count=count, seed=seed, given=given)[0] for schedule in loops]
 
 
 def check_count(count: int) -> None:

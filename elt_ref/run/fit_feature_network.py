@@ -1,13 +1,14 @@
 """Train the feature network of a data set: ``python -m elt_ref.run.fit_feature_network digits``.
 
 The weights go beside the data. On one machine and number of BLAS threads the fit is deterministic; it takes seconds.
-The weights that ship were fitted on two threads.
+The weights that ship were fitted on two threads, those of clips on one.
 """
 
 import math
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from safetensors.numpy import save
@@ -18,7 +19,7 @@ from elt_ref.config import TrainingConfig
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.measure import judge, load_feature_network
-from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten
+from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten, frames_and_pixels
 from elt_ref.ops import softmax_cross_entropy, value_and_gradient
 from elt_ref.streams import stream
 from elt_ref.training import adamw, zero_moments
@@ -28,52 +29,70 @@ NOISE = 0.1
 """Standard deviation of the noise added to training pixels, so that the features are smooth."""
 
 
-def fit_feature_network(dataset: tiny_datasets.PictureDataset, seed: int = 0) -> Tree:
-    """Return the weights of a classifier of the data set's training pictures."""
-    pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
-    labels = dataset.train.labels
-    parameters = _initial(pictures[0].size, len(dataset.classes), seed)
+Judged: TypeAlias = tiny_datasets.PictureDataset | tiny_datasets.ClipDataset
+"""What a feature network is of."""
+
+
+def fit_feature_network(dataset: Judged, seed: int = 0) -> Tree:
+    """Return the weights of a classifier of the data set's training pictures or clips, and of the motions of clips."""
+    samples = tiny_datasets.scaled(dataset.train.examples, dataset.white)
+    labels, motions = dataset.train.labels, _motions(dataset)
+    parameters = _initial(samples, len(dataset.classes), len(motions.names) if motions else 0, seed)
     moments = zero_moments(parameters)
     for step in range(TRAINING.steps):
         generator = stream(seed, "feature_network", step)
         chosen = generator.integers(len(labels), size=TRAINING.batch_size)
-        batch = pictures[chosen]
+        batch = samples[chosen]
         noisy = batch + NOISE * generator.standard_normal(batch.shape).astype(np.float32)
-        loss = partial(_loss, pictures=noisy, labels=labels[chosen])
+        moved = motions.train[chosen] if motions else None
+        loss = partial(_loss, samples=noisy, labels=labels[chosen], motions=moved)
         _, _, gradient = value_and_gradient(loss, parameters)
         parameters, moments = adamw(parameters, gradient, moments, step=step, training=TRAINING)
     return parameters
 
 
-def _loss(parameters: Tree, *, pictures: np.ndarray, labels: np.ndarray) -> tuple[Array, None]:
+def _motions(dataset: Judged) -> tiny_datasets.Motions | None:
+    return dataset.motions if isinstance(dataset, tiny_datasets.ClipDataset) else None
+
+
+def _loss(
+    parameters: Tree, *, samples: np.ndarray, labels: np.ndarray, motions: np.ndarray | None
+) -> tuple[Array, None]:
     weights = np.full(len(labels), 1 / len(labels), np.float32)
-    return softmax_cross_entropy(judge(parameters, pictures).logits, labels, weights), None
+    judgement = judge(parameters, samples)
+    loss = softmax_cross_entropy(judgement.logits, labels, weights)
+    if motions is not None and judgement.motion_logits is not None:
+        loss = loss + softmax_cross_entropy(judgement.motion_logits, motions, weights)
+    return loss, None
 
 
-def _initial(pixels: int, classes: int, seed: int) -> Tree:
+def _initial(samples: np.ndarray, classes: int, motions: int, seed: int) -> Tree:
+    frames, pixels = frames_and_pixels(samples)
+
     def linear(name: str, inputs: int, outputs: int) -> Tree:
         normal = stream(seed, f"feature_network/{name}").standard_normal((inputs, outputs))
         return {"weight": (normal / math.sqrt(inputs)).astype(np.float32), "bias": np.zeros(outputs, np.float32)}
 
     return {
         "hidden": linear("hidden", pixels, HIDDEN),
-        "features": linear("features", HIDDEN, FEATURES),
+        "features": linear("features", frames * HIDDEN, FEATURES),
         "classes": linear("classes", FEATURES, classes),
+        **({"motions": linear("motions", FEATURES, motions)} if motions else {}),
     }
 
 
-def accuracy(parameters: Tree, pictures: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of pictures whose most likely class is their label."""
-    return float(np.mean(judge(parameters, pictures).logits.argmax(axis=1) == labels))
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of samples whose most likely class (or motion) is their label."""
+    return float(np.mean(logits.argmax(axis=1) == labels))
 
 
-def feature_network(dataset: tiny_datasets.PictureDataset) -> Tree:
-    """Return the data set's feature network; one that has none yet (imported pictures) gets it now."""
+def feature_network(dataset: Judged) -> Tree:
+    """Return the data set's feature network; one that has none yet (imported pictures or clips) gets it now."""
     path = tiny_datasets.dataset_folder(dataset.name) / FILE
     return load_feature_network(path) if path.exists() else fit_beside(dataset, path)
 
 
-def fit_beside(dataset: tiny_datasets.PictureDataset, path: Path) -> Tree:
+def fit_beside(dataset: Judged, path: Path) -> Tree:
     """Fit the feature network and write it to `path`, atomically."""
     parameters = fit_feature_network(dataset)
     write_bytes(path, save(flatten(parameters)))
@@ -83,14 +102,18 @@ def fit_beside(dataset: tiny_datasets.PictureDataset, path: Path) -> Tree:
 def main(name: str) -> None:
     """Fit, write and report the feature network of the data set `name`."""
     dataset = tiny_datasets.load(name)
-    if not isinstance(dataset, tiny_datasets.PictureDataset):
-        raise RequestError(f"{name}: expected a data set of pictures, got one of tokens")
+    if not isinstance(dataset, Judged):
+        raise RequestError(f"{name}: expected a data set of pictures or clips, got one of {dataset.kind}")
     path = tiny_datasets.dataset_folder(name) / FILE
     parameters = fit_beside(dataset, path)
+    motions = _motions(dataset)
     for split in ("train", "test"):
         part = getattr(dataset, split)
-        share = accuracy(parameters, tiny_datasets.scaled(part.examples, dataset.white), part.labels)
-        print(f"{split} accuracy {share:.4f}")  # noqa: T201  the command's result
+        judgement = judge(parameters, tiny_datasets.scaled(part.examples, dataset.white))
+        print(f"{split} accuracy {accuracy(judgement.logits, part.labels):.4f}")  # noqa: T201  the command's result
+        if motions is not None and judgement.motion_logits is not None:
+            share = accuracy(judgement.motion_logits, getattr(motions, split))
+            print(f"{split} motion accuracy {share:.4f}")  # noqa: T201
     print(path)  # noqa: T201
 
 

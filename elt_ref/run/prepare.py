@@ -19,12 +19,13 @@ from elt_ref.tokenizer import (
     fit_quantiser,
     load_linear_autoencoder,
     load_quantiser,
+    patch_sides,
 )
 
 CODEC = "tokenizer.safetensors"
 """Keeps what the codec learned: a codebook, or the components of an autoencoder."""
 
-KINDS = {"masked": ("pictures", "tokens"), "diffusion": ("pictures", "latents")}
+KINDS = {"masked": ("pictures", "clips", "tokens"), "diffusion": ("pictures", "latents")}
 """Of data, that each family can learn."""
 
 
@@ -33,9 +34,9 @@ class Prepared(NamedTuple):
 
     examples: Batch
     codec: Codec | None
-    """None where tokens or latents were made elsewhere and came without a way back to pictures."""
+    """None where tokens or latents were made elsewhere and came without a way back to pictures or clips."""
     reconstruction_error: float | None
-    """Mean squared error of a test picture's pixel, in [0, 1]²; None where the data are no pictures."""
+    """Mean squared error of a test pixel, in [0, 1]²; None where the data are neither pictures nor clips."""
 
 
 def load_data(config: Config) -> tiny_datasets.Dataset:
@@ -51,7 +52,7 @@ def load_data(config: Config) -> tiny_datasets.Dataset:
     kinds = KINDS[config.model.family]
     if dataset.kind not in kinds:
         raise RequestError(
-            f"data.name: expected {' or '.join(kinds)} for the {config.model.family} family, "
+            f"data.name: expected {', '.join(kinds[:-1])} or {kinds[-1]} for the {config.model.family} family, "
             f"got '{dataset.name}', which holds {dataset.kind}"
         )
     if len(dataset.classes) != config.model.classes:
@@ -70,7 +71,7 @@ def prepare(config: Config, folder: Path) -> Prepared:
         DatasetError: the data cannot be loaded.
     """
     dataset = load_data(config)
-    if isinstance(dataset, tiny_datasets.PictureDataset):
+    if isinstance(dataset, tiny_datasets.PictureDataset | tiny_datasets.ClipDataset):
         pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
         found = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
         codec = found or _fit_codec(config, pictures)
@@ -116,11 +117,13 @@ def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
     if config.tokenizer is None:
         name = config.data.name if config.data else config.name
         raise RequestError(f"tokenizer: expected a [tokenizer] section for the pictures of '{name}', got none")
-    patch_size = config.tokenizer.patch_size
-    _check_shape("model.grid", cut_patches(pictures[:1], patch_size).shape[1:3], config.model.grid)
+    patch_size, patch_frames = config.tokenizer.patch_size, config.tokenizer.patch_frames
+    sides = patch_sides(pictures, patch_frames=patch_frames, patch_size=patch_size)
+    _check_shape("model.grid", cut_patches(pictures[:1], sides).shape[1:-1], config.model.grid)
     return fit_quantiser(
         pictures,
         patch_size=patch_size,
+        patch_frames=patch_frames,
         codebook_size=masked_model(config).codebook_size,
         generator=stream(config.seed, "codebook"),
         iterations=config.tokenizer.iterations,
@@ -146,7 +149,7 @@ def dataset_codec(dataset: tiny_datasets.Dataset) -> VectorQuantiser | None:
     """Return the tokenizer that imported tokens came with, if they did."""
     if not isinstance(dataset, tiny_datasets.TokenDataset) or dataset.codebook is None or dataset.patch_size is None:
         return None
-    return VectorQuantiser(dataset.codebook, dataset.patch_size)
+    return VectorQuantiser(dataset.codebook, dataset.patch_size, dataset.patch_frames)
 
 
 def _check_shape(where: str, found: tuple[int, ...], asked: tuple[int, ...]) -> None:

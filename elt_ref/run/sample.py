@@ -1,4 +1,4 @@
-"""Drawing pictures or tokens from a run, as ``elt-ref sample`` asks for them."""
+"""Drawing pictures, clips or tokens from a run, as ``elt-ref sample`` asks for them."""
 
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from elt_ref.config import validate
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.generation import LoopSchedule, Sampled, sample
+from elt_ref.report.clips import ANIMATIONS, draw_animation, draw_contact_sheet
 from elt_ref.report.samples import draw_grid
 from elt_ref.run.evaluate import to_pictures
 from elt_ref.run.folder import Run
+from elt_ref.run.given import Given
 from elt_ref.run.prepare import load_data
 
 
@@ -30,25 +32,46 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
 
 
 def sample_to_file(
-    run: Run, labels: Int[np.ndarray, " count"], path: Path, *, loops: LoopSchedule, seed: int
+    run: Run,
+    labels: Int[np.ndarray, " count"],
+    path: Path,
+    *,
+    loops: LoopSchedule,
+    seed: int,
+    given: Given | None = None,
 ) -> Sampled:
-    """Draw one sample for each label and write them to `path`: pictures to .png, tokens or latents to .safetensors.
+    """Draw one sample for each label and write them to `path`, by its suffix.
+
+    Pictures go to .png; clips to .gif or .webp, which play, or frame by frame to .png, where given frames are framed;
+    tokens or latents to .safetensors.
 
     Raises:
         RequestError: another suffix, or pictures asked of a run without a way back to them, or labels or loops out of
             range.
     """
-    if path.suffix not in {".png", ".safetensors"}:
-        raise RequestError(f"--out: expected a name ending in .png or .safetensors, got '{path}'")
     config = run.config
-    if path.suffix == ".png" and run.codec is None:
+    clips = len(config.model.grid) == 3
+    suffixes = [".png", *(ANIMATIONS if clips else [])]
+    if path.suffix not in {*suffixes, ".safetensors"}:
+        raise RequestError(
+            f"--out: expected a name ending in {', '.join(suffixes)} or .safetensors"
+            f"{'' if path.suffix not in ANIMATIONS else ', for these are pictures, which do not move'}, got '{path}'"
+        )
+    if path.suffix != ".safetensors" and run.codec is None:
         raise RequestError(
             "--out: expected a name ending in .safetensors, for these data came without a codebook to draw them with; "
             f"got '{path}'"
         )
-    sampled = sample(run.parameters, config, labels, seed=seed, loops=loops)
-    if run.codec is not None and path.suffix == ".png":
-        draw_grid(path, to_pictures(run.codec, config, sampled.samples), columns=min(len(labels), 10))
+    start, known = (None, None) if given is None else (given.start, given.known)
+    sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start)
+    if run.codec is not None and path.suffix != ".safetensors":
+        pictures, columns = to_pictures(run.codec, config, sampled.samples), min(len(labels), 10)
+        if path.suffix in ANIMATIONS:
+            draw_animation(path, pictures, columns, known)
+        elif clips:
+            draw_contact_sheet(path, pictures, known)
+        else:
+            draw_grid(path, pictures, columns=columns)
     elif config.model.family == "masked":
         tokens = sampled.samples.reshape(len(labels), *config.model.grid)
         write_bytes(path, save({"tokens": tokens, "labels": labels}))

@@ -26,7 +26,7 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     Returns:
         The answer after each of 1 … L_max loops at each step, [steps, loops, height, width, channels]; and the picture
         after each step, [steps, height, width, channels]: of the masked family with NaN where masked again, of the
-        diffusion family still noisy but for the last.
+        diffusion family still noisy but for the last. A clip has an axis of frames before the height.
 
     Raises:
         RequestError: the run has no way back to pictures.
@@ -61,8 +61,8 @@ def _masked(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         answers.append(row)
         known = tokens != model.mask_token
         drawn = to_pictures(codec, config, np.where(known, tokens, 0))[0]
-        size = drawn.shape[0] // model.grid[0]
-        masked = np.kron(~known.reshape(model.grid), np.ones((size, size), bool))
+        patch = [side // places for side, places in zip(drawn.shape[:-1], model.grid, strict=True)]
+        masked = np.kron(~known.reshape(model.grid), np.ones(patch, bool))
         kept.append(np.where(masked[..., None], np.nan, drawn))
     return np.array(answers), np.array(kept)
 

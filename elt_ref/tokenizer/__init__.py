@@ -1,8 +1,8 @@
-"""Pictures ↔ what a network learns: discrete tokens, continuous latents, or pixels."""
+"""Pictures and clips ↔ what a network learns: discrete tokens, continuous latents, or pixels."""
 
 from elt_ref.tokenizer.codec import Codec
 from elt_ref.tokenizer.linear_autoencoder import LinearAutoencoder, fit_linear_autoencoder, load_linear_autoencoder
-from elt_ref.tokenizer.patches import cut_patches, join_patches
+from elt_ref.tokenizer.patches import cut_patches, join_patches, patch_sides
 from elt_ref.tokenizer.pixels import Pixels
 from elt_ref.tokenizer.vector_quantiser import VectorQuantiser, fit_quantiser, load_quantiser, nearest_codes
 
@@ -18,4 +18,5 @@ __all__ = [
     "load_linear_autoencoder",
     "load_quantiser",
     "nearest_codes",
+    "patch_sides",
 ]

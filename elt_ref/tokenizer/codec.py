@@ -1,4 +1,4 @@
-"""What every tokenizer can do: pictures to what a network learns, and back."""
+"""What every tokenizer can do: pictures or clips to what a network learns, and back."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -7,15 +7,18 @@ from typing import Any, Protocol, runtime_checkable
 class Codec(Protocol):
     """Vector-quantised patches, a linear autoencoder of patches, or plain pixels."""
 
-    def encode(self, pictures: Any) -> Any:
-        """Turn pictures [count, height, width, channels] in [0, 1] into tokens or samples."""
+    def encode(self, pictures: Any, /) -> Any:
+        """Turn pictures [count, height, width, channels] in [0, 1] into tokens or samples.
+
+        Clips have an axis of frames before the height; only vector-quantised patches take them.
+        """
         ...
 
-    def decode(self, samples: Any) -> Any:
-        """Turn tokens [count, rows, columns] or samples into pictures; not clipped."""
+    def decode(self, samples: Any, /) -> Any:
+        """Turn tokens [count, *grid] or samples into pictures or clips; not clipped."""
         ...
 
-    def reconstruction_error(self, pictures: Any) -> float:
+    def reconstruction_error(self, pictures: Any, /) -> float:
         """Return the mean squared error of a pixel after both."""
         ...
 

@@ -39,7 +39,7 @@ class LinearAutoencoder:
         Raises:
             RequestError: the patch size does not divide the picture, or the channels are not those it was fitted to.
         """
-        patches = cut_patches(pictures, self.patch_size)
+        patches = cut_patches(pictures, (self.patch_size, self.patch_size))
         if patches.shape[-1] != len(self.mean):
             expected = len(self.mean) // self.patch_size**2
             raise RequestError(f"pictures: expected {expected} channels, got {pictures.shape[-1]}")
@@ -54,7 +54,7 @@ class LinearAutoencoder:
         if samples.shape[-1] != self.components.shape[1]:
             raise RequestError(f"latents: expected {self.components.shape[1]} channels, got {samples.shape[-1]}")
         patches = samples / np.float32(self.scale) @ self.components.T + self.mean
-        return join_patches(patches.astype(np.float32), self.patch_size)
+        return join_patches(patches.astype(np.float32), (self.patch_size, self.patch_size))
 
     def reconstruction_error(self, pictures: Pictures) -> float:
         """Return the mean squared error of a pixel after encoding and decoding."""
@@ -80,7 +80,7 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
     """
     if not np.isfinite(pictures).all():
         raise RequestError("pictures: expected finite pixels, got NaN or infinity")
-    patches = cut_patches(pictures, patch_size)
+    patches = cut_patches(pictures, (patch_size, patch_size))
     features = patches.shape[-1]
     if channels > features:
         raise RequestError(f"latents.channels: expected at most the {features} values of a patch, got {channels}")

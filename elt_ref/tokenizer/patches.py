@@ -1,34 +1,62 @@
-"""Pictures ↔ grids of patch vectors. A patch flattens as (row, column, channel)."""
+"""Pictures and clips ↔ grids of patch vectors. The patches of a clip are tubelets: some pixels of some frames.
+
+A patch flattens as (row, column, channel), a tubelet as (frame, row, column, channel): a picture is a clip of one
+frame.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float
 
 from elt_ref.errors import RequestError
 
+AXES = {"frames": "patch_frames", "rows": "patch_size", "columns": "patch_size"}
+"""Of a clip; those of a picture are the last two. The setting that cuts each."""
 
-def cut_patches(
-    pictures: Float[np.ndarray, "count height width channels"], size: int
-) -> Float[np.ndarray, "count rows columns features"]:
-    """Cut pictures into a grid of square patches.
+Samples = Float[np.ndarray, "count *sides channels"]
+"""Pictures [count, height, width, channels], or clips [count, frames, height, width, channels]."""
+Patches = Float[np.ndarray, "count *grid features"]
+
+
+def patch_sides(samples: Samples, *, patch_frames: int, patch_size: int) -> tuple[int, ...]:
+    """Return the sides of a patch of these samples: rows and columns; of clips frames, rows and columns.
+
+    Raises:
+        RequestError: tubelets of several frames are asked of pictures.
+    """
+    if samples.ndim == 4 and patch_frames != 1:
+        raise RequestError(f"patch_frames: expected 1 for pictures, which have no frames, got {patch_frames}")
+    return (patch_frames, patch_size, patch_size)[5 - samples.ndim :]
+
+
+def cut_patches(samples: Samples, sizes: Sequence[int]) -> Patches:
+    """Cut pictures or clips into a grid of patches, in C order: (row, column), of clips (frame, row, column).
 
     Args:
-        pictures: of any range.
-        size: side of a patch in pixels; divides height and width.
+        samples: of any range.
+        sizes: sides of a patch, one for each side of a sample, which it divides.
 
     Raises:
         RequestError: it does not.
     """
-    count, height, width, channels = pictures.shape
-    if height % size or width % size:
-        raise RequestError(f"patch_size: expected a divisor of the picture's {height}×{width} pixels, got {size}")
-    split = pictures.reshape(count, height // size, size, width // size, size, channels)
-    return split.swapaxes(2, 3).reshape(count, height // size, width // size, size * size * channels)
+    count, *sides, channels = samples.shape
+    for axis, side, size in zip(list(AXES)[-len(sides) :], sides, sizes, strict=True):
+        if side % size:
+            raise RequestError(f"{AXES[axis]}: expected a divisor of the {side} {axis} of the data, got {size}")
+    grid = [side // size for side, size in zip(sides, sizes, strict=True)]
+    split = samples.reshape(count, *chain(*zip(grid, sizes, strict=True)), channels)
+    places, within = range(1, 2 * len(sides), 2), range(2, 2 * len(sides) + 1, 2)
+    return split.transpose(0, *places, *within, split.ndim - 1).reshape(count, *grid, math.prod(sizes) * channels)
 
 
-def join_patches(
-    patches: Float[np.ndarray, "count rows columns features"], size: int
-) -> Float[np.ndarray, "count height width channels"]:
+def join_patches(patches: Patches, sizes: Sequence[int]) -> Samples:
     """Put patches back together: the inverse of `cut_patches`."""
-    count, rows, columns, features = patches.shape
-    split = patches.reshape(count, rows, columns, size, size, features // (size * size))
-    return split.swapaxes(2, 3).reshape(count, rows * size, columns * size, -1)
+    count, *grid, features = patches.shape
+    channels = features // math.prod(sizes)
+    split = patches.reshape(count, *grid, *sizes, channels)
+    pairs = ((1 + axis, 1 + len(grid) + axis) for axis in range(len(grid)))
+    sides = [places * size for places, size in zip(grid, sizes, strict=True)]
+    return split.transpose(0, *chain(*pairs), split.ndim - 1).reshape(count, *sides, channels)

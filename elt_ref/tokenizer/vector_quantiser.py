@@ -1,7 +1,8 @@
-"""Vector quantisation: a picture's patches become the ids of their nearest codes.
+"""Vector quantisation: the patches of a picture, or the tubelets of a clip, become the ids of their nearest codes.
 
-The codebook is learned on the training pictures by k-means: k-means++ seeds, Lloyd's iterations. It is the small
-stand-in for the VQGAN of MaskGIT; tokens of a real one can be imported instead (``elt-ref data import tokens``).
+The codebook is learned on the training examples by k-means: k-means++ seeds, Lloyd's iterations. It is the small
+stand-in for the VQGAN of MaskGIT and the 3D-VQ of MAGVIT; tokens of a real one can be imported instead
+(``elt-ref data import tokens``).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from safetensors.numpy import save
 
 from elt_ref.errors import RequestError
 from elt_ref.files import read_tensors
-from elt_ref.tokenizer.patches import cut_patches, join_patches
+from elt_ref.tokenizer.patches import Samples, cut_patches, join_patches, patch_sides
+
+Tokens = Int[np.ndarray, "count *grid"]
+"""[count, rows, columns] of pictures, [count, frames, rows, columns] of clips."""
 
 
 @dataclass(frozen=True)
@@ -21,92 +25,100 @@ class VectorQuantiser:
     """A codebook of patches."""
 
     codebook: Float[np.ndarray, "codes features"]
-    """float32; a patch flattened as (row, column, channel)."""
+    """float32; a patch flattened as (row, column, channel), a tubelet as (frame, row, column, channel)."""
     patch_size: int
     """Side of a patch in pixels."""
+    patch_frames: int = 1
+    """Frames of a tubelet; 1 for pictures."""
 
-    def encode(
-        self, pictures: Float[np.ndarray, "count height width channels"]
-    ) -> Int[np.ndarray, "count rows columns"]:
-        """Return the id of the nearest code of every patch.
+    def encode(self, samples: Samples) -> Tokens:
+        """Return the id of the nearest code of every patch of pictures or clips.
 
         Raises:
-            RequestError: the patch size does not divide the picture, or the channels differ from the codebook's.
+            RequestError: patches do not divide the samples, or the channels differ from the codebook's.
         """
-        patches = cut_patches(pictures, self.patch_size)
+        patches = cut_patches(samples, self._sides(samples))
         if patches.shape[-1] != self.codebook.shape[1]:
-            channels = self.codebook.shape[1] // self.patch_size**2
-            raise RequestError(f"pictures: expected {channels} channels, got {pictures.shape[-1]}")
+            channels = self.codebook.shape[1] // (self.patch_frames * self.patch_size**2)
+            raise RequestError(f"pictures: expected {channels} channels, got {samples.shape[-1]}")
         ids, _ = nearest_codes(patches.reshape(-1, patches.shape[-1]), self.codebook)
         return ids.reshape(patches.shape[:-1])
 
-    def decode(
-        self, samples: Int[np.ndarray, "count rows columns"]
-    ) -> Float[np.ndarray, "count height width channels"]:
-        """Return the pictures that the codes make.
+    def decode(self, samples: Tokens) -> Samples:
+        """Return the pictures or clips that the codes make.
 
         Raises:
-            RequestError: a token is no code.
+            RequestError: a token is no code, or the tokens are of pictures and the codes of tubelets.
         """
         if samples.size and not 0 <= samples.min() <= samples.max() < len(self.codebook):
             raise RequestError(
                 f"tokens: expected codes in 0…{len(self.codebook) - 1}, got {samples.min()}…{samples.max()}"
             )
-        return join_patches(self.codebook[samples], self.patch_size)
+        patches = self.codebook[samples]
+        return join_patches(patches, self._sides(patches))
 
-    def reconstruction_error(self, pictures: Float[np.ndarray, "count height width channels"]) -> float:
+    def _sides(self, samples: np.ndarray) -> tuple[int, ...]:
+        return patch_sides(samples, patch_frames=self.patch_frames, patch_size=self.patch_size)
+
+    def reconstruction_error(self, samples: Samples) -> float:
         """Return the mean squared error of a pixel after encoding and decoding."""
-        return float(np.mean(np.square(self.decode(self.encode(pictures)) - pictures), dtype=np.float64))
+        return float(np.mean(np.square(self.decode(self.encode(samples)) - samples), dtype=np.float64))
 
     def to_bytes(self) -> bytes:
         """Return the contents of a ``tokenizer.safetensors``."""
-        return save({"codebook": self.codebook}, metadata={"patch_size": str(self.patch_size)})
+        # The frames are a tensor: safetensors writes two entries of metadata in any order.
+        frames = np.array([self.patch_frames])
+        return save({"codebook": self.codebook, "patch_frames": frames}, metadata={"patch_size": str(self.patch_size)})
 
 
 def load_quantiser(path: Path) -> VectorQuantiser:
-    """Read a ``tokenizer.safetensors``.
+    """Read a ``tokenizer.safetensors``; one without the frames of a patch is of pictures.
 
     Raises:
         RequestError: the file is missing, truncated or something else.
     """
     tensors, metadata = read_tensors(path, "tokenizer")
     codebook, patch_size = tensors.get("codebook", np.empty(0)), metadata.get("patch_size", "")
-    pixels = int(patch_size) ** 2 if patch_size.isdecimal() else 0
+    frames = tensors.get("patch_frames", np.array([1]))
+    whole = frames.dtype == np.int64 and frames.shape == (1,) and frames[0] > 0
+    pixels = int(patch_size) ** 2 * int(frames[0]) if patch_size.isdecimal() and whole else 0
     if codebook.dtype != np.float32 or codebook.ndim != 2 or not pixels or codebook.shape[1] % pixels:
-        got = f"{codebook.dtype} {list(codebook.shape)} and patch size '{patch_size}'"
-        raise RequestError(f"tokenizer {path}: expected a float32 codebook of patches and their size, got {got}")
-    return VectorQuantiser(codebook, int(patch_size))
+        got = f"{codebook.dtype} {list(codebook.shape)}, patch size '{patch_size}' and patch frames {frames.tolist()}"
+        raise RequestError(f"tokenizer {path}: expected a float32 codebook of patches and their sides, got {got}")
+    return VectorQuantiser(codebook, int(patch_size), int(frames[0]))
 
 
 def fit_quantiser(
-    pictures: Float[np.ndarray, "count height width channels"],
+    samples: Samples,
     *,
     patch_size: int,
+    patch_frames: int = 1,
     codebook_size: int,
     generator: np.random.Generator,
     iterations: int,
 ) -> VectorQuantiser:
-    """Learn a codebook from pictures by k-means.
+    """Learn a codebook from pictures or clips by k-means.
 
     Args:
-        pictures: training pictures, finite.
+        samples: training pictures or clips, finite.
         patch_size: side of a patch in pixels.
+        patch_frames: frames of a tubelet; 1 for pictures.
         codebook_size: number of codes.
         generator: of the k-means++ seeds.
         iterations: Lloyd iterations at the most; it stops earlier when no patch changes its code.
 
     Raises:
-        RequestError: NaN in the pictures, a patch size that does not divide them, or fewer different patches than
+        RequestError: NaN among the pixels, patches that do not divide the samples, or fewer different patches than
             codes.
     """
-    if not np.isfinite(pictures).all():
+    if not np.isfinite(samples).all():
         raise RequestError("pictures: expected finite pixels, got NaN or infinity")
-    patches = cut_patches(pictures, patch_size)
+    patches = cut_patches(samples, patch_sides(samples, patch_frames=patch_frames, patch_size=patch_size))
     vectors = patches.reshape(-1, patches.shape[-1]).astype(np.float64)
     different, weights = np.unique(vectors, axis=0, return_counts=True)
     if len(different) < codebook_size:
         raise RequestError(
-            f"codebook_size: expected at most the {len(different)} different patches of the training pictures, "
+            f"codebook_size: expected at most the {len(different)} different patches of the training examples, "
             f"got {codebook_size}"
         )
     codebook = _seed_codes(different, weights, codebook_size, generator)
@@ -117,7 +129,7 @@ def fit_quantiser(
         if (assigned == before).all():
             break
         codebook = _means(different, weights, assigned, distances, codebook_size)
-    return VectorQuantiser(codebook.astype(np.float32), patch_size)
+    return VectorQuantiser(codebook.astype(np.float32), patch_size, patch_frames)
 
 
 def nearest_codes(

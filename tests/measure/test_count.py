@@ -159,6 +159,29 @@ def test_parameters_of_the_papers_models(name):
 
 
 @pytest.mark.parametrize(
+    ("name", "layers", "loops", "steps", "looped_millions", "millions", "giga_a_forward", "giga_a_sample"),
+    [
+        ("elt-video-6x4", 6, 4, 12, 75.58, 78.84, 361.180, 4334),
+        ("elt-video-6x6", 6, 6, 24, 75.58, 78.84, 541.770, 13002),
+        ("magvit-l", 24, 1, 12, 302.31, 305.57, 361.180, 4334),
+    ],
+)
+def test_the_papers_video_models(name, layers, loops, steps, looped_millions, millions, giga_a_forward, giga_a_sample):
+    counted = count(load_preset(name))
+    assert (counted.layers, counted.loops, counted.forwards_per_sample) == (layers, loops, steps)
+    d, n = 1024, 4 * 16 * 16 + 1
+    looped = layers * (12 * d * d + 13 * d)
+    # Rows for 1024 codes, 101 classes, no class, the mask; 1025 positions; and the head with its codebook bias.
+    outside = (1024 + 101 + 1 + 1) * d + n * d + 2 * d + d * d + d + 2 * d + 1024
+    assert (counted.looped_parameters, counted.total_parameters) == (looped, looped + outside)
+    assert (round(looped / 1e6, 2), round((looped + outside) / 1e6, 2)) == (looped_millions, millions)
+    forward = layers * loops * (n * 12 * d * d + 2 * n * n * d)
+    assert counted.looped_macs_per_forward == forward
+    assert round(forward / 1e9, 3) == giga_a_forward
+    assert round(counted.looped_macs_per_sample / 1e9) == giga_a_sample
+
+
+@pytest.mark.parametrize(
     ("name", "giga_a_forward", "giga_a_sample"),
     [
         ("elt-l-8x3", 80.858, 3881),
@@ -175,8 +198,16 @@ def test_multiply_adds_of_the_papers_models(name, giga_a_forward, giga_a_sample)
     assert round(counted.looped_macs_per_sample / 1e9) == giga_a_sample
 
 
+BASELINES = {
+    "elt-l-8x3": "maskgit-l",
+    "elt-l-12x2": "maskgit-l",
+    "elt-xl-7x4": "maskgit-xl",
+    "elt-video-6x4": "magvit-l",
+}
+
+
 def test_the_looped_models_cost_what_their_baselines_cost():
-    for looped, baseline in (("elt-l-8x3", "maskgit-l"), ("elt-l-12x2", "maskgit-l"), ("elt-xl-7x4", "maskgit-xl")):
+    for looped, baseline in BASELINES.items():
         ours, theirs = count(load_preset(looped)), count(load_preset(baseline))
         assert ours.flops_per_sample == theirs.flops_per_sample
         assert ours.layer_calls == theirs.layer_calls

@@ -95,6 +95,16 @@ def test_positions_are_told_apart():
     assert not np.allclose(swapped[:, [1, 0, 2, 3]], forward(parameters, config, tokens, labels))
 
 
+def test_a_token_of_a_clip_has_the_learned_position_of_its_frame_row_and_column():
+    config, parameters, tokens, labels = network_of(grid=(2, 3, 2))
+    before = open_network(parameters, config, tokens, labels).state
+    for place, (frame, row, column) in enumerate(np.ndindex(2, 3, 2)):
+        moved = tree_map(np.copy, parameters)
+        moved["embedding"]["position"][1 + 6 * frame + 2 * row + column] += np.linspace(-0.5, 0.8, config.model.width)
+        changed = (open_network(moved, config, tokens, labels).state != before).any(axis=(0, 2))
+        assert np.flatnonzero(changed).tolist() == [1 + place], "after the class token, in C order"
+
+
 @pytest.mark.parametrize("kind", ["code", "class", "mask"])
 def test_words_are_tied_so_a_row_is_both_an_embedding_and_a_column_of_logits(kind):
     """Moving a code's row moves its column of logits whatever was read; a class or the mask has no column."""

@@ -43,6 +43,7 @@ class Problem(Network):
 PROBLEM = Problem()
 SMALL_PROBLEM = Problem(layers=1, max_loops=3)  # for differences, which evaluate it often
 every_student = pytest.mark.parametrize("student_loops", [1, 2, 3])
+of_pictures_and_clips = pytest.mark.parametrize("grid", [(2, 2), (2, 2, 1)], ids=["pictures", "clips"])
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
@@ -61,9 +62,10 @@ def test_the_terms_are_those_of_the_equation(student_loops, truth_weight):
     np.testing.assert_allclose(terms.total, expected, rtol=1e-15)
 
 
+@of_pictures_and_clips
 @both_dtypes
-def test_at_lambda_one_the_distillation_term_is_off_to_the_bit(dtype):
-    problem = Problem(dtype=dtype)
+def test_at_lambda_one_the_distillation_term_is_off_to_the_bit(dtype, grid):
+    problem = Problem(dtype=dtype, grid=grid)
     terms = problem.terms(problem.parameters, 1.0)
     assert terms.total == terms.teacher_truth + terms.student_truth
 
@@ -74,9 +76,10 @@ def test_at_lambda_one_the_distillation_term_is_off_to_the_bit(dtype):
     assert_equal_bits(problem.gradient(lambda p: problem.terms(p, 1.0).total), problem.gradient(without))
 
 
+@of_pictures_and_clips
 @both_dtypes
-def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype):
-    problem = Problem(dtype=dtype)
+def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype, grid):
+    problem = Problem(dtype=dtype, grid=grid)
     terms = problem.terms(problem.parameters, 0.0)
     assert terms.total == terms.teacher_truth + terms.distillation
     held = problem.prediction(problem.parameters, 4)
@@ -88,9 +91,10 @@ def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype):
     assert_equal_bits(problem.gradient(lambda p: problem.terms(p, 0.0).total), problem.gradient(without))
 
 
+@of_pictures_and_clips
 @every_student
-def test_distillation_moves_the_student_with_the_teacher_held(student_loops):
-    problem = Problem(student_loops=student_loops)
+def test_distillation_moves_the_student_with_the_teacher_held(student_loops, grid):
+    problem = Problem(student_loops=student_loops, grid=grid)
     gradient = problem.gradient(lambda p: problem.terms(p, 0.0).distillation)
     held = problem.prediction(problem.parameters, 4)
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from elt_ref.errors import RequestError
 from elt_ref.report import elasticity, loss_curves
+from elt_ref.report.clips import film_strips
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.figure import MODEL_COLOURS, SHADE, spread
 from elt_ref.report.loss_curves import draw_loss_curves, smooth
@@ -83,6 +84,16 @@ class TestSamples:
             for batch in by_loops.values():
                 assert contains(pixels, enlarge(to_pixels(batch[0]), 8))
                 assert contains(pixels, enlarge(to_pixels(batch[9]), 8))
+
+    def test_shows_clips_as_film_strips(self, tmp_path, pictures):
+        draw = np.random.default_rng(2)
+        clips = {name: {loops: draw.random((10, 4, 8, 8, 1)) for loops in (1, 2)} for name in pictures}
+        draw_samples(tmp_path / "samples.png", clips, 2, labels=list("0123456789"))
+        pixels = read(tmp_path / "samples.png")
+        for by_loops in clips.values():
+            for batch in by_loops.values():
+                shown = [contains(pixels, enlarge(to_pixels(strip), 7)) for strip in film_strips(batch)]
+                assert shown == [True] * 5 + [False] * 5
 
     def test_shades_only_what_lies_beyond_training(self, tmp_path, pictures):
         shaded = {}
@@ -175,6 +186,14 @@ class TestTrajectory:
         for picture in [*answers.reshape(-1, 8, 8, 1), *kept]:
             assert contains(pixels, enlarge(to_pixels(picture), 9))
         assert count_colour(pixels, np.array(MASK_STRIPE[:3]) / 255) == 0
+
+    def test_shows_clips_as_film_strips(self, tmp_path):
+        draw = np.random.default_rng(3)
+        answers, kept = draw.random((2, 3, 4, 8, 8, 1)), draw.random((2, 4, 8, 8, 1))
+        draw_trajectory(tmp_path / "trajectory.png", answers, kept, label="class 3")
+        pixels = read(tmp_path / "trajectory.png")
+        for clip in [*answers.reshape(-1, 4, 8, 8, 1), *kept]:
+            assert contains(pixels, enlarge(to_pixels(film_strips(clip)), 8))
 
     def test_hatches_the_masked_pixels_and_no_others(self, tmp_path):
         answers, kept = np.zeros((1, 1, 8, 8, 1)), np.zeros((1, 8, 8, 1))

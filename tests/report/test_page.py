@@ -137,6 +137,25 @@ def test_pictures_of_the_stops_are_the_samples(write, pictures):
     assert tuple(pixels[0, 0]) == CLEAR
 
 
+def test_clips_play(write, pictures):
+    draw = np.random.default_rng(1)
+    clips = {name: {loops: draw.integers(0, 9, (10, 3, 8, 8, 1)) / 8 for loops in range(1, 9)} for name in pictures}
+    source = write(pictures=clips)
+    stops = [attributes for attributes in Page(source).all("img") if "sampled by" in attributes["alt"]]
+    assert len(stops) == 16
+    assert stops[13]["alt"] == "10 clips sampled by vanilla with L = 7"
+    kind, _, content = stops[13]["src"].partition(",")
+    assert kind == "data:image/webp;base64"
+    image = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert (image.n_frames, image.info["loop"]) == (3, 0)
+    assert [stops[13]["width"], stops[13]["height"]] == [str(side) for side in image.size]
+    for frame in range(3):
+        image.seek(frame)
+        pixels = np.asarray(image.convert("RGBA"))
+        np.testing.assert_array_equal(pixels[4:100, 4:100], enlarge(to_pixels(clips["vanilla"][7][0, frame]), 12))
+        assert pixels[0, 0, 3] == 0
+
+
 def test_every_picture_has_words(write):
     page = Page(write())
     assert all(len(attributes["alt"]) > 10 for attributes in page.all("img"))
@@ -185,12 +204,18 @@ def test_chapters_have_a_word_of_their_own(write, id_):
         write({"id": id_})
 
 
-def test_what_a_rule_says_is_shown_where_there_is_one(write, results):
-    ruled = {name: [{**row, "valid_share": 0.125} for row in rows] for name, rows in results.items()}
-    assert '<td class="valid_share">12.5</td>' in write(results=ruled)
-    assert "valid_share" not in write()
+@pytest.mark.parametrize(
+    ("key", "words"), [("valid_share", "Valid: share of"), ("motion_accuracy", "Motion: share of")]
+)
+def test_what_a_rule_says_is_shown_where_there_is_one(write, results, key, words):
+    ruled = {name: [{**row, key: 0.125} for row in rows] for name, rows in results.items()}
+    source = write(results=ruled)
+    assert f'<td class="{key}">12.5</td>' in source
+    assert words in source
     ruled["vanilla"] = results["vanilla"]
-    assert "valid_share" not in write(results=ruled), "one model was not judged by the rule"
+    for without in (write(), write(results=ruled)):  # of which one was judged by the rule for one model alone
+        assert key not in without
+        assert words not in without
 
 
 def test_dark_and_light_are_both_there(write):

@@ -52,6 +52,17 @@ def test_units_suit_the_numbers(results):
     }
 
 
+@pytest.mark.parametrize(("key", "heading"), [("valid_share", "valid (%)"), ("motion_accuracy", "motion (%)")])
+def test_what_a_rule_counts_is_a_column_where_every_row_has_it(results, key, heading):
+    assert key not in columns(results)
+    some = change(dict(results), 0, **{key: 0.5})
+    assert key not in columns(some)
+    every = {name: [{**row, key: 0.125} for row in rows] for name, rows in results.items()}
+    column = columns(every)[key]
+    assert (column.title, column.show(every["ilsd"][0])) == (heading, "12.5")
+    assert list(columns(every)).index(key) == list(columns(every)).index("label_accuracy") + 1
+
+
 @pytest.mark.parametrize(
     ("gflops", "written"),
     [(2300.0, "2.30 TFLOPs"), (12.0, "12.0 GFLOPs"), (0.5, "500 MFLOPs"), (2e-5, "20.0 kFLOPs"), (0.0, "0.00 kFLOPs")],

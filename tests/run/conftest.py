@@ -65,6 +65,13 @@ checkpoint_every = 2
 log_every = 2
 """
 
+TINY_VIDEO = (
+    TINY.replace('"tiny"', '"tiny-video"')
+    .replace('"digits"', '"moving_digits"')
+    .replace("patch_size = 2", "patch_size = 4\npatch_frames = 2")
+    .replace("grid = [4, 4]", "grid = [2, 3, 3]")
+)
+
 
 class Done(NamedTuple):
     code: int
@@ -148,6 +155,12 @@ def trained(tmp_path_factory):
 def trained_diffusion(tmp_path_factory):
     """A run folder of the diffusion family, to look at and not to touch."""
     return train_tiny(tmp_path_factory.mktemp("runs") / "tiny-diffusion", TINY_DIFFUSION)
+
+
+@pytest.fixture(scope="session")
+def trained_video(tmp_path_factory):
+    """A run folder of the masked family on clips, to look at and not to touch."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "tiny-video", TINY_VIDEO)
 
 
 def train_tiny(folder, text):

@@ -85,7 +85,7 @@ def test_latents_made_elsewhere_come_back_in_their_own_scale(done, refused, conf
     assert drawn["labels"].tolist() == [0, 1, 0, 1]
     most = np.abs(drawn["latents"]).max()
     assert most == pytest.approx(0.01 / 0.18215, rel=1e-6), "clipped at 0.01 as trained on, then unscaled"
-    assert "expected a data set of pictures to judge by" in refused("evaluate", run, "--loops", 1)
+    assert "expected a data set of pictures or clips to judge by" in refused("evaluate", run, "--loops", 1)
 
 
 def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkey
         (
             "[model]",
             "[latents]\npatch_size = 3\nchannels = 2\n[model]",
-            "patch_size: expected a divisor of the picture's 8×8 pixels, got 3",
+            "patch_size: expected a divisor of the 8 rows of the data, got 3",
         ),
         ("[model]", "[latents]\npatch_size = 2\nchannels = 5\n[model]", "got 5"),
     ],

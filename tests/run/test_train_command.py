@@ -137,7 +137,7 @@ def test_resuming_with_other_settings_names_the_difference(refused, tiny, traine
         (["--set", "model.grid=[8, 8]"], "model.grid: expected [4, 4], that of the data, got [8, 8]"),
         (["--set", "model.classes=7"], "model.classes: expected 10, as many as data set 'digits' has, got 7"),
         (["--set", "model.codebook_size=99999"], "codebook_size: expected at most the "),
-        (["--set", "tokenizer.patch_size=3"], "patch_size: expected a divisor of the picture's 8×8 pixels, got 3"),
+        (["--set", "tokenizer.patch_size=3"], "patch_size: expected a divisor of the 8 rows of the data, got 3"),
         (["--set", "data.name=digit"], "there must be a dataset 'digit'"),
         (["--set", "sampling=1"], "sampling: expected "),
         (["--set", "training.steps"], "--set: expected KEY=VALUE, got 'training.steps'"),

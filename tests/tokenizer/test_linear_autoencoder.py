@@ -53,7 +53,7 @@ def test_the_error_is_what_the_dropped_components_hold(channels, seed):
     """Eckart–Young: per pixel, the sum of the smallest squared singular values over the number of values."""
     pictures = make_pictures(seed=seed)
     fitted = fit_linear_autoencoder(pictures, patch_size=2, channels=channels)
-    vectors = cut_patches(pictures, 2).reshape(-1, 8).astype(float)
+    vectors = cut_patches(pictures, (2, 2)).reshape(-1, 8).astype(float)
     singular = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False)
     expected = (singular[channels:] ** 2).sum() / vectors.size
     assert fitted.reconstruction_error(pictures) == pytest.approx(expected, rel=1e-4)

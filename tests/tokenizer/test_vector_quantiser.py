@@ -21,9 +21,14 @@ def digits():
     return tiny_datasets.scaled(dataset.train.examples[:300], dataset.white)
 
 
-def fit(pictures, codes, *, seed=0, patch_size=2, iterations=20):
+def fit(pictures, codes, *, seed=0, patch_size=2, patch_frames=1, iterations=20):
     return fit_quantiser(
-        pictures, patch_size=patch_size, codebook_size=codes, generator=stream(seed, "test"), iterations=iterations
+        pictures,
+        patch_size=patch_size,
+        patch_frames=patch_frames,
+        codebook_size=codes,
+        generator=stream(seed, "test"),
+        iterations=iterations,
     )
 
 
@@ -50,7 +55,7 @@ def test_more_codes_reconstruct_better(digits):
 
 
 def test_one_code_is_the_mean_patch(digits):
-    patches = cut_patches(digits, 2).reshape(-1, 4)
+    patches = cut_patches(digits, (2, 2)).reshape(-1, 4)
     np.testing.assert_allclose(fit(digits, 1).codebook[0], patches.mean(axis=0, dtype=np.float64), rtol=1e-6)
 
 
@@ -115,7 +120,7 @@ def test_nearest_codes_agree_with_brute_force_in_chunks_of_any_size(drawn, chunk
 
 
 def test_chunks_change_nothing(digits):
-    vectors, codebook = cut_patches(digits, 2).reshape(-1, 4), fit(digits, 16).codebook
+    vectors, codebook = cut_patches(digits, (2, 2)).reshape(-1, 4), fit(digits, 16).codebook
     whole = nearest_codes(vectors, codebook)
     for chunk in (1000, len(vectors), 7):
         for part, expected in zip(nearest_codes(vectors, codebook, chunk=chunk), whole, strict=True):
@@ -139,6 +144,37 @@ def test_encoding_is_the_inverse_of_decoding(seed, patch_size, channels):
     assert quantiser.reconstruction_error(pictures) == 0
 
 
+@given(st.integers(0, 2**32), st.tuples(*[st.integers(1, 3)] * 3), st.integers(1, 3), st.integers(1, 2))
+@settings(deadline=None, max_examples=30)
+def test_encoding_clips_is_the_inverse_of_decoding(seed, grid, patch_frames, patch_size):
+    draw = np.random.default_rng(seed)
+    codebook = np.unique(draw.integers(0, 9, (12, patch_frames * patch_size**2)), axis=0).astype(np.float32) / 8
+    quantiser = VectorQuantiser(codebook, patch_size, patch_frames)
+    tokens = draw.integers(0, len(codebook), (2, *grid))
+    clips = quantiser.decode(tokens)
+    assert clips.shape == (2, grid[0] * patch_frames, grid[1] * patch_size, grid[2] * patch_size, 1)
+    np.testing.assert_array_equal(quantiser.encode(clips), tokens)
+    assert quantiser.reconstruction_error(clips) == 0
+
+
+def test_a_codebook_of_pictures_is_one_of_clips_with_tubelets_of_one_frame(digits):
+    """The same codes, and of clips the tokens of their frames."""
+    quantiser, clips = fit(digits, 9), digits.reshape(75, 4, 8, 8, 1)
+    of_clips = fit(clips, 9)
+    assert of_clips.to_bytes() == quantiser.to_bytes()
+    np.testing.assert_array_equal(of_clips.encode(clips).reshape(300, 4, 4), quantiser.encode(digits))
+
+
+def test_tubelets_are_learned_over_time(digits):
+    """Clips of two equal frames need no more codes than their first frames do, and have the same in both halves."""
+    clips = np.repeat(digits[:, None], 2, axis=1)
+    quantiser = fit(clips, 16, patch_frames=2)
+    assert quantiser.codebook.shape == (16, 2 * 2 * 2)
+    np.testing.assert_array_equal(quantiser.codebook[:, :4], quantiser.codebook[:, 4:])
+    assert quantiser.encode(clips).shape == (300, 1, 4, 4)
+    assert quantiser.reconstruction_error(clips) == pytest.approx(fit(digits, 16).reconstruction_error(digits))
+
+
 def test_reconstruction_error_is_the_mean_square_of_a_pixel():
     quantiser = VectorQuantiser(np.array([[0.0], [1.0]], np.float32), 1)
     pictures = np.array([0.25, 0.75], np.float32).reshape(1, 1, 2, 1)
@@ -154,13 +190,38 @@ def test_files_round_trip(tmp_path, digits):
     assert loaded.to_bytes() == quantiser.to_bytes()
 
 
+def test_files_of_tubelets_round_trip_and_files_without_frames_are_of_pictures(tmp_path):
+    path = tmp_path / "tokenizer.safetensors"
+    quantiser = VectorQuantiser(np.zeros((3, 12), np.float32), 2, 3)
+    assert len({quantiser.to_bytes() for _ in range(20)}) == 1
+    path.write_bytes(quantiser.to_bytes())
+    assert (load_quantiser(path).patch_size, load_quantiser(path).patch_frames) == (2, 3)
+    path.write_bytes(save({"codebook": CODES}, metadata={"patch_size": "2"}))
+    assert load_quantiser(path).patch_frames == 1
+
+
 # --- what is refused
 
 
+def test_clips_of_too_few_frames_and_pictures_for_tubelets():
+    clips = np.random.default_rng(0).random((2, 3, 4, 4, 1), np.float32)
+    with pytest.raises(RequestError, match="patch_frames: expected a divisor of the 3 frames of the data, got 2"):
+        fit(clips, 4, patch_frames=2)
+    quantiser = fit(clips, 4, patch_frames=3)
+    with pytest.raises(RequestError, match="patch_frames: expected a divisor of the 2 frames of the data, got 3"):
+        quantiser.encode(clips[:, :2])
+    with pytest.raises(RequestError, match="patch_frames: expected 1 for pictures, which have no frames, got 3"):
+        quantiser.encode(clips[:, 0])
+    with pytest.raises(RequestError, match="patch_frames: expected 1 for pictures, which have no frames, got 3"):
+        quantiser.decode(np.zeros((1, 2, 2), np.int64))
+    with pytest.raises(RequestError, match="pictures: expected 1 channels, got 2"):
+        quantiser.encode(np.repeat(clips, 2, axis=-1))
+
+
 def test_a_patch_size_that_does_not_divide_the_picture(digits):
-    with pytest.raises(RequestError, match="patch_size: expected a divisor of the picture's 8×8 pixels, got 3"):
+    with pytest.raises(RequestError, match="patch_size: expected a divisor of the 8 rows of the data, got 3"):
         fit(digits, 4, patch_size=3)
-    with pytest.raises(RequestError, match="patch_size: expected a divisor of the picture's 5×5 pixels, got 2"):
+    with pytest.raises(RequestError, match="patch_size: expected a divisor of the 5 rows of the data, got 2"):
         fit(digits, 4).encode(np.zeros((1, 5, 5, 1), np.float32))
 
 
@@ -205,6 +266,15 @@ DAMAGED = {
     "patch size of another codebook": save({"codebook": CODES}, metadata={"patch_size": "3"}),
     "codebook of integers": save({"codebook": CODES.astype(np.int32)}, metadata={"patch_size": "2"}),
     "codebook of another rank": save({"codebook": CODES[0]}, metadata={"patch_size": "2"}),
+    "no frames of a patch": save(
+        {"codebook": CODES, "patch_frames": np.array([], np.int64)}, metadata={"patch_size": "2"}
+    ),
+    "frames of a patch below one": save(
+        {"codebook": CODES, "patch_frames": np.array([0])}, metadata={"patch_size": "2"}
+    ),
+    "frames of another codebook": save(
+        {"codebook": CODES, "patch_frames": np.array([3])}, metadata={"patch_size": "2"}
+    ),
     "bfloat16": header_only("BF16", [1, 4], 8, {"__metadata__": {"patch_size": "2"}}),
 }
 

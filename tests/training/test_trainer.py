@@ -97,12 +97,13 @@ def test_a_run_repeats_to_the_byte(tmp_path, config, whole):
 
 
 def test_another_seed_is_another_run(tmp_path, config, whole):
-    train(tiny(seed=1, family=config.model.family), examples(config), tmp_path)
+    train(config.model_copy(update={"seed": 1}), examples(config), tmp_path)
     assert contents(tmp_path)[METRICS] != whole[METRICS]
 
 
 def test_a_new_run_does_not_go_on_from_what_is_there(tmp_path, config, whole):
-    train(tiny(steps=2, family=config.model.family), examples(config), tmp_path)
+    shorter = config.training.model_copy(update={"steps": 2})
+    train(config.model_copy(update={"training": shorter}), examples(config), tmp_path)
     train(config, examples(config), tmp_path)
     check_same(tmp_path, whole)
 

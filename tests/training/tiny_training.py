@@ -8,6 +8,7 @@ from elt_ref.training import Batch
 MODEL = {"layers": 1, "max_loops": 3, "width": 4, "heads": 2, "mlp_width": 4, "classes": 2}
 OF_THE_FAMILY = {
     "masked": {"grid": [2, 2], "codebook_size": 5},
+    "masked, of clips": {"grid": [2, 2, 1], "codebook_size": 5},
     "diffusion": {"family": "diffusion", "shape": [4, 2, 3], "patch_size": 2, "time_features": 4},
 }
 FAMILIES = list(OF_THE_FAMILY)

@@ -1,0 +1,60 @@
+"""Frames that are given: held-out clips of the classes asked for, whose other frames a run generates."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+import tiny_datasets
+from elt_ref.config import masked_model
+from elt_ref.errors import RequestError
+from elt_ref.generation import known_start, parse_frames
+from elt_ref.run.folder import Run
+from elt_ref.run.prepare import load_data
+
+
+@dataclass(frozen=True)
+class Given:
+    """What sampling starts from, one clip a label."""
+
+    clips: Int[np.ndarray, " count"]
+    """Which clips of the test part."""
+    known: Bool[np.ndarray, " frames"]
+    """Which of their frames are kept."""
+    start: Int[np.ndarray, "count tokens"]
+
+
+def give_frames(run: Run, labels: Int[np.ndarray, " count"], frames: str) -> Given:
+    """Choose held-out clips, of each class in turn, and return their frames as a start.
+
+    Args:
+        run: on clips, or on tokens of clips.
+        labels: classes.
+        frames: as `parse_frames` reads them, ``0-1`` for the first two.
+
+    Raises:
+        RequestError: the run is on no clips, a class has no clip held out, or the frames are not what they should be.
+    """
+    dataset = load_data(run.config)
+    clips = _clips_of(labels, dataset.test.labels)
+    examples = dataset.test.examples[clips]
+    if isinstance(dataset, tiny_datasets.ClipDataset) and run.codec is not None:
+        tokens, number = run.codec.encode(tiny_datasets.scaled(examples, dataset.white)), examples.shape[1]
+    elif isinstance(dataset, tiny_datasets.TokenDataset) and examples.ndim == 4:
+        tokens, number = examples, examples.shape[1] * dataset.patch_frames
+    else:
+        raise RequestError(f"given: expected a run on clips, got one on '{dataset.name}', which holds {dataset.kind}")
+    known = parse_frames(frames, number)
+    return Given(clips, known, known_start(tokens, known, mask_token=masked_model(run.config).mask_token))
+
+
+def _clips_of(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return an index into `found` for each label: the first of that class, then the second, and so on in a circle."""
+    clips = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        candidates = np.flatnonzero(found == label)
+        if not len(candidates):
+            raise RequestError(f"given: expected classes of which clips are held out, got {label}")
+        places = np.flatnonzero(labels == label)
+        clips[places] = np.resize(candidates, len(places))
+    return clips
