@@ -21,7 +21,7 @@ import math
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -605,12 +605,20 @@ def batch_loss(parameters: Tree, batch: Mapping[str, Array], weight: Array, conf
     )
 
 
-def train_step(config: Config, state: State, batch: Mapping[str, Array]) -> tuple[State, Array]:
-    """Return the state after one step, and the loss."""
+PROCESSES = "processes"
+"""The axis along which a batch is shared, under `jax.vmap`, `jax.pmap` or `jax.shard_map`."""
+
+
+def train_step(
+    config: Config, state: State, batch: Mapping[str, Array], *, across: str | None = None
+) -> tuple[State, Array]:
+    """Return the state after one step, and the loss; `across` is the axis along which others have their shares."""
     training, step = config.training, jnp.asarray(state.step)
     weight = truth_weight_at(step, training.steps).astype(training.dtype)
     value_and_grad = jax.value_and_grad(batch_loss, has_aux=True)
     (loss, _), gradient = value_and_grad(state.parameters, batch, weight, config)
+    if across is not None:
+        loss, gradient = lax.pmean((loss, gradient), across)  # equal shares: the mean of their means is the mean
     gradient, _ = clip_gradient(gradient, training.gradient_clip)
     parameters, first, second = adamw(
         state.parameters, gradient, state.first_moment, state.second_moment, step, training
@@ -623,6 +631,22 @@ def train_step(config: Config, state: State, batch: Mapping[str, Array]) -> tupl
 def train_steps(state: State, batches: Mapping[str, Array], *, config: Config) -> tuple[State, Array]:
     """Return the state after S steps, and the losses [S]; every array of `batches` begins with an axis of S."""
     return lax.scan(partial(train_step, config), state, batches)
+
+
+@partial(jax.jit, static_argnames="config")
+def train_steps_across(state: State, batches: Mapping[str, Array], *, config: Config) -> tuple[State, Array]:
+    """Do as `train_steps` with batches [S, processes, B / processes, …], all but ``student_loops`` [S].
+
+    Every process holds the whole state. Here the axis is mapped on one device; on many, shard it.
+    """
+    mapped = {name: None if name == "student_loops" else 0 for name in batches}
+
+    def step(state: State, batch: Mapping[str, Array]) -> tuple[State, Array]:
+        one = partial(train_step, config, across=PROCESSES)
+        ends = jax.vmap(one, in_axes=(None, mapped), axis_name=PROCESSES)(state, batch)
+        return jax.tree.map(lambda leaf: leaf[0], ends)  # all are the same
+
+    return lax.scan(step, state, batches)
 
 
 @partial(jax.jit, static_argnames="training")
@@ -830,6 +854,33 @@ def diffusion_sample(
     return lax.scan(step, initial_noise, (times[:-1], snr[:-1], loops, scales, coefficients, step_noise))[0]
 
 
+# ------------------------------------------------------------------------------------------------------------- clips
+
+
+def encode_clips(clips: Array, codebook: Array, patch_frames: int, patch_size: int) -> Array:
+    """Return the nearest codes [B, T] of the tubelets of [B, F, H, W, C], time slowest and columns fastest."""
+    batch, frames, height, width, channels = clips.shape
+    size, grid = patch_size, (frames // patch_frames, height // patch_size, width // patch_size)
+    split = clips.reshape(batch, grid[0], patch_frames, grid[1], size, grid[2], size, channels)
+    tubelets = split.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(batch, -1, codebook.shape[1])
+    return jnp.square(tubelets[:, :, None] - codebook).sum(axis=-1).argmin(axis=-1)
+
+
+def decode_clips(tokens: Array, codebook: Array, grid: Sequence[int], patch_frames: int, patch_size: int) -> Array:
+    """Return the clips [B, F, H, W, C] of tokens [B, T]."""
+    batch, (times, rows, columns), size = len(tokens), grid, patch_size
+    channels = codebook.shape[1] // (patch_frames * size**2)
+    values = codebook[tokens].reshape(batch, times, rows, columns, patch_frames, size, size, channels)
+    shape = batch, times * patch_frames, rows * size, columns * size, channels
+    return values.transpose(0, 1, 4, 2, 5, 3, 6, 7).reshape(shape)
+
+
+def given_frames(tokens: Array, frames: Array, grid: Sequence[int], mask_token: int) -> Array:
+    """Keep the tokens [B, T] of tubelets all of whose frames [F] are given; the mask elsewhere."""
+    known = jnp.repeat(frames.reshape(grid[0], -1).all(axis=1), grid[1] * grid[2])
+    return jnp.where(known, tokens, mask_token)
+
+
 # --------------------------------------------------------------------------------------------- accounts and measures
 
 
@@ -909,7 +960,7 @@ class Description:
     version: str = jax.__version__
     operations: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ("float64", "float32")
-    choices: Mapping[str, str] = field(default_factory=lambda: {"floor_tie": "float64", "student_draw": "below_max"})
+    choices: Mapping[str, str] = field(default_factory=lambda: {"sampling.schedule_precision": "float64"})
 
 
 @partial(jax.jit, static_argnames=("model", "loops"))
@@ -1090,6 +1141,18 @@ class Backend:
         samples = diffusion_sample(unflatten(parameters), loops=np.array(loops), **given, **settings)
         return _named("", {"samples": samples})
 
+    # --- clips
+
+    def encode_clips(self, *, clips, codebook, patch_frames, patch_size):
+        tokens = encode_clips(jnp.asarray(clips), jnp.asarray(codebook), patch_frames, patch_size)
+        return {"tokens": np.asarray(tokens, np.int64)}
+
+    def decode_clips(self, *, tokens, codebook, grid, patch_frames, patch_size):
+        return _named("", {"clips": decode_clips(tokens, jnp.asarray(codebook), grid, patch_frames, patch_size)})
+
+    def given_frames(self, *, tokens, frames, grid, mask_token):
+        return {"tokens": np.asarray(given_frames(tokens, frames, grid, mask_token), np.int64)}
+
     # --- training
 
     def optimizer_step(self, *, training, step, parameters, gradient, first, second):
@@ -1108,17 +1171,25 @@ class Backend:
     def moving_average(self, *, average, parameters, decay):
         return _named("average.", moving_average(dict(average), dict(parameters), decay))
 
-    def _train(self, model, diffusion, objective, training, parameters, batches):
+    def _train(self, model, diffusion, objective, training, parameters, batches, steps=train_steps):
         parameters = jax.tree.map(jnp.asarray, unflatten(parameters))
         training = {**training, "dtype": str(jax.tree.leaves(parameters)[0].dtype)}
         sections = read_section(Objective, objective), read_section(Training, training)
         config = Config(read_model(model), diffusion, *sections)
-        state, losses = train_steps(init_state(parameters), batches, config=config)
+        state, losses = steps(init_state(parameters), batches, config=config)
         trees = _named("parameters.", state.parameters) | _named("average.", state.average)
         return trees | _named("", {"total": losses})
 
     def masked_training(self, *, model, objective, training, parameters, tokens, **draws):
         return self._train(model, None, objective, training, parameters, {"examples": tokens, **draws})
+
+    def masked_training_across(self, *, processes, model, objective, training, parameters, student_loops, **batches):
+        shares = {
+            name: array.reshape(len(array), processes, array.shape[1] // processes, *array.shape[2:])
+            for name, array in batches.items()
+        }
+        shares = {"examples": shares.pop("tokens"), "student_loops": student_loops, **shares}
+        return self._train(model, None, objective, training, parameters, shares, train_steps_across)
 
     def diffusion_training(self, *, model, diffusion, objective, training, parameters, clean, **draws):
         diffusion = read_section(Diffusion, diffusion)

@@ -652,6 +652,34 @@ def time_grid(steps: int) -> Tensor:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Clips: tubelets as tokens, and the start of a decoding that frames are given to
+
+
+def encode_clips(clips: Tensor, codebook: Tensor, patch_frames: int, patch_size: int) -> Tensor:
+    """[B, F, H, W, C] → the nearest codes [B, T] of tubelets, time slowest, columns fastest."""
+    sides = (patch_frames, patch_size, patch_size)
+    tubelets = clips
+    for axis, side in enumerate(sides, start=1):  # [B, times, rows, columns, C, frame, row, column]
+        tubelets = tubelets.unfold(axis, side, side)
+    tubelets = tubelets.movedim(4, -1).flatten(4).flatten(1, 3)  # each as (frame, row, column, channel)
+    return (tubelets.unsqueeze(2) - codebook).square().sum(dim=-1).argmin(dim=-1)
+
+
+def decode_clips(tokens: Tensor, codebook: Tensor, grid: Sequence[int], patch_frames: int, patch_size: int) -> Tensor:
+    """Return the clips [B, F, H, W, C] of tokens [B, T]."""
+    values = F.embedding(tokens, codebook).unflatten(2, (patch_frames, patch_size, patch_size, -1))
+    values = values.unflatten(1, tuple(grid))  # [B, times, rows, columns, frame, row, column, C]
+    values = values.permute(0, 1, 4, 2, 5, 3, 6, 7)
+    return values.flatten(5, 6).flatten(3, 4).flatten(1, 2)
+
+
+def given_frames(tokens: Tensor, frames: Tensor, grid: Sequence[int], mask_token: int) -> Tensor:
+    """Keep the tokens [B, T] of tubelets all of whose frames [F] are given; the mask elsewhere."""
+    known = frames.unflatten(0, (grid[0], -1)).all(dim=1)
+    return tokens.where(known.repeat_interleave(grid[1] * grid[2]), mask_token)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Training
 
 
@@ -864,7 +892,7 @@ class Description:
     version: str
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float64", "float32")
-    choices: Mapping[str, str] = field(default_factory=lambda: {"floor_tie": "float64", "student_draw": "below_max"})
+    choices: Mapping[str, str] = field(default_factory=lambda: {"sampling.schedule_precision": "float64"})
 
 
 def operation(function: Callable[..., Any], *names: str) -> Callable[..., dict[str, np.ndarray]]:
@@ -1058,6 +1086,9 @@ class Backend:
     )
     masked_sample = operation(partial(run_sample, masked_sample), "tokens")
     diffusion_sample = operation(partial(run_sample, diffusion_sample), "samples")
+    encode_clips = operation(encode_clips, "tokens")
+    decode_clips = operation(decode_clips, "clips")
+    given_frames = operation(given_frames, "tokens")
     optimizer_step = operation(run_optimizer_step)
     clip_gradient = operation(run_clip_gradient)
     learning_rates = operation(lambda training: [learning_rate_at(k, training) for k in range(training.steps)], "rates")

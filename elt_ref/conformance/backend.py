@@ -8,7 +8,8 @@ changed.
 Parameters are a flat dict from dotted name to array, as in ``specs/parameters.md``; kernels are [inputs, outputs].
 `model`, `diffusion`, `training` are the sections of a configuration as plain dicts, with every key present.
 
-Shapes: B batch, T tokens, V codes, d width, L loops, K sampling steps, H W C height, width and channels of a sample.
+Shapes: B batch, T tokens, V codes, d width, L loops, K sampling steps, F H W C frames, height, width and channels of a
+sample.
 """
 
 from collections.abc import Mapping
@@ -37,14 +38,7 @@ class Description:
     dtypes: tuple[str, ...] = ("float64", "float32")
     """Of ``float64`` and ``float32``."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """Its names for what the paper leaves open, by choice: see `CHOICES`."""
-
-
-CHOICES = {
-    "floor_tie": ("float64", "float32"),
-    "student_draw": ("below_max",),
-}
-"""Choices that an implementation makes for itself, with the permitted names; the first is the reference's."""
+    """Its names for what the paper leaves open, by choice: see `elt_ref.conformance.choices`."""
 
 
 @runtime_checkable
@@ -315,7 +309,7 @@ class Operations(Protocol):
         """Return ``tokens`` [B, T] after K = len(loops) steps, `loops[k]` loops at step k in both branches of guidance.
 
         tokens [B, T] to start from; token_noise [K, B, T, V], confidence_noise [K, B, T] as of `decode_step`. Of
-        `sampling`, K and the precision of the schedule are not read: len(loops) and the declared ``floor_tie`` are.
+        `sampling`, K and the precision of the schedule are not read: len(loops) is, and the declared precision.
         """
         ...
 
@@ -332,6 +326,28 @@ class Operations(Protocol):
         loops: list[int],
     ) -> Tensors:
         """Return ``samples`` [B, H, W, C] after K = len(loops) steps. initial_noise [B, H, W, C], step_noise [K, …]."""
+        ...
+
+    # --- clips
+
+    def encode_clips(self, *, clips: np.ndarray, codebook: np.ndarray, patch_frames: int, patch_size: int) -> Tensors:
+        """Return ``tokens`` [B, T] int64, T tubelets in C order (time, row, column).
+
+        clips [B, F, H, W, C]; codebook [V, patch_frames · patch_size² · C], flattened (frame, row, column, channel).
+        """
+        ...
+
+    def decode_clips(
+        self, *, tokens: np.ndarray, codebook: np.ndarray, grid: list[int], patch_frames: int, patch_size: int
+    ) -> Tensors:
+        """Return ``clips`` [B, F, H, W, C]: the inverse, of codes. `grid` is [tubelets in time, rows, columns]."""
+        ...
+
+    def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
+        """Return ``tokens`` [B, T] to start a decoding from, the mask where nothing is known.
+
+        tokens [B, T] of whole clips, frames [F] bool: which frames are given, whole tubelets of them.
+        """
         ...
 
     # --- training
@@ -380,6 +396,27 @@ class Operations(Protocol):
         S = len(tokens) ≤ training["steps"], which λ and the learning rate go by; tokens [S, B, T], labels [S, B],
         mask_ratio [S, B] (to be widened to float64), mask_order [S, B, T], label_drop [S, B], student_loops [S].
         Always the ILSD objective.
+        """
+        ...
+
+    def masked_training_across(
+        self,
+        *,
+        processes: int,
+        model: Section,
+        objective: Section,
+        training: Section,
+        parameters: Parameters,
+        tokens: np.ndarray,
+        labels: np.ndarray,
+        mask_ratio: np.ndarray,
+        mask_order: np.ndarray,
+        label_drop: np.ndarray,
+        student_loops: np.ndarray,
+    ) -> Tensors:
+        """Do as `masked_training`, in that many processes; process p of P has rows p B / P … (p + 1) B / P of a batch.
+
+        ``total`` [S] is the loss of the whole batch.
         """
         ...
 
@@ -441,3 +478,29 @@ TAPS = ("masked_layers", "diffusion_layers")
 """Operations that no clause needs."""
 OPERATIONS = tuple(name for name in vars(Operations) if not name.startswith("_") and name not in TAPS)
 """Every operation that is judged, in the order in which they build on one another."""
+FAMILIES = {
+    "masked": (
+        *(name for name in OPERATIONS if name.startswith("masked_")),
+        "mask_tokens",
+        "mask_lengths",
+        "decode_step",
+        "encode_clips",
+        "decode_clips",
+        "given_frames",
+    ),
+    "diffusion": (
+        *(name for name in OPERATIONS if name.startswith("diffusion_")),
+        "positions",
+        "time_features",
+        "patchify",
+        "unpatchify",
+        "log_snr",
+        "loss_weight",
+        "add_noise",
+        "prediction_target",
+        "to_clean",
+        "denoise_step",
+        "time_grid",
+    ),
+}
+"""Operations that one family of networks alone has."""

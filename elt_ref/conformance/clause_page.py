@@ -28,9 +28,12 @@ def page() -> str:
         for clause in family.clause:
             equation = f", {clause.equation}" if clause.equation else ""
             operations = ", ".join(f"`{operation}`" for operation in clause.needs)
+            only = "".join(f", of {choice} = {value}" for choice, value in clause.only.items())
             shown = f"{cases.get(clause.id, 0)} cases of {operations}"
-            facts = f"*{clause.level}, {clause.profile}{equation}; {shown}; {len(clause.wrong)} wrong implementations.*"
-            lines += ["", f"### {clause.id}", "", clause.text, "", f"{facts} Source: {clause.source}"]
+            about = (
+                f"{clause.level}, {clause.profile}{equation}{only}; {shown}; {len(clause.wrong)} wrong implementations."
+            )
+            lines += ["", f"### {clause.id}", "", clause.text, "", f"*{about}* Source: {clause.source}"]
     return "\n".join(lines) + "\n"
 
 

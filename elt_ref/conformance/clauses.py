@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from elt_ref.conformance.backend import FAMILIES
 from elt_ref.errors import RequestError, nearest
 from elt_ref.run.specs import specs_folder
 
@@ -16,7 +17,9 @@ PROFILES = {
     "masked": "The masked family: network, masking, losses, gradient",
     "diffusion": "The diffusion family: network, noise schedule, losses, gradient",
     "trainer": "Training steps: optimizer, clipping, average, whole steps",
+    "distributed": "Training across processes: as many equal one",
     "sampler": "Any-time sampling: decoding, denoising, guidance",
+    "clips": "Clips of the masked family: tubelets, positions over time, frame prediction",
     "measures": "Counts of parameters and work, and the measures of quality",
 }
 """What an implementation can be awarded, each whole or not at all."""
@@ -41,10 +44,17 @@ class Clause(BaseModel):
     """E1 … E10, where it states a part of one."""
     source: str
     """Where it is said: the paper's section with a quote, or the primary source."""
+    only: dict[str, str] = {}
+    """Alternatives of `elt_ref.conformance.choices` that it is about; one who declares another is not asked."""
     needs: Annotated[list[str], Field(min_length=1)]
     """Operations that show it."""
     wrong: Annotated[list[str], Field(min_length=1)]
     """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
+
+    @property
+    def family(self) -> str | None:
+        """The family of networks, ``masked`` or ``diffusion``, that has it; None where both have."""
+        return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)
 
 
 class Family(BaseModel):

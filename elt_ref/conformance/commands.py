@@ -1,7 +1,6 @@
 """``elt-ref conform …``: what each command does, without its options."""
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.table import Table
 from elt_ref.conformance import reports
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clause, clauses
+from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
 from elt_ref.conformance.judge import Report, judge
@@ -30,7 +30,7 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Pytho
         raise RequestError(
             "conform: expected a backend (package.module:Backend) or --exec COMMAND, got neither or both"
         )
-    return open_backend(backend) if backend is not None else ProcessDoor(command or "", timeout)
+    return open_backend(backend, timeout) if backend is not None else ProcessDoor(command or "", timeout)
 
 
 def list_clauses(console: Console) -> None:
@@ -63,6 +63,7 @@ def show_clause(id_: str) -> str:
         found.text,
         "",
         *([f"equation   {found.equation}"] if found.equation else []),
+        *(f"only of    {choice} = {value}" for choice, value in found.only.items()),
         f"source     {found.source}",
         f"shown by   {', '.join(found.needs)}",
         "cases",
@@ -142,7 +143,7 @@ def run(
         statuses = {verdict.clause.id: verdict.status for verdict in report.verdicts}
         write_text(write_known, draft(statuses, dt.datetime.now(tz=dt.UTC).date()))
     if as_json:
-        print(json.dumps(reports.document(report), indent=1))  # noqa: T201  the command's result
+        print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
     else:
         tell(report, console, called, every=every)
     return int(not report.passed)
@@ -155,7 +156,7 @@ def _text(report: Report, path: Path, called: str) -> str:
         return reports.page(report, called)
     if path.name == "badge.json":
         return reports.badge(report) + "\n"
-    return json.dumps(reports.document(report), indent=1) + "\n"
+    return document(report).model_dump_json(indent=1) + "\n"
 
 
 def tell(report: Report, console: Console, called: str, *, every: bool) -> None:

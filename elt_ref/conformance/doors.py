@@ -8,12 +8,14 @@ import importlib.util
 import json
 import queue
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,8 @@ from elt_ref.files import write_bytes
 class PythonDoor:
     """A backend in this process."""
 
-    def __init__(self, backend: Any) -> None:
-        self.backend = backend
+    def __init__(self, backend: Any, timeout: float = 60.0) -> None:
+        self.backend, self.timeout = backend, timeout
 
     def describe(self) -> Any:
         """Return the backend's description."""
@@ -45,7 +47,8 @@ class PythonDoor:
         if operation is None:
             raise Unsupported(f"no method {vector.stored.operation}")
         before = {name: value.copy() for name, value in flat(given).items()}
-        answer = operation(**given)
+        with within(self.timeout):
+            answer = operation(**given)
         if not isinstance(answer, Mapping):
             raise TypeError(f"expected a dict of arrays by name, got {type(answer).__name__}")
         changed = [name for name, value in flat(given).items() if not np.array_equal(value, before[name])]
@@ -54,7 +57,27 @@ class PythonDoor:
         return answer
 
 
-def open_backend(name: str) -> PythonDoor:
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError where this takes longer; only in a main thread, and where the system has such a signal."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+
+    started, handler = time.monotonic(), signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        # Somebody's own alarm, a test's perhaps, goes on where it was.
+        signal.setitimer(signal.ITIMER_REAL, left and max(1e-3, left - (time.monotonic() - started)))
+        signal.signal(signal.SIGALRM, handler)
+
+
+def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
     """Import ``package.module:Backend`` (a class, a function without arguments, or an object) or ``file.py:Backend``.
 
     Raises:
@@ -72,7 +95,7 @@ def open_backend(name: str) -> PythonDoor:
         ) from error
     if not isinstance(backend, Backend):
         raise RequestError(f"backend {name}: expected a method describe(), got an object without one")
-    return PythonDoor(backend)
+    return PythonDoor(backend, timeout)
 
 
 def _import(module_name: str) -> Any:

@@ -21,7 +21,7 @@ from elt_ref.conformance.case import Case, Output, Stored, arguments, vectors_fo
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.compare import difference, mismatch
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.files import write_bytes, write_text
@@ -75,7 +75,7 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
         ValueError: the two disagree.
     """
     answer = {}
-    for name, value in ask(held(Reference(), case), case, "longdouble").items():
+    for name, value in ask(held(ReferenceBackend(), case), case, "longdouble").items():
         floating = np.issubdtype(value.dtype, np.floating)
         answer[name] = np.array(value, np.float64 if floating else value.dtype, order="C")
     second = ask(held(ScalarBackend(), case), case, "float64")
@@ -89,7 +89,7 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
 
 def measure_noise(case: Case, answer: Answers, dtype: str) -> float:
     """Return the largest error that rounding makes in this dtype; infinite where it changes a discrete answer."""
-    trials = [ask(held(Reference(), case), case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
+    trials = [ask(held(ReferenceBackend(), case), case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
     return max(difference(case.operation, case.settings, trial, answer)[0] for trial in trials)
 
 

@@ -10,12 +10,13 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from elt_ref.conformance.backend import CHOICES, OPERATIONS, TAPS, Description, Unsupported
-from elt_ref.conformance.case import Vector, arguments
+from elt_ref.conformance.backend import FAMILIES, OPERATIONS, TAPS, Description, Unsupported
+from elt_ref.conformance.case import Stored, Vector, arguments
+from elt_ref.conformance.choices import CHOICES, declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.errors import RequestError, nearest
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
@@ -79,10 +80,33 @@ class Report:
     complaints: tuple[str, ...] = ()
     """What is wrong with the file of known failures; any of them fails the run."""
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of networks that the backend declares any operation of."""
+        return tuple(family for family, own in FAMILIES.items() if set(own) & set(self.backend.operations))
+
+    def asked(self, profile: str) -> list[Clause]:
+        """Return the clauses that a profile asks of this backend.
+
+        Those of a family that it does not have are left out, and those about an alternative other than the one that it
+        declares; the award says so.
+        """
+        declared = self.backend.choices
+        members = [clause for clause in clauses().values() if clause.profile == profile]
+        if any(clause.family for clause in members) and not self.families:
+            return []
+        return [
+            clause
+            for clause in members
+            if clause.level != "should"
+            and (clause.family is None or clause.family in self.families)
+            and all(declared.get(choice, value) == value for choice, value in clause.only.items())
+        ]
+
     def awarded(self, profile: str) -> bool:
-        """Tell whether every clause of a profile that is a must, or a choice, ran and passed."""
+        """Tell whether every clause that a profile asks of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
-        asked = [clause for clause in clauses().values() if clause.profile == profile and clause.level != "should"]
+        asked = self.asked(profile)
         return bool(asked) and all(statuses.get(clause.id) == "PASS" for clause in asked)
 
     @property
@@ -154,28 +178,30 @@ def checked(description: Any) -> Description:
                     f"got '{name}'{nearest(str(name), known)}"
                 )
     for choice, value in found.choices.items():
-        if value not in CHOICES.get(choice, ()):
+        if choice not in CHOICES:
             raise RequestError(
-                f"describe: expected choice '{choice}' to be one of "
-                f"{', '.join(CHOICES.get(choice, ('no such choice',)))}, got '{value}'"
+                f"describe: expected each choice to be one of {', '.join(CHOICES)}, "
+                f"got '{choice}'{nearest(str(choice), CHOICES)}"
+            )
+        if value not in CHOICES[choice].alternatives:
+            raise RequestError(
+                f"describe: expected choice '{choice}' to be one of {', '.join(CHOICES[choice].alternatives)}, "
+                f"got '{value}'"
             )
     return found
 
 
 def _judge_clause(
-    door: Door, description: Description, clause: Clause, group: Iterable[Vector], exceptions: Exceptions
+    door: Door, description: Description, clause: Clause, group: Sequence[Vector], exceptions: Exceptions
 ) -> Verdict:
-    lacking = [name for name in clause.needs if name not in description.operations]
-    if lacking:
-        return Verdict(clause, "UNSUPPORTED", (), f"needs {', '.join(lacking)}, which the backend does not declare")
-    if (undeclared := _undeclared(description, group)) is not None:
-        return Verdict(clause, "FAIL", (), f"expected describe() to declare the choice '{undeclared}', got none")
+    if (unasked := _unasked(description, clause, group)) is not None:
+        return Verdict(clause, unasked[0], (), unasked[1])
     waiver = exceptions.waiver(clause.id)
     findings = tuple(
         _ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
-        if vector.stored.choice is None or description.choices[vector.stored.choice[0]] == vector.stored.choice[1]
+        if _fits(vector.stored, description.choices)
     )
     status = _status(findings)
     known: Known | None = exceptions.known(clause.id)
@@ -185,6 +211,30 @@ def _judge_clause(
         return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
     worst = next((found for found in findings if found.status == status and status != "PASS"), None)
     return Verdict(clause, status, findings, worst.message if worst else "")
+
+
+def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) -> tuple[Status, str] | None:
+    """Return the status of a clause that need not be put to a backend, and why; None where it must be."""
+    if lacking := [name for name in clause.needs if name not in description.operations]:
+        return "UNSUPPORTED", f"needs {', '.join(lacking)}, which the backend does not declare"
+    declared = description.choices
+    if any(declared.get(choice, value) != value for choice, value in clause.only.items()):
+        about = ", ".join(f"{choice} = {value}" for choice, value in clause.only.items())
+        return "NOT RUN", f"is about {about}, and the backend declares another alternative"
+    if (undeclared := _undeclared(description, group)) is not None:
+        return "FAIL", f"expected describe() to declare the choice '{undeclared}', got none"
+    if not group:
+        return "NOT RUN", "has no vectors here"
+    if not any(_fits(vector.stored, declared) for vector in group):
+        return "NOT RUN", "no vector asks for all that the backend declares at once"
+    return None
+
+
+def _fits(stored: Stored, declared: Mapping[str, str]) -> bool:
+    """Tell whether a vector asks for nothing but what a backend declares."""
+    if stored.choice is not None and declared[stored.choice[0]] != stored.choice[1]:
+        return False
+    return declared_otherwise(declared, stored.operation, stored.settings) is None
 
 
 def _undeclared(description: Description, group: Iterable[Vector]) -> str | None:
@@ -259,7 +309,7 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> str:
     """Return in which layer of which loop the numbers part from the reference's, in words."""
     tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
     given = partial(arguments, tap.stored.settings, tap.inputs)
-    right = getattr(Reference(), tap.stored.operation)(**given("float64"))["layers"]
+    right = getattr(ReferenceBackend(), tap.stored.operation)(**given("float64"))["layers"]
     try:
         found = np.asarray(door.call(tap, dtype, given(dtype))["layers"], np.float64)
         gaps = np.abs(found - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()

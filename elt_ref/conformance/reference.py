@@ -3,13 +3,14 @@
 The methods below `Joints` are where a wrong implementation departs from it (see `elt_ref.conformance.wrong`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import elt_ref
-from elt_ref.arrays import Tree, tree_items, tree_rebuild
+from elt_ref.arrays import Tree, tree_items, tree_map, tree_rebuild
 from elt_ref.config import Config, DiffusionConfig, SamplingConfig, TrainingConfig, parse_section, validate
 from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Parameters, Section, Tensors
 from elt_ref.generation import (
@@ -21,6 +22,7 @@ from elt_ref.generation import (
     denoise_step,
     guidance_scale_at,
     guide,
+    known_start,
     log_snr,
     log_snr_derivative,
     mask_lengths,
@@ -51,16 +53,17 @@ from elt_ref.objective import (
 )
 from elt_ref.ops import silu, value_and_gradient
 from elt_ref.streams import stream
+from elt_ref.tokenizer import VectorQuantiser
 from elt_ref.training import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
 
 NAME = "elt_ref"
 
 
-class Reference:
+class ReferenceBackend:
     """The reference, held to its own choices."""
 
     name = NAME
-    choices: Mapping[str, str] = {"floor_tie": "float64", "student_draw": "below_max"}
+    choices: Mapping[str, str] = {"sampling.schedule_precision": "float64"}
 
     def describe(self) -> Description:
         """Return what it is: it offers everything."""
@@ -337,7 +340,7 @@ class Reference:
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
         lengths, unknown = [], start
         for step in range(steps):
-            precision = self.choices["floor_tie"]
+            precision = self.choices["sampling.schedule_precision"]
             unknown = mask_lengths(start, unknown, step=step, steps=steps, precision=precision)
             lengths.append(unknown)
         return {"lengths": np.stack(lengths)}
@@ -361,7 +364,7 @@ class Reference:
             {
                 "choice_temperature": choice_temperature,
                 "sampling_temperature": sampling_temperature,
-                "schedule_precision": self.choices["floor_tie"],
+                "schedule_precision": self.choices["sampling.schedule_precision"],
             },
         )
         noise = DecodeNoise(token_noise, confidence_noise)
@@ -389,7 +392,7 @@ class Reference:
         confidence_noise: np.ndarray,
         loops: list[int],
     ) -> Tensors:
-        sampling = {**sampling, "steps": len(loops), "schedule_precision": self.choices["floor_tie"]}
+        sampling = {**sampling, "steps": len(loops), "schedule_precision": self.choices["sampling.schedule_precision"]}
         config = configuration(model, sampling=sampling)
         states = list(
             decode(
@@ -420,6 +423,21 @@ class Reference:
             tree(config, parameters), config, labels, initial_noise, lambda step: step_noise[step], loops=loops
         )
         return {"samples": list(states)[-1].noisy}
+
+    # --- clips
+
+    def encode_clips(self, *, clips: np.ndarray, codebook: np.ndarray, patch_frames: int, patch_size: int) -> Tensors:
+        tokens = VectorQuantiser(codebook, patch_size, patch_frames).encode(clips)
+        return {"tokens": tokens.reshape(len(clips), -1)}
+
+    def decode_clips(
+        self, *, tokens: np.ndarray, codebook: np.ndarray, grid: list[int], patch_frames: int, patch_size: int
+    ) -> Tensors:
+        quantiser = VectorQuantiser(codebook, patch_size, patch_frames)
+        return {"clips": quantiser.decode(tokens.reshape(len(tokens), *grid))}
+
+    def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
+        return {"tokens": known_start(tokens.reshape(len(tokens), *grid), frames, mask_token=mask_token)}
 
     # --- training
 
@@ -466,7 +484,20 @@ class Reference:
             draws = MaskedDraws(ratio, mask_order[step], label_drop[step], int(student_loops[step]))
             return self.masked_task(config, Batch(tokens[step], labels[step]), draws)
 
-        return self._train(student_loops, task, **sections)
+        return self._train(student_loops, [task], **sections)
+
+    def masked_training_across(self, *, processes: int, student_loops: np.ndarray, **arguments: Any) -> Tensors:
+        # One process does the work of all in turn; what they say to one another is what counts.
+        sections = {name: arguments.pop(name) for name in ("model", "objective", "training", "parameters")}
+        parts = {name: np.split(array, processes, axis=1) for name, array in arguments.items()}
+
+        def task(rank: int, config: Config, step: int) -> Task:
+            own = {name: shares[rank][step] for name, shares in parts.items()}
+            ratio = np.asarray(own["mask_ratio"], np.float64)
+            draws = MaskedDraws(ratio, own["mask_order"], own["label_drop"], int(student_loops[step]))
+            return self.masked_task(config, Batch(own["tokens"], own["labels"]), draws)
+
+        return self._train(student_loops, [partial(task, rank) for rank in range(processes)], **sections)
 
     def diffusion_training(
         self,
@@ -484,25 +515,44 @@ class Reference:
             draws = DiffusionDraws(moment, noise[step], label_drop[step], int(student_loops[step]))
             return self.diffusion_task(config, Batch(clean[step], labels[step]), draws)
 
-        return self._train(student_loops, task, **sections)
+        return self._train(student_loops, [task], **sections)
 
-    def _train(self, student_loops: np.ndarray, task: Any, *, parameters: Parameters, **sections: Section) -> Tensors:
+    def _train(
+        self,
+        student_loops: np.ndarray,
+        tasks: Sequence[Callable[[Config, int], Task]],
+        *,
+        parameters: Parameters,
+        **sections: Section,
+    ) -> Tensors:
+        """Train by the tasks of as many processes, each of which has a share of the batch."""
         config = configuration(**sections)
         training = config.training
         current = average = tree(config, parameters)
         moments, totals = zero_moments(current), []
         for step, loops in enumerate(map(int, student_loops)):
-            posed = task(config, step)
             weight = float(self.truth_weights(steps=training.steps)["weights"][step])
 
-            def objective(parameters: Tree, posed: Task = posed, loops: int = loops, weight: float = weight) -> Any:
-                terms = self.loss(config, posed, loops, weight, parameters)
-                return terms.total, terms
-
-            total, _, gradient = value_and_gradient(objective, current)
+            shares = [self._share(config, task(config, step), loops, weight, current) for task in tasks]
+            total, gradient = self.together([share[0] for share in shares], [share[1] for share in shares])
             current, moments, average = self.update(current, gradient, moments, average, step, training)
             totals.append(total)
         return {**prefixed(parameters=current, average=average), "total": np.stack(totals)}
+
+    def _share(self, config: Config, task: Task, loops: int, weight: float, parameters: Tree) -> tuple[Any, Tree]:
+        """Return loss and gradient of one process's share of a batch."""
+
+        def objective(parameters: Tree) -> Any:
+            terms = self.loss(config, task, loops, weight, parameters)
+            return terms.total, terms
+
+        total, _, gradient = value_and_gradient(objective, parameters)
+        return total, gradient
+
+    def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
+        """Return loss and gradient of the whole batch from those of its equal shares: their means."""
+        count = len(totals)
+        return sum(totals) / count, tree_map(lambda *leaves: sum(leaves) / count, *gradients)
 
     def update(
         self, parameters: Tree, gradient: Tree, moments: Moments, average: Tree, step: int, training: TrainingConfig

@@ -2,12 +2,13 @@
 
 import html
 import json
-from typing import Any
 
 from rich.table import Table
 
 import elt_ref
+from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.clauses import PROFILES, clauses
+from elt_ref.conformance.document import clause_row
 from elt_ref.conformance.judge import Report, Verdict
 
 COLOURS = {
@@ -19,37 +20,6 @@ COLOURS = {
     "NOT RUN": "dim",
     "WAIVED": "yellow",
 }
-
-
-def document(report: Report) -> dict[str, Any]:
-    """Return the report for ``--json``."""
-    return {
-        "suite": {"name": "elt_ref", "version": elt_ref.__version__},
-        "backend": {
-            "name": report.backend.name,
-            "version": report.backend.version,
-            "dtypes": list(report.backend.dtypes),
-            "choices": dict(report.backend.choices),
-        },
-        "seconds": round(report.seconds, 3),
-        "passed": report.passed,
-        "complaints": list(report.complaints),
-        "profiles": [{"name": name, "awarded": report.awarded(name)} for name in PROFILES],
-        "clauses": [_row(verdict) for verdict in report.verdicts],
-    }
-
-
-def _row(verdict: Verdict) -> dict[str, Any]:
-    worst = verdict.worst
-    finite = worst is not None and worst.error is not None and worst.error < float("inf")
-    return {
-        "id": verdict.clause.id,
-        "status": verdict.status,
-        "dtype": worst.dtype if worst else None,
-        "error_over_tolerance": float(f"{worst.error:.3g}") if finite and worst and worst.error is not None else None,
-        "cases": len({found.vector for found in verdict.findings}),
-        "message": verdict.message,
-    }
 
 
 def reproduce(verdict: Verdict, door: str) -> str:
@@ -65,11 +35,11 @@ def table(report: Report, *, every: bool) -> Table:
     shown.add_column("what")
     for verdict in report.verdicts:
         if every or verdict.status != "PASS":
-            row = _row(verdict)
-            error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+            row = clause_row(verdict)
+            error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
             style = COLOURS[verdict.status]
             what = verdict.message or verdict.clause.text
-            shown.add_row(row["id"], f"[{style}]{row['status']}[/]", row["dtype"] or "", error, what)
+            shown.add_row(row.id, f"[{style}]{row.status}[/]", row.dtype or "", error, what)
     return shown
 
 
@@ -85,9 +55,23 @@ def headlines(report: Report) -> list[str]:
         of = f"{len(verdicts)}" if len(verdicts) == known else f"{len(verdicts)} that were run, of {known},"
         shares = [found.error for verdict in verdicts for found in verdict.findings if found.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
-        word = "awarded" if report.awarded(profile) else "not awarded"
+        word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
         lines.append(f"{profile}: {word}, {passed} of {of} clauses{worst}. {title}.")
     return lines
+
+
+def terms(report: Report, profile: str) -> str:
+    """Return for what a profile is awarded, where that is not everything: a family, and declared alternatives."""
+    members = [clause for clause in clauses().values() if clause.profile == profile]
+    alone = len(report.families) == 1 and any(clause.family for clause in members)
+    family = f" for the {report.families[0]} family" if alone else ""
+    operations = {name for clause in members for name in clause.needs}
+    held = [
+        f"{name} = {value}"
+        for name, value in report.backend.choices.items()
+        if not CHOICES[name].needed and operations & set(CHOICES[name].operations)
+    ]
+    return family + (f" with {', '.join(held)}" if held else "")
 
 
 def markdown(report: Report) -> str:
@@ -97,10 +81,10 @@ def markdown(report: Report) -> str:
     lines += [f"- {complaint}" for complaint in report.complaints]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
     for verdict in report.verdicts:
-        row = _row(verdict)
-        error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+        row = clause_row(verdict)
+        error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
         message = verdict.message.replace("|", "\\|")
-        lines.append(f"| {row['id']} | {row['status']} | {row['dtype'] or ''} | {error} | {message} |")
+        lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
 
 
@@ -125,13 +109,13 @@ def page(report: Report, door: str) -> str:
     """Return the report as one HTML file without references."""
     rows = []
     for verdict in report.verdicts:
-        row = _row(verdict)
-        error = "" if row["error_over_tolerance"] is None else f"{row['error_over_tolerance']:.3g}"
+        row = clause_row(verdict)
+        error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
         told = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
         again = "" if verdict.status == "PASS" else f"<p><code>{html.escape(reproduce(verdict, door))}</code></p>"
         rows.append(
-            f'<tr><td>{row["id"]}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
-            f'<td>{row["dtype"] or ""}</td><td class="number">{error}</td>'
+            f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
+            f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
             f"<td>{html.escape(verdict.clause.text)}{told}{again}"
             f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
         )
@@ -142,7 +126,7 @@ def page(report: Report, door: str) -> str:
 
 def badge(report: Report) -> str:
     """Return a shields.io endpoint: the awarded profiles. Whatever was not run is not awarded."""
-    awarded = [profile for profile in PROFILES if report.awarded(profile)]
+    awarded = [f"{profile}{terms(report, profile)}" for profile in PROFILES if report.awarded(profile)]
     return json.dumps(
         {
             "schemaVersion": 1,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from elt_ref.conformance.case import Stored
 from elt_ref.conformance.clauses import Family
+from elt_ref.conformance.document import Document
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.protocol import Bye, Call, Described, Hello, Reply
 from elt_ref.files import write_text
@@ -16,6 +17,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "clauses": Family,
     "vector": Stored,
     "known-failures": Exceptions,
+    "report": Document,
     "message-hello": Hello,
     "message-description": Described,
     "message-call": Call,

@@ -1,6 +1,6 @@
 """The diffusion network around the loop: patches and conditioning before it, the modulated output after it.
 
-Source: DiT, facebookresearch/DiT models.py (facts §2d). The conditioning c is computed once; so are the modulations
+Source: DiT, facebookresearch/DiT models.py. The conditioning c is computed once; so are the modulations
 that each layer's weights make of it, for neither depends on the loop. The head returns, in the shape of the sample,
 what the configuration says is predicted: x0, ε or v.
 

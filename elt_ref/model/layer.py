@@ -6,7 +6,7 @@
 with x̂, â normalised without scale and bias, and the chunks b₁, s₁, g₁, b₂, s₂, g₂ of the modulation in this order.
 In both every linear map has a bias, the GELU is the tanh form, and scores are scaled by 1/√d_head.
 
-Source: maskgit/nets/maskgit_transformer.py (facts §2a), DiT's models.py (facts §2d).
+Source: maskgit/nets/maskgit_transformer.py, DiT's models.py.
 """
 
 from jaxtyping import Float

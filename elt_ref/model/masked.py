@@ -1,6 +1,6 @@
 """The masked network around the loop: class token, embeddings and their norm before it, the MLM head after it.
 
-Source: MaskGIT (facts §2a). The sequence is [class | tokens]; the embedding's rows are codes, classes, the
+Source: MaskGIT. The sequence is [class | tokens]; the embedding's rows are codes, classes, the
 unconditional row, the mask. The class token goes through the loop with the others and its output is ignored. Logits
 exist for the codebook only: neither classes nor the mask can be predicted.
 """

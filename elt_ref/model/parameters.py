@@ -99,8 +99,8 @@ def init_parameters(config: Config, seed: int | None = None) -> Tree:
     """Return initial parameters in the training dtype.
 
     The masked family: kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero;
-    norms 1 and 0 (MaskGIT, facts §2a). The diffusion family: Xavier-uniform kernels, labels and the time MLP normal
-    with deviation 0.02, every adaLN and the output zero (DiT, facts §2d). Each parameter has a stream of its own, named
+    norms 1 and 0 (MaskGIT). The diffusion family: Xavier-uniform kernels, labels and the time MLP normal
+    with deviation 0.02, every adaLN and the output zero (DiT). Each parameter has a stream of its own, named
     after it, so adding one changes no other.
 
     Args:

@@ -1,6 +1,6 @@
 """Fixed sines and cosines: of positions in a grid, and of diffusion time.
 
-Source: DiT (facts §2d). Note the two orders: positions are [sin, cos], time is [cos, sin]; and of a position's channels
+Source: DiT. Note the two orders: positions are [sin, cos], time is [cos, sin]; and of a position's channels
 the first half varies with the column, the second with the row.
 """
 

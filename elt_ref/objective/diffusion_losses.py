@@ -9,7 +9,7 @@ the same function of its x0: ‖x̂ − x‖² = e^−λ ‖ε̂ − ε‖² = s
 sigmoid(b − λ) and v has e^b sigmoid(λ − b) sigmoid(−λ). No factor ½. Both are means over a sample's values
 (``"mean_per_sample"``, the default of the codes) or sums (``"sum"``, as printed), then means over the batch.
 
-Source: SiD2 and hackable_diffusion (facts §2e).
+Source: SiD2 and hackable_diffusion.
 """
 
 import numpy as np

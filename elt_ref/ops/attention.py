@@ -4,7 +4,7 @@
     value  O = P V                                    MACs  2 · batch · tokens² · width,  FLOPs  6 · scores
     VJP    V̄ = Pᵀ Ō,  P̄ = Ō Vᵀ,  S̄ = P ∘ (P̄ − Σ P̄ ∘ P),
            Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head     MACs  4 · batch · tokens² · width,  FLOPs  5 · scores
-with scores = batch · heads · tokens². The paper's GFLOPs contain the MACs of the value (facts §3.2).
+with scores = batch · heads · tokens². The paper's GFLOPs contain the MACs of the value.
 """
 
 import math

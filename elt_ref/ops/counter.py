@@ -1,7 +1,7 @@
 """Counting work: every op tells the active counter what it did; without one, nothing is counted.
 
 Conventions. A multiply-add of a matrix product is one MAC and two FLOPs, which is how the paper's GFLOPs and most
-tables differ by two (facts §3.2). Element-wise work (normalisation, softmax, GELU, bias, residual sums) is counted in
+tables differ by two. Element-wise work (normalisation, softmax, GELU, bias, residual sums) is counted in
 FLOPs only, at a fixed stated price per element with exp, tanh, sqrt and division at one FLOP each, so that the count
 is an exact integer function of the shapes. Gathers, transposes and copies are free.
 """

@@ -71,6 +71,6 @@ def unembedding(
 ) -> Float[Array, "*batch outputs"]:
     """Return logits over the first `outputs` rows of the embedding table (weights tied, bias not).
 
-    Source: the MLM head of MaskGIT, whose logits are cut to the codebook's columns (facts §2a).
+    Source: the MLM head of MaskGIT, whose logits are cut to the codebook's columns.
     """
     return _unembedding(x, table, bias)

@@ -93,7 +93,7 @@ def modulated_layer_norm(
 ) -> Float[Array, "batch tokens width"]:
     """Return ``norm(x) · (1 + scale) + shift``, where shift is chunk `part` of the modulation and scale the next.
 
-    Source: `modulate` and the affine-free LayerNorm of DiT (facts §2d).
+    Source: `modulate` and the affine-free LayerNorm of DiT.
     """
     return _modulated_layer_norm(x, modulation, part=part, epsilon=epsilon)
 
@@ -105,7 +105,7 @@ def gated_residual(
     *,
     part: int,
 ) -> Float[Array, "batch tokens width"]:
-    """Return ``x + gate · update``, where gate is chunk `part` of the modulation. Source: DiT (facts §2d)."""
+    """Return ``x + gate · update``, where gate is chunk `part` of the modulation. Source: DiT."""
     return _gated_residual(x, update, modulation, part=part)
 
 

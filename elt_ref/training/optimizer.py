@@ -4,7 +4,7 @@
     v ← β₂ v + (1 − β₂) g²         v̂ = v / (1 − β₂ᵗ)        t = 1, 2, …
     θ ← θ − η (m̂ / (√v̂ + ε) + w θ)
 
-Source: Loshchilov and Hutter; w = 0, the default, is Adam, which the paper names (facts §4.54).
+Source: Loshchilov and Hutter; w = 0, the default, is Adam, which the paper names.
 """
 
 import math

@@ -19,7 +19,7 @@ class Degenerate:
         self.last = None
 
     def describe(self):
-        choices = {"floor_tie": "float64", "student_draw": "below_max"}
+        choices = {"sampling.schedule_precision": "float64"}
         return Description(type(self).__name__, "0", OPERATIONS, choices=choices)
 
     def __getattr__(self, name):

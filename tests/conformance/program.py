@@ -7,10 +7,10 @@ import time
 from safetensors.numpy import load_file, save_file
 
 from elt_ref.conformance.case import arguments
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 
 behaviour = sys.argv[1] if len(sys.argv) > 1 else ""
-backend = Reference()
+backend = ReferenceBackend()
 
 
 def say(message, end="\n"):

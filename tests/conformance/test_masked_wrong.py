@@ -10,14 +10,14 @@ import pytest
 from elt_ref.conformance import generate
 from elt_ref.conformance.case import Case
 from elt_ref.conformance.cases import cases
-from elt_ref.conformance.clauses import Clause, Family
+from elt_ref.conformance.clauses import Clause, Family, clauses
 from elt_ref.conformance.compare import difference, mismatch
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong import decoding, wrong_implementations
 from elt_ref.generation.mask_schedule import masked_fraction
 
-FAMILIES = ("ANYTIME", "BLOCK", "DECODE", "DISTIL", "DROP", "GRAD", "GUIDE", "LOOP", "MASK", "SHARE")
-MODULES = ("decoding", "distillation", "guidance", "loops", "masked_parts", "masking")
+FAMILIES = ("ANYTIME", "BLOCK", "CLIP", "DECODE", "DISTIL", "DROP", "GRAD", "GUIDE", "LOOP", "MASK", "SHARE")
+MODULES = ("clips", "decoding", "distillation", "guidance", "loops", "masked_parts", "masking")
 FOLDER = Path(__file__).parents[2] / "specs" / "clauses"
 MARGIN = 1e-3
 
@@ -32,7 +32,7 @@ CASES = [case for case in cases().values() if case.clause in CLAUSES]
 PAIRS = [(clause.id, wrong) for clause in CLAUSES.values() for wrong in clause.wrong]
 
 
-def held(backend: type[Reference], case: Case) -> Reference:
+def held(backend: type[ReferenceBackend], case: Case) -> ReferenceBackend:
     """Return an implementation that holds itself to the case's choice."""
     made = backend()
     if case.choice is not None:
@@ -48,8 +48,8 @@ def answered(clause: str) -> list[tuple[Case, dict[str, np.ndarray], float]]:
     for case in CASES:
         if case.clause != clause:
             continue
-        answer = generate.ask(held(Reference, case), case, "float64")
-        trials = [generate.ask(held(Reference, case), case, "float64", each) for each in range(1, 4)]
+        answer = generate.ask(held(ReferenceBackend, case), case, "float64")
+        trials = [generate.ask(held(ReferenceBackend, case), case, "float64", each) for each in range(1, 4)]
         noise = max(difference(case.operation, case.settings, trial, answer)[0] for trial in trials)
         assert np.isfinite(noise), case.id
         group.append((case, answer, max(generate.ROOM * noise, generate.LEAST * np.finfo(np.float64).eps / 2)))
@@ -58,8 +58,8 @@ def answered(clause: str) -> list[tuple[Case, dict[str, np.ndarray], float]]:
 
 def test_every_wrong_implementation_of_these_modules_is_listed_by_a_clause():
     own = {name for name, wrong in wrong_implementations().items() if wrong.__module__.rpartition(".")[2] in MODULES}
-    listed = {wrong for _, wrong in PAIRS}
-    assert own == listed
+    listed = {wrong for clause in clauses().values() for wrong in clause.wrong}
+    assert own <= listed
     assert len(own) >= 36
 
 
@@ -81,7 +81,7 @@ def test_a_clause_tells_a_wrong_implementation_by_its_numbers(clause, wrong):
     assert max(distances) >= generate.APART
 
 
-class Margins(decoding.Decoding, Reference):
+class Margins(decoding.Decoding, ReferenceBackend):
     """The reference's decoding, which keeps the smallest margin of its decisions."""
 
     def __init__(self) -> None:
@@ -107,9 +107,9 @@ class Margins(decoding.Decoding, Reference):
 def test_no_decision_of_decoding_is_close_but_declared_ties(case):
     margins = Margins()
     found = generate.ask(margins, case, "float64")
-    for name, value in generate.ask(Reference(), case, "float64").items():
+    for name, value in generate.ask(ReferenceBackend(), case, "float64").items():
         assert np.array_equal(found[name], value)
-    if case.clause != "DECODE-09":
+    if case.clause != "DECODE-07":
         assert margins.smallest > MARGIN
 
 

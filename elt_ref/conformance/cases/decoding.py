@@ -100,7 +100,7 @@ CASES = (
         "mask_lengths",
         "the tie at 8 of 12 steps, in double precision: 128 of 256, 512 of 1024",
         **lengths([256, 1024, 255], 12),
-        choice=("floor_tie", "float64"),
+        choice=("sampling.schedule_precision", "float64"),
     ),
     Case(
         "DECODE-02",
@@ -108,7 +108,7 @@ CASES = (
         "mask_lengths",
         "the tie at 2 of 3 steps, in double precision",
         **lengths([2, 6, 64], 3),
-        choice=("floor_tie", "float64"),
+        choice=("sampling.schedule_precision", "float64"),
     ),
     Case(
         "DECODE-02",
@@ -116,7 +116,7 @@ CASES = (
         "mask_lengths",
         "the tie at 8 of 12 steps, in single precision: 127 of 256, 511 of 1024",
         **lengths([256, 1024, 255], 12),
-        choice=("floor_tie", "float32"),
+        choice=("sampling.schedule_precision", "float32"),
     ),
     Case(
         "DECODE-02",
@@ -124,7 +124,7 @@ CASES = (
         "mask_lengths",
         "the tie at 2 of 3 steps, in single precision",
         **lengths([2, 6, 64], 3),
-        choice=("floor_tie", "float32"),
+        choice=("sampling.schedule_precision", "float32"),
     ),
     step(
         "DECODE-03",
@@ -134,6 +134,16 @@ CASES = (
         steps=4,
         unknown=(4, 5),
         temperature=2.0,
+    ),
+    step(
+        "DECODE-03",
+        "half-known-tempered",
+        "the same of a tempered step",
+        step=1,
+        steps=4,
+        unknown=(4, 5),
+        temperature=2.0,
+        preset="elt",
     ),
     step(
         "DECODE-03",
@@ -150,6 +160,13 @@ CASES = (
         "masked_sample",
         "tokens that were given, after a whole sampling",
         **sampled("decode-03/given", loops=[2, 2, 1], known=3),
+    ),
+    Case(
+        "DECODE-03",
+        "given-tokens-tempered",
+        "masked_sample",
+        "the same of a tempered sampling",
+        **sampled("decode-03/tempered", loops=[1, 2], known=2, sampling_temperature="elt"),
     ),
     step("DECODE-04", "first-step", "a prediction without noise", step=0, steps=4),
     step(
@@ -170,6 +187,16 @@ CASES = (
         steps=4,
         unknown=(4, 3),
         temperature=9.0,
+    ),
+    step(
+        "DECODE-04",
+        "tempered",
+        "noise of the choice in a tempered step",
+        step=1,
+        steps=4,
+        unknown=(6, 5),
+        temperature=3.0,
+        preset="elt",
     ),
     step(
         "DECODE-04", "only-step", "K = 1: the only step is the last and has no noise", step=0, steps=1, temperature=9.0
@@ -213,6 +240,7 @@ CASES = (
         size=1.0,
     ),
     step("DECODE-06", "first-step", "an answer that is masked again in part", step=0, steps=4),
+    step("DECODE-06", "tempered", "the same of a tempered step", step=0, steps=4, preset="elt"),
     step(
         "DECODE-06",
         "last-step",
@@ -228,7 +256,23 @@ CASES = (
         "running tokens, with their mask, given for the answer",
         **sampled("decode-06/whole", loops=[1, 2, 2, 1]),
     ),
+    Case(
+        "DECODE-06",
+        "whole-tempered",
+        "masked_sample",
+        "the same of a tempered sampling",
+        **sampled("decode-06/tempered", loops=[1, 1, 1], sampling_temperature="elt"),
+    ),
     step("DECODE-07", "without-noise", "the least confident or random tokens kept", step=1, steps=4, temperature=0.0),
+    step(
+        "DECODE-07",
+        "tempered",
+        "the least confident kept in a tempered step",
+        step=1,
+        steps=4,
+        temperature=0.0,
+        preset="elt",
+    ),
     step(
         "DECODE-07",
         "last-step",
@@ -248,7 +292,7 @@ CASES = (
         size=0.8,
     ),
     step(
-        "DECODE-08",
+        "DECODE-03",
         "half-given",
         "shares of the whole picture where half of it was given",
         step=0,
@@ -257,7 +301,7 @@ CASES = (
         start=(4, 5),
     ),
     step(
-        "DECODE-08",
+        "DECODE-03",
         "later-step",
         "shares of what is left in place of what was unknown at the start",
         step=1,
@@ -266,28 +310,28 @@ CASES = (
         start=(6, 8),
     ),
     Case(
-        "DECODE-08",
-        "one-unknown",
+        "DECODE-03",
+        "one-unknown-of-six",
         "masked_sample",
         "a picture of which one token is unknown",
         **sampled("decode-08/one", loops=[1, 1], known=5),
     ),
     Case(
-        "DECODE-08",
+        "DECODE-03",
         "all-known",
         "masked_sample",
         "a picture of which all is known comes back as it is",
         **sampled("decode-08/all", loops=[1, 1], known=6),
     ),
     Case(
-        "DECODE-09",
+        "DECODE-07",
         "all-equal",
         "decode_step",
         "a threshold among equal confidences",
         **tied("decode-09/all", step=1, steps=4, sharp=0),
     ),
     Case(
-        "DECODE-09",
+        "DECODE-07",
         "some-equal",
         "decode_step",
         "a threshold that falls among the equal ones of several",

@@ -77,14 +77,14 @@ CASES = (
         **looped("diffends", 2, (0.0, 1.0), heads=1),
     ),
     Case(
-        "DIFFLOOP-03",
+        "DIFFLOOP-01",
         "zero-gates",
         "diffusion_states",
         "gates of zero: every loop must return its input, with whatever else the layers would add",
         **network("diffzero", (0.2, 0.6), gates=0.0),
     ),
     Case(
-        "DIFFLOOP-03",
+        "DIFFLOOP-01",
         "half-gates",
         "diffusion_states",
         "gates of one half: an identity only where the gate says so, not by default",

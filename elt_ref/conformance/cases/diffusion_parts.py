@@ -102,7 +102,7 @@ CASES = (
         time_scale=10.0,
     ),
     loss(
-        "DIFFGRAD-01",
+        "DIFFDISTIL-02",
         "whole",
         "the gradient of every parameter, through every loop, of both paths",
         gradient=True,
@@ -111,7 +111,7 @@ CASES = (
         times=(0.2, 0.8),
     ),
     loss(
-        "DIFFGRAD-01",
+        "DIFFDISTIL-02",
         "vanilla",
         "the teacher alone, three loops, of a network that predicts ε",
         gradient=True,
@@ -120,7 +120,15 @@ CASES = (
         noise={"prediction": "epsilon"},
     ),
     loss(
-        "DIFFGRAD-01",
+        "DIFFDISTIL-02",
+        "sum-of-clean",
+        "the sum over values of errors of x0",
+        gradient=True,
+        reduction="sum",
+        times=(0.45,),
+    ),
+    loss(
+        "DIFFDISTIL-02",
         "sum",
         "the sum over values, two heads, λ = 1",
         gradient=True,

@@ -18,13 +18,13 @@ def gradient(clause: str, slug: str, why: str, **made: Any) -> Case:
 
 def weights(slug: str, why: str, steps: int) -> Case:
     """Return a case of λ over a training."""
-    return Case("DISTIL-07", slug, "truth_weights", why, {"steps": steps})
+    return Case("DISTIL-06", slug, "truth_weights", why, {"steps": steps})
 
 
 def draws(slug: str, why: str, least: int, most: int, count: int) -> Case:
     """Return a case of the student's draw."""
     settings = {"min_loops": least, "max_loops": most, "count": count, "seed": 7}
-    return Case("DISTIL-08", slug, "student_draws", why, settings, choice=("student_draw", "below_max"))
+    return Case("DISTIL-07", slug, "student_draws", why, settings)
 
 
 CASES = (
@@ -43,19 +43,22 @@ CASES = (
         layers=1,
         batch=1,
     ),
+    loss("DISTIL-02", "sum", "the same in sums", student=1, layers=1, reduction="sum"),
     gradient("DISTIL-03", "distillation-alone", "a teacher that follows its student", weight=0.0, student=1),
     gradient("DISTIL-03", "between", "a teacher that follows its student a little", weight=0.6, student=2, layers=1),
+    gradient("DISTIL-03", "sum", "the same in sums", weight=0.2, student=1, layers=1, reduction="sum"),
     gradient("DISTIL-04", "no-distillation", "the teacher's truth cut off at L_int", weight=1.0, student=2, layers=1),
     gradient("DISTIL-04", "between", "the teacher's truth cut off at L_int", weight=0.4, student=1),
-    gradient("DISTIL-05", "two-of-three", "a student differentiated through its last loop alone, or all", student=2),
+    gradient("DISTIL-04", "two-of-three", "a student differentiated through its last loop alone, or all", student=2),
     gradient(
-        "DISTIL-05", "distillation-alone", "the same of the distillation term", weight=0.0, student=2, layers=1, batch=1
+        "DISTIL-04", "distillation-alone", "the same of the distillation term", weight=0.0, student=2, layers=1, batch=1
     ),
-    gradient("DISTIL-05", "first-loop", "L_int = 1: the embedding is reached", weight=1.0, student=1, layers=1),
-    loss("DISTIL-06", "mean", "a divergence, the roles swapped, a softened or hardened teacher", student=1, weight=0.2),
-    loss("DISTIL-06", "sum", "the same in sums", student=2, weight=0.5, reduction="sum", layers=1),
+    gradient("DISTIL-04", "first-loop", "L_int = 1: the embedding is reached", weight=1.0, student=1, layers=1),
+    gradient("DISTIL-04", "sum", "the same in sums", weight=0.5, student=2, layers=1, reduction="sum", batch=1),
+    loss("DISTIL-05", "mean", "a divergence, the roles swapped, a softened or hardened teacher", student=1, weight=0.2),
+    loss("DISTIL-05", "sum", "the same in sums", student=2, weight=0.5, reduction="sum", layers=1),
     loss(
-        "DISTIL-06",
+        "DISTIL-05",
         "one-token",
         "one masked token in each sample",
         student=1,
@@ -68,9 +71,9 @@ CASES = (
     draws("one-to-three", "L_max among the draws, L_min not, ends half as often", 1, 4, 4000),
     draws("two-to-six", "an L_min that is overlooked", 2, 7, 4000),
     draws("only-one", "L_max = 2: the student always has one loop", 1, 2, 200),
-    loss("DISTIL-09", "mean", "a vanilla loss over every loop, or with a student", student=None),
+    loss("DISTIL-08", "mean", "a vanilla loss over every loop, or with a student", student=None),
     loss(
-        "DISTIL-09",
+        "DISTIL-08",
         "sum",
         "the same in sums, with a λ that is not looked at",
         student=None,
@@ -78,5 +81,5 @@ CASES = (
         reduction="sum",
         layers=1,
     ),
-    loss("DISTIL-09", "one-loop", "an unlooped network", student=None, max_loops=1, batch=1),
+    loss("DISTIL-08", "one-loop", "an unlooped network", student=None, max_loops=1, batch=1),
 )

@@ -66,6 +66,13 @@ CASES = (
         "an unconditional branch that reads another class",
         **sampled("guide-02/at-three", loops=[2, 1, 1], batch=4, guidance_scale=3.0),
     ),
+    Case(
+        "GUIDE-02",
+        "sampling-tempered",
+        "masked_sample",
+        "an unconditional branch in a tempered sampling",
+        **sampled("guide-02/tempered", loops=[2, 1], batch=4, guidance_scale=3.0, sampling_temperature="elt"),
+    ),
     Case("GUIDE-03", "five-steps", "guidance_scales", "a ramp from 0, or one that stops short", **ramp(3.0, 5)),
     Case(
         "GUIDE-03", "one-step", "guidance_scales", "K = 1: the only step is the first, and conditional", **ramp(3.0, 1)
@@ -79,6 +86,20 @@ CASES = (
         "masked_sample",
         "a ramp in a whole sampling",
         **sampled("guide-03/sampling", loops=[1, 2, 1], batch=4, guidance_scale=6.0, guidance_schedule="ramp"),
+    ),
+    Case(
+        "GUIDE-03",
+        "sampling-constant",
+        "masked_sample",
+        "a constant scale in a whole sampling",
+        **sampled("guide-03/constant", loops=[1, 2, 1], batch=4, guidance_scale=2.5),
+    ),
+    Case(
+        "GUIDE-03",
+        "sampling-tempered",
+        "masked_sample",
+        "the same of a tempered sampling",
+        **sampled("guide-03/tempered", loops=[1, 1], batch=4, guidance_scale=2.5, sampling_temperature="elt"),
     ),
     Case(
         "DROP-01",
@@ -105,14 +126,14 @@ CASES = (
         **dropped([0, 1], [0.05, 0.05], 0.1, 2),
     ),
     Case(
-        "DROP-02",
+        "DROP-01",
         "nobody-among-classes",
         "masked_forward",
         "a row of another class, or of the mask, for no class",
         **nobody("drop-02/among", [3, 1, 0]),
     ),
     Case(
-        "DROP-02",
+        "DROP-01",
         "nobody-alone",
         "masked_forward",
         "no class in a batch of one, with two classes",

@@ -151,14 +151,21 @@ CASES = (
         **learning("block-03/gradient", student=None, layers=1, max_loops=1),
     ),
     Case(
-        "BLOCK-04",
+        "BLOCK-03",
+        "gradient-of-sums",
+        "masked_gradient",
+        "the same of a loss that is a sum",
+        **learning("block-03/sums", student=None, layers=1, max_loops=1, reduction="sum", batch=1),
+    ),
+    Case(
+        "BLOCK-03",
         "after-two-loops",
         "masked_forward",
         "a final norm, which the post-LN layer does not need and the loop would not expect",
         **reading("block-04/two", loops=2),
     ),
     Case(
-        "BLOCK-04",
+        "BLOCK-03",
         "after-one-loop",
         "masked_forward",
         "a final norm in a network of one loop",
@@ -177,6 +184,13 @@ CASES = (
         "masked_gradient",
         "the gradient of the printed sum and of a smoothed target",
         **learning("grad-01/sum", student=1, weight=0.7, reduction="sum", smoothing=0.1, layers=1),
+    ),
+    Case(
+        "GRAD-01",
+        "sum",
+        "masked_gradient",
+        "the gradient of the printed sum",
+        **learning("grad-01/plain-sum", student=1, weight=0.5, reduction="sum", layers=1, max_loops=2),
     ),
     Case(
         "GRAD-01",

@@ -26,7 +26,7 @@ def samples(name: str, count: int) -> dict[str, np.ndarray]:
 def target(slug: str, kind: str, why: str, levels: np.ndarray = LEVELS) -> Case:
     """Return a case of a prediction's target."""
     inputs = {**samples(f"target/{kind}", len(levels)), "log_snr": levels}
-    return Case("NOISE-04", slug, "prediction_target", why, {"kind": kind}, inputs)
+    return Case("NOISE-03", f"target-{slug}", "prediction_target", why, {"kind": kind}, inputs)
 
 
 def back(slug: str, kind: str, why: str, levels: np.ndarray = LEVELS) -> Case:
@@ -36,7 +36,7 @@ def back(slug: str, kind: str, why: str, levels: np.ndarray = LEVELS) -> Case:
         "noisy": normal(f"back/{kind}/noisy", len(levels), 2, 3, 4),
         "log_snr": levels,
     }
-    return Case("NOISE-05", slug, "to_clean", why, {"kind": kind}, inputs)
+    return Case("NOISE-03", f"back-{slug}", "to_clean", why, {"kind": kind}, inputs)
 
 
 CASES = (
@@ -65,7 +65,7 @@ CASES = (
     ),
     schedule("NOISE-01", "no-shift", "the cosine alone, in a batch of one", np.array([0.3]), shift=0.0),
     schedule(
-        "NOISE-02",
+        "NOISE-01",
         "more-noise-at-noise",
         "a mixed shift that falls with time: its slope belongs to the derivative",
         INSIDE,
@@ -73,7 +73,7 @@ CASES = (
         shift_at_noise=-1.5,
     ),
     schedule(
-        "NOISE-02",
+        "NOISE-01",
         "rising-shift",
         "a mixed shift that rises with time, at its ends: which shift is at which end",
         np.array([0.0, 0.5, 1.0]),
@@ -83,14 +83,14 @@ CASES = (
         log_snr_max=6.0,
     ),
     schedule(
-        "NOISE-02",
+        "NOISE-01",
         "one-shift",
         "one shift: it does not enter the derivative, whose sign is that of falling log-SNR",
         INSIDE,
         shift=1.0,
     ),
     Case(
-        "NOISE-03",
+        "NOISE-02",
         "between",
         "add_noise",
         "levels from noisy to clean: which of α and σ is which, and their roots",
@@ -98,7 +98,7 @@ CASES = (
         {**samples("noising", 4), "log_snr": LEVELS},
     ),
     Case(
-        "NOISE-03",
+        "NOISE-02",
         "nearly-clean",
         "add_noise",
         "a batch of one that is almost clean: noise must be σ, not σ², nor the sample itself",
@@ -106,7 +106,7 @@ CASES = (
         {**samples("nearly", 1), "log_snr": np.array([6.0])},
     ),
     Case(
-        "NOISE-03",
+        "NOISE-02",
         "nearly-noise",
         "add_noise",
         "a batch of one that is almost noise: little of the sample is left, and not none",

@@ -8,7 +8,9 @@ from elt_ref.conformance.cases.material import normal
 
 def read(slug: str, why: str, size: int, *shape: int) -> Case:
     """Return a case of what the patch embedding reads."""
-    return Case("PATCH-01", slug, "patchify", why, {"patch_size": size}, {"samples": normal(f"read/{slug}", *shape)})
+    return Case(
+        "PATCH-01", f"read-{slug}", "patchify", why, {"patch_size": size}, {"samples": normal(f"read/{slug}", *shape)}
+    )
 
 
 def written(slug: str, why: str, size: int, batch: int, *shape: int) -> Case:
@@ -16,18 +18,18 @@ def written(slug: str, why: str, size: int, batch: int, *shape: int) -> Case:
     height, width, channels = shape
     patches = normal(f"written/{slug}", batch, height * width // size**2, size**2 * channels)
     settings = {"shape": list(shape), "patch_size": size}
-    return Case("PATCH-02", slug, "unpatchify", why, settings, {"patches": patches})
+    return Case("PATCH-01", f"written-{slug}", "unpatchify", why, settings, {"patches": patches})
 
 
 def places(slug: str, why: str, rows: int, columns: int, width: int) -> Case:
     """Return a case of positions."""
-    return Case("PATCH-03", slug, "positions", why, {"rows": rows, "columns": columns, "width": width})
+    return Case("PATCH-02", slug, "positions", why, {"rows": rows, "columns": columns, "width": width})
 
 
 def moments(slug: str, why: str, times: tuple[float, ...], width: int, scale: float) -> Case:
     """Return a case of time features."""
     settings = {"width": width, "scale": scale}
-    return Case("PATCH-04", slug, "time_features", why, settings, {"time": np.array(times)})
+    return Case("PATCH-03", slug, "time_features", why, settings, {"time": np.array(times)})
 
 
 CASES = (

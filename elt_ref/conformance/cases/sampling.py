@@ -86,9 +86,9 @@ CASES = (
         schedule="ramp",
         prediction="v",
     ),
-    denoised("DIFFGUIDE-02", "clip", "s = 3 and a clip that bites: guided first, then clipped", (2, 1), clip=0.5),
+    denoised("DIFFGUIDE-01", "clip", "s = 3 and a clip that bites: guided first, then clipped", (2, 1), clip=0.5),
     denoised(
-        "DIFFGUIDE-02",
+        "DIFFGUIDE-01",
         "clip-one-step",
         "a single step, s = 2, a clip that bites in DDIM",
         (2,),
@@ -97,7 +97,13 @@ CASES = (
         sampler="ddim",
         labels=(1,),
     ),
-    denoised("DIFFGUIDE-02", "no-clip", "s = 3 without a clip: predictions beyond ±1 stay", (1, 2)),
+    denoised("DIFFGUIDE-01", "no-clip", "s = 3 without a clip: predictions beyond ±1 stay", (1, 2)),
+    denoised("DIFFGUIDE-01", "epsilon", "s = 2 on a prediction of ε", (1, 1), scale=2.0, prediction="epsilon"),
+    denoised("DIFFGUIDE-01", "v", "s = 2 on a prediction of v", (1, 1), scale=2.0, prediction="v"),
+    denoised("DIFFGUIDE-01", "large", "s = 2 with the large variance", (1, 1), scale=2.0, variance="large"),
+    denoised(
+        "DIFFGUIDE-01", "interpolated", "s = 2 with a variance between", (1, 1), scale=2.0, variance="interpolated"
+    ),
     denoised("SAMPLE-01", "schedule", "four steps with loops of their own, guided", (3, 1, 2, 1), scale=2.0),
     denoised("SAMPLE-01", "one-step", "a single step: from time 1 to x̂, no noise", (2,), labels=(1,)),
     denoised(
@@ -119,6 +125,11 @@ CASES = (
         shift=-1.0,
         labels=(3, 1),
     ),
+    denoised("SAMPLE-01", "ramp", "a guidance that grows", (2, 1, 1), schedule="ramp", labels=(1,)),
+    denoised("SAMPLE-01", "epsilon", "three steps by predictions of ε", (1, 2, 1), scale=1.5, prediction="epsilon"),
+    denoised("SAMPLE-01", "v", "three steps by predictions of v", (1, 2, 1), scale=1.5, prediction="v"),
+    denoised("SAMPLE-01", "ddim", "three deterministic steps", (2, 1, 3), scale=1.5, sampler="ddim"),
+    denoised("SAMPLE-01", "large", "three steps with the large variance", (1, 3, 2), scale=1.5, variance="large"),
     decoded("schedule", "four steps with loops of their own, guided", (3, 1, 2, 1), guidance_scale=3.0),
     decoded(
         "ramp",

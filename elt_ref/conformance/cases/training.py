@@ -1,6 +1,7 @@
 """STEP: the optimiser, clipping, learning rates, the average, and whole trainings."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -48,26 +49,43 @@ def clipped(slug: str, why: str, largest: float) -> Case:
     """Return a case of clipping; the tensors differ much in size."""
     gradient = numbers("gradient", slug)
     gradient["gradient.embedding.label"] = 0.01 * gradient["gradient.embedding.label"]
-    return Case("STEP-03", slug, "clip_gradient", why, {"largest": largest}, gradient)
+    return Case("STEP-02", slug, "clip_gradient", why, {"largest": largest}, gradient)
 
 
 def rates(slug: str, why: str, **changes: Any) -> Case:
     """Return a case of learning rates."""
-    return Case("STEP-04", slug, "learning_rates", why, {"training": training_section(**changes)})
+    return Case("STEP-03", slug, "learning_rates", why, {"training": training_section(**changes)})
 
 
 def averaged(slug: str, why: str, decay: float) -> Case:
     """Return a case of the moving average."""
     inputs = {**numbers("average", slug), **numbers("parameters", slug)}
-    return Case("STEP-05", slug, "moving_average", why, {"decay": decay}, inputs)
+    return Case("STEP-04", slug, "moving_average", why, {"decay": decay}, inputs)
 
 
-def trained(clause: str, slug: str, why: str, students: tuple[int, ...], *, batch: int = 2, **changes: Any) -> Case:
+def shared(slug: str, why: str, students: tuple[int, ...], processes: int, **changes: Any) -> Case:
+    """Return a case of whole steps of the masked family across processes."""
+    made = trained("STEP-05", f"across/{slug}", why, students, **changes)
+    settings = {"processes": processes, **made.settings}
+    return replace(made, clause="STEP-07", slug=slug, operation="masked_training_across", settings=settings)
+
+
+def trained(
+    clause: str,
+    slug: str,
+    why: str,
+    students: tuple[int, ...],
+    *,
+    batch: int = 2,
+    reduction: Literal["mean_per_sample", "sum"] = "mean_per_sample",
+    prediction: str = "x0",
+    **changes: Any,
+) -> Case:
     """Return a case of several whole steps; ε is large, so that no step is the sign of a rounding error."""
-    masked, steps = clause == "STEP-06", len(students)
+    masked, steps = clause == "STEP-05", len(students)
     name = f"{clause}/{slug}"
     settings: dict[str, Any] = {
-        "objective": ObjectiveConfig(label_drop_rate=0.5).model_dump(mode="json"),
+        "objective": ObjectiveConfig(label_drop_rate=0.5, reduction=reduction).model_dump(mode="json"),
         "training": training_section(**{"steps": steps + 1, "warmup_steps": 1, "epsilon": 0.01, **changes}),
     }
     inputs: dict[str, np.ndarray] = {
@@ -83,7 +101,7 @@ def trained(clause: str, slug: str, why: str, students: tuple[int, ...], *, batc
     else:
         small = {"layers": 1, "width": 4, "heads": 1, "mlp_width": 6, "time_features": 4, "time_scale": 10.0}
         model = diffusion_section(**small, shape=[2, 4, 3])
-        settings["diffusion"] = noise_section()
+        settings["diffusion"] = noise_section(prediction=prediction)
         inputs["time"] = 0.1 + 0.8 * uniform(f"{name}/time", steps, batch)
         inputs["clean"] = normal(f"{name}/clean", steps, batch, *model["shape"])
         inputs["noise"] = normal(f"{name}/noise", steps, batch, *model["shape"])
@@ -105,9 +123,10 @@ CASES = (
         beta2=0.95,
         weight_decay=0.0,
     ),
-    optimised("STEP-02", "decay", "decay of kernels, by the learning rate, past the moments", 1, weight_decay=0.3),
-    optimised("STEP-02", "first-decay", "decay in the first step, in the warm-up", 0, weight_decay=0.5, warmup_steps=4),
-    optimised("STEP-02", "last-decay", "decay at the small rate of the last step", 7, weight_decay=1.0),
+    optimised("STEP-01", "decay", "decay of kernels, by the learning rate, past the moments", 1, weight_decay=0.3),
+    optimised("STEP-01", "first-decay", "decay in the first step, in the warm-up", 0, weight_decay=0.5, warmup_steps=4),
+    optimised("STEP-01", "last-decay", "decay at the small rate of the last step", 7, weight_decay=1.0),
+    optimised("STEP-01", "constant", "a later step at a constant rate", 6, weight_decay=0.1, schedule="constant"),
     clipped("above", "a norm above the largest: one factor for all tensors", 1.5),
     clipped("below", "a norm below the largest: nothing changes", 20.0),
     clipped("far-above", "a norm far above the largest", 0.01),
@@ -118,9 +137,9 @@ CASES = (
     averaged("nine-tenths", "the decay goes with the average, not with the parameters", 0.9),
     averaged("none", "a decay of zero: the parameters themselves", 0.0),
     averaged("long", "a decay of 0.999: hardly anything of the parameters", 0.999),
-    trained("STEP-06", "three-steps", "three steps of the masked family, each with draws of its own", (2, 1, 2)),
+    trained("STEP-05", "three-steps", "three steps of the masked family, each with draws of its own", (2, 1, 2)),
     trained(
-        "STEP-06",
+        "STEP-05",
         "clipped",
         "two steps with a small norm, batch of one, decay: clip, then Adam, then the average",
         (1, 2),
@@ -129,9 +148,11 @@ CASES = (
         average_decay=0.5,
         steps=2,
     ),
-    trained("STEP-07", "three-steps", "three steps of the diffusion family, each with draws of its own", (1, 2, 1)),
+    trained("STEP-05", "sum", "two steps of a loss that is a sum", (2, 1), batch=1, reduction="sum"),
+    trained("STEP-05", "constant", "two steps at a constant rate", (1, 2), batch=1, schedule="constant"),
+    trained("STEP-06", "three-steps", "three steps of the diffusion family, each with draws of its own", (1, 2, 1)),
     trained(
-        "STEP-07",
+        "STEP-06",
         "clipped",
         "two steps with a small norm, batch of one, decay: clip, then Adam, then the average",
         (2, 1),
@@ -140,4 +161,21 @@ CASES = (
         average_decay=0.5,
         steps=2,
     ),
+    trained("STEP-06", "sum", "two steps of a loss that is a sum", (2, 1), batch=1, reduction="sum"),
+    trained("STEP-06", "constant", "two steps at a constant rate", (1, 2), batch=1, schedule="constant"),
+    trained("STEP-06", "epsilon", "two steps of a network that predicts ε", (1, 2), batch=1, prediction="epsilon"),
+    trained("STEP-06", "v", "two steps of a network that predicts v", (1, 2), batch=1, prediction="v"),
+    shared("two", "two steps of two processes with two rows each", (2, 1), 2, batch=4, gradient_clip=50.0),
+    shared(
+        "clipped",
+        "two processes and a small norm: averaged first, then clipped",
+        (1, 2),
+        2,
+        gradient_clip=0.05,
+        average_decay=0.5,
+        steps=2,
+    ),
+    shared("three", "three processes of one row each", (2, 1), 3, batch=3),
+    shared("sum", "two processes and a loss that is a sum", (1, 2), 2, reduction="sum"),
+    shared("constant", "two processes at a constant rate", (2, 1), 2, schedule="constant"),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from elt_ref.conformance.backend import Description
+from elt_ref.conformance.scalar.clip_operations import ClipOperations
 from elt_ref.conformance.scalar.network_operations import NetworkOperations
 from elt_ref.conformance.scalar.objective_operations import ObjectiveOperations
 from elt_ref.conformance.scalar.sampling_operations import DecodingOperations, NoiseOperations
@@ -13,6 +14,7 @@ PARTS = (
     ObjectiveOperations,
     NoiseOperations,
     DecodingOperations,
+    ClipOperations,
     TrainingOperations,
     MeasureOperations,
 )
@@ -23,12 +25,13 @@ class ScalarBackend(
     ObjectiveOperations,
     NoiseOperations,
     DecodingOperations,
+    ClipOperations,
     TrainingOperations,
     MeasureOperations,
 ):
     """Every operation, in float64."""
 
-    choices: Mapping[str, str] = {"floor_tie": "float64", "student_draw": "below_max"}
+    choices: Mapping[str, str] = {"sampling.schedule_precision": "float64"}
 
     def describe(self) -> Description:
         """Say what it offers, and how it settles what may be settled differently."""

@@ -44,19 +44,19 @@ def single_fraction(ratio: float) -> float:
     return min(max(single(math.cos(single(single(math.pi / 2) * single(ratio)))), single(1e-6)), 1.0)
 
 
-def mask_length(start: int, unknown: int, step: int, steps: int, floor_tie: str = "float64") -> int:
+def mask_length(start: int, unknown: int, step: int, steps: int, precision: str = "float64") -> int:
     """Return max(1, min(unknown − 1, ⌊start γ((k + 1)/K)⌋)); a row without unknown tokens masks none."""
     ratio = (step + 1) / steps
-    product = start * masked_fraction(ratio) if floor_tie == "float64" else single(start * single_fraction(ratio))
+    product = start * masked_fraction(ratio) if precision == "float64" else single(start * single_fraction(ratio))
     wanted = math.floor(product)
     return max(1, min(unknown - 1, wanted)) if unknown else 0
 
 
-def mask_lengths(start: int, steps: int, floor_tie: str = "float64") -> list[int]:
+def mask_lengths(start: int, steps: int, precision: str = "float64") -> list[int]:
     """Return what stays masked after each step; as many are unknown before a step as the one before left."""
     lengths, unknown = [], start
     for step in range(steps):
-        unknown = mask_length(start, unknown, step, steps, floor_tie)
+        unknown = mask_length(start, unknown, step, steps, precision)
         lengths.append(unknown)
     return lengths
 

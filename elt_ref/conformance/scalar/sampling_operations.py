@@ -66,7 +66,8 @@ class DecodingOperations:
 
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Arrays:
         """Return what stays masked."""
-        rows = [masking.mask_lengths(unknown, steps, self.choices["floor_tie"]) for unknown in start.tolist()]
+        precision = self.choices["sampling.schedule_precision"]
+        rows = [masking.mask_lengths(unknown, steps, precision) for unknown in start.tolist()]
         return {"lengths": integers(list(zip(*rows, strict=True)))}
 
     def decode_step(

@@ -73,6 +73,37 @@ class TrainingOperations:
 
         return _answer(*train(training, lists(parameters), terms_at, len(tokens)))
 
+    def masked_training_across(
+        self,
+        *,
+        processes: int,
+        model: Section,
+        objective: Section,
+        training: Section,
+        parameters: Parameters,
+        tokens: np.ndarray,
+        labels: np.ndarray,
+        mask_ratio: np.ndarray,
+        mask_order: np.ndarray,
+        label_drop: np.ndarray,
+        student_loops: np.ndarray,
+    ) -> Arrays:
+        """Train the masked family on whole batches: what any number of processes must come to."""
+        if tokens.shape[1] % processes:
+            raise ValueError(f"processes: expected a divisor of {tokens.shape[1]} rows, got {processes}")
+        return self.masked_training(
+            model=model,
+            objective=objective,
+            training=training,
+            parameters=parameters,
+            tokens=tokens,
+            labels=labels,
+            mask_ratio=mask_ratio,
+            mask_order=mask_order,
+            label_drop=label_drop,
+            student_loops=student_loops,
+        )
+
     def diffusion_training(
         self,
         *,

@@ -9,22 +9,22 @@ import re
 from functools import cache
 from importlib import import_module
 
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 
 
 @cache
-def wrong_implementations() -> dict[str, type[Reference]]:
+def wrong_implementations() -> dict[str, type[ReferenceBackend]]:
     """Return the wrong implementations by name.
 
     Raises:
         ValueError: two have one name, or one has no docstring of its own.
     """
-    found: dict[str, type[Reference]] = {}
+    found: dict[str, type[ReferenceBackend]] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         for value in vars(import_module(f"{__name__}.{module}")).values():
             if (
                 not isinstance(value, type)
-                or not issubclass(value, Reference)
+                or not issubclass(value, ReferenceBackend)
                 or value.__module__ != f"{__name__}.{module}"
             ):
                 continue

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.generation.denoiser import denoise_step, step_variance
 from elt_ref.generation.noise_schedule import signal_and_noise
@@ -22,19 +22,19 @@ def _stepping(**changes: Any) -> tuple[Change, ...]:
     return instead("generation.denoiser", denoise_step=step)
 
 
-class VarianceLargeForSmall(Altered, Reference):
+class VarianceLargeForSmall(Altered, ReferenceBackend):
     """β_t where the posterior variance is asked: what DiT's code calls FIXED_LARGE."""
 
     changes = _stepping(variance=lambda d: {"small": "large"}.get(d.variance, d.variance))
 
 
-class VarianceSmallForLarge(Altered, Reference):
+class VarianceSmallForLarge(Altered, ReferenceBackend):
     """The posterior variance where β_t is asked."""
 
     changes = _stepping(variance=lambda d: {"large": "small"}.get(d.variance, d.variance))
 
 
-class VarianceFractionReversed(Altered, Reference):
+class VarianceFractionReversed(Altered, ReferenceBackend):
     """The interpolated variance is large at fraction 0 and small at 1."""
 
     changes = _stepping(variance_fraction=lambda d: 1 - d.variance_fraction)
@@ -50,13 +50,13 @@ def _mixed_linearly(log_snr_t: float, log_snr_s: float, diffusion: DiffusionConf
     return (1 - diffusion.variance_fraction) * small + diffusion.variance_fraction * large
 
 
-class VarianceMixedLinearly(Altered, Reference):
+class VarianceMixedLinearly(Altered, ReferenceBackend):
     """The variances themselves are mixed instead of their logarithms."""
 
     changes = instead("generation.denoiser", step_variance=_mixed_linearly)
 
 
-class VarianceForDeviation(Altered, Reference):
+class VarianceForDeviation(Altered, ReferenceBackend):
     """The noise is multiplied by the variance, its root forgotten."""
 
     changes = instead(
@@ -69,7 +69,7 @@ def _noisy_last(*args: Any, last: bool, **settings: Any) -> Any:
     return denoise_step(*args, **settings, last=False)
 
 
-class NoiseInLastStep(Altered, Reference):
+class NoiseInLastStep(Altered, ReferenceBackend):
     """The last step is like the others, noise and all: labml's p_sample has no branch for t = 0."""
 
     changes = instead("generation.denoiser", denoise_step=_noisy_last)
@@ -83,14 +83,14 @@ def _quiet(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
     return denoise_step(noisy, clean, noise * 0, **settings)
 
 
-class NoiseLeftOut(Altered, Reference):
+class NoiseLeftOut(Altered, ReferenceBackend):
     """No step adds noise: α₃ z of the sampler is forgotten, though the step is not DDIM's."""
 
     changes = instead("generation.denoiser", denoise_step=_quiet)
 
 
-class MeanInLastStep(Altered, Reference):
-    """The last step returns its mean, which is not yet x0: as denoising-diffusion-pytorch (facts §2e)."""
+class MeanInLastStep(Altered, ReferenceBackend):
+    """The last step returns its mean, which is not yet x0: as denoising-diffusion-pytorch."""
 
     changes = instead("generation.denoiser", denoise_step=_mean_last)
 
@@ -114,7 +114,7 @@ def _swapped_mean(
     return right + alpha_s * (2 * share - 1) * (noisy / alpha_t - bounded)
 
 
-class MeanSharesSwapped(Altered, Reference):
+class MeanSharesSwapped(Altered, ReferenceBackend):
     """The mean takes c of z and 1 − c of x̂ instead of 1 − c of z and c of x̂."""
 
     changes = instead("generation.denoiser", denoise_step=_swapped_mean)
@@ -130,7 +130,7 @@ def _without_signal(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
     return right + remaining * (1 - alpha_s / alpha_t) * noisy
 
 
-class MeanWithoutSignalRatio(Altered, Reference):
+class MeanWithoutSignalRatio(Altered, ReferenceBackend):
     """Z enters the mean without the factor α_s / α_t."""
 
     changes = instead("generation.denoiser", denoise_step=_without_signal)
@@ -142,7 +142,7 @@ def _posterior_ddim(noisy: Any, clean: Any, noise: Any, *, diffusion: DiffusionC
     return denoise_step(noisy, clean, noise * 0 if ddim else noise, **settings, diffusion=ancestral)
 
 
-class DdimByPosteriorMean(Altered, Reference):
+class DdimByPosteriorMean(Altered, ReferenceBackend):
     """DDIM is the ancestral step without its noise, which loses variance with every step."""
 
     changes = instead("generation.denoiser", denoise_step=_posterior_ddim)
@@ -156,7 +156,7 @@ def _stochastic_ddim(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any
     return right + math.sqrt(step_variance(settings["log_snr_t"], settings["log_snr_s"], diffusion)) * noise
 
 
-class DdimWithNoise(Altered, Reference):
+class DdimWithNoise(Altered, ReferenceBackend):
     """The deterministic step is given the noise of the ancestral one on top."""
 
     changes = instead("generation.denoiser", denoise_step=_stochastic_ddim)
@@ -172,43 +172,49 @@ def _stale_epsilon(noisy: Any, clean: Any, noise: Any, *, diffusion: DiffusionCo
     return right + sigma_s * alpha_t / sigma_t * (bounded - clean)
 
 
-class EpsilonBeforeClipping(Altered, Reference):
+class EpsilonBeforeClipping(Altered, ReferenceBackend):
     """DDIM's ε̂ is that of the prediction before it was clipped: denoising-diffusion-pytorch PR#84."""
 
     changes = instead("generation.denoiser", denoise_step=_stale_epsilon)
 
 
-class ClipIgnored(Altered, Reference):
+class ClipIgnored(Altered, ReferenceBackend):
     """Predictions of x0 are never clipped."""
 
     changes = _stepping(clip=None)
 
 
-class ClipAlways(Altered, Reference):
-    """Predictions are clipped to ±1 where no clipping is asked; latents are not bounded (facts §4.48)."""
+class ClipAlways(Altered, ReferenceBackend):
+    """Predictions are clipped to ±1 where no clipping is asked; latents are not bounded."""
 
     changes = _stepping(clip=lambda d: 1.0 if d.clip is None else d.clip)
 
 
-class ClipAtOne(Altered, Reference):
+class ClipAtOne(Altered, ReferenceBackend):
     """Clipping is to ±1, whatever bound is asked: the range of pixels, built in."""
 
     changes = _stepping(clip=lambda d: None if d.clip is None else 1.0)
 
 
-class TimesWithoutEnd(Altered, Reference):
+class TimesWithoutEnd(Altered, ReferenceBackend):
     """The grid stops one step before 0: 1 − k / (K + 1)."""
 
     changes = instead("generation.denoiser", time_grid=lambda steps: 1 - np.arange(steps + 1) / (steps + 1))
 
 
-class TimesWithoutStart(Altered, Reference):
+class TimesByWholeStride(Altered, ReferenceBackend):
+    """Of a thousand times every so-many-th is taken, a whole number: as in the unofficial port of ELT."""
+
+    changes = instead("generation.denoiser", time_grid=lambda steps: 1 - np.arange(steps + 1) * (1000 // steps) / 1000)
+
+
+class TimesWithoutStart(Altered, ReferenceBackend):
     """The grid begins one step after 1, a shifted timestep: denoising-diffusion-pytorch #81, diffusers #9090."""
 
     changes = instead("generation.denoiser", time_grid=lambda steps: np.arange(steps, -1, -1) / (steps + 1))
 
 
-class TimesSquared(Altered, Reference):
+class TimesSquared(Altered, ReferenceBackend):
     """The grid is not even: as in samplers that put more steps where there is little noise."""
 
     changes = instead("generation.denoiser", time_grid=lambda steps: np.linspace(1, 0, steps + 1) ** 2)

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
 from elt_ref.model.positions import time_features
 from elt_ref.ops import gated_residual, linear, silu
 
 
-class DiffusionInputInjected(Reference):
-    """The embedded patches are added before every loop, as in Leiay's looped transformer (facts §1.3)."""
+class DiffusionInputInjected(ReferenceBackend):
+    """The embedded patches are added before every loop, as in Leiay's looped transformer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         network = super().network(config, parameters, *inputs)
@@ -22,7 +22,7 @@ class DiffusionInputInjected(Reference):
         return network._replace(block=lambda x: network.block(x + network.state if next(loop) else x))
 
 
-class DiffusionLoopsTold(Reference):
+class DiffusionLoopsTold(ReferenceBackend):
     """The conditioning is made anew in every loop and told its number, as in LoopViT and Universal Transformers."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -42,7 +42,7 @@ class DiffusionLoopsTold(Reference):
         return network._replace(block=block)
 
 
-class DiffusionDepthTold(Reference):
+class DiffusionDepthTold(ReferenceBackend):
     """Each loop's change is divided by the number of loops, so that few loops are no prefix of many."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
@@ -54,7 +54,7 @@ class DiffusionDepthTold(Reference):
         return states[1:]
 
 
-class DiffusionStatesFromInput(Reference):
+class DiffusionStatesFromInput(ReferenceBackend):
     """The state before the first loop is counted as that after it: one loop too few."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
@@ -62,7 +62,7 @@ class DiffusionStatesFromInput(Reference):
         return states if config.diffusion is None else [network.state, *states[:-1]]
 
 
-class DiffusionConditionedOnce(Reference):
+class DiffusionConditionedOnce(ReferenceBackend):
     """Only the first loop is conditioned on the label; the others go on without a class."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -75,8 +75,8 @@ class DiffusionConditionedOnce(Reference):
         return network._replace(block=lambda x: later.block(x) if next(loop) else network.block(x))
 
 
-class DiffusionTimeAtInput(Reference):
-    """Time is added to the patches and nowhere else, as in the unofficial port of ELT (facts §1.1, 8)."""
+class DiffusionTimeAtInput(ReferenceBackend):
+    """Time is added to the patches and nowhere else, as in the unofficial port of ELT."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:
@@ -90,7 +90,7 @@ class DiffusionTimeAtInput(Reference):
         return network._replace(state=network.state + hidden[:, None])
 
 
-class DiffusionOneModulation(Reference):
+class DiffusionOneModulation(ReferenceBackend):
     """All layers share the modulation weights of the first, adaLN-single without a table of each layer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -101,7 +101,7 @@ class DiffusionOneModulation(Reference):
         return super().network(config, {**parameters, "block": layers}, *inputs)
 
 
-class DiffusionStopsAtMax(Reference):
+class DiffusionStopsAtMax(ReferenceBackend):
     """More loops than in training are cut to L_max: further states repeat its last."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
@@ -111,7 +111,7 @@ class DiffusionStopsAtMax(Reference):
         return states + [states[-1]] * (loops - len(states))
 
 
-class GatesIgnored(Altered, Reference):
+class GatesIgnored(Altered, ReferenceBackend):
     """Attention and MLP are added without their gates: adaLN without the Zero."""
 
     changes = instead("ops.modulation", gated_residual=lambda x, update, *_, **__: x + update)
@@ -121,7 +121,7 @@ def _gate_plus_one(x: Any, update: Any, modulation: Any, *, part: int) -> Any:
     return gated_residual(x, update, modulation, part=part) + update
 
 
-class GatesPlusOne(Altered, Reference):
+class GatesPlusOne(Altered, ReferenceBackend):
     """The gate is 1 + g, as the scale is."""
 
     changes = instead("ops.modulation", gated_residual=_gate_plus_one)

@@ -12,7 +12,7 @@ import numpy as np
 from autograd.extend import defvjp, primitive
 
 from elt_ref.conformance.backend import OPERATIONS
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.model.diffusion import embed_conditioning, modulate, unpatchify
 from elt_ref.model.positions import time_features
 from elt_ref.ops import embedding, linear, modulated_layer_norm, silu, stop_gradient
@@ -30,7 +30,7 @@ def instead(module: str, **functions: Any) -> tuple[Change, ...]:
 
 
 class Altered:
-    """While it answers, functions of the package are others, wherever they are used. To be mixed into `Reference`."""
+    """While it answers, functions of the package are others, wherever they are used. To be mixed in."""
 
     changes: tuple[Change, ...] = ()
 
@@ -78,25 +78,25 @@ def _ordered(six: list[int], two: list[int]) -> tuple[Change, ...]:
     return instead("model.diffusion", modulate=reordered)
 
 
-class ChunksScaleFirst(Altered, Reference):
+class ChunksScaleFirst(Altered, ReferenceBackend):
     """Scale before shift among the six chunks, as a port writes that goes by the order in x (1 + scale) + shift."""
 
     changes = _ordered([1, 0, 2, 4, 3, 5], [0, 1])
 
 
-class ChunksOfMlpFirst(Altered, Reference):
+class ChunksOfMlpFirst(Altered, ReferenceBackend):
     """The first three chunks go to the MLP, the last three to the attention."""
 
     changes = _ordered([3, 4, 5, 0, 1, 2], [0, 1])
 
 
-class ChunksByKind(Altered, Reference):
+class ChunksByKind(Altered, ReferenceBackend):
     """Both shifts, both scales, both gates: chunks grouped by what they are instead of by what they act on."""
 
     changes = _ordered([0, 2, 4, 1, 3, 5], [0, 1])
 
 
-class FinalScaleFirst(Altered, Reference):
+class FinalScaleFirst(Altered, ReferenceBackend):
     """Scale before shift in the final layer."""
 
     changes = _ordered([0, 1, 2, 3, 4, 5], [1, 0])
@@ -109,7 +109,7 @@ def _without_one(parameters: Any, conditioning: Any, chunks: int) -> Any:
     return modulation - ones
 
 
-class ScaleWithoutOne(Altered, Reference):
+class ScaleWithoutOne(Altered, ReferenceBackend):
     """X · scale + shift without 1 +: adaptive norm as in older codes, which starts at zero instead of at the norm."""
 
     changes = instead("model.diffusion", modulate=_without_one)
@@ -120,13 +120,13 @@ def _unmodulated(parameters: Any, conditioning: Any, chunks: int) -> Any:
     return modulation if chunks == 6 else modulation * 0
 
 
-class FinalUnmodulated(Altered, Reference):
+class FinalUnmodulated(Altered, ReferenceBackend):
     """The last norm is not modulated: conditioning stops at the layers."""
 
     changes = instead("model.diffusion", modulate=_unmodulated)
 
 
-class FinalUnnormed(Altered, Reference):
+class FinalUnnormed(Altered, ReferenceBackend):
     """The head projects the state as it left the loop, taking it for normalised, as the masked family's is."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -137,20 +137,20 @@ class FinalUnnormed(Altered, Reference):
         return network._replace(head=lambda x: unpatchify(linear(x, output["weight"], output["bias"]), config.model))
 
 
-class ModulationWithoutSilu(Altered, Reference):
+class ModulationWithoutSilu(Altered, ReferenceBackend):
     """The modulations are linear in the conditioning; DiT's code has the SiLU in each adaLN, where a port loses it."""
 
     changes = instead("ops.modulation", silu=lambda x: x) + instead("model.diffusion", embed_conditioning=_conditioning)
 
 
-class TimeMlpWithoutSilu(Altered, Reference):
+class TimeMlpWithoutSilu(Altered, ReferenceBackend):
     """The timestep MLP is two linear maps with nothing between."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, activation=lambda x: x))
 
 
-class LabelRowMissing(Altered, Reference):
-    """Labels are taken and never used, as in the unofficial port of ELT (facts §1.1, 4 and 8)."""
+class LabelRowMissing(Altered, ReferenceBackend):
+    """Labels are taken and never used, as in the unofficial port of ELT."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, row=lambda *_: 0))
 
@@ -159,13 +159,13 @@ def _known_row(table: Any, labels: Any, classes: int) -> Any:
     return embedding(table, labels) * (labels < classes)[:, None].astype(table.dtype)
 
 
-class NullClassWithoutRow(Altered, Reference):
+class NullClassWithoutRow(Altered, ReferenceBackend):
     """No class adds nothing, instead of the last row of the label table."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, row=_known_row))
 
 
-class NullClassFirst(Altered, Reference):
+class NullClassFirst(Altered, ReferenceBackend):
     """Row 0 of the label table is taken for no class, so that every class is one row off."""
 
     changes = instead(
@@ -183,13 +183,13 @@ def _norm_with(epsilon: float) -> tuple[Change, ...]:
     return instead("ops.modulation", modulated_layer_norm=norm)
 
 
-class NormWithLargeEpsilon(Altered, Reference):
+class NormWithLargeEpsilon(Altered, ReferenceBackend):
     """The norm's ε is 1e-5, PyTorch's default, instead of DiT's 1e-6."""
 
     changes = _norm_with(1e-5)
 
 
-class NormWithBertEpsilon(Altered, Reference):
+class NormWithBertEpsilon(Altered, ReferenceBackend):
     """The norm's ε is 1e-12, that of the masked family."""
 
     changes = _norm_with(1e-12)
@@ -201,7 +201,7 @@ def _textbook_norm(x: Any, modulation: Any, *, part: int, epsilon: float) -> Any
     return centred / (deviation + epsilon) * (1 + modulation[:, None, part + 1]) + modulation[:, None, part]
 
 
-class NormWithUnbiasedDeviation(Altered, Reference):
+class NormWithUnbiasedDeviation(Altered, ReferenceBackend):
     """Deviation over d − 1 and ε outside the root: annotated-transformer #119, #122."""
 
     changes = instead("ops.modulation", modulated_layer_norm=_textbook_norm)
@@ -211,14 +211,14 @@ _erf: Any = primitive(lambda x: np.vectorize(math.erf)(x).astype(x.dtype))
 defvjp(_erf, lambda _value, x: lambda g: g * np.exp(-x * x) * 2 / math.sqrt(math.pi))
 
 
-class GeluExact(Altered, Reference):
+class GeluExact(Altered, ReferenceBackend):
     """GELU by the error function: PyTorch's default, where DiT asks for the tanh form."""
 
     changes = instead("ops.gelu", gelu=lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))))
 
 
-class DiffusionGradientOfLastLoop(Reference):
-    """The gradient flows through the last loop alone, as where back-propagation is truncated (recpre, facts §1.3)."""
+class DiffusionGradientOfLastLoop(ReferenceBackend):
+    """The gradient flows through the last loop alone, as where back-propagation is truncated (recpre)."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:
@@ -233,7 +233,7 @@ def _stopped_conditioning(*arguments: Any) -> Any:
     return stop_gradient(embed_conditioning(*arguments))
 
 
-class ConditioningNotLearned(Altered, Reference):
+class ConditioningNotLearned(Altered, ReferenceBackend):
     """Time MLP and label table get no gradient, as where the conditioning is made without recording it."""
 
     changes = instead("model.diffusion", embed_conditioning=_stopped_conditioning)

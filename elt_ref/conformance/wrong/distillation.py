@@ -7,7 +7,7 @@ import numpy as np
 
 from elt_ref.config import Config
 from elt_ref.conformance.backend import Tensors
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.model import Network
 from elt_ref.objective import LossTerms, Task, ilsd_loss
 from elt_ref.objective.masked_losses import masked_distillation, teacher_entropy
@@ -35,7 +35,7 @@ class Distilling:
         """Return E5."""
         return teacher + weight * student + (1 - weight) * distilled
 
-    def passed(self, backend: Reference, network: Network, student_loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def passed(self, backend: ReferenceBackend, network: Network, student_loops: int, config: Config) -> list[Any]:  # noqa: ARG002
         """Return the states of the pass."""
         return backend.states(network, config.model.max_loops, config)
 
@@ -44,7 +44,7 @@ class Distilling:
     ) -> LossTerms:
         """Return the loss of one pass."""
         if student_loops is None:
-            return Reference.terms(self, network, task, None, config, weight)  # pyright: ignore[reportArgumentType]  mixed in
+            return ReferenceBackend.terms(self, network, task, None, config, weight)  # pyright: ignore[reportArgumentType]  mixed in
         states = self.passed(self, network, student_loops, config)  # pyright: ignore[reportArgumentType]  mixed in
         teacher = network.head(states[-1])
         student = self.student_head(network, self.student_state(states, student_loops, network))
@@ -53,43 +53,43 @@ class Distilling:
         return LossTerms(self.total(*truths, distilled, weight), *truths, distilled)
 
 
-class TruthWeightReversed(Distilling, Reference):
+class TruthWeightReversed(Distilling, ReferenceBackend):
     """λ weighs the distillation and 1 − λ the student's ground truth."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return teacher + (1 - weight) * student + weight * distilled
 
 
-class TeacherWeighted(Distilling, Reference):
+class TeacherWeighted(Distilling, ReferenceBackend):
     """λ weighs the teacher's ground truth as well, which so fades from training."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return weight * (teacher + student) + (1 - weight) * distilled
 
 
-class DistillationUnweighted(Distilling, Reference):
+class DistillationUnweighted(Distilling, ReferenceBackend):
     """The distillation term is added whole, without 1 − λ."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return teacher + weight * student + distilled
 
 
-class StudentLoopAhead(Distilling, Reference):
+class StudentLoopAhead(Distilling, ReferenceBackend):
     """The list of states is read at L_int as if it began with the input: the student has one loop too many."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[student_loops]
 
 
-class StudentLoopBehind(Distilling, Reference):
+class StudentLoopBehind(Distilling, ReferenceBackend):
     """The student is read before its last loop."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
         return [network.state, *states][student_loops - 1]
 
 
-class StudentSecondForward(Distilling, Reference):
-    """The student is a second forward pass with dropout of its own, so it is no prefix of the teacher (facts §1.1)."""
+class StudentSecondForward(Distilling, ReferenceBackend):
+    """The student is a second forward pass, with dropout of its own, as in the unofficial port of ELT."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
         state = network.state
@@ -100,52 +100,52 @@ class StudentSecondForward(Distilling, Reference):
         return state
 
 
-class StudentHeadOfItsOwn(Distilling, Reference):
+class StudentHeadOfItsOwn(Distilling, ReferenceBackend):
     """The student predicts through a head of its own, here one without the Dense: an auxiliary classifier."""
 
     def network(self, config: Config, parameters: Any, *inputs: Any) -> Network:
-        network = Reference.network(self, config, parameters, *inputs)
+        network = ReferenceBackend.network(self, config, parameters, *inputs)
         identity = np.eye(config.model.width, dtype=untraced(network.state).dtype)
         head = parameters["head"]
         plain = {**parameters, "head": {**head, "dense": {**head["dense"], "weight": identity}}}
-        self.own_head = Reference.network(self, config, plain, *inputs).head
+        self.own_head = ReferenceBackend.network(self, config, plain, *inputs).head
         return network
 
     def student_head(self, network: Network, state: Any) -> Any:  # noqa: ARG002
         return self.own_head(state)
 
 
-class TeacherNotStopped(Distilling, Reference):
+class TeacherNotStopped(Distilling, ReferenceBackend):
     """There is no stop-gradient: the teacher is pulled towards the student."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(student, teacher)
 
 
-class StudentStopped(Distilling, Reference):
+class StudentStopped(Distilling, ReferenceBackend):
     """The stop-gradient is on the student in the distillation term: the teacher learns from it."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(stop_gradient(student), teacher)
 
 
-class BothStopped(Distilling, Reference):
+class BothStopped(Distilling, ReferenceBackend):
     """Both predictions are constants in the distillation term, which so teaches nobody."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(stop_gradient(student), stop_gradient(teacher))
 
 
-class TeacherGoesOnFromConstant(Distilling, Reference):
+class TeacherGoesOnFromConstant(Distilling, ReferenceBackend):
     """The state is detached at the student: the teacher's truth does not reach the first L_int loops."""
 
-    def passed(self, backend: Reference, network: Network, student_loops: int, config: Config) -> list[Any]:
+    def passed(self, backend: ReferenceBackend, network: Network, student_loops: int, config: Config) -> list[Any]:
         first = backend.states(network, student_loops, config)
         later = network._replace(state=stop_gradient(first[-1]))
         return first + backend.states(later, config.model.max_loops - student_loops, config)
 
 
-class TeacherHeadFrozen(Distilling, Reference):
+class TeacherHeadFrozen(Distilling, ReferenceBackend):
     """The teacher's prediction is a constant everywhere, in its own ground truth too."""
 
     def terms(
@@ -155,7 +155,7 @@ class TeacherHeadFrozen(Distilling, Reference):
         return found._replace(total=found.total - found.teacher_truth + stop_gradient(found.teacher_truth))
 
 
-class StudentLastLoopOnly(Distilling, Reference):
+class StudentLastLoopOnly(Distilling, ReferenceBackend):
     """The student's gradient is cut before its last loop."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
@@ -164,15 +164,28 @@ class StudentLastLoopOnly(Distilling, Reference):
         return network.block(stop_gradient(states[student_loops - 2]))
 
 
-class StudentStraightThrough(Distilling, Reference):
+class StudentStraightThrough(Distilling, ReferenceBackend):
     """The student's gradient goes the way of the teacher, through all L_max loops; the value is the student's."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[-1] + stop_gradient(states[student_loops - 1] - states[-1])
 
 
-class DivergenceForCrossEntropy(Reference):
-    """E8 is the Kullback–Leibler divergence, F.kl_div: less by the teacher's entropy (facts §1.1)."""
+class DivergenceOfBatch(ReferenceBackend):
+    """E8 is F.kl_div with the reduction batchmean: a sum over tokens too, as in the unofficial port of ELT."""
+
+    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+        task = super().recovery_task(config, tokens, mask, labels)
+
+        def divergence(student: Any, teacher: Any) -> Any:
+            entropy = teacher_entropy(untraced(teacher), mask, reduction="sum")
+            return masked_distillation(student, teacher, mask, reduction="sum") - entropy
+
+        return task._replace(distillation=divergence)
+
+
+class DivergenceForCrossEntropy(ReferenceBackend):
+    """E8 is the Kullback–Leibler divergence: less by the teacher's entropy, as in the unofficial port of ELT."""
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task, reduction = super().recovery_task(config, tokens, mask, labels), config.objective.reduction
@@ -184,7 +197,7 @@ class DivergenceForCrossEntropy(Reference):
         return task._replace(distillation=divergence)
 
 
-class DistillationSwapped(Reference):
+class DistillationSwapped(ReferenceBackend):
     """E8 is the teacher's cross-entropy under the student's distribution: the two roles are swapped."""
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
@@ -192,7 +205,7 @@ class DistillationSwapped(Reference):
         return task._replace(distillation=lambda student, teacher: task.distillation(teacher, student))
 
 
-class DistillationOfArgmax(Reference):
+class DistillationOfArgmax(ReferenceBackend):
     """The student learns the teacher's most likely token, not its distribution."""
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
@@ -203,12 +216,12 @@ class DistillationOfArgmax(Reference):
 
         def hard(student: Any, teacher: Any) -> Any:
             guessed = untraced(teacher).argmax(axis=-1)
-            return Reference.recovery_task(self, unsmoothed, guessed, mask, labels).ground_truth(student)
+            return ReferenceBackend.recovery_task(self, unsmoothed, guessed, mask, labels).ground_truth(student)
 
         return task._replace(distillation=hard)
 
 
-class TeacherSoftened(Reference):
+class TeacherSoftened(ReferenceBackend):
     """The teacher's logits are divided by a temperature of 2, as in other distillations."""
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
@@ -216,7 +229,7 @@ class TeacherSoftened(Reference):
         return task._replace(distillation=lambda student, teacher: task.distillation(student, teacher / 2))
 
 
-class DistillationEverywhere(Reference):
+class DistillationEverywhere(ReferenceBackend):
     """The distillation term takes all tokens, the ground truth the masked ones."""
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
@@ -229,35 +242,35 @@ class DistillationEverywhere(Reference):
         return task._replace(distillation=everywhere)
 
 
-class TruthWeightNeverZero(Reference):
+class TruthWeightNeverZero(ReferenceBackend):
     """λ = 1 − step / steps, which ends at 1 / steps."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": 1 - np.arange(steps) / steps}
 
 
-class TruthWeightRising(Reference):
+class TruthWeightRising(ReferenceBackend):
     """λ rises from 0 to 1."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": np.arange(steps) / max(1, steps - 1)}
 
 
-class TruthWeightCosine(Reference):
+class TruthWeightCosine(ReferenceBackend):
     """λ falls along a cosine, as learning rates do."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": (1 + np.cos(math.pi * np.arange(steps) / max(1, steps - 1))) / 2}
 
 
-class StudentMayBeTeacher(Reference):
+class StudentMayBeTeacher(ReferenceBackend):
     """L_max is among the draws, as in zapabob's elastic-looped-transformer by default and as the display reads."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
         return super().student_draws(min_loops=min_loops, max_loops=max_loops + 1, count=count, seed=seed)
 
 
-class StudentAboveLeast(Reference):
+class StudentAboveLeast(ReferenceBackend):
     """L_min is excluded from the draws, where there is anything else."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
@@ -265,14 +278,14 @@ class StudentAboveLeast(Reference):
         return super().student_draws(min_loops=least, max_loops=max_loops, count=count, seed=seed)
 
 
-class StudentFromOne(Reference):
+class StudentFromOne(ReferenceBackend):
     """The draw begins at 1, whatever L_min says."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:  # noqa: ARG002
         return super().student_draws(min_loops=1, max_loops=max_loops, count=count, seed=seed)
 
 
-class StudentDrawRounded(Reference):
+class StudentDrawRounded(ReferenceBackend):
     """A real number between L_min and L_max − 1 is drawn and rounded: the ends come up half as often."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
@@ -280,14 +293,14 @@ class StudentDrawRounded(Reference):
         return {"loops": np.rint(drawn).astype(np.int64)}
 
 
-class StudentAlwaysLeast(Reference):
+class StudentAlwaysLeast(ReferenceBackend):
     """The student always has L_min loops."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:  # noqa: ARG002
         return {"loops": np.full(count, min_loops)}
 
 
-class VanillaAtEveryLoop(Reference):
+class VanillaAtEveryLoop(ReferenceBackend):
     """The vanilla objective supervises the state after every loop, the mean over all of them."""
 
     def terms(
@@ -301,7 +314,7 @@ class VanillaAtEveryLoop(Reference):
         return found._replace(total=sum(truths[1:], truths[0]) / len(truths))
 
 
-class VanillaDistils(Reference):
+class VanillaDistils(ReferenceBackend):
     """The vanilla objective keeps a student after one loop."""
 
     def terms(

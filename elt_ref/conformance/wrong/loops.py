@@ -9,7 +9,7 @@ import numpy as np
 from elt_ref.arrays import Tree, tree_map
 from elt_ref.config import Config
 from elt_ref.conformance.backend import Tensors
-from elt_ref.conformance.reference import Reference, tree
+from elt_ref.conformance.reference import ReferenceBackend, tree
 from elt_ref.model import Network
 from elt_ref.objective import LossTerms, Task
 from elt_ref.ops import gelu, layer_norm, linear, stop_gradient
@@ -37,16 +37,16 @@ class Layers:
 class Taken:
     """Gives the wrong ones a network whose layers can be called one by one."""
 
-    def layers(self, backend: Reference, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def layers(self, backend: ReferenceBackend, config: Config, parameters: Tree, *inputs: Any) -> Network:
         """Return the reference's network with its block taken apart."""
         alone = [
-            Reference.network(backend, config, {**parameters, "block": [layer]}, *inputs)
+            ReferenceBackend.network(backend, config, {**parameters, "block": [layer]}, *inputs)
             for layer in parameters["block"]
         ]
         return alone[0]._replace(block=Layers([network.block for network in alone]))
 
 
-class LoopsUntied(Reference):
+class LoopsUntied(ReferenceBackend):
     """Every loop has weights of its own: sharing was lost when a module was replaced (mixture_of_recursions#17)."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -60,7 +60,7 @@ class LoopsUntied(Reference):
         return super().network(config, parameters, *inputs)._replace(block=block)
 
 
-class InputReinjected(Reference):
+class InputReinjected(ReferenceBackend):
     """The embedded input is added before every loop, as in Leiay's looped_transformer and in recurrent-pretraining."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -70,7 +70,7 @@ class InputReinjected(Reference):
         return states
 
 
-class LoopIndexEmbedded(Reference):
+class LoopIndexEmbedded(ReferenceBackend):
     """Each loop is told its number, as in Universal Transformers and LoopViT."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -80,7 +80,7 @@ class LoopIndexEmbedded(Reference):
         return states[1:]
 
 
-class NormInsideLoop(Reference):
+class NormInsideLoop(ReferenceBackend):
     """A norm stands at the end of every loop, where it belongs to the head if anywhere."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -91,7 +91,7 @@ class NormInsideLoop(Reference):
         return states[1:]
 
 
-class LoopResidual(Reference):
+class LoopResidual(ReferenceBackend):
     """The loop's input is added to its output: a residual around the whole block."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -101,21 +101,21 @@ class LoopResidual(Reference):
         return states[1:]
 
 
-class LoopsOffByOne(Reference):
+class LoopsOffByOne(ReferenceBackend):
     """One loop too few: the embedded input counts as the state after the first."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:
         return [network.state, *super().states(network, loops, config)[:-1]]
 
 
-class LayersReversed(Reference):
+class LayersReversed(ReferenceBackend):
     """The block applies its layers from the last to the first."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
         return super().network(config, {**parameters, "block": parameters["block"][::-1]}, *inputs)
 
 
-class LayersRepeatedInPlace(Taken, Reference):
+class LayersRepeatedInPlace(Taken, ReferenceBackend):
     """Every layer is repeated L times before the next (AABB), not the block L times (ABAB)."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -132,7 +132,7 @@ class LayersRepeatedInPlace(Taken, Reference):
         return [repeated(number) for number in range(1, loops + 1)]
 
 
-class LoopsMirrored(Taken, Reference):
+class LoopsMirrored(Taken, ReferenceBackend):
     """Every second loop runs the layers backwards."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -145,7 +145,7 @@ class LoopsMirrored(Taken, Reference):
         return network._replace(block=block)
 
 
-class OneLayerForAll(Reference):
+class OneLayerForAll(ReferenceBackend):
     """All layers share the first one's weights, as ALBERT's do: sharing across depth in place of loops."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -153,7 +153,7 @@ class OneLayerForAll(Reference):
         return super().network(config, {**parameters, "block": [layers[0]] * len(layers)}, *inputs)
 
 
-class UnloopedRunsTwice(Reference):
+class UnloopedRunsTwice(ReferenceBackend):
     """A network of one loop is looped all the same, at least twice."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -163,7 +163,7 @@ class UnloopedRunsTwice(Reference):
         return network._replace(block=lambda x: network.block(network.block(x)))
 
 
-class HeadInsideLoop(Reference):
+class HeadInsideLoop(ReferenceBackend):
     """The head's Dense, GELU and norm are applied in every loop, so that the next one reads their output."""
 
     def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
@@ -176,7 +176,7 @@ class HeadInsideLoop(Reference):
         return network._replace(block=block)
 
 
-class StatesAveraged(Reference):
+class StatesAveraged(ReferenceBackend):
     """The head reads the mean of the states of all loops, an ensemble in place of the last."""
 
     def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
@@ -184,7 +184,7 @@ class StatesAveraged(Reference):
         return np.asarray(network.head(np.mean(self.states(network, loops, config), axis=0)))
 
 
-class PredictionsAveraged(Reference):
+class PredictionsAveraged(ReferenceBackend):
     """The head is applied after every loop and its logits are averaged."""
 
     def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
@@ -192,7 +192,7 @@ class PredictionsAveraged(Reference):
         return np.mean([network.head(state) for state in self.states(network, loops, config)], axis=0)
 
 
-class LoopsClipped(Reference):
+class LoopsClipped(ReferenceBackend):
     """Loops beyond L_max are not run: the state stays what it was after L_max."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:
@@ -200,7 +200,7 @@ class LoopsClipped(Reference):
         return states + [states[-1]] * (loops - len(states))
 
 
-class LoopsStartAgain(Reference):
+class LoopsStartAgain(ReferenceBackend):
     """After L_max loops the next begins at the embedded input again, as a table of L_max entries read modulo would."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:
@@ -208,7 +208,7 @@ class LoopsStartAgain(Reference):
         return [states[number % len(states)] for number in range(loops)]
 
 
-class ProgressEmbedded(Reference):
+class ProgressEmbedded(ReferenceBackend):
     """Each loop is told which share of the pass is done, as LoopFormer's are, so short passes are no prefixes."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -218,7 +218,7 @@ class ProgressEmbedded(Reference):
         return states[1:]
 
 
-class StepsDivided(Reference):
+class StepsDivided(ReferenceBackend):
     """A loop moves the state by 1/L of what the block would, as a solver of L steps: L changes every state."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
@@ -228,14 +228,14 @@ class StepsDivided(Reference):
         return states[1:]
 
 
-class LoopsAlwaysAll(Reference):
+class LoopsAlwaysAll(ReferenceBackend):
     """A prediction takes L_max loops whatever was asked for."""
 
     def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:  # noqa: ARG002
         return super().predict(config, parameters, config.model.max_loops, *inputs)
 
 
-class LastLoopGradient(Reference):
+class LastLoopGradient(ReferenceBackend):
     """Back-propagation is cut before the last loop (truncated, as recurrent-pretraining trains)."""
 
     def states(self, network: Network, loops: int, config: Config) -> list[Any]:
@@ -244,7 +244,7 @@ class LastLoopGradient(Reference):
         return [*states[:-1], network.block(stop_gradient(before)) if loops > 1 else states[-1]]
 
 
-class FirstLoopGradient(Reference):
+class FirstLoopGradient(ReferenceBackend):
     """Only the first loop's use of the weights is differentiated: the copies of the other loops are constants."""
 
     def loss(self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> LossTerms:
@@ -258,7 +258,7 @@ class FirstLoopGradient(Reference):
         return self.terms(network._replace(block=block), task, student_loops, config, weight)
 
 
-class LoopGradientsAveraged(Reference):
+class LoopGradientsAveraged(ReferenceBackend):
     """The gradient of the shared weights is the mean over the loops, not the sum."""
 
     def gradient(self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> Any:
@@ -267,35 +267,35 @@ class LoopGradientsAveraged(Reference):
         return {name: leaf / loops if name.startswith("block.") else leaf for name, leaf in gradient.items()}
 
 
-class MaskedScheduleReversed(Reference):
+class MaskedScheduleReversed(ReferenceBackend):
     """The loops of a sampling are taken from the last step to the first."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=loops[::-1], **arguments)
 
 
-class MaskedScheduleOfFirstStep(Reference):
+class MaskedScheduleOfFirstStep(ReferenceBackend):
     """Every sampling step takes the loops of the first."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=[loops[0]] * len(loops), **arguments)
 
 
-class MaskedScheduleMean(Reference):
+class MaskedScheduleMean(ReferenceBackend):
     """Every sampling step takes the mean of the loops, rounded."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=[round(sum(loops) / len(loops))] * len(loops), **arguments)
 
 
-class MaskedScheduleIgnored(Reference):
+class MaskedScheduleIgnored(ReferenceBackend):
     """Every sampling step takes L_max loops."""
 
     def masked_sample(self, *, model: Any, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(model=model, loops=[model["max_loops"]] * len(loops), **arguments)
 
 
-class MaskedScheduleClipped(Reference):
+class MaskedScheduleClipped(ReferenceBackend):
     """No sampling step takes more than L_max loops."""
 
     def masked_sample(self, *, model: Any, loops: list[int], **arguments: Any) -> Tensors:

@@ -10,7 +10,7 @@ import numpy as np
 from elt_ref.arrays import Tree
 from elt_ref.config import Config, MaskedModelConfig, masked_model
 from elt_ref.conformance.backend import Parameters, Tensors
-from elt_ref.conformance.reference import Reference, nested
+from elt_ref.conformance.reference import ReferenceBackend, nested
 from elt_ref.model import Network, apply_block
 from elt_ref.model.masked import embed, mlm_head
 from elt_ref.ops import drop_first, embedding, gelu, layer_norm, linear, stop_gradient, unembedding
@@ -39,11 +39,16 @@ class Parts:
         """Return the factor of the scores."""
         return 1 / math.sqrt(head_width)
 
+    def visible(self, scores: Any) -> Any:
+        """Return the scores [batch, heads, tokens, tokens], very low where a token may not look at another."""
+        return scores
+
     def attend(self, layer: Tree, x: Any, heads: int) -> Any:
         """Return the attention with both its linear maps."""
         joint = layer["query_key_value"]
         query, key, value = self.split(linear(x, joint["weight"], joint["bias"]), heads)
         scores = anp.matmul(query, anp.swapaxes(key, -1, -2)) * self.score_scale(query.shape[-1], heads)
+        scores = self.visible(scores)
         weights = anp.exp(scores - anp.max(scores, axis=-1, keepdims=True))
         weights = weights / anp.sum(weights, axis=-1, keepdims=True)
         joined = anp.reshape(anp.swapaxes(anp.matmul(weights, value), 1, 2), x.shape)
@@ -83,7 +88,7 @@ class Parts:
         )
 
 
-class PreNorm(Parts, Reference):
+class PreNorm(Parts, ReferenceBackend):
     """The layer is pre-LN, as GPT's and DiT's are: the norm stands before attention and MLP, not after the sum."""
 
     def layer(self, layer: Tree, x: Any, *, heads: int, epsilon: float) -> Any:
@@ -93,7 +98,7 @@ class PreNorm(Parts, Reference):
         return x + self.think(layer["mlp"], self.norm(x, norm["scale"], norm["bias"], epsilon))
 
 
-class ErfGelu(Parts, Reference):
+class ErfGelu(Parts, ReferenceBackend):
     """The GELU is the exact one, the default of PyTorch's nn.GELU, where MaskGIT runs jax.nn.gelu's tanh form."""
 
     def activate(self, x: Any) -> Any:
@@ -102,14 +107,14 @@ class ErfGelu(Parts, Reference):
         return 0.5 * values * (1 + erf(values / math.sqrt(2)))
 
 
-class SigmoidGelu(Parts, Reference):
+class SigmoidGelu(Parts, ReferenceBackend):
     """The GELU is x · sigmoid(1.702 x), the "quick" form of CLIP's code."""
 
     def activate(self, x: Any) -> Any:
         return x / (1 + anp.exp(-1.702 * x))
 
 
-class UnbiasedVariance(Parts, Reference):
+class UnbiasedVariance(Parts, ReferenceBackend):
     """The norm divides by d − 1, the default of torch.std (annotated-transformer#119)."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
@@ -118,7 +123,7 @@ class UnbiasedVariance(Parts, Reference):
         return centred / anp.sqrt(variance + epsilon) * scale + bias
 
 
-class EpsilonOutsideRoot(Parts, Reference):
+class EpsilonOutsideRoot(Parts, ReferenceBackend):
     """The norm adds ε to the deviation, outside of the root (annotated-transformer#122)."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
@@ -127,28 +132,28 @@ class EpsilonOutsideRoot(Parts, Reference):
         return centred / (anp.sqrt(variance) + epsilon) * scale + bias
 
 
-class EpsilonOfItsOwn(Parts, Reference):
+class EpsilonOfItsOwn(Parts, ReferenceBackend):
     """The norm has the 1e-5 that its framework sets where nothing is said, whatever ε was asked for."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:  # noqa: ARG002
         return layer_norm(x, scale, bias, epsilon=1e-5)
 
 
-class ScoresUnscaled(Parts, Reference):
+class ScoresUnscaled(Parts, ReferenceBackend):
     """Scores are not divided by √d_head."""
 
     def score_scale(self, head_width: int, heads: int) -> float:  # noqa: ARG002
         return 1.0
 
 
-class ScoresScaledByWidth(Parts, Reference):
+class ScoresScaledByWidth(Parts, ReferenceBackend):
     """Scores are divided by √d of the whole width."""
 
     def score_scale(self, head_width: int, heads: int) -> float:
         return 1 / math.sqrt(head_width * heads)
 
 
-class HeadsBeforeKinds(Parts, Reference):
+class HeadsBeforeKinds(Parts, ReferenceBackend):
     """The joint projection is read as heads × (query, key, value), GPT-NeoX's order, not kinds × heads."""
 
     def split(self, joint: Any, heads: int) -> tuple[Any, Any, Any]:
@@ -157,7 +162,7 @@ class HeadsBeforeKinds(Parts, Reference):
         return split[0], split[1], split[2]
 
 
-class KeyBeforeQuery(Parts, Reference):
+class KeyBeforeQuery(Parts, ReferenceBackend):
     """The joint projection is read as key, query, value."""
 
     def split(self, joint: Any, heads: int) -> tuple[Any, Any, Any]:
@@ -174,7 +179,7 @@ def _sequence(model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) 
     return np.concatenate([model.codebook_size + labels[:, None], tokens], axis=1).astype(np.int64)
 
 
-class ClassTokenWithoutPosition(Parts, Reference):
+class ClassTokenWithoutPosition(Parts, ReferenceBackend):
     """The class token has no position and the first token position 0, as where a prefix is put on afterwards."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -186,7 +191,7 @@ class ClassTokenWithoutPosition(Parts, Reference):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class ClassTokenLast(Parts, Reference):
+class ClassTokenLast(Parts, ReferenceBackend):
     """The class token takes the last position, the tokens those from 0."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -197,7 +202,7 @@ class ClassTokenLast(Parts, Reference):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class EmbeddingWithoutNorm(Parts, Reference):
+class EmbeddingWithoutNorm(Parts, ReferenceBackend):
     """The sum of word and position is not normalised before the loop."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -205,7 +210,7 @@ class EmbeddingWithoutNorm(Parts, Reference):
         return _summed(parameters, ids, np.broadcast_to(np.arange(ids.shape[1]), ids.shape))
 
 
-class NormBeforePosition(Parts, Reference):
+class NormBeforePosition(Parts, ReferenceBackend):
     """The word is normalised first and the position added after."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -216,7 +221,14 @@ class NormBeforePosition(Parts, Reference):
         return words + embedding(tables["position"], np.broadcast_to(np.arange(ids.shape[1]), ids.shape))
 
 
-class LabelsBeforeCodes(Parts, Reference):
+class LabelsUnused(Parts, ReferenceBackend):
+    """Labels are taken and never used: every picture is of class 0, as good as none in the unofficial port of ELT."""
+
+    def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
+        return super().embed(parameters, model, tokens, np.zeros_like(labels))
+
+
+class LabelsBeforeCodes(Parts, ReferenceBackend):
     """The rows of the embedding are taken as classes first and codes after, so a class reads a code's row."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -232,7 +244,7 @@ def _hidden(parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
     return layer_norm(hidden, head["norm"]["scale"], head["norm"]["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class HeadUntied(Parts, Reference):
+class HeadUntied(Parts, ReferenceBackend):
     """The head multiplies by a copy of the word embedding, so the embedding gets no gradient through it."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -240,7 +252,7 @@ class HeadUntied(Parts, Reference):
         return unembedding(hidden, stop_gradient(parameters["embedding"]["word"]), parameters["head"]["bias"])
 
 
-class HeadTiedToLastRows(Parts, Reference):
+class HeadTiedToLastRows(Parts, ReferenceBackend):
     """The head takes the last rows of the word embedding, those of classes and mask among them."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -248,7 +260,7 @@ class HeadTiedToLastRows(Parts, Reference):
         return unembedding(_hidden(parameters, model, state), rows, parameters["head"]["bias"])
 
 
-class HeadWithoutBias(Parts, Reference):
+class HeadWithoutBias(Parts, ReferenceBackend):
     """The logits have no bias of their own."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -256,14 +268,14 @@ class HeadWithoutBias(Parts, Reference):
         return unembedding(_hidden(parameters, model, state), parameters["embedding"]["word"], 0 * head["bias"])
 
 
-class HeadWithoutDense(Parts, Reference):
+class HeadWithoutDense(Parts, ReferenceBackend):
     """The head is the tied embedding alone, without Dense, GELU and norm."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:  # noqa: ARG002
         return unembedding(drop_first(state), parameters["embedding"]["word"], parameters["head"]["bias"])
 
 
-class HeadNormBeforeGelu(Parts, Reference):
+class HeadNormBeforeGelu(Parts, ReferenceBackend):
     """The head normalises before its GELU."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -273,14 +285,14 @@ class HeadNormBeforeGelu(Parts, Reference):
         return unembedding(hidden, parameters["embedding"]["word"], head["bias"])
 
 
-class ClassPositionPredicted(Parts, Reference):
+class ClassPositionPredicted(Parts, ReferenceBackend):
     """Logits are read one position early: the class token's is kept and the last token's dropped."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return mlm_head(parameters, model, anp.concatenate([state[:, -1:], state[:, :-1]], axis=1))
 
 
-class FinalNorm(Parts, Reference):
+class FinalNorm(Parts, ReferenceBackend):
     """A norm stands between the last loop and the head, as after a stack of pre-LN layers."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -289,7 +301,7 @@ class FinalNorm(Parts, Reference):
         return mlm_head(parameters, model, normed)
 
 
-class FinalNormOfLastLayer(Parts, Reference):
+class FinalNormOfLastLayer(Parts, ReferenceBackend):
     """The last layer's norm is applied once more before the head, where a port kept the final norm of its template."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -298,7 +310,7 @@ class FinalNormOfLastLayer(Parts, Reference):
         return mlm_head(parameters, model, state)
 
 
-class RepeatedTokensOverwrite(Parts, Reference):
+class RepeatedTokensOverwrite(Parts, ReferenceBackend):
     """The gradient of the embedding is assigned by id, not added: of equal tokens in a batch only the last counts."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -313,7 +325,7 @@ class RepeatedTokensOverwrite(Parts, Reference):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class NormDeviationConstant(Parts, Reference):
+class NormDeviationConstant(Parts, ReferenceBackend):
     """The gradient of the norm takes the deviation for a constant."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
@@ -322,7 +334,7 @@ class NormDeviationConstant(Parts, Reference):
         return centred / stop_gradient(anp.sqrt(variance + epsilon)) * scale + bias
 
 
-class BiasesWithoutGradient(Reference):
+class BiasesWithoutGradient(ReferenceBackend):
     """The biases of the block do not learn: their gradient is zero."""
 
     def masked_gradient(self, **arguments: Any) -> Tensors:

@@ -8,7 +8,7 @@ import numpy as np
 from elt_ref.arrays import Tree
 from elt_ref.config import Config, MaskedModelConfig
 from elt_ref.conformance.backend import Parameters, Section, Tensors
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.masked_parts import Parts
 from elt_ref.model.masked import mlm_head
 from elt_ref.objective import Task
@@ -36,56 +36,56 @@ class Masking:
         return {"mask": self.chosen(order, self.counted(order.shape[1], fraction))}
 
 
-class CountRounded(Masking, Reference):
+class CountRounded(Masking, ReferenceBackend):
     """The count is rounded, as in open-muse and diffusers, not floored."""
 
     def counted(self, tokens: int, fraction: np.ndarray) -> np.ndarray:
         return np.maximum(1, np.rint(tokens * fraction))
 
 
-class CountMayBeZero(Masking, Reference):
+class CountMayBeZero(Masking, ReferenceBackend):
     """A sample may have no masked token, which gives NaN or nothing to learn (soundstorm-pytorch#36)."""
 
     def counted(self, tokens: int, fraction: np.ndarray) -> np.ndarray:
         return np.floor(tokens * fraction)
 
 
-class CountLinear(Masking, Reference):
+class CountLinear(Masking, ReferenceBackend):
     """The masked share falls linearly with the ratio, not along a cosine."""
 
     def fraction(self, ratio: np.ndarray) -> np.ndarray:
         return 1 - ratio
 
 
-class CountIsRatio(Masking, Reference):
-    """The ratio itself is taken for the masked share: no schedule (as in BERT and in the port of facts §1.1)."""
+class CountIsRatio(Masking, ReferenceBackend):
+    """The ratio itself is taken for the masked share: no schedule (as in BERT and in the unofficial port of ELT)."""
 
     def fraction(self, ratio: np.ndarray) -> np.ndarray:
         return ratio
 
 
-class CountArccos(Masking, Reference):
+class CountArccos(Masking, ReferenceBackend):
     """The masked share is 2/π · arccos(ratio), Halton-MaskGIT's schedule."""
 
     def fraction(self, ratio: np.ndarray) -> np.ndarray:
         return np.arccos(ratio) * 2 / math.pi
 
 
-class HighestMasked(Masking, Reference):
+class HighestMasked(Masking, ReferenceBackend):
     """The highest of the order are masked."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
         return super().chosen(-order, count)
 
 
-class MaskedByCoin(Masking, Reference):
+class MaskedByCoin(Masking, ReferenceBackend):
     """Every token is masked on its own where its draw lies below γ, as in Halton-MaskGIT: the count is not exact."""
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
         return {"mask": order < self.fraction(np.asarray(ratio, np.float64))[:, None]}
 
 
-class MaskedTiesTogether(Masking, Reference):
+class MaskedTiesTogether(Masking, ReferenceBackend):
     """Every token at or below the threshold is masked, so that ties mask more than the count (MAGVIT's rule)."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class MaskedTiesTogether(Masking, Reference):
         return order <= threshold
 
 
-class MaskedInARun(Masking, Reference):
+class MaskedInARun(Masking, ReferenceBackend):
     """The first tokens of the picture are masked; the order is not looked at."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ class Weighing:
 
     def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         """Return the task of recovering masked tokens."""
-        task = Reference.recovery_task(self, config, tokens, mask, labels)  # pyright: ignore[reportArgumentType]  mixed in
+        task = ReferenceBackend.recovery_task(self, config, tokens, mask, labels)  # pyright: ignore[reportArgumentType]  mixed in
         weights = self.weights(mask, config.objective.reduction)
         smoothing = config.objective.label_smoothing
 
@@ -131,21 +131,21 @@ class Weighing:
         return task._replace(ground_truth=truth, distillation=distil)
 
 
-class LossOnAllTokens(Weighing, Reference):
+class LossOnAllTokens(Weighing, ReferenceBackend):
     """The loss is over all tokens (Halton-MaskGIT#3, dome272/MaskGIT-pytorch#14, MAGVIT's UCF-101 configuration)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(np.ones_like(mask), reduction)
 
 
-class LossOnVisibleTokens(Weighing, Reference):
+class LossOnVisibleTokens(Weighing, ReferenceBackend):
     """The mask is inverted in the loss: it is over the tokens that the network sees."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(~mask, reduction)
 
 
-class VisibleTokensCountALittle(Weighing, Reference):
+class VisibleTokensCountALittle(Weighing, ReferenceBackend):
     """Tokens that the network sees count a tenth (the ignore index was replaced by a small weight)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
@@ -153,49 +153,49 @@ class VisibleTokensCountALittle(Weighing, Reference):
         return np.where(mask, weights, 0.1 * weights.max())
 
 
-class MeanOverBatch(Weighing, Reference):
-    """The mean is over all masked tokens of the batch, so heavily masked samples weigh more (facts §1.1)."""
+class MeanOverBatch(Weighing, ReferenceBackend):
+    """The mean is over all masked tokens of the batch at once, as in the unofficial port of ELT."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask / mask.sum() if reduction == "mean_per_sample" else super().weights(mask, reduction)
 
 
-class MeanOverAllPositions(Weighing, Reference):
+class MeanOverAllPositions(Weighing, ReferenceBackend):
     """The sum over masked tokens is divided by all tokens, not by the masked ones."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask / mask.size if reduction == "mean_per_sample" else super().weights(mask, reduction)
 
 
-class SumForMean(Weighing, Reference):
+class SumForMean(Weighing, ReferenceBackend):
     """The reduction is the sum though the mean was asked for."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "sum")
 
 
-class MeanForSum(Weighing, Reference):
+class MeanForSum(Weighing, ReferenceBackend):
     """The reduction is the mean though the sum was asked for."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "mean_per_sample")
 
 
-class SumOverBatch(Weighing, Reference):
+class SumOverBatch(Weighing, ReferenceBackend):
     """The sum goes over the batch as well, so that the loss grows with it."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask * 1.0 if reduction == "sum" else super().weights(mask, reduction)
 
 
-class SmoothingOfTeacher(Weighing, Reference):
+class SmoothingOfTeacher(Weighing, ReferenceBackend):
     """The teacher's distribution is smoothed too, which is soft already."""
 
     def teaching(self, probabilities: Any, smoothing: float) -> Any:
         return (1 - smoothing) * probabilities + smoothing / probabilities.shape[-1]
 
 
-class SmoothingOfOthers(Weighing, Reference):
+class SmoothingOfOthers(Weighing, ReferenceBackend):
     """The smoothed share is spread over the other codes only, V − 1 of them."""
 
     def target(self, tokens: np.ndarray, codes: int, smoothing: float) -> np.ndarray:
@@ -203,7 +203,7 @@ class SmoothingOfOthers(Weighing, Reference):
         return (1 - smoothing) * exact + (1 - exact) * smoothing / (codes - 1)
 
 
-class SmoothingIgnored(Weighing, Reference):
+class SmoothingIgnored(Weighing, ReferenceBackend):
     """The target is one-hot whatever smoothing was asked for."""
 
     def target(self, tokens: np.ndarray, codes: int, smoothing: float) -> np.ndarray:  # noqa: ARG002
@@ -216,56 +216,56 @@ def _widened(parameters: Tree, model: MaskedModelConfig, state: Any, rows: int) 
     return mlm_head({**parameters, "head": {**parameters["head"], "bias": bias}}, model, state)
 
 
-class SoftmaxOverVocabulary(Parts, Reference):
+class SoftmaxOverVocabulary(Parts, ReferenceBackend):
     """The softmax goes over every row of the embedding: codes, classes and the mask could all be predicted."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return _widened(parameters, model, state, model.vocabulary)
 
 
-class SoftmaxOverCodesAndMask(Parts, Reference):
+class SoftmaxOverCodesAndMask(Parts, ReferenceBackend):
     """The softmax goes over the codes and one row more."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return _widened(parameters, model, state, model.codebook_size + 1)
 
 
-class DroppedToClassZero(Reference):
+class DroppedToClassZero(ReferenceBackend):
     """A dropped label becomes class 0, a class like any other."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:  # noqa: ARG002
         return super().drop_labels(labels=labels, draws=draws, rate=rate, classes=0)
 
 
-class DroppedToLastClass(Reference):
+class DroppedToLastClass(ReferenceBackend):
     """A dropped label becomes the last class: classes − 1 for classes."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return super().drop_labels(labels=labels, draws=draws, rate=rate, classes=classes - 1)
 
 
-class DroppedAtRate(Reference):
+class DroppedAtRate(ReferenceBackend):
     """A draw equal to the rate drops the label too, so that rate 0 drops some."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return {"labels": np.where(draws <= rate, classes, labels)}
 
 
-class DroppedAboveRate(Reference):
+class DroppedAboveRate(ReferenceBackend):
     """The comparison is inverted: the rate is the share of labels that is kept."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return {"labels": np.where(draws < rate, labels, classes)}
 
 
-class DroppedByFirstDraw(Reference):
+class DroppedByFirstDraw(ReferenceBackend):
     """The first draw decides for the whole batch."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return super().drop_labels(labels=labels, draws=np.full_like(draws, draws[0]), rate=rate, classes=classes)
 
 
-class NobodyReadsClassZero(Reference):
+class NobodyReadsClassZero(ReferenceBackend):
     """The network reads "no class" as class 0."""
 
     def masked_forward(
@@ -275,7 +275,7 @@ class NobodyReadsClassZero(Reference):
         return super().masked_forward(model=model, parameters=parameters, tokens=tokens, labels=labels, loops=loops)
 
 
-class NobodyReadsMask(Parts, Reference):
+class NobodyReadsMask(Parts, ReferenceBackend):
     """The network reads the row of the mask for "no class": the two last rows of the embedding were swapped."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import tree_items
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
 from elt_ref.measure.frechet import Gaussian, fit_gaussian, frechet_distance
 from elt_ref.measure.inception_score import inception_score
@@ -25,28 +25,28 @@ def _macs(model: Any, loops: int, *, class_token: bool = True, attention: bool =
     return np.asarray(model["layers"] * loops * layer)
 
 
-class MacsWithoutAttention(Reference):
-    """Scores and values of the attention, 2 n² d, are not counted: the only way to the paper's 3.7k (facts §3.2)."""
+class MacsWithoutAttention(ReferenceBackend):
+    """Scores and values of the attention, 2 n² d, are not counted: the only way to the paper's 3.7k."""
 
     def count(self, *, model: Any, loops: int) -> Any:
         return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, loops, attention=False)}
 
 
-class MacsWithoutClassToken(Reference):
+class MacsWithoutClassToken(ReferenceBackend):
     """The class token of the masked family is not counted among the tokens."""
 
     def count(self, *, model: Any, loops: int) -> Any:
         return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, loops, class_token=False)}
 
 
-class MacsOfOneLoop(Reference):
+class MacsOfOneLoop(ReferenceBackend):
     """The work of the block is counted once, however often it is looped."""
 
     def count(self, *, model: Any, loops: int) -> Any:
         return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, 1)}
 
 
-class MacsAsFlops(Reference):
+class MacsAsFlops(ReferenceBackend):
     """A multiply-add is counted as two."""
 
     def count(self, *, model: Any, loops: int) -> Any:
@@ -62,13 +62,13 @@ def _kernels(config: Any, prefix: str = "") -> int:
     )
 
 
-class ParametersWithoutBiases(Altered, Reference):
+class ParametersWithoutBiases(Altered, ReferenceBackend):
     """Biases and norms are not counted."""
 
     changes = instead("measure.count", parameter_count=_kernels)
 
 
-class ParametersOfEveryLoop(Reference):
+class ParametersOfEveryLoop(ReferenceBackend):
     """A block is counted as often as it is looped: the size of the network that was unrolled."""
 
     def count(self, *, model: Any, loops: int) -> Any:
@@ -82,7 +82,7 @@ def _biased(features: Any) -> Gaussian:
     return gaussian._replace(covariance=gaussian.covariance * (1 - 1 / len(features)))
 
 
-class FrechetOfBiasedCovariance(Altered, Reference):
+class FrechetOfBiasedCovariance(Altered, ReferenceBackend):
     """Covariances divide by the count (ddof 0)."""
 
     changes = instead("measure.frechet", fit_gaussian=_biased)
@@ -93,13 +93,13 @@ def _uncrossed(first: Gaussian, second: Gaussian) -> float:
     return float(offset @ offset + np.trace(first.covariance) + np.trace(second.covariance))
 
 
-class FrechetWithoutCrossTerm(Altered, Reference):
+class FrechetWithoutCrossTerm(Altered, ReferenceBackend):
     """The trace of the root of Σ₁ Σ₂ is left out."""
 
     changes = instead("measure.frechet", frechet_distance=_uncrossed)
 
 
-class FrechetRooted(Altered, Reference):
+class FrechetRooted(Altered, ReferenceBackend):
     """The distance is given instead of its square."""
 
     changes = instead("measure.frechet", frechet_distance=lambda *both: math.sqrt(max(0.0, frechet_distance(*both))))
@@ -110,13 +110,13 @@ def _diagonal(first: Gaussian, second: Gaussian) -> float:
     return frechet_distance(first._replace(covariance=one), second._replace(covariance=two))
 
 
-class FrechetOfVariances(Altered, Reference):
+class FrechetOfVariances(Altered, ReferenceBackend):
     """Only the variances of the features are compared, not their covariances."""
 
     changes = instead("measure.frechet", frechet_distance=_diagonal)
 
 
-class InceptionScoreOfWhole(Altered, Reference):
+class InceptionScoreOfWhole(Altered, ReferenceBackend):
     """The score is of the whole set instead of the mean over its splits."""
 
     changes = instead("measure.inception_score", inception_score=lambda logits, _splits: inception_score(logits, 1))
@@ -131,7 +131,7 @@ def _wrong_axis(given: np.ndarray) -> float:
     return float(np.exp(entropy + (given * np.log(given)).sum(axis=1).mean()))
 
 
-class InceptionScoreOfWrongAxis(Altered, Reference):
+class InceptionScoreOfWrongAxis(Altered, ReferenceBackend):
     """The average prediction is taken over the classes instead of over the samples."""
 
     changes = instead(
@@ -143,7 +143,7 @@ def _exp_first(given: np.ndarray) -> float:
     return float(np.exp((given * np.log(given / given.mean(axis=0))).sum(axis=1)).mean())
 
 
-class InceptionScoreExpFirst(Altered, Reference):
+class InceptionScoreExpFirst(Altered, ReferenceBackend):
     """The exponential is taken of every sample's divergence, before their mean."""
 
     changes = instead(

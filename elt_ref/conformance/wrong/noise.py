@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.generation.noise_schedule import log_snr, log_snr_derivative, signal_and_noise
 from elt_ref.generation.prediction import prediction_target, to_x0
@@ -23,19 +23,19 @@ def _reshifted(factor: float) -> tuple[Change, ...]:
     )
 
 
-class ShiftSignFlipped(Altered, Reference):
-    """A larger image gets less noise: the sign of EarthBridge's shift (facts §2e)."""
+class ShiftSignFlipped(Altered, ReferenceBackend):
+    """A larger image gets less noise: the sign of EarthBridge's shift."""
 
     changes = _reshifted(-1.0)
 
 
-class ShiftHalved(Altered, Reference):
-    """The shift is log(noise / image) instead of twice that: a missing 2, also EarthBridge's (facts §2e)."""
+class ShiftHalved(Altered, ReferenceBackend):
+    """The shift is log(noise / image) instead of twice that: a missing 2, also EarthBridge's."""
 
     changes = _reshifted(0.5)
 
 
-class ShiftAppliedTwice(Altered, Reference):
+class ShiftAppliedTwice(Altered, ReferenceBackend):
     """The schedule is shifted when it is made and again when it is used: diffusers PR#13706."""
 
     changes = _reshifted(2.0)
@@ -45,7 +45,7 @@ def _clipped(time: Any, diffusion: DiffusionConfig) -> Any:
     return np.clip(log_snr(time, diffusion), diffusion.log_snr_min, diffusion.log_snr_max)
 
 
-class ClipAfterShift(Altered, Reference):
+class ClipAfterShift(Altered, ReferenceBackend):
     """The shifted log-SNR is clipped to the bounds, which belong to the schedule before it is shifted."""
 
     changes = instead("generation.noise_schedule", log_snr=_clipped)
@@ -57,8 +57,8 @@ def _within(time: Any, diffusion: DiffusionConfig) -> Any:
     return log_snr(time, diffusion.model_copy(update=bounds))
 
 
-class BoundsOfShiftedRange(Altered, Reference):
-    """The bounds are moved so that they hold for the shifted schedule, as in k-diffusion (facts §2e)."""
+class BoundsOfShiftedRange(Altered, ReferenceBackend):
+    """The bounds are moved so that they hold for the shifted schedule, as in k-diffusion."""
 
     changes = instead("generation.noise_schedule", log_snr=_within)
 
@@ -69,8 +69,8 @@ def _linear_betas(time: Any, diffusion: DiffusionConfig) -> Any:
     return log_signal - np.log(-np.expm1(log_signal))
 
 
-class LinearBetas(Altered, Reference):
-    """Betas rise linearly, as in DDPM and in the unofficial port of ELT (facts §1.1, 8)."""
+class LinearBetas(Altered, ReferenceBackend):
+    """Betas rise linearly, as in DDPM and in the unofficial port of ELT."""
 
     changes = instead("generation.noise_schedule", log_snr=_linear_betas)
 
@@ -81,7 +81,7 @@ def _reversed_mix(diffusion: DiffusionConfig) -> DiffusionConfig:
     return diffusion.model_copy(update={"shift": diffusion.shift_at_noise, "shift_at_noise": diffusion.shift})
 
 
-class MixedShiftReversed(Altered, Reference):
+class MixedShiftReversed(Altered, ReferenceBackend):
     """An interpolated schedule has the shift of the noise end at the clean end."""
 
     changes = instead(
@@ -95,7 +95,7 @@ def _unmixed(diffusion: DiffusionConfig) -> DiffusionConfig:
     return diffusion.model_copy(update={"shift_at_noise": None})
 
 
-class MixedShiftIgnored(Altered, Reference):
+class MixedShiftIgnored(Altered, ReferenceBackend):
     """The second shift of an interpolated schedule is read and never used."""
 
     changes = instead(
@@ -105,7 +105,7 @@ class MixedShiftIgnored(Altered, Reference):
     )
 
 
-class DerivativeWithoutShiftSlope(Altered, Reference):
+class DerivativeWithoutShiftSlope(Altered, ReferenceBackend):
     """The derivative is the cosine's alone, though an interpolated shift changes with time."""
 
     changes = instead(
@@ -114,8 +114,8 @@ class DerivativeWithoutShiftSlope(Altered, Reference):
     )
 
 
-class DerivativeSignFlipped(Altered, Reference):
-    """The derivative is that of −λ, which VDM calls γ (facts §2e)."""
+class DerivativeSignFlipped(Altered, ReferenceBackend):
+    """The derivative is that of −λ, which VDM calls γ."""
 
     changes = instead(
         "generation.noise_schedule",
@@ -123,7 +123,7 @@ class DerivativeSignFlipped(Altered, Reference):
     )
 
 
-class DerivativeHalved(Altered, Reference):
+class DerivativeHalved(Altered, ReferenceBackend):
     """The derivative is that of log(α/σ): the square in the SNR is forgotten."""
 
     changes = instead(
@@ -132,7 +132,7 @@ class DerivativeHalved(Altered, Reference):
     )
 
 
-class AlphaSigmaSwapped(Altered, Reference):
+class AlphaSigmaSwapped(Altered, ReferenceBackend):
     """α for σ and σ for α: noise where the clean sample should be."""
 
     changes = instead("generation.noise_schedule", signal_and_noise=lambda log_snr: signal_and_noise(log_snr)[::-1])
@@ -143,13 +143,13 @@ def _unrooted(log_snr: Any) -> Any:
     return alpha, sigma**2
 
 
-class SigmaRootForgotten(Altered, Reference):
+class SigmaRootForgotten(Altered, ReferenceBackend):
     """σ² for σ, the root in √(1 − ᾱ) forgotten: labml #152."""
 
     changes = instead("generation.noise_schedule", signal_and_noise=_unrooted)
 
 
-class VSignFlipped(Altered, Reference):
+class VSignFlipped(Altered, ReferenceBackend):
     """V is σ x − α ε, the other sign, in the target and in the way back."""
 
     changes = instead(
@@ -167,7 +167,7 @@ def _v_of_swapped(kind: str, clean: Any, noise: Any, log_snr: Any) -> Any:
     )
 
 
-class VOfSwapped(Altered, Reference):
+class VOfSwapped(Altered, ReferenceBackend):
     """V is α x − σ ε: clean sample and noise exchanged."""
 
     changes = instead("generation.prediction", prediction_target=_v_of_swapped)
@@ -176,8 +176,8 @@ class VOfSwapped(Altered, Reference):
 _OTHER = {"x0": "epsilon", "epsilon": "x0", "v": "v"}
 
 
-class TargetNoiseForClean(Altered, Reference):
-    """The network is to predict the noise where x0 is asked, as the unofficial port of ELT does (facts §1.1, 8)."""
+class TargetNoiseForClean(Altered, ReferenceBackend):
+    """The network is to predict the noise where x0 is asked, as the unofficial port of ELT does."""
 
     changes = instead(
         "generation.prediction",
@@ -192,13 +192,13 @@ def _undivided(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
     return noisy - sigma.reshape(-1, *[1] * (noisy.ndim - 1)) * prediction
 
 
-class EpsilonUndivided(Altered, Reference):
+class EpsilonUndivided(Altered, ReferenceBackend):
     """X0 is z − σ ε̂, without the division by α."""
 
     changes = instead("generation.prediction", to_x0=_undivided)
 
 
-class CleanTakenForEpsilon(Altered, Reference):
+class CleanTakenForEpsilon(Altered, ReferenceBackend):
     """A prediction of x0 is converted as if it were of ε, the only kind that DDPM's code knows."""
 
     changes = instead(
@@ -211,7 +211,7 @@ def _straight(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
     return prediction if kind == "v" else to_x0(kind, prediction, noisy, log_snr)
 
 
-class VTakenForClean(Altered, Reference):
+class VTakenForClean(Altered, ReferenceBackend):
     """A prediction of v is taken for x0 as it is."""
 
     changes = instead("generation.prediction", to_x0=_straight)

@@ -6,7 +6,7 @@ from typing import Any
 import autograd.numpy
 import numpy as np
 
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.model.diffusion import patchify
 from elt_ref.model.positions import sine_cosine_positions, time_features
@@ -14,7 +14,7 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
 
 
-class PatchReadRowFirst(Altered, Reference):
+class PatchReadRowFirst(Altered, ReferenceBackend):
     """The patch embedding reads (row, column, channel), the order of the output."""
 
     changes = instead("model.diffusion", patchify=lambda samples, size, _order: patchify(samples, size, "pqc"))
@@ -26,7 +26,7 @@ def _column_first(samples: Any, size: int, order: str) -> Any:
     return split.swapaxes(-1, -2).reshape(patches.shape)
 
 
-class PatchReadColumnFirst(Altered, Reference):
+class PatchReadColumnFirst(Altered, ReferenceBackend):
     """The patch embedding reads (channel, column, row)."""
 
     changes = instead("model.diffusion", patchify=_column_first)
@@ -36,8 +36,8 @@ def _scrambled(samples: Any, size: int, _order: str) -> Any:
     return samples.transpose(0, 3, 1, 2).reshape(len(samples), -1, size * size * samples.shape[-1])
 
 
-class PatchReadScrambled(Altered, Reference):
-    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial port (facts §1.1, 8)."""
+class PatchReadScrambled(Altered, ReferenceBackend):
+    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial port of ELT."""
 
     changes = instead("model.diffusion", patchify=_scrambled)
 
@@ -53,19 +53,19 @@ def _written(split: str, axes: tuple[int, ...]) -> tuple[Change, ...]:
     return instead("model.diffusion", unpatchify=unpatchify)
 
 
-class PatchWrittenChannelFirst(Altered, Reference):
+class PatchWrittenChannelFirst(Altered, ReferenceBackend):
     """The output is read as (channel, row, column), the order of the patch embedding."""
 
     changes = _written("hwcpq", (1, 4, 2, 5, 3))
 
 
-class PatchWrittenColumnFirst(Altered, Reference):
+class PatchWrittenColumnFirst(Altered, ReferenceBackend):
     """The output is read as (column, row, channel)."""
 
     changes = _written("hwqpc", (1, 4, 2, 3, 5))
 
 
-class PatchWrittenScrambled(Altered, Reference):
+class PatchWrittenScrambled(Altered, ReferenceBackend):
     """The output is reshaped to the sample without a transpose."""
 
     changes = _written("hwpqc", (1, 2, 3, 4, 5))
@@ -75,7 +75,7 @@ def _row_first(rows: int, columns: int, width: int) -> Any:
     return np.roll(sine_cosine_positions(rows, columns, width), width // 2, axis=1)
 
 
-class PositionsRowFirst(Altered, Reference):
+class PositionsRowFirst(Altered, ReferenceBackend):
     """The first half of the channels varies with the row: "w goes first" in DiT's meshgrid is easily missed."""
 
     changes = instead("model.positions", sine_cosine_positions=_row_first)
@@ -86,7 +86,7 @@ def _cosine_first(rows: int, columns: int, width: int) -> Any:
     return halves[:, :, ::-1].reshape(rows * columns, width)
 
 
-class PositionsCosineFirst(Altered, Reference):
+class PositionsCosineFirst(Altered, ReferenceBackend):
     """Positions are [cos, sin], the order of the time features."""
 
     changes = instead("model.positions", sine_cosine_positions=_cosine_first)
@@ -99,7 +99,7 @@ def _close_frequencies(rows: int, columns: int, width: int) -> Any:
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
 
 
-class PositionsHalfFrequencies(Altered, Reference):
+class PositionsHalfFrequencies(Altered, ReferenceBackend):
     """Frequencies fall to 10000^(−1/2) only: k is divided by d/2 instead of d/4."""
 
     changes = instead("model.positions", sine_cosine_positions=_close_frequencies)
@@ -110,13 +110,13 @@ def _interleaved(rows: int, columns: int, width: int) -> Any:
     return halves.swapaxes(-1, -2).reshape(rows * columns, width)
 
 
-class PositionsInterleaved(Altered, Reference):
+class PositionsInterleaved(Altered, ReferenceBackend):
     """Sines and cosines take turns, as in the first transformers."""
 
     changes = instead("model.positions", sine_cosine_positions=_interleaved)
 
 
-class TimeSineFirst(Altered, Reference):
+class TimeSineFirst(Altered, ReferenceBackend):
     """Time features are [sin, cos], the order of the positions."""
 
     changes = instead(
@@ -125,7 +125,7 @@ class TimeSineFirst(Altered, Reference):
     )
 
 
-class TimeUnscaled(Altered, Reference):
+class TimeUnscaled(Altered, ReferenceBackend):
     """T in [0, 1] goes into frequencies made for 0 … 999, all but one of which then hardly move."""
 
     changes = instead("model.positions", time_features=lambda time, width, _scale: time_features(time, width, 1.0))
@@ -136,7 +136,7 @@ def _waves(time: Any, scale: float, frequencies: Any) -> Any:
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
 
 
-class TimeHalfFrequencies(Altered, Reference):
+class TimeHalfFrequencies(Altered, ReferenceBackend):
     """Frequencies fall to 10000^(−1/2) only: i is divided by the width instead of by its half."""
 
     changes = instead(
@@ -147,7 +147,7 @@ class TimeHalfFrequencies(Altered, Reference):
     )
 
 
-class TimeFrequenciesToTheEnd(Altered, Reference):
+class TimeFrequenciesToTheEnd(Altered, ReferenceBackend):
     """The last frequency is 10000⁻¹: i is divided by one less than there are, as in denoising-diffusion-pytorch."""
 
     changes = instead(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
 from elt_ref.generation.diffusion_sampler import predict_clean
 from elt_ref.generation.guidance import guide
@@ -17,21 +17,21 @@ def _three_channels(conditional: Any, unconditional: Any, scale: float) -> Any:
     return np.concatenate([guided[..., :3], conditional[..., 3:]], axis=-1)
 
 
-class GuidesThreeChannels(Altered, Reference):
+class GuidesThreeChannels(Altered, ReferenceBackend):
     """Only the first three channels are guided: DiT #41, PR#12, copied into SiT, MDT, PixArt and others."""
 
     changes = instead("generation.guidance", guide=_three_channels)
 
 
-class DiffusionGuidanceTooStrong(Reference):
-    """The scale is taken for the w of (1 + w) c − w u, as of hackable_diffusion (facts §2e)."""
+class DiffusionGuidanceTooStrong(ReferenceBackend):
+    """The scale is taken for the w of (1 + w) c − w u, as of hackable_diffusion."""
 
     def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
         stronger = {**sampling, "guidance_scale": sampling["guidance_scale"] + 1}
         return super().diffusion_sample(sampling=stronger, **arguments)
 
 
-class NullClassHardCoded(Reference):
+class NullClassHardCoded(ReferenceBackend):
     """No class is a fixed row of the label table, whatever its size: diffusers #13616."""
 
     def diffusion_sample(self, *, parameters: Any, **arguments: Any) -> Any:
@@ -50,13 +50,13 @@ def _clipped_first(*args: Any, guidance_scale: float, **settings: Any) -> Any:
     return guide(np.clip(conditional, -clip, clip), np.clip(unconditional, -clip, clip), guidance_scale), used
 
 
-class ClipsBeforeGuiding(Altered, Reference):
-    """Both branches are clipped, then guided: the order of codes that clip in the model's wrapper (facts §4.49)."""
+class ClipsBeforeGuiding(Altered, ReferenceBackend):
+    """Both branches are clipped, then guided: the order of codes that clip in the model's wrapper."""
 
     changes = instead("generation.diffusion_sampler", predict_clean=_clipped_first)
 
 
-class LoopsOfTraining(Reference):
+class LoopsOfTraining(ReferenceBackend):
     """Every sampling step takes L_max loops, whatever schedule is asked."""
 
     def diffusion_sample(self, *, model: Any, loops: Any, **arguments: Any) -> Any:
@@ -66,7 +66,7 @@ class LoopsOfTraining(Reference):
         return super().masked_sample(model=model, loops=[model["max_loops"]] * len(loops), **arguments)
 
 
-class LoopsOfFirstStep(Reference):
+class LoopsOfFirstStep(ReferenceBackend):
     """Every sampling step takes the loops of the first."""
 
     def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
@@ -76,7 +76,7 @@ class LoopsOfFirstStep(Reference):
         return super().masked_sample(loops=[loops[0]] * len(loops), **arguments)
 
 
-class LoopsReversed(Reference):
+class LoopsReversed(ReferenceBackend):
     """The loop schedule is read from its end, as one that goes by t instead of by the step."""
 
     def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
@@ -86,7 +86,7 @@ class LoopsReversed(Reference):
         return super().masked_sample(loops=loops[::-1], **arguments)
 
 
-class StepNoiseRepeated(Reference):
+class StepNoiseRepeated(ReferenceBackend):
     """Every sampling step is given the noise of the first, a generator made anew with the same seed."""
 
     def diffusion_sample(self, *, step_noise: Any, **arguments: Any) -> Any:
@@ -103,14 +103,14 @@ def _late_time(parameters: Any, config: Any, noisy: Any, time: float, labels: An
     return predict_clean(parameters, config, noisy, time - 1 / config.sampling.steps, labels, **settings)
 
 
-class NetworkToldNextTime(Altered, Reference):
+class NetworkToldNextTime(Altered, ReferenceBackend):
     """The network is told the time that the step leads to: shifted timesteps, diffusers #11347, #12633."""
 
     changes = instead("generation.diffusion_sampler", predict_clean=_late_time)
 
 
-class SamplesUnguided(Reference):
-    """The guidance scale is accepted and unused, as in the unofficial port of ELT (facts §1.1, 4)."""
+class SamplesUnguided(ReferenceBackend):
+    """The guidance scale is accepted and unused, as in the unofficial port of ELT."""
 
     def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(sampling={**sampling, "guidance_scale": 1.0}, **arguments)

@@ -8,7 +8,7 @@ import numpy as np
 
 from elt_ref.arrays import tree_items, tree_leaves, tree_map, tree_rebuild
 from elt_ref.config import TrainingConfig
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.training import zero_moments
 from elt_ref.training.optimizer import Moments, clip_gradient, is_kernel, learning_rate_at, moving_average
@@ -48,31 +48,31 @@ def _optimised(**how: Any) -> tuple[Change, ...]:
     return instead("training.optimizer", adamw=partial(_adamw, **how))
 
 
-class AdamEpsilonInside(Altered, Reference):
+class AdamEpsilonInside(Altered, ReferenceBackend):
     """ε is added to v̂ inside the root."""
 
     changes = _optimised(inside=True)
 
 
-class AdamUncorrected(Altered, Reference):
+class AdamUncorrected(Altered, ReferenceBackend):
     """No bias correction, as of BERT's Adam."""
 
     changes = _optimised(corrected=False)
 
 
-class AdamCoupledDecay(Altered, Reference):
+class AdamCoupledDecay(Altered, ReferenceBackend):
     """The decay is added to the gradient: L2 in Adam, what AdamW was written against."""
 
     changes = _optimised(coupled=True)
 
 
-class AdamUnratedDecay(Altered, Reference):
+class AdamUnratedDecay(Altered, ReferenceBackend):
     """The decay is not multiplied by the learning rate."""
 
     changes = _optimised(rated=False)
 
 
-class AdamDecaysEverything(Altered, Reference):
+class AdamDecaysEverything(Altered, ReferenceBackend):
     """Biases, norms and embeddings decay too."""
 
     changes = instead("training.optimizer", is_kernel=lambda _name: True)
@@ -85,7 +85,7 @@ def _each_clipped(gradient: Any, largest: float) -> Any:
     ), norm
 
 
-class ClipsEachTensor(Altered, Reference):
+class ClipsEachTensor(Altered, ReferenceBackend):
     """Every tensor is clipped by its own norm."""
 
     changes = instead("training.optimizer", clip_gradient=_each_clipped)
@@ -96,7 +96,7 @@ def _normalised(gradient: Any, largest: float) -> Any:
     return tree_map(lambda leaf: leaf * (largest / norm), gradient), norm
 
 
-class ClipsAlways(Altered, Reference):
+class ClipsAlways(Altered, ReferenceBackend):
     """The gradient is brought to the largest norm also where its norm is smaller."""
 
     changes = instead("training.optimizer", clip_gradient=_normalised)
@@ -106,7 +106,7 @@ def _by_value(gradient: Any, largest: float) -> Any:
     return tree_map(lambda leaf: np.clip(leaf, -largest, largest), gradient), clip_gradient(gradient, largest)[1]
 
 
-class ClipsByValue(Altered, Reference):
+class ClipsByValue(Altered, ReferenceBackend):
     """Each number of the gradient is clipped."""
 
     changes = instead("training.optimizer", clip_gradient=_by_value)
@@ -127,13 +127,13 @@ def _rate(*, first: int, end: int) -> tuple[Change, ...]:
     return instead("training.optimizer", learning_rate_at=rate)
 
 
-class WarmupFromZero(Altered, Reference):
+class WarmupFromZero(Altered, ReferenceBackend):
     """The first step of the warm-up has a learning rate of zero and learns nothing."""
 
     changes = _rate(first=0, end=0)
 
 
-class CosineEndsEarly(Altered, Reference):
+class CosineEndsEarly(Altered, ReferenceBackend):
     """The cosine reaches zero at the last step, which learns nothing."""
 
     changes = _rate(first=1, end=1)
@@ -145,13 +145,13 @@ def _whole_cosine(step: int, training: TrainingConfig) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / training.steps))
 
 
-class CosineFromFirstStep(Altered, Reference):
+class CosineFromFirstStep(Altered, ReferenceBackend):
     """The cosine is counted from step 0 instead of from the end of the warm-up."""
 
     changes = instead("training.optimizer", learning_rate_at=_whole_cosine)
 
 
-class AverageDecaySwapped(Altered, Reference):
+class AverageDecaySwapped(Altered, ReferenceBackend):
     """Decay and 1 − decay are exchanged: the average is all but the last parameters."""
 
     changes = instead(
@@ -160,7 +160,7 @@ class AverageDecaySwapped(Altered, Reference):
     )
 
 
-class AverageBeforeStep(Reference):
+class AverageBeforeStep(ReferenceBackend):
     """The average takes the parameters before the step, one behind."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
@@ -168,14 +168,14 @@ class AverageBeforeStep(Reference):
         return new, moments, moving_average(average, parameters, training.average_decay)
 
 
-class MomentsForgotten(Reference):
+class MomentsForgotten(ReferenceBackend):
     """The optimizer begins anew with every step, as where its state is not carried along."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
         return super().update(parameters, gradient, zero_moments(moments.first), average, step, training)
 
 
-class StepUnclipped(Reference):
+class StepUnclipped(ReferenceBackend):
     """Training steps do not clip the gradient."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
@@ -183,7 +183,7 @@ class StepUnclipped(Reference):
         return super().update(parameters, gradient, moments, average, step, unbounded)
 
 
-class DrawsRepeated(Reference):
+class DrawsRepeated(ReferenceBackend):
     """Every training step uses the draws of the first, as where the generator is made in the step."""
 
     def masked_training(self, **arguments: Any) -> Any:

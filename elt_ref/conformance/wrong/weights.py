@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.conformance.reference import Reference
+from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth, loss_weight
 from elt_ref.objective.ilsd import LossTerms
@@ -23,19 +23,19 @@ def _weighed(**changes: Any) -> tuple[Change, ...]:
     return instead("objective.diffusion_losses", loss_weight=weight)
 
 
-class WeightBiasFlipped(Altered, Reference):
+class WeightBiasFlipped(Altered, ReferenceBackend):
     """The bias has the other sign; sigmoid(−λ + b) on ε and sigmoid(λ − b) on x0 are easily confused."""
 
     changes = _weighed(bias=lambda diffusion: -diffusion.bias)
 
 
-class WeightWithoutBias(Altered, Reference):
+class WeightWithoutBias(Altered, ReferenceBackend):
     """The bias is read and never used: a hidden default of 0."""
 
     changes = _weighed(bias=0.0)
 
 
-class WeightWithoutBiasFactor(Altered, Reference):
+class WeightWithoutBiasFactor(Altered, ReferenceBackend):
     """sigmoid(λ − b) without the factor e^b."""
 
     changes = instead(
@@ -44,37 +44,37 @@ class WeightWithoutBiasFactor(Altered, Reference):
     )
 
 
-class WeightInverted(Altered, Reference):
+class WeightInverted(Altered, ReferenceBackend):
     """Errors of x0 weigh sigmoid(b − λ), most at most noise: the direction of denoising-diffusion PR#363."""
 
     changes = _weighed(prediction=lambda diffusion: {"x0": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
 
 
-class WeightWithoutDerivative(Altered, Reference):
-    """No −dλ/dt, as in diffusion_distillation, whose loss is a plain mean (facts §2e)."""
+class WeightWithoutDerivative(Altered, ReferenceBackend):
+    """No −dλ/dt, as in diffusion_distillation, whose loss is a plain mean."""
 
     changes = _weighed(weight_derivative=False)
 
 
-class WeightAlwaysWithDerivative(Altered, Reference):
+class WeightAlwaysWithDerivative(Altered, ReferenceBackend):
     """−dλ/dt also where it was switched off."""
 
     changes = _weighed(weight_derivative=True)
 
 
-class WeightOfCleanOnEpsilon(Altered, Reference):
+class WeightOfCleanOnEpsilon(Altered, ReferenceBackend):
     """The weight of x0 on errors of ε."""
 
     changes = _weighed(prediction=lambda diffusion: {"epsilon": "x0"}.get(diffusion.prediction, diffusion.prediction))
 
 
-class WeightOfCleanOnV(Altered, Reference):
-    """The weight of x0 on errors of v, as in EarthBridge (facts §2e)."""
+class WeightOfCleanOnV(Altered, ReferenceBackend):
+    """The weight of x0 on errors of v, as in EarthBridge."""
 
     changes = _weighed(prediction=lambda diffusion: {"v": "x0"}.get(diffusion.prediction, diffusion.prediction))
 
 
-class WeightOfEpsilonOnV(Altered, Reference):
+class WeightOfEpsilonOnV(Altered, ReferenceBackend):
     """The weight of ε on errors of v."""
 
     changes = _weighed(prediction=lambda diffusion: {"v": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
@@ -93,26 +93,26 @@ def _reduced(reduction: str) -> tuple[Change, ...]:
     return _both(lambda loss: lambda *args, **settings: loss(*args, **{**settings, "reduction": reduction}))
 
 
-class DiffusionSumForMean(Altered, Reference):
+class DiffusionSumForMean(Altered, ReferenceBackend):
     """A sample's squared errors are summed where their mean is asked."""
 
     changes = _reduced("sum")
 
 
-class DiffusionMeanForSum(Altered, Reference):
+class DiffusionMeanForSum(Altered, ReferenceBackend):
     """A sample's squared errors are averaged where their sum is asked."""
 
     changes = _reduced("mean_per_sample")
 
 
-class DiffusionBatchSummed(Altered, Reference):
+class DiffusionBatchSummed(Altered, ReferenceBackend):
     """Samples are summed instead of averaged."""
 
     changes = _both(lambda loss: lambda *args, **settings: loss(*args, **settings) * len(args[0]))
 
 
-class DiffusionErrorHalved(Altered, Reference):
-    """A factor ½ before the squared error, as in VDM's loss (facts §2e)."""
+class DiffusionErrorHalved(Altered, ReferenceBackend):
+    """A factor ½ before the squared error, as in VDM's loss."""
 
     changes = _both(lambda loss: lambda *args, **settings: 0.5 * loss(*args, **settings))
 
@@ -123,13 +123,13 @@ def _unweighted(student: Any, teacher: Any, time: Any, *, reduction: str = "mean
     return weighted_squared_error(student, teacher, weights)
 
 
-class DiffusionDistillationUnweighted(Altered, Reference):
-    """w(t) weighs the truth and not the distillation, a plain squared error as LoopFormer's (facts §1.3)."""
+class DiffusionDistillationUnweighted(Altered, ReferenceBackend):
+    """w(t) weighs the truth and not the distillation, a plain squared error as LoopFormer's."""
 
     changes = instead("objective.diffusion_losses", diffusion_distillation=_unweighted)
 
 
-class DiffusionWeightOfBatch(Altered, Reference):
+class DiffusionWeightOfBatch(Altered, ReferenceBackend):
     """One weight for the whole batch, the mean of its samples' weights."""
 
     changes = instead(
@@ -138,7 +138,7 @@ class DiffusionWeightOfBatch(Altered, Reference):
     )
 
 
-class DiffusionStudentOtherNoise(Reference):
+class DiffusionStudentOtherNoise(ReferenceBackend):
     """The student denoises another noise of its own, in a pass of its own, as the unofficial port of ELT does."""
 
     def diffusion_task(self, config: Any, batch: Any, draws: Any) -> Any:
@@ -158,13 +158,13 @@ class DiffusionStudentOtherNoise(Reference):
         return LossTerms(total, terms.teacher_truth, truth, distilled)
 
 
-class DiffusionTeacherFollows(Altered, Reference):
+class DiffusionTeacherFollows(Altered, ReferenceBackend):
     """No stop-gradient: the teacher is pulled towards its student."""
 
     changes = instead("ops.stop_gradient", stop_gradient=lambda x: x)
 
 
-class DiffusionStudentStopped(Altered, Reference):
+class DiffusionStudentStopped(Altered, ReferenceBackend):
     """The gradient of the distillation is stopped at the student instead of at the teacher."""
 
     changes = instead("ops.stop_gradient", stop_gradient=lambda x: x) + instead(

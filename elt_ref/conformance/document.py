@@ -1,0 +1,101 @@
+"""A report as data: what ``--json`` prints and ``report.json`` holds; its schema is ``specs/schemas/report.json``."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+import elt_ref
+from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.judge import Report, Status, Verdict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Suite(_Part):
+    """Who judged."""
+
+    name: Literal["elt_ref"]
+    version: str
+
+
+class Judged(_Part):
+    """Who was judged, by its own description."""
+
+    name: str
+    version: str
+    families: list[str]
+    """Of networks, that it has operations of; the profiles are awarded for these."""
+    dtypes: list[str]
+    choices: dict[str, str]
+    """The alternatives that it declared, and was held to."""
+
+
+class ProfileRow(_Part):
+    """One profile."""
+
+    name: str
+    awarded: bool
+
+
+class ClauseRow(_Part):
+    """One clause."""
+
+    id: str
+    status: Status
+    dtype: str | None
+    """Of the case that is nearest to its tolerance, or of the first that failed."""
+    error_over_tolerance: float | None
+    """Of that case; at most 1 where it passed, null where nothing could be compared."""
+    cases: int
+    """That were put to the backend."""
+    message: str
+
+
+class Document(_Part):
+    """The whole report."""
+
+    suite: Suite
+    backend: Judged
+    seconds: float
+    passed: bool
+    """Whether something was judged and nothing failed that is not known: exit code 0."""
+    complaints: list[str]
+    """What is wrong with the file of known failures, or with the program's end."""
+    profiles: list[ProfileRow]
+    clauses: list[ClauseRow]
+
+
+def document(report: Report) -> Document:
+    """Return a report as data."""
+    backend = report.backend
+    return Document(
+        suite=Suite(name="elt_ref", version=elt_ref.__version__),
+        backend=Judged(
+            name=backend.name,
+            version=backend.version,
+            families=list(report.families),
+            dtypes=list(backend.dtypes),
+            choices=dict(backend.choices),
+        ),
+        seconds=round(report.seconds, 3),
+        passed=report.passed,
+        complaints=list(report.complaints),
+        profiles=[ProfileRow(name=name, awarded=report.awarded(name)) for name in PROFILES],
+        clauses=[clause_row(verdict) for verdict in report.verdicts],
+    )
+
+
+def clause_row(verdict: Verdict) -> ClauseRow:
+    """Return a verdict as data."""
+    worst = verdict.worst
+    error = None if worst is None or worst.error is None or worst.error == float("inf") else worst.error
+    return ClauseRow(
+        id=verdict.clause.id,
+        status=verdict.status,
+        dtype=worst.dtype if worst else None,
+        error_over_tolerance=None if error is None else float(f"{error:.3g}"),
+        cases=len({found.vector for found in verdict.findings}),
+        message=verdict.message,
+    )
