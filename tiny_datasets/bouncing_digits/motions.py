@@ -35,6 +35,9 @@ BESIDE_WALL = 0.9
 All of them are when the digit touches the wall; some may have been blurred into the other half.
 """
 
+CLEARLY_BETTER = 0.5
+"""Of `frame_shifts`: strict, for a digit may turn, and what is nearly a step would let others pass as turns."""
+
 
 def find_motions(clips: NDArray[np.floating]) -> NDArray[np.int64]:
     """Tell which motion each clip begins with, where all its frames move as a bouncing digit does.
@@ -53,7 +56,7 @@ def find_motions(clips: NDArray[np.floating]) -> NDArray[np.int64]:
         DatasetError: If the clips are of another shape or dtype.
     """
     seen = check_clips(clips, FRAMES, SIDE)
-    shifts = frame_shifts(seen)
+    shifts = frame_shifts(seen, CLEARLY_BETTER)
     steady = (abs(shifts) == abs(shifts[:, :1])).all(axis=(1, 2))
     for axis in (0, 1):
         before, after = shifts[:, :-1, axis], shifts[:, 1:, axis]

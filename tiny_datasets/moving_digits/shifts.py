@@ -12,14 +12,6 @@ from tiny_datasets.errors import DatasetError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLEARLY_BETTER = 0.5
-"""A shift explains a frame when what it leaves unexplained is less than this share of what standing still does.
-
-A digit that really moves leaves nothing unexplained, and little when a tokenizer or a model has blurred it. Noise
-leaves about as much whatever the shift.
-"""
-
-
 def check_clips(clips: NDArray[np.floating], frames: int, side: int) -> NDArray[np.floating]:
     """Return grey clips with the values beyond 0 and 1 taken for 0 and 1, as a screen shows them.
 
@@ -40,7 +32,7 @@ def check_clips(clips: NDArray[np.floating], frames: int, side: int) -> NDArray[
     return np.clip(clips, 0, 1)
 
 
-def frame_shifts(clips: NDArray[np.floating]) -> NDArray[np.int64]:
+def frame_shifts(clips: NDArray[np.floating], clearly_better: float) -> NDArray[np.int64]:
     """Return the shift between each frame and the next, out of the nine of at most one pixel along each axis.
 
     It is the shift after which the frame, moved with black coming in from outside, differs least from the next one in
@@ -48,6 +40,9 @@ def frame_shifts(clips: NDArray[np.floating]) -> NDArray[np.int64]:
 
     Args:
         clips: Floating-point ``[count, frames, height, width, channels]``.
+        clearly_better: A shift explains a frame when what it leaves unexplained is less than this share of what
+            standing still does, at most 1. A digit that really moves leaves nothing, and little when a tokenizer or a
+            model has blurred it; noise leaves about as much whatever the shift.
 
     Returns:
         int64 ``[count, frames − 1, 2]``, the pixels moved down and to the right, −1, 0 or 1.
@@ -63,5 +58,5 @@ def frame_shifts(clips: NDArray[np.floating]) -> NDArray[np.int64]:
             for down, right in shifts
         ]
     )
-    best = np.where(errors.min(axis=0) < CLEARLY_BETTER * errors[0], errors.argmin(axis=0), 0)
+    best = np.where(errors.min(axis=0) < clearly_better * errors[0], errors.argmin(axis=0), 0)
     return np.array(shifts, np.int64)[best]
