@@ -293,6 +293,55 @@ def count(
 
 
 @app.command()
+def bench(
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PEER", help="torch, torch-compile or jax; may be repeated. None: we are timed alone."),
+    ] = None,
+    work: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORK", help="train, sample, conform or loop-cache; may be repeated. The first three."),
+    ] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(metavar="FAMILY", help="masked, diffusion or video; may be repeated. All.")
+    ] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. The last three."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="Repetitions of each side, in turn.", min=1)] = 15,
+    threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
+    ports: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With elt_torch.py and elt_jax.py; docs/ports of a checkout.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also write benchmarks.md and pictures there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Time training, sampling and conformance, beside PyTorch and JAX where asked, by interleaved pairs."""
+    from elt_ref.bench.command import bench as measure  # noqa: PLC0415
+    from elt_ref.bench.command import request  # noqa: PLC0415
+    from elt_ref.bench.table import tables  # noqa: PLC0415
+
+    asked = request(
+        works=work or (),
+        families=family or (),
+        sizes=size or (),
+        peers=peer or (),
+        pairs=pairs,
+        threads=threads,
+        ports=ports,
+    )
+    document = measure(asked, out, shlex.join(["elt-ref", *sys.argv[1:]]))
+    if as_json:
+        _print_json(document.json())
+        return
+    for table in tables(document):
+        Console().print(table)
+
+
+@app.command()
 def show(
     name: Annotated[
         str,

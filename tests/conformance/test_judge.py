@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import signal
+import time
 from typing import ClassVar
 
 import numpy as np
@@ -182,6 +184,26 @@ def test_taps_name_the_first_layer_that_differs():
 
     (verdict,) = verdicts(OnlyTheHeadIsWrong(), only="LOOP-03").values()
     assert "it is what comes after the last loop" in verdict.message, verdict.message
+
+
+def test_a_backend_that_hangs_is_stopped_and_the_alarms_of_others_go_on():
+    class Hanging(ReferenceBackend):
+        def truth_weights(self, *, steps):
+            time.sleep(30)
+
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(True))
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        report = judge(PythonDoor(Hanging(), timeout=0.05), VECTORS, only="DISTIL-06")
+        (verdict,) = report.verdicts
+        assert verdict.status == "ERROR"
+        assert "TimeoutError: no answer within 0.05 s" in verdict.message
+        time.sleep(1.1)
+        assert rung, "the alarm that was set before was lost"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_declared_choice_is_demanded_and_an_undeclared_one_refused():

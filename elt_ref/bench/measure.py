@@ -1,0 +1,122 @@
+"""Every work, family, size and peer that was asked for."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from elt_ref.bench.document import Result
+from elt_ref.bench.job import Job
+from elt_ref.bench.pairs import WARM_UP, interleave, quartiles, warm_up
+from elt_ref.bench.peers import PEERS
+from elt_ref.bench.reference_side import MATRIX_SIDE
+from elt_ref.bench.sizes import benched
+from elt_ref.bench.worker import SideError, Worker
+
+NETWORK_WORKS = ("train", "sample")
+MATMULS = 5
+"""Products before every comparison; the best of all of them is the peak."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured."""
+
+    works: tuple[str, ...]
+    families: tuple[str, ...]
+    sizes: tuple[str, ...]
+    peers: tuple[str, ...]
+    pairs: int
+    threads: int
+    ports: Path
+
+
+@dataclass(frozen=True)
+class _Timing:
+    job: Job
+    family: str
+    size: str
+    peer: str | None
+    ours: list[float]
+    theirs: list[float]
+    macs: int | None
+    memory: tuple[float | None, ...]
+    failure: str | None
+
+
+def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, tuple[Result, ...]]:
+    """Return the matrix-product peak in 10⁹ FLOPs a second, and a result for every comparison.
+
+    Where a peer fails, its result says why, and the others are measured all the same.
+
+    Raises:
+        SideError: our side could not work.
+        DisagreementError: two sides did not do the same.
+    """
+    timings, products = [], []
+    with Worker(Job("matmul", "matmul", None, request.ports, request.threads)) as matmul:
+        for job, family, size, peer in comparisons(request):
+            progress(" ".join((job.work, family, size, *([f"against {peer}"] if peer else []))))
+            products += [matmul.run(index).seconds for index in range(MATMULS)]
+            timings.append(_time(job, family, size, peer, request))
+        if not products:  # only the loop against the unlooped was asked for
+            products = [matmul.run(index).seconds for index in range(MATMULS)]
+    peak = 2 * MATRIX_SIDE**3 / min(products)
+    return peak / 1e9, tuple(_result(timing, peak) for timing in timings)
+
+
+def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
+    """Yield our job, family, size and peer of every comparison; without a peer that does a work, we are timed alone."""
+    for work in request.works:
+        peers: Sequence[str | None] = [peer for peer in request.peers if work in PEERS[peer].works]
+        for peer in peers or [None]:
+            if work == "conform":
+                yield Job("elt_ref", work, None, request.ports, request.threads), "all", "suite", peer
+            if work in NETWORK_WORKS:
+                for family in request.families:
+                    for size in request.sizes:
+                        config = benched(family, size)
+                        yield Job("elt_ref", work, config, request.ports, request.threads), family, size, peer
+
+
+def _time(job: Job, family: str, size: str, peer: str | None, request: Request) -> _Timing:
+    if peer is None:
+        return _time_sides([job], family, size, None, request)
+    try:
+        return _time_sides([job, replace(job, side=peer)], family, size, peer, request)
+    except SideError as error:
+        alone = _time_sides([job], family, size, None, request)  # raises where it was not the peer that failed
+        return replace(alone, peer=peer, failure=str(error))
+
+
+def _time_sides(jobs: Sequence[Job], family: str, size: str, peer: str | None, request: Request) -> _Timing:
+    job = jobs[0]
+    with ExitStack() as stack:
+        sides = [stack.enter_context(Worker(each)) for each in jobs]
+        warm_up(sides, 1 if job.work == "conform" else WARM_UP)
+        ours, *theirs = interleave(sides, request.pairs)
+        memory = tuple(side.peak_memory_mb() for side in sides)
+        macs = None if job.work == "conform" else sides[0].macs()
+    return _Timing(job, family, size, peer, ours, theirs[0] if theirs else [], macs, memory, failure=None)
+
+
+def _result(timing: _Timing, peak: float) -> Result:
+    _, seconds, _ = quartiles(timing.ours)
+    ratios = [one / other for one, other in zip(timing.ours, timing.theirs, strict=True)] if timing.theirs else []
+    low, median, high = quartiles(ratios) if ratios else (None, None, None)
+    return Result(
+        work=timing.job.work,
+        family=timing.family,
+        size=timing.size,
+        peer=timing.peer,
+        ratio_median=median,
+        ratio_low=low,
+        ratio_high=high,
+        share_of_peak=None if timing.macs is None else 2 * timing.macs / seconds / peak,
+        peak_memory_mb=timing.memory[0],
+        seconds_median=seconds,
+        peer_seconds_median=quartiles(timing.theirs)[1] if timing.theirs else None,
+        peer_peak_memory_mb=timing.memory[1] if timing.theirs else None,
+        pairs=len(timing.ours),
+        failure=timing.failure,
+    )

@@ -1,0 +1,81 @@
+"""Interleaved times of two sides: A B, B A, A B, …; only one works at a time, so both meet the same noise."""
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from elt_ref.bench.worker import Timed, Worker
+from elt_ref.errors import TrainingError
+
+WARM_UP = 8
+"""Repetitions before any is timed: every batch once, so that everything is compiled and allocated."""
+COMPARED = 3
+"""Of these, the first whose answers are compared: after the first, gradient and optimizer have had their say."""
+TOLERANCE = 2e-3
+"""Of a float32 number, relative to the largest of the answer."""
+MAY_DIFFER = 0.02
+"""Share of an answer's numbers that may be further apart: rounding decides a close draw of a token."""
+MOST_CORES = 1.2
+"""Processor time over wall time, for each thread that was asked for."""
+
+
+class DisagreementError(TrainingError):
+    """Two sides gave different answers, or one used more threads: nothing was compared. Exit code 1."""
+
+
+def check_agreement(ours: np.ndarray, theirs: np.ndarray, where: str) -> None:
+    """Raise `DisagreementError` unless two answers are those of the same work in float32."""
+    if ours.shape != theirs.shape:
+        raise DisagreementError(f"{where}: expected answers of one shape, got {ours.shape} and {theirs.shape}")
+    apart = np.abs(ours - theirs) > TOLERANCE * np.abs(ours).max()
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()) or apart.mean() > MAY_DIFFER:
+        at = int(np.argmax(np.abs(ours - theirs)))
+        got = f"{ours[at]:.6g} and {theirs[at]:.6g} at {at}, with {apart.mean():.1%} apart"
+        raise DisagreementError(f"{where}: expected the same answer within {TOLERANCE:g} of its largest, got {got}")
+
+
+def warm_up(sides: Sequence[Worker], repetitions: int = WARM_UP) -> None:
+    """Repeat without timing, and compare the answers of all sides with those of the first.
+
+    Raises:
+        DisagreementError: they are not the same.
+    """
+    for index in range(repetitions):
+        told = [side.run(index, answer=index < COMPARED).answer for side in sides]
+        for side, answer in zip(sides[1:], told[1:], strict=True):
+            if told[0] is not None and answer is not None:
+                where = f"bench, {side.job.work}, {sides[0].job.side} and {side.job.side}, repetition {index}"
+                check_agreement(told[0], answer, where)
+
+
+def interleave(sides: Sequence[Worker], pairs: int) -> list[list[float]]:
+    """Return the seconds of `pairs` rounds, for each side; each round goes the other way than the one before.
+
+    Raises:
+        DisagreementError: a side used more cores than it was given threads.
+    """
+    rounds: list[list[Timed]] = [[] for _ in sides]
+    order = list(range(len(sides)))
+    for index in range(pairs):
+        for place in order:
+            rounds[place].append(sides[place].run(index))
+        order.reverse()
+    for side, timed in zip(sides, rounds, strict=True):
+        _check_threads(side, timed)
+    return [[one.seconds for one in timed] for timed in rounds]
+
+
+def _check_threads(side: Worker, timed: Sequence[Timed]) -> None:
+    cores = sum(one.processor_seconds for one in timed) / sum(one.seconds for one in timed)
+    if cores > MOST_CORES * side.job.threads:
+        where = f"bench, {side.job.work}, {side.job.side}"
+        raise DisagreementError(f"{where}: expected at most {side.job.threads} threads at work, got {cores:.2f}")
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return lower quartile, median and upper quartile; of one value, itself."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, median, high

@@ -1,0 +1,55 @@
+"""The peers: ports of the documentation, found by their folder; no framework is imported but by them."""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import elt_ref
+from elt_ref.errors import RequestError, nearest
+
+PORTS = Path(elt_ref.__file__).parents[1] / "docs" / "ports"
+"""Beside the package in a checkout; they are not installed with it."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another implementation of the same algorithm."""
+
+    framework: str
+    """What is imported, and the name of elt_ref's extra."""
+    file: str
+    """In the folder of the ports."""
+    works: tuple[str, ...]
+
+
+PEERS = {
+    "torch": Peer("torch", "elt_torch.py", ("train", "sample", "conform")),
+    "torch-compile": Peer("torch", "elt_torch.py", ("train", "sample")),
+    "jax": Peer("jax", "elt_jax.py", ("train", "sample", "conform")),
+}
+
+
+def check_peer(name: str, ports: Path) -> None:
+    """Raise RequestError unless there is a peer of that name, its port in the folder, and its framework installed."""
+    if name not in PEERS:
+        raise RequestError(f"--peer: expected one of {', '.join(PEERS)}, got '{name}'{nearest(name, PEERS)}")
+    peer = PEERS[name]
+    if not (ports / peer.file).is_file():
+        raise RequestError(f"--ports {ports}: expected a folder with {peer.file}, got one without")
+    if importlib.util.find_spec(peer.framework) is None:
+        raise RequestError(
+            f"--peer {name}: expected {peer.framework} to be installed (the extra '{peer.framework}'), got none"
+        )
+
+
+def load_port(name: str, ports: Path) -> Any:
+    """Import the port of a peer from the folder."""
+    path = ports / PEERS[name].file
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise RequestError(f"--ports: expected a Python file, got {path}")
+    sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module

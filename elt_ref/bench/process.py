@@ -1,0 +1,99 @@
+"""The process of one side: ``python -m elt_ref.bench.process``, a job on the first line, then one request a line.
+
+    {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
+    {"do": "macs"}                              → {"macs": 123}      multiply-adds of one repetition, as the ops count
+    {"do": "memory"}                            → {"megabytes": 80.1}
+
+It works only while it is asked. What goes wrong is told as ``{"error": "one sentence"}``.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elt_ref.bench.job import Job, Repetition
+from elt_ref.run.process import keep_freed_memory
+
+
+def main() -> None:
+    """Read the job, then answer requests until the input ends."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a framework prints is no reply
+    keep_freed_memory()  # on every side alike
+
+    def tell(reply: dict[str, Any]) -> None:
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+    try:
+        repetition = open_side(Job.from_json(sys.stdin.readline()))
+        tell({"ready": True})
+        for line in sys.stdin:
+            tell(_reply(repetition, json.loads(line)))
+    except Exception as error:  # noqa: BLE001  whatever a framework raises is told
+        tell({"error": " ".join(f"{type(error).__name__}: {error}".split())})
+
+
+def open_side(job: Job) -> Repetition:
+    """Return the repetition of a job."""
+    return _opener(job)(job)
+
+
+def _opener(job: Job) -> Callable[[Job], Repetition]:
+    # A process loads what its side needs: its memory is measured.
+    if job.side.startswith("torch"):
+        from elt_ref.bench.torch_side import open_torch  # noqa: PLC0415
+
+        return open_torch
+    if job.side == "jax":
+        from elt_ref.bench.jax_side import open_jax  # noqa: PLC0415
+
+        return open_jax
+    if job.work == "forward":
+        from elt_ref.bench.loop_side import open_loop  # noqa: PLC0415
+
+        return open_loop
+    from elt_ref.bench.reference_side import open_matmul, open_reference  # noqa: PLC0415
+
+    return open_matmul if job.side == "matmul" else open_reference
+
+
+def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
+    if request["do"] == "memory":
+        return {"megabytes": peak_memory_mb()}
+    if request["do"] == "macs":
+        from elt_ref.ops import counting  # noqa: PLC0415
+
+        with counting() as work:
+            repetition(0)
+        return {"macs": work.macs}
+    processor, started = time.process_time(), time.perf_counter()
+    answer = repetition(request["index"])
+    seconds, spent = time.perf_counter() - started, time.process_time() - processor
+    told = answer.astype(float).ravel().tolist() if request["answer"] else None
+    return {"seconds": seconds, "processor_seconds": spent, "answer": told}
+
+
+def peak_memory_mb() -> float | None:
+    """Return the largest memory that this process held at once, in 10⁶ bytes; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux: getrusage would begin with what the parent held
+        peak = next(
+            (line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")), None
+        )
+        if peak is not None:
+            return int(peak.split()[1]) * 1024 / 1e6
+    try:
+        import resource  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+if __name__ == "__main__":
+    main()

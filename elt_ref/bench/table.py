@@ -1,0 +1,85 @@
+"""The results as rows of text: in the terminal, and for the page."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from elt_ref.bench.document import Document, LoopPoint, Result
+
+COLUMNS = ("work", "network", "peer", "ours, ms", "peer, ms", "ours ÷ peer", "of peak", "MB")
+LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ unlooped")
+
+
+def result_row(result: Result) -> tuple[str, ...]:
+    """Return the cells of a result, under `COLUMNS`; in brackets the quartiles of the ratio."""
+    return (
+        result.work,
+        f"{result.family} {result.size}",
+        result.peer or "–",
+        milliseconds(result.seconds_median),
+        milliseconds(result.peer_seconds_median),
+        _ratio(result),
+        "–" if result.share_of_peak is None else f"{result.share_of_peak:.0%}",
+        "–" if result.peak_memory_mb is None else f"{result.peak_memory_mb:.0f}",
+    )
+
+
+def loop_row(point: LoopPoint) -> tuple[str, ...]:
+    """Return the cells of a point, under `LOOP_COLUMNS`: the bytes are those of the weights."""
+    return (
+        str(point.rows),
+        str(point.width),
+        f"{point.looped_bytes / 2**20:.1f} MiB",
+        f"{point.unlooped_bytes / 2**20:.1f} MiB",
+        f"{point.samples_per_second:.0f}",
+        _ratio(point),
+    )
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return seconds as milliseconds, three digits."""
+    if seconds is None:
+        return "–"
+    return f"{1e3 * seconds:.0f}" if seconds >= 0.1 else f"{1e3 * seconds:.3g}"
+
+
+def summaries(results: Sequence[Result]) -> Iterator[str]:
+    """Yield a sentence for every work and peer: the geometric mean of the ratios, the worst; and for every failure."""
+    for work, peer in dict.fromkeys((result.work, result.peer) for result in results):
+        group = [result for result in results if (result.work, result.peer) == (work, peer)]
+        ratios = {result.ratio_median: result for result in group if result.ratio_median is not None}
+        if ratios:
+            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+            worst = ratios[max(ratios)]
+            most = f"at most {max(ratios):.2f} ({worst.family} {worst.size})"
+            yield f"{work} against {peer}: {mean:.2f} times its time (geometric mean of {len(ratios)}), {most}."
+    yield from (result.failure for result in results if result.failure is not None)
+
+
+def tables(document: Document) -> Iterator[Table]:
+    """Yield the tables for the terminal."""
+    if document.results:
+        peak = f"matrix products reach {document.matmul_peak_gflops:.0f}·10⁹ FLOPs a second"
+        title = f"{document.machine['processor']}, threads: {document.threads}; {peak}"
+        caption = "\n".join(summaries(document.results)) or None
+        yield _table(title, COLUMNS, map(result_row, document.results), caption)
+    if document.loop_cache:
+        told = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())
+        title = "N layers looped L times against N · L layers"
+        yield _table(title, LOOP_COLUMNS, map(loop_row, document.loop_cache), f"Caches: {told or 'not told'}.")
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: str | None) -> Table:
+    table = Table(title=title, caption=caption, caption_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column in {"work", "network", "peer"} else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _ratio(measured: Result | LoopPoint) -> str:
+    if measured.ratio_median is None:
+        return "–"
+    return f"{measured.ratio_median:.2f} ({measured.ratio_low:.2f}–{measured.ratio_high:.2f})"

@@ -1,0 +1,66 @@
+"""The works as the PyTorch port does them, eager or compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from elt_ref.arrays import tree_items
+from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
+from elt_ref.bench.job import Job, Repetition
+from elt_ref.bench.peers import load_port
+from elt_ref.bench.reference_side import judged
+
+
+def open_torch(job: Job) -> Repetition:
+    """Return the repetition; the side ``torch-compile`` compiles the network, the rest of a step stays eager."""
+    port = load_port(job.side, job.ports)
+    port.torch.set_num_threads(job.threads)
+    if job.work == "conform":
+        return judged(port.Backend())
+    network = port.torch.compile if job.side == "torch-compile" else lambda module: module
+    return (_training if job.work == "train" else _sampling)(port, job, network)
+
+
+def _sections(port: Any, job: Job) -> Any:
+    document = job.network.model_dump(mode="json")
+    return port.Settings(**{name: port.to_torch(part) for name, part in document.items() if isinstance(part, dict)})
+
+
+def _module(port: Any, job: Job, model: Any) -> Any:
+    named = {name: port.to_torch(leaf) for name, leaf in tree_items(parameters_of(job.network))}
+    return port.loaded(named, port.build(model))
+
+
+def _training(port: Any, job: Job, network: Callable[[Any], Any]) -> Repetition:
+    settings = _sections(port, job)
+    trainer = port.Trainer(_module(port, job, settings.model), settings)
+    trainer.network = network(trainer.model)
+    inputs = []
+    for batch, draws in training_inputs(job.network):
+        named = draws._asdict()
+        loops = named.pop("student_loops")
+        inputs.append((port.to_torch(batch.examples), port.to_torch(batch.labels), port.to_torch(named), loops))
+
+    def repeat(index: int) -> np.ndarray:
+        return trainer.train_step(*inputs[index % len(inputs)]).total.detach().numpy()
+
+    return repeat
+
+
+def _sampling(port: Any, job: Job, network: Callable[[Any], Any]) -> Repetition:
+    settings, config = _sections(port, job), job.network
+    module = network(_module(port, job, settings.model))
+    labels, noise = sampling_inputs(config)
+    asked = {"sampling": settings.sampling, "loops": [config.model.max_loops] * config.sampling.steps}
+    asked |= {"labels": port.to_torch(labels), **port.to_torch(noise)}
+    if config.model.family == "masked":
+        unknown = np.full((len(labels), config.model.tokens), port.mask_token(settings.model))
+        sampler, asked["tokens"] = port.masked_sample, port.to_torch(unknown)
+    else:
+        sampler, asked["diffusion"] = port.diffusion_sample, settings.diffusion
+
+    def repeat(_index: int) -> np.ndarray:
+        return sampler(module, settings.model, **asked).numpy()
+
+    return repeat

@@ -1,0 +1,120 @@
+"""The way to the process of a side: start it, ask it, end it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from elt_ref.bench.job import Job
+from elt_ref.errors import RequestError
+
+_THREAD_VARIABLES = (
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "OMP_NUM_THREADS",
+    "NPROC",  # of XLA's thread pools
+    "TORCHINDUCTOR_COMPILE_THREADS",
+)
+
+
+class SideError(RequestError):
+    """A side could not work: its framework failed, or its process ended."""
+
+    def __init__(self, job: Job, got: str) -> None:
+        super().__init__(f"bench, {job.side}, {job.work}: expected a repetition, got {got}")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One repetition."""
+
+    seconds: float
+    processor_seconds: float
+    """Of all its threads."""
+    answer: np.ndarray | None
+    """Where it was asked for."""
+
+
+class Worker:
+    """A process that repeats a job when asked. Use it in a ``with``; it ends at the end."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def __enter__(self) -> "Worker":
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "elt_ref.bench.process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment(self.job.threads),
+            text=True,
+            encoding="utf-8",
+        )
+        try:
+            self._ask(self.job.to_json())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def run(self, index: int, *, answer: bool = False) -> Timed:
+        """Do one repetition.
+
+        Raises:
+            SideError: the side could not.
+        """
+        reply = self._ask(json.dumps({"do": "run", "index": index, "answer": answer}))
+        told = np.array(reply["answer"]) if answer else None
+        return Timed(reply["seconds"], reply["processor_seconds"], told)
+
+    def macs(self) -> int:
+        """Return the multiply-adds of one repetition, as elt_ref's ops count them."""
+        return self._ask(json.dumps({"do": "macs"}))["macs"]
+
+    def peak_memory_mb(self) -> float | None:
+        """Return the largest memory that the process held so far, in 10⁶ bytes; None where the system does not tell."""
+        return self._ask(json.dumps({"do": "memory"}))["megabytes"]
+
+    def _ask(self, line: str) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise SideError(self.job, "a process without pipes")
+        try:
+            stdin.write(line + "\n")
+            stdin.flush()
+            reply = json.loads(stdout.readline())
+        except (OSError, json.JSONDecodeError):
+            raise SideError(self.job, self._last_words()) from None
+        if "error" in reply:
+            raise SideError(self.job, reply["error"])
+        return reply
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "the end of the process")
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a side: so many threads for NumPy's BLAS, OpenMP and XLA alike."""
+    settings = {name: str(threads) for name in _THREAD_VARIABLES}
+    settings["JAX_PLATFORMS"] = "cpu"
+    if threads == 1:
+        settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    return {**os.environ, **settings}

@@ -1,0 +1,195 @@
+"""`elt-ref bench` as a user meets it: its JSON, its page, and one sentence for what is wrong."""
+
+import json
+import sys
+
+import pytest
+
+from elt_ref import cli
+from elt_ref.bench import page
+from elt_ref.bench.command import request
+from elt_ref.bench.document import Document, LoopPoint, Result
+from elt_ref.bench.peers import PEERS, Peer
+from elt_ref.bench.plots import width_that_fills
+from elt_ref.bench.table import summaries
+from elt_ref.errors import RequestError
+
+KEYS = {"work", "family", "size", "peer", "ratio_median", "ratio_low", "ratio_high", "share_of_peak", "peak_memory_mb"}
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return ``command(*words) -> (exit code, stdout, stderr)``."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["elt-ref", "bench", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+def result(**changes):
+    told = {"work": "train", "family": "masked", "size": "small", "peer": "torch", "failure": None, "pairs": 5}
+    told |= {"ratio_median": 0.8, "ratio_low": 0.7, "ratio_high": 0.9, "share_of_peak": 0.5, "peak_memory_mb": 100.0}
+    told |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0}
+    return Result(**told | changes)
+
+
+def document(results=(), points=()):
+    machine = {"processor": "a processor", "cores": 2, "caches": {"L2": 2**20}, "system": "a system", "blas": "a BLAS"}
+    return Document(machine | {"python": "3", "versions": {"numpy": "2"}}, 1, 100.0, tuple(results), tuple(points))
+
+
+POINTS = [LoopPoint(width, 1, 17, 1, 12, 2**20, 12 * 2**20, 1.1, 1.0, 1.2, 500.0) for width in (64, 256)]
+
+
+# --- measured
+
+
+def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
+    code, out, err = command("--work", "train", "--family", "masked", "--size", "tiny", "--pairs", 2, "--json")
+    assert code == 0, err
+    assert not err
+    told = json.loads(out)
+    assert set(told) == {"machine", "threads", "matmul_peak_gflops", "results"}
+    (found,) = told["results"]
+    assert set(found) > KEYS
+    assert {found[key] for key in ("peer", "ratio_median", "ratio_low", "ratio_high", "failure")} == {None}
+    assert (found["work"], found["family"], found["size"], found["pairs"]) == ("train", "masked", "tiny", 2)
+    assert 0 < found["share_of_peak"] < 1 < told["matmul_peak_gflops"]
+    assert found["peak_memory_mb"] > 10
+    assert found["seconds_median"] > 0
+
+
+# --- what is asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--work", "training"], "--work: expected one of train, sample, conform, loop-cache, got 'training'; did you"),
+        (["--family", "videos"], "--family: expected one of masked, diffusion, video, got 'videos'; did you mean"),
+        (["--size", "huge"], "--size: expected one of tiny, small, medium, large, got 'huge'"),
+        (["--peer", "pytorch"], "--peer: expected one of torch, torch-compile, jax, got 'pytorch'; did you mean"),
+        (["--pairs", "0"], "Invalid value for '--pairs'"),
+        (["--threads", "0"], "Invalid value for '--threads'"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(command, words, told):
+    code, out, err = command(*words)
+    assert code == 2
+    assert not out
+    assert err.startswith("elt-ref: ")
+    assert err.count("\n") == 1, f"not one sentence: {err!r}"
+    assert told in err
+
+
+def test_a_peer_without_its_port_is_one_sentence(command, tmp_path):
+    code, _, err = command("--peer", "torch", "--ports", tmp_path)
+    assert code == 2
+    assert err == f"elt-ref: --ports {tmp_path}: expected a folder with elt_torch.py, got one without\n"
+
+
+def test_a_peer_that_is_not_installed_is_one_sentence(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(PEERS, "torch", Peer("torch_of_nobody", "elt_torch.py", ("train",)))
+    (tmp_path / "elt_torch.py").touch()
+    code, _, err = command("--peer", "torch", "--ports", tmp_path)
+    assert code == 2
+    assert err == (
+        "elt-ref: --peer torch: expected torch_of_nobody to be installed (the extra 'torch_of_nobody'), got none\n"
+    )
+
+
+def test_what_is_not_given_has_defaults_and_what_is_repeated_counts_once():
+    nothing = {"works": [], "families": [], "sizes": [], "peers": [], "pairs": 1, "threads": 1, "ports": None}
+    default = request(**nothing)
+    assert default.works == ("train", "sample", "conform")
+    assert default.families == ("masked", "diffusion", "video")
+    assert default.sizes == ("small", "medium", "large")
+    assert request(**nothing | {"sizes": ["tiny", "tiny"]}).sizes == ("tiny",)
+
+
+# --- the page
+
+
+def test_a_page_is_made_filled_and_written_again(tmp_path):
+    folder = tmp_path / "out"
+    page.prepare(folder)
+    path = folder / "benchmarks.md"
+    path.write_text(f"Before.\n{path.read_text(encoding='utf-8')}After.\n", encoding="utf-8")
+    for work, words in (("train", "elt-ref bench one"), ("sample", "elt-ref bench two")):
+        page.prepare(folder)
+        page.write(folder, document([result(work=work)], POINTS), words)
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith("Before.\n")
+        assert text.endswith("After.\n")
+        assert text.count(words) == 2, "in both parts, once"
+        assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 50% | 100 |" in text
+    assert "bench one" not in text
+    for name in ("bench.png", "bench-loop-cache.png"):
+        assert (folder / "pictures" / name).read_bytes().startswith(PNG)
+        assert f"(pictures/{name})" in text
+
+
+def test_a_part_that_was_not_measured_stays(tmp_path):
+    page.prepare(tmp_path)
+    page.write(tmp_path, document([result()]), "first")
+    page.write(tmp_path, document(points=POINTS), "second")
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert text.index("first") < text.index("second")
+
+
+def test_without_ratios_no_picture_is_drawn(tmp_path):
+    page.prepare(tmp_path)
+    alone = result(peer=None, ratio_median=None, ratio_low=None, ratio_high=None)
+    page.write(tmp_path, document([alone]), "words")
+    assert not list((tmp_path / "pictures").iterdir())
+    assert "| train | masked small | – | 40 |" in (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anything_is_measured(command, tmp_path):
+    (tmp_path / "benchmarks.md").write_text("My own page.", encoding="utf-8")
+    code, _, err = command("--out", tmp_path)
+    assert code == 2
+    assert "benchmarks.md: expected a line '<!-- measured -->' and '<!-- end -->' after it, got a page without" in err
+    code, _, err = command("--out", tmp_path / "benchmarks.md")
+    assert code == 2
+    assert "expected a folder that can be written to, got " in err
+    assert (tmp_path / "benchmarks.md").read_text(encoding="utf-8") == "My own page."
+
+
+def test_ratios_are_summarised_by_work_and_peer_and_failures_are_told():
+    measured = [result(ratio_median=0.5), result(ratio_median=2.0, family="video"), result(peer="jax", work="sample")]
+    failed = result(peer="torch-compile", ratio_median=None, failure="no compiler")
+    assert list(summaries([*measured, failed])) == [
+        "train against torch: 1.00 times its time (geometric mean of 2), at most 2.00 (video small).",
+        "sample against jax: 0.80 times its time (geometric mean of 1), at most 0.80 (masked small).",
+        "no compiler",
+    ]
+
+
+def test_a_marker_stands_where_the_kernels_of_a_layer_fill_the_cache():
+    width = 64
+    kernels = 4 * (3 * width**2 + width**2 + 2 * width * 4 * width)  # attention, output, MLP of 4 d, in float32
+    assert width_that_fills(kernels, 1) == width
+    assert width_that_fills(12 * kernels, 12) == width
+
+
+def test_a_wrong_port_is_told_once_and_we_are_timed_all_the_same(tmp_path):
+    from elt_ref.bench.measure import Request, measure
+
+    (tmp_path / "elt_torch.py").write_text("raise OSError('no compiler')", encoding="utf-8")
+    _, (found,) = measure(Request(("sample",), ("masked",), ("tiny",), ("torch",), 1, 1, tmp_path), lambda _: None)
+    assert found.failure == "bench, torch, sample: expected a repetition, got OSError: no compiler"
+    assert found.peer == "torch"
+    assert found.ratio_median is None
+    assert found.seconds_median > 0
+
+
+def test_an_unknown_marker_is_an_error(tmp_path):
+    with pytest.raises(RequestError, match="expected a line '<!-- nothing -->'"):
+        page.between("<!-- measured -->\n<!-- end -->", "nothing", "", tmp_path)

@@ -1,0 +1,20 @@
+"""The ports as peers: the same losses and samples as ours, in one process each, and a ratio that is told."""
+
+import pytest
+
+from elt_ref.bench.measure import Request, measure
+from elt_ref.bench.peers import PEERS, PORTS
+from elt_ref.bench.sizes import FAMILIES
+
+pytestmark = pytest.mark.ports
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_family_trains_and_samples_as_ours_does(peer):
+    pytest.importorskip(PEERS[peer].framework)
+    _, results = measure(Request(("train", "sample"), FAMILIES, ("tiny",), (peer,), 2, 1, PORTS), lambda _: None)
+    assert [(found.work, found.family) for found in results] == [(w, f) for w in ("train", "sample") for f in FAMILIES]
+    for found in results:
+        assert found.failure is None
+        assert 0 < found.ratio_low <= found.ratio_median <= found.ratio_high
+        assert found.peer_peak_memory_mb > found.peak_memory_mb

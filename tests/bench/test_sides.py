@@ -1,0 +1,165 @@
+"""Both sides of a comparison do the same work, in turn; where they do not, nothing is compared."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from elt_ref.bench.inputs import parameters_of
+from elt_ref.bench.job import Job
+from elt_ref.bench.machine import caches
+from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
+from elt_ref.bench.peers import PORTS
+from elt_ref.bench.process import open_side
+from elt_ref.bench.sizes import FAMILIES, SIZES, benched, tokens_a_batch
+from elt_ref.bench.worker import SideError, Timed, Worker, environment
+from elt_ref.bench.loop_cache import looped_network
+from elt_ref.generation import sample
+from elt_ref.measure import count
+from elt_ref.ops import counting
+
+
+def job(side, work, config):
+    return Job(side, work, config, PORTS, 1)
+
+
+class Recorded(Worker):
+    """A side without a process: it answers what it is told to, and writes down when it was asked."""
+
+    def __init__(self, side, log, answer=0.0, cores=1.0):
+        super().__init__(job(side, "train", None))
+        self.log, self.answer, self.cores = log, np.array([answer]), cores
+
+    def run(self, index, *, answer=False):
+        self.log.append((self.job.side, index))
+        return Timed(1.0, self.cores, self.answer if answer else None)
+
+
+# --- what is done
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_sampled_is_what_sample_draws_at_the_counted_cost(family):
+    config = benched(family, "tiny")
+    repetition = open_side(job("elt_ref", "sample", config))
+    with counting() as work:
+        drawn = repetition(0)
+    labels = np.arange(config.training.batch_size) % config.model.classes
+    assert np.array_equal(drawn, sample(parameters_of(config), config, labels, seed=config.seed).samples)
+    assert work.macs == len(labels) * count(config).macs_per_sample
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_learns(family):
+    repetition = open_side(job("elt_ref", "train", benched(family, "tiny")))
+    losses = [repetition(0)[0] for _ in range(6)]
+    assert losses[-1] < losses[0]
+
+
+def test_looped_and_unlooped_predict_the_same_from_other_memory():
+    config = looped_network(16, 1, 3)
+    looped, unlooped = (open_side(job(side, "forward", config))(0) for side in ("elt_ref", "unlooped"))
+    assert np.array_equal(looped, unlooped)
+    assert np.ptp(looped) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sizes_grow_and_the_larger_have_a_large_batch(family):
+    widths = [benched(family, size).model.width for size in SIZES]
+    assert widths == [16, 64, 128, 256]
+    assert all(tokens_a_batch(benched(family, size)) >= 2048 for size in ("medium", "large"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_job_survives_its_journey(family, size):
+    sent = job("torch", "train", benched(family, size))
+    assert Job.from_json(sent.to_json()) == sent
+    alone = job("matmul", "matmul", None)
+    assert Job.from_json(alone.to_json()) == alone
+
+
+def test_every_side_is_given_as_many_threads():
+    for threads in (1, 2):
+        given_to = environment(threads)
+        assert {given_to[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC")} == {str(threads)}
+    assert "eigen=false" in environment(1)["XLA_FLAGS"]
+
+
+# --- in turn
+
+
+@given(st.integers(1, 6))
+def test_sides_take_turns_one_at_a_time_and_the_order_alternates(pairs):
+    log = []
+    times = interleave([Recorded("a", log), Recorded("b", log)], pairs)
+    rounds = [log[2 * k : 2 * k + 2] for k in range(pairs)]
+    assert rounds == [[("a", k), ("b", k)] if k % 2 == 0 else [("b", k), ("a", k)] for k in range(pairs)]
+    assert times == [[1.0] * pairs] * 2
+
+
+def test_a_side_that_uses_more_threads_than_it_was_given_is_an_error():
+    with pytest.raises(DisagreementError, match="train, b: expected at most 1 threads at work, got 1.90"):
+        interleave([Recorded("a", []), Recorded("b", [], cores=1.9)], 2)
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=1, max_size=9))
+def test_quartiles_are_those_of_numpy(values):
+    assert np.allclose(quartiles(values), np.percentile(values, [25, 50, 75]))
+
+
+# --- the same work
+
+
+@given(arrays.arrays(float, st.integers(1, 200), elements=st.floats(-100, 100)), st.floats(0, 0.9), st.integers(0, 9))
+def test_rounding_is_no_disagreement_and_more_is(answer, share, seed):
+    largest = np.abs(answer).max()
+    noise = np.random.default_rng(seed).uniform(-1, 1, answer.shape)
+    check_agreement(answer, answer + share * TOLERANCE * largest * noise, "here")
+    with pytest.raises(DisagreementError, match="here: expected the same answer within 0.002 of its largest, got "):
+        check_agreement(answer, answer + 2 * TOLERANCE * largest + 1e-6, "here")
+
+
+@pytest.mark.parametrize(("theirs", "told"), [([1.0], "one shape"), ([1.0, np.nan], "the same answer")])
+def test_another_shape_and_what_is_no_number_are_disagreements(theirs, told):
+    with pytest.raises(DisagreementError, match=told):
+        check_agreement(np.ones(2), np.array(theirs), "here")
+
+
+def test_sides_that_answer_differently_are_not_timed():
+    with pytest.raises(DisagreementError, match="bench, train, ours and theirs, repetition 0: expected the same"):
+        warm_up([Recorded("ours", [], 1.0), Recorded("theirs", [], 1.01)])
+
+
+def test_processes_with_other_parameters_disagree():
+    config = benched("masked", "tiny")
+    other = config.model_copy(update={"seed": 1})
+    with Worker(job("elt_ref", "sample", config)) as ours, Worker(job("elt_ref", "sample", other)) as theirs:
+        warm_up([ours, ours], 1)
+        with pytest.raises(DisagreementError):
+            warm_up([ours, theirs], 1)
+
+
+def test_a_process_that_fails_says_so_in_one_sentence_and_is_gone(tmp_path):
+    with (
+        pytest.raises(SideError, match=r"bench, torch, train: expected a repetition, got FileNotFoundError: .*") as told,
+        Worker(Job("torch", "train", benched("masked", "tiny"), tmp_path, 1)),
+    ):
+        pass
+    assert "\n" not in str(told.value)
+
+
+# --- the machine
+
+
+def test_caches_are_read_in_bytes_and_instructions_left_out(tmp_path):
+    for index, (level, kind, size) in enumerate([("1", "Data", "48K"), ("1", "Instruction", "32K"), ("3", "Unified", "4M")]):
+        folder = tmp_path / f"index{index}"
+        folder.mkdir()
+        for name, text in (("level", level), ("type", kind), ("size", size)):
+            (folder / name).write_text(f"{text}\n", encoding="utf-8")
+    assert caches(tmp_path) == {"L1": 48 * 2**10, "L3": 4 * 2**20}
+    assert caches(Path(tmp_path / "nowhere")) == {}
