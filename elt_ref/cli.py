@@ -44,8 +44,12 @@ BackendName = Annotated[
 Exec = Annotated[
     str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines instead.")
 ]
+SECONDS = 60.0
 Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
-Only = Annotated[str, typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK; may be repeated."),
+]
 KnownFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Known failures and waivers.")]
 Reports = Annotated[
     list[Path] | None,
@@ -431,7 +435,7 @@ def conform_list() -> None:
 
 
 @conform_app.command("smoke")
-def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = 60.0) -> None:
+def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = SECONDS) -> None:
     """Check the harness, not the numbers: forms, dtypes, repetition."""
     from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
 
@@ -442,8 +446,8 @@ def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Ti
 def conform_run(
     backend: BackendName = None,
     program: Exec = None,
-    timeout: Timeout = 60.0,
-    only: Only = "",
+    timeout: Timeout = SECONDS,
+    only: Only = None,
     known: KnownFile = None,
     write_known: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Write a draft of known failures, reasons to be filled in.")
@@ -456,12 +460,13 @@ def conform_run(
     from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
 
     door = open_door(backend, program, timeout)
-    called = backend if backend is not None else shlex.join(["--exec", program or ""])
+    words = ["run", *([backend] if backend is not None else ["--exec", program or ""])]
+    called = shlex.join([*words, *([] if timeout == SECONDS else ["--timeout", f"{timeout:g}"])])
     raise typer.Exit(
         run(
             door,
             called=called,
-            only=only,
+            only=",".join(only or []),
             known=known,
             write_known=write_known,
             outputs=report or [],
@@ -485,7 +490,7 @@ def conform_judge(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Answers: description.json, DTYPE/CLAUSE/SLUG.safetensors.")
     ],
-    only: Only = "",
+    only: Only = None,
     known: KnownFile = None,
     report: Reports = None,
     every: Every = False,
@@ -498,8 +503,8 @@ def conform_judge(
     raise typer.Exit(
         run(
             FilesDoor(folder),
-            called=f"(folder) {folder}",
-            only=only,
+            called=shlex.join(["judge", str(folder)]),
+            only=",".join(only or []),
             known=known,
             write_known=None,
             outputs=report or [],

@@ -67,8 +67,11 @@ class _NetworkConfig(_Section):
     width: PositiveInt
     """d, the width of the residual stream."""
     heads: PositiveInt
+    """Of the attention; a divisor of the width."""
     mlp_width: PositiveInt
+    """Width between the two maps of the MLP."""
     classes: PositiveInt
+    """Labels are 0 … classes − 1; `classes` itself means "no class"."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> "_NetworkConfig":
@@ -86,12 +89,15 @@ class MaskedModelConfig(_NetworkConfig):
     """The masked network: post-LN BERT layers over discrete tokens, as MaskGIT's."""
 
     family: Literal["masked"] = "masked"
+    """Discrete tokens, predicted where they are masked."""
     grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
     """Token grid, rows × columns, of clips frames × rows × columns; flattened in C order."""
     codebook_size: PositiveInt
+    """V, the number of codes."""
     unconditional_row: bool = True
     """Whether the embedding holds a row for "no class" (guidance needs one). MaskGIT's released layout has none."""
     layer_norm_epsilon: PositiveFloat = 1e-12
+    """ε of every norm, inside the root."""
     initial_deviation: PositiveFloat = 0.02
     """Scale of the truncated normal (cut at ±2 before scaling) of every kernel and embedding."""
 
@@ -118,6 +124,7 @@ class DiffusionModelConfig(_NetworkConfig):
     """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as DiT's."""
 
     family: Literal["diffusion"]
+    """Continuous samples, denoised."""
     shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
     """Of a sample: height, width, channels."""
     patch_size: PositiveInt
@@ -125,6 +132,7 @@ class DiffusionModelConfig(_NetworkConfig):
     unconditional_row: Literal[True] = True
     """The label table always has a row for "no class"."""
     layer_norm_epsilon: PositiveFloat = 1e-6
+    """ε of every norm, inside the root."""
     time_features: Annotated[int, Field(gt=0, multiple_of=2)] = 256
     """Cosines and sines that t becomes before its MLP."""
     time_scale: PositiveFloat = 1000.0
@@ -207,13 +215,15 @@ class DiffusionConfig(_Section):
     shift_at_noise: Shift | None = None
     """The interpolated schedule mixes t · shift_at_noise + (1 − t) · shift."""
     log_snr_min: float = -15.0
+    """Lower bound of the schedule, at noise, before the shift."""
     log_snr_max: float = 15.0
-    """Bounds of the schedule before the shift."""
+    """Upper bound of the schedule, at the clean sample, before the shift."""
     prediction: Literal["x0", "epsilon", "v"] = "x0"
     """What the network predicts; the weight is the equivalent one."""
     weight_derivative: bool = True
     """Whether w(t) contains −dλ/dt."""
     sampler: Literal["ancestral", "ddim"] = "ancestral"
+    """DDPM's, with noise in every step but the last, or the deterministic one."""
     variance: Literal["small", "large", "interpolated"] = "small"
     """Of an ancestral step: the posterior's, β_t, or between."""
     variance_fraction: Fraction = 0.5
@@ -253,8 +263,11 @@ class ObjectiveConfig(_Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of the ground-truth terms only; the distillation target is soft already."""
     mask_ratio_per: Literal["sample", "batch"] = "sample"
+    """Whether each sample draws the ratio r of its own, or one serves the batch."""
     label_drop_rate: Fraction = 0.1
+    """Share of labels that become "no class" in training, for guidance."""
     label_drop_per: Literal["sample", "batch"] = "sample"
+    """Whether each sample draws, or one draw drops all labels of a batch."""
 
 
 class SamplingConfig(_Section):
@@ -280,14 +293,21 @@ class TrainingConfig(_Section):
     """How the parameters are found."""
 
     steps: PositiveInt = 800
+    """Of the whole training; λ and the learning rate go by it."""
     batch_size: PositiveInt = 64
+    """Examples a step."""
     learning_rate: PositiveFloat = 1e-3
+    """η, after the warm-up."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Of the learning rate after warm-up; the cosine would be at zero one step after the last."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
+    """Steps over which the learning rate rises linearly."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Decay of Adam's first moment."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of Adam's second moment."""
     epsilon: PositiveFloat = 1e-8
+    """Adam's ε, outside the root."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled (AdamW), of the kernels of linear maps only."""
     gradient_clip: PositiveFloat = 1.0
@@ -295,19 +315,23 @@ class TrainingConfig(_Section):
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Of the exponential moving average of the parameters, which is what sampling uses."""
     dtype: Literal["float32", "float64"] = "float32"
+    """Of parameters, states and gradients."""
     rematerialise: bool = False
     """Keep one state a loop and evaluate the block again on the way back: memory for time, same numbers."""
     checkpoint_every: PositiveInt = 100
+    """Steps between checkpoints."""
     log_every: PositiveInt = 10
+    """Steps between lines of ``metrics.jsonl``."""
 
 
-_OF_THE_MASKED_FAMILY = (
+OF_THE_MASKED_FAMILY = (
     ("objective", "label_smoothing"),
     ("objective", "mask_ratio_per"),
     ("sampling", "choice_temperature"),
     ("sampling", "sampling_temperature"),
     ("sampling", "schedule_precision"),
 )
+"""Settings, by section and key, that mean nothing in the diffusion family."""
 
 
 class Config(_Section):
@@ -347,7 +371,7 @@ class Config(_Section):
         for name in ("diffusion", "latents"):
             if not diffusion and getattr(self, name) is not None:
                 raise ValueError(f"config.{name}: expected none in the masked family, got one")
-        for section, name in _OF_THE_MASKED_FAMILY:
+        for section, name in OF_THE_MASKED_FAMILY:
             settings = getattr(self, section)
             value = getattr(settings, name)
             if diffusion and value != type(settings).model_fields[name].default:

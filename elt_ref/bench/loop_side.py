@@ -14,7 +14,8 @@ from elt_ref.model import forward
 from elt_ref.streams import stream
 
 FLOPS_A_REPETITION = 2e9
-"""Small passes are repeated until they make about so much, for the first finds the caches cold."""
+MOST_PASSES = 50
+"""Small passes are repeated, until they make about so much, for the first finds the caches cold."""
 
 
 def open_loop(job: Job) -> Repetition:
@@ -40,4 +41,4 @@ def open_loop(job: Job) -> Repetition:
 def passes_a_repetition(config: Config) -> int:
     """Return how many forward passes of the batch a repetition makes."""
     flops = config.training.batch_size * count(config).flops_per_forward
-    return max(1, round(FLOPS_A_REPETITION / flops))
+    return min(MOST_PASSES, max(1, round(FLOPS_A_REPETITION / flops)))

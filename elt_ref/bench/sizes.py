@@ -20,7 +20,7 @@ _WIDTHS: Mapping[str, Mapping[str, Any]] = {
         "model.width": 16,
         "model.mlp_width": 32,
         "training.batch_size": 2,
-        "sampling.steps": 2,
+        "sampling.steps": 3,
     },
     "small": {},
     "medium": {"model.width": 128, "model.mlp_width": 512},

@@ -48,7 +48,7 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "Worker":  # noqa: PYI034  beartype takes no Self of a method
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "elt_ref.bench.process"],

@@ -6,7 +6,13 @@ it; where none arrives, any floating dtype will do. Randomness is always an inpu
 changed.
 
 Parameters are a flat dict from dotted name to array, as in ``specs/parameters.md``; kernels are [inputs, outputs].
-`model`, `diffusion`, `training` are the sections of a configuration as plain dicts, with every key present.
+`model`, `diffusion`, `objective`, `sampling`, `training` are the sections of a configuration as plain dicts:
+``specs/configuration.md`` says what their keys mean. Every key is present, of `sampling` every one but ``loops``.
+
+The dtype under test is that of arrays. Schedules (γ, log-SNR, weights, sines and cosines, learning rates) are computed
+in float64 whatever it is, from arguments that were rounded to it, and rounded to it last. Done in float32 they are held
+to the same tolerance, and a floor may fall on the other side. The draws of `drop_labels` are not widened, nor is a
+`log_snr` that is an argument; the mask schedule of decoding has the precision that is declared.
 
 Shapes: B batch, T tokens, V codes, d width, L loops, K sampling steps, F H W C frames, height, width and channels of a
 sample.
@@ -34,11 +40,14 @@ class Description:
     name: str
     version: str
     operations: tuple[str, ...]
-    """Names of the operations of `Backend` it offers. What is offered is judged; what is not is not awarded."""
+    """Names of the operations it offers, taps too. What is offered is judged; what is not is not awarded."""
     dtypes: tuple[str, ...] = ("float64", "float32")
     """Of ``float64`` and ``float32``."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """Its names for what the paper leaves open, by choice: see `elt_ref.conformance.choices`."""
+    """Its names for what the paper leaves open, by choice: see `elt_ref.conformance.choices`.
+
+    Who offers ``mask_lengths`` must declare ``sampling.schedule_precision``.
+    """
 
 
 @runtime_checkable
@@ -73,7 +82,7 @@ class Operations(Protocol):
         ...
 
     def time_features(self, *, time: np.ndarray, width: int, scale: float) -> Tensors:
-        """Return ``features`` [B, width] of t [B] in [0, 1]: what goes into the timestep MLP."""
+        """Return ``features`` [B, width] of t [B] in [0, 1]: what goes into the timestep MLP. Angles in float64."""
         ...
 
     def patchify(self, *, samples: np.ndarray, patch_size: int) -> Tensors:
@@ -180,7 +189,10 @@ class Operations(Protocol):
         truth_weight: float,
         reduction: str,
     ) -> Tensors:
-        """Return what `masked_objective` returns, for clean and noise [B, H, W, C] and time [B]."""
+        """Return what `masked_objective` returns, for clean and noise [B, H, W, C] and time [B].
+
+        The noise level and the weight of a sample are computed from `time` widened to float64.
+        """
         ...
 
     def diffusion_gradient(
@@ -209,21 +221,27 @@ class Operations(Protocol):
         ...
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
-        """Return ``mask`` [B, T] bool of training: ratio [B] in [0, 1); of order [B, T] the lowest are masked."""
+        """Return ``mask`` [B, T] bool of training: ratio [B] in [0, 1); of order [B, T] the lowest are masked.
+
+        `ratio` is to be widened to float64 before γ and the floor; `order` is compared as it comes.
+        """
         ...
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
-        """Return ``labels`` [B]: those whose draw [B] falls below the rate become "no class", whose id is `classes`."""
+        """Return ``labels`` [B]: those whose draw [B] falls below the rate become "no class", whose id is `classes`.
+
+        Strictly below, with the rate in the dtype of `draws`; no question has a draw so near the rate that it matters.
+        """
         ...
 
     # --- diffusion
 
     def log_snr(self, *, diffusion: Section, time: np.ndarray) -> Tensors:
-        """Return ``log_snr`` and ``derivative`` (dλ/dt) [B] at time [B]."""
+        """Return ``log_snr`` and ``derivative`` (dλ/dt) [B] at time [B]. Angle, tangent and sine in float64."""
         ...
 
     def loss_weight(self, *, diffusion: Section, time: np.ndarray) -> Tensors:
-        """Return ``weight`` [B]: w(t) for what the network predicts."""
+        """Return ``weight`` [B]: w(t) for what the network predicts. In float64, rounded last."""
         ...
 
     def add_noise(self, *, clean: np.ndarray, noise: np.ndarray, log_snr: np.ndarray) -> Tensors:
@@ -261,7 +279,10 @@ class Operations(Protocol):
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
         """Return ``lengths`` [K, B] int64: how many tokens stay masked after each step.
 
-        start [B]: tokens unknown before the first step; as many are unknown before a step as the one before left.
+        start [B]: tokens unknown before the first step; as many are unknown before a step as the one before left. γ and
+        n₀ γ, of which the floor is taken, are computed in the precision that `describe` declares as
+        ``sampling.schedule_precision``, whatever the dtype under test. γ is clipped to [1e-6, 1], as in training, so
+        that it is not 0 after the last step; below two million tokens that changes no length.
         """
         ...
 
@@ -282,7 +303,8 @@ class Operations(Protocol):
         """Return ``tokens`` [B, T], some masked again, and ``answer`` [B, T], none masked.
 
         logits [B, T, V] guided already; token_noise [B, T, V] and confidence_noise [B, T] are standard Gumbel; start
-        [B] as in `mask_lengths`; step from 0; sampling_temperature is ``plain`` or ``elt``.
+        [B] as in `mask_lengths`; step from 0; sampling_temperature is ``plain`` or ``elt``. As many stay masked as
+        `mask_lengths` says, in the declared precision; logits and noise are added in the dtype under test.
         """
         ...
 
@@ -325,7 +347,10 @@ class Operations(Protocol):
         step_noise: np.ndarray,
         loops: list[int],
     ) -> Tensors:
-        """Return ``samples`` [B, H, W, C] after K = len(loops) steps. initial_noise [B, H, W, C], step_noise [K, …]."""
+        """Return ``samples`` [B, H, W, C] after K = len(loops) steps. initial_noise [B, H, W, C], step_noise [K, …].
+
+        Times and log-SNR in float64, of `sampling` K is not read.
+        """
         ...
 
     # --- clips
@@ -395,7 +420,7 @@ class Operations(Protocol):
 
         S = len(tokens) ≤ training["steps"], which λ and the learning rate go by; tokens [S, B, T], labels [S, B],
         mask_ratio [S, B] (to be widened to float64), mask_order [S, B, T], label_drop [S, B], student_loops [S].
-        Always the ILSD objective.
+        Always the ILSD objective; of `objective`, ``reduction``, ``label_smoothing`` and ``label_drop_rate`` are read.
         """
         ...
 
@@ -435,7 +460,7 @@ class Operations(Protocol):
         label_drop: np.ndarray,
         student_loops: np.ndarray,
     ) -> Tensors:
-        """Do as `masked_training` for clean and noise [S, B, H, W, C], time [S, B]."""
+        """Do as `masked_training` for clean and noise [S, B, H, W, C], time [S, B] (to be widened to float64)."""
         ...
 
     # --- accounts and measures

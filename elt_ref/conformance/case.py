@@ -75,8 +75,6 @@ class Stored(BaseModel):
     """Largest error that rounding alone made, by dtype: at most a quarter of the tolerance."""
     agreement: float
     """Error between the two oracles, in float64."""
-    sha256: dict[str, str]
-    """Of ``inputs`` and ``answers``."""
 
 
 @dataclass(frozen=True)
@@ -112,30 +110,57 @@ def arguments(settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray], dty
     return result
 
 
-def read_vector(path: Path, *, answers: bool = True) -> Vector:
-    """Read the vector whose JSON file is `path`.
-
-    Raises:
-        RequestError: a file is missing, damaged, or not the one whose hash is stored.
-    """
-    try:
-        stored = Stored.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"vector {path}: expected a case, got {str(error).splitlines()[0]}") from error
-    parts = {}
-    for part in ("inputs", "answers") if answers else ("inputs",):
-        file = path.with_name(f"{stored.slug}.{part}.safetensors")
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise RequestError(f"vector {file}: expected a file of tensors, got {error.strerror}") from error
-        if hashlib.sha256(content).hexdigest() != stored.sha256[part]:
-            raise RequestError(f"vector {file}: expected the bytes that were published, got others")
-        parts[part] = load(content)
-    return Vector(stored, parts["inputs"], parts.get("answers"))
+SUMS = "SHA256SUMS"
+"""Beside the clauses' folders: the hash of every file, as ``sha256sum -c`` reads it."""
 
 
 def read_vectors(folder: Path | None = None, *, answers: bool = True) -> list[Vector]:
-    """Read every vector, in order of their ids."""
+    """Read every vector, in order of their ids.
+
+    Raises:
+        RequestError: a file is missing, one too many, damaged, or not the one that was published.
+    """
     folder = vectors_folder() if folder is None else folder
-    return [read_vector(path, answers=answers) for path in sorted(folder.glob("*/*.json"))]
+    published = _read_sums(folder / SUMS)
+    questions = sorted(name for name in published if name.endswith(".json"))
+    found = {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+    if strangers := sorted(found - set(published)):
+        raise RequestError(f"vector {folder / strangers[0]}: expected a file that was published, got another")
+    return [_read_vector(folder, name.removesuffix(".json"), published, answers=answers) for name in questions]
+
+
+def _read_vector(folder: Path, name: str, published: Mapping[str, str], *, answers: bool) -> Vector:
+    stored = Stored.model_validate_json(_published(folder, f"{name}.json", published))
+    parts = {
+        part: load(_published(folder, f"{name}.{part}.safetensors", published))
+        for part in (("inputs", "answers") if answers else ("inputs",))
+    }
+    return Vector(stored, parts["inputs"], parts.get("answers"))
+
+
+def _published(folder: Path, name: str, published: Mapping[str, str]) -> bytes:
+    """Return the contents of a file of the vectors, as they were published."""
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise RequestError(f"vector {folder / name}: expected a file, got {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != published.get(name):
+        raise RequestError(f"vector {folder / name}: expected the bytes that were published, got others")
+    return content
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"vectors {path}: expected the hashes of all vectors, got {error}") from error
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def sums(folder: Path) -> str:
+    """Return the hash of every file of the vectors, a line each."""
+    files = sorted(path for path in folder.glob("*/*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files
+    ]
+    return "".join(f"{line}\n" for line in lines)

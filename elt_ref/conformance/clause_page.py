@@ -4,6 +4,7 @@ from pathlib import Path
 
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import PROFILES, families
+from elt_ref.conformance.reports import plural
 from elt_ref.files import write_text
 
 
@@ -29,10 +30,9 @@ def page() -> str:
             equation = f", {clause.equation}" if clause.equation else ""
             operations = ", ".join(f"`{operation}`" for operation in clause.needs)
             only = "".join(f", of {choice} = {value}" for choice, value in clause.only.items())
-            shown = f"{cases.get(clause.id, 0)} cases of {operations}"
-            about = (
-                f"{clause.level}, {clause.profile}{equation}{only}; {shown}; {len(clause.wrong)} wrong implementations."
-            )
+            shown = f"{plural(cases.get(clause.id, 0), 'case')} of {operations}"
+            refused = plural(len(clause.wrong), "wrong implementation")
+            about = f"{clause.level}, {clause.profile}{equation}{only}; {shown}; {refused}."
             lines += ["", f"### {clause.id}", "", clause.text, "", f"*{about}* Source: {clause.source}"]
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
 from elt_ref.conformance.judge import Report, judge
-from elt_ref.conformance.smoke import smoke
+from elt_ref.conformance.smoke import smoke, undeclared
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
 
@@ -27,9 +27,8 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Pytho
         RequestError: neither or both are given, or it cannot be opened.
     """
     if (backend is None) == (command is None):
-        raise RequestError(
-            "conform: expected a backend (package.module:Backend) or --exec COMMAND, got neither or both"
-        )
+        got = "neither" if backend is None else "both"
+        raise RequestError(f"conform: expected a backend (package.module:Backend) or --exec COMMAND, got {got}")
     return open_backend(backend, timeout) if backend is not None else ProcessDoor(command or "", timeout)
 
 
@@ -81,12 +80,16 @@ def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
     finally:
         ended = close(door)
     broken = [one for one in found if one.told]
+    for name in undeclared(door):
+        console.print(f"{name}: has a method that describe() does not name, so it is not judged", highlight=False)
     for one in broken:
         console.print(f"{one.operation}: {one.told}", highlight=False, markup=False)
     if ended:
         console.print(ended, highlight=False, markup=False)
-    told = "the harness answers in good form" if not broken else f"{len(broken)} do not answer in good form"
-    console.print(f"{len(found)} operations asked: {told}. Whether the numbers are right, `conform run` says.")
+    told = "the harness answers in good form" if not broken else f"{len(broken)} not in good form"
+    console.print(
+        f"{reports.plural(len(found), 'operation')} asked: {told}. Whether the numbers are right, `conform run` says."
+    )
     return int(bool(broken or ended))
 
 
@@ -117,8 +120,9 @@ def run(
     Raises:
         RequestError: no clause begins with `only`, a file is wrong or cannot be written.
     """
-    if only and not any(id_.startswith(only) for id_ in clauses()):
-        clause(only)
+    for beginning in only.split(","):
+        if not any(id_.startswith(beginning) for id_ in clauses()):
+            clause(beginning)
     for path in outputs:
         if path.suffix not in {".json", ".md", ".html"}:
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
@@ -141,7 +145,10 @@ def run(
         write_text(path, _text(report, path, called))
     if write_known is not None:
         statuses = {verdict.clause.id: verdict.status for verdict in report.verdicts}
-        write_text(write_known, draft(statuses, dt.datetime.now(tz=dt.UTC).date()))
+        drafted = draft(statuses, dt.datetime.now(tz=dt.UTC).date())
+        write_text(write_known, drafted)
+        what = "with a reason to be written for each" if drafted else "which is empty: nothing fails"
+        Console(stderr=True).print(f"Wrote {write_known}, {what}.", highlight=False, soft_wrap=True)
     if as_json:
         print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
     else:
@@ -161,14 +168,12 @@ def _text(report: Report, path: Path, called: str) -> str:
 
 def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
     """Print a report for people."""
-    if every or any(verdict.status != "PASS" for verdict in report.verdicts):
-        console.print(reports.table(report, every=every))
-    for line in (*reports.headlines(report), *report.complaints):
+    shown = reports.table(report, every=every)
+    if shown.row_count:
+        console.print(shown)
+    for line in (*reports.headlines(report), *reports.advice(report, called), *report.complaints):
         console.print(line, highlight=False, markup=False)
-    failed = [verdict for verdict in report.verdicts if verdict.status in {"FAIL", "ERROR"}]
-    if failed:
-        console.print(f"Again, the first alone: {reports.reproduce(failed[0], called)}", highlight=False, markup=False)
-    console.print(f"{len(report.verdicts)} clauses in {report.seconds:.1f} s.", highlight=False)
+    console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
 
 
 def export_questions(folder: Path) -> int:

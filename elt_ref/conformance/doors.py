@@ -27,7 +27,7 @@ from safetensors.numpy import load, save
 from elt_ref.conformance.backend import Backend, Description, Unsupported
 from elt_ref.conformance.case import TREES, Vector, arguments
 from elt_ref.conformance.protocol import PROTOCOL, Call, Described, Hello, Reply, reply_of
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_bytes
 
 
@@ -51,6 +51,9 @@ class PythonDoor:
             answer = operation(**given)
         if not isinstance(answer, Mapping):
             raise TypeError(f"expected a dict of arrays by name, got {type(answer).__name__}")
+        for name, value in answer.items():
+            if not isinstance(value, np.ndarray | np.generic):
+                raise TypeError(f"expected '{name}' to be an array, got {type(value).__name__}")
         changed = [name for name, value in flat(given).items() if not np.array_equal(value, before[name])]
         if changed:
             raise ValueError(f"expected the arguments to be left alone, got another '{changed[0]}'")
@@ -87,12 +90,21 @@ def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
     if not colon or not module_name or not attribute:
         raise RequestError(f"backend: expected package.module:Backend or file.py:Backend, got '{name}'")
     try:
-        found = getattr(_import(module_name), attribute)
+        module = _import(module_name)
+    except FileNotFoundError as error:
+        raise RequestError(f"backend {name}: expected a Python file, got {error}") from error
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise RequestError(f"backend {name}: expected a module that can be imported, got {told}") from error
+    if not hasattr(module, attribute):
+        near = nearest(attribute, [word for word in vars(module) if not word.startswith("_")])
+        raise RequestError(f"backend {name}: expected '{attribute}' in {module_name}, got none{near}")
+    found = getattr(module, attribute)
+    try:
         backend = found() if isinstance(found, type) or not hasattr(found, "describe") else found
     except (Exception, SystemExit) as error:
-        raise RequestError(
-            f"backend {name}: expected something to import, got {type(error).__name__}: {error}"
-        ) from error
+        told = f"{type(error).__name__}: {error}"
+        raise RequestError(f"backend {name}: expected something to call without arguments, got {told}") from error
     if not isinstance(backend, Backend):
         raise RequestError(f"backend {name}: expected a method describe(), got an object without one")
     return PythonDoor(backend, timeout)
@@ -127,6 +139,8 @@ class ProcessDoor:
         self.process: subprocess.Popen[str] | None = None
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.number = 0
+        self.silent: set[str] = set()
+        """Operations that took too long, and are not waited for again."""
 
     def describe(self) -> Description:
         """Greet the program and return what it says of itself.
@@ -147,6 +161,8 @@ class ProcessDoor:
 
     def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:
         """Ask the program. Its death, silence or a malformed line is an error, and it is started anew."""
+        if vector.stored.operation in self.silent:
+            raise TimeoutError(f"{vector.stored.operation} did not answer within {self.timeout:g} s before")
         if self.process is None:
             self._start()
             self._ask(Hello(protocol=PROTOCOL), Described)
@@ -166,7 +182,9 @@ class ProcessDoor:
         )
         try:
             reply = self._ask(asked, Reply)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, TimeoutError):
+                self.silent.add(vector.stored.operation)
             self._kill()
             raise
         finally:
@@ -230,7 +248,9 @@ class ProcessDoor:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the line"
-            raise ValueError(f"reply: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}") from None
+            hint = "; stdout is for the protocol, stderr is free" if first["type"] == "json_invalid" else ""
+            said = repr(first["input"])[:80]
+            raise ValueError(f"{kind.__name__.lower()}: {place}: {first['msg'].lower()}, got {said}{hint}") from None
 
     def _kill(self) -> None:
         if self.process is not None:

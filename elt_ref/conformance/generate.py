@@ -6,7 +6,6 @@ and a last-bit disturbance of the inputs make. A dtype in which some wrong imple
 least APART tolerances away in any of the clause's cases is left out: it cannot tell right from wrong there.
 """
 
-import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from elt_ref.conformance.case import Case, Output, Stored, arguments, vectors_folder
+from elt_ref.conformance.case import SUMS, Case, Output, Stored, arguments, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.compare import difference, mismatch
@@ -149,6 +148,7 @@ def generate(folder: Path, only: str = "") -> None:
         for case, answer, agreement, noise, tolerance in group:
             write(folder, case, answer, agreement, noise, {dtype: tolerance[dtype] for dtype in decided})
         print(f"{clause}: {len(group)} cases, {', '.join(decided)}", file=sys.stderr)  # noqa: T201
+    write_text(folder / SUMS, sums(folder))
 
 
 def write(
@@ -179,7 +179,6 @@ def write(
         tolerance=dict(tolerance),
         noise={dtype: float(f"{value:.2e}") for dtype, value in noise.items()},
         agreement=float(f"{agreement:.1e}"),
-        sha256={part: hashlib.sha256(content).hexdigest() for part, content in contents.items()},
     )
     for part, content in contents.items():
         write_bytes(place / f"{case.slug}.{part}.safetensors", content)

@@ -2,10 +2,12 @@
 
 import math
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -51,6 +53,8 @@ class Finding:
     error: float | None
     """As a fraction of the tolerance; None where nothing could be compared."""
     message: str
+    why: str
+    """What mistake the vector would catch."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,12 @@ class Report:
     seconds: float
     complaints: tuple[str, ...] = ()
     """What is wrong with the file of known failures; any of them fails the run."""
+
+    @property
+    def failed(self) -> list["Verdict"]:
+        """What failed or erred, in the order in which operations build on one another: the first explains the most."""
+        wrong = [verdict for verdict in self.verdicts if verdict.status in {"FAIL", "ERROR"}]
+        return sorted(wrong, key=lambda verdict: max(OPERATIONS.index(name) for name in verdict.clause.needs))
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -129,7 +139,7 @@ def judge(
     Args:
         door: the way to it.
         vectors: with their answers.
-        only: beginning of the ids of the clauses to judge.
+        only: beginnings of the ids of the clauses to judge, with commas between; all by default.
         exceptions: known failures and waivers.
         progress: told the id of each clause before it is judged.
 
@@ -144,11 +154,16 @@ def judge(
         groups[vector.stored.clause].append(vector)
     verdicts = []
     for id_, clause in sorted(clauses().items()):
-        if id_.startswith(only):
+        if selected(id_, only):
             progress(id_)
             verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
     return Report(description, tuple(verdicts), time.perf_counter() - started, complaints)
+
+
+def selected(id_: str, only: str) -> bool:
+    """Tell whether a clause is among those whose ids begin so: ``GUIDE,DISTIL-06``; all where nothing is said."""
+    return id_.startswith(tuple(only.split(",")))
 
 
 def checked(description: Any) -> Description:
@@ -157,6 +172,9 @@ def checked(description: Any) -> Description:
     Raises:
         RequestError: a field is missing or wrong.
     """
+    for names in ("operations", "dtypes"):
+        if isinstance(getattr(description, names, None), str):
+            raise RequestError(f"describe: expected {names} to be a tuple of names, got one text (is a comma missing?)")
     try:
         found = Description(
             str(description.name),
@@ -173,9 +191,9 @@ def checked(description: Any) -> Description:
     for what, given, known in (("operation", found.operations, (*OPERATIONS, *TAPS)), ("dtype", found.dtypes, DTYPES)):
         for name in given:
             if name not in known:
+                several = ", ".join(known) if len(known) <= 2 else f"{len(known)} known ones"
                 raise RequestError(
-                    f"describe: expected each {what} to be one of {len(known)} known ones, "
-                    f"got '{name}'{nearest(str(name), known)}"
+                    f"describe: expected each {what} to be one of {several}, got '{name}'{nearest(str(name), known)}"
                 )
     for choice, value in found.choices.items():
         if choice not in CHOICES:
@@ -201,21 +219,30 @@ def _judge_clause(
         _ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
-        if _fits(vector.stored, description.choices)
+        if _fits(vector.stored, description)
     )
     status = _status(findings)
+    worst = next((found for found in findings if found.status == status and status != "PASS"), None)
+    message = worst.message if worst else ""
     known: Known | None = exceptions.known(clause.id)
     if known is not None and status in {"FAIL", "ERROR"}:
-        return Verdict(clause, "KNOWN", findings, f"known: {known.reason}")
+        return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
+    if status == "PASS" and (lacking := _lacking(description, clause)):
+        offered = ", ".join(name for name in clause.needs if name not in lacking)
+        told = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
+        return Verdict(clause, "UNSUPPORTED", findings, told)
     if waiver is not None and status == "PASS" and any((found.error or 0) > 1 / waiver.factor for found in findings):
         return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
-    worst = next((found for found in findings if found.status == status and status != "PASS"), None)
-    return Verdict(clause, status, findings, worst.message if worst else "")
+    return Verdict(clause, status, findings, message)
+
+
+def _lacking(description: Description, clause: Clause) -> list[str]:
+    return [name for name in clause.needs if name not in description.operations]
 
 
 def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) -> tuple[Status, str] | None:
     """Return the status of a clause that need not be put to a backend, and why; None where it must be."""
-    if lacking := [name for name in clause.needs if name not in description.operations]:
+    if (lacking := _lacking(description, clause)) == clause.needs:
         return "UNSUPPORTED", f"needs {', '.join(lacking)}, which the backend does not declare"
     declared = description.choices
     if any(declared.get(choice, value) != value for choice, value in clause.only.items()):
@@ -225,20 +252,24 @@ def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) 
         return "FAIL", f"expected describe() to declare the choice '{undeclared}', got none"
     if not group:
         return "NOT RUN", "has no vectors here"
-    if not any(_fits(vector.stored, declared) for vector in group):
+    if not any(_fits(vector.stored, description) for vector in group):
         return "NOT RUN", "no vector asks for all that the backend declares at once"
     return None
 
 
-def _fits(stored: Stored, declared: Mapping[str, str]) -> bool:
+def _fits(stored: Stored, description: Description) -> bool:
     """Tell whether a vector asks for nothing but what a backend declares."""
+    declared = description.choices
+    if stored.operation not in description.operations:
+        return False
     if stored.choice is not None and declared[stored.choice[0]] != stored.choice[1]:
         return False
     return declared_otherwise(declared, stored.operation, stored.settings) is None
 
 
 def _undeclared(description: Description, group: Iterable[Vector]) -> str | None:
-    asked = {vector.stored.choice[0] for vector in group if vector.stored.choice is not None}
+    offered = [vector.stored for vector in group if vector.stored.operation in description.operations]
+    asked = {stored.choice[0] for stored in offered if stored.choice is not None}
     return next((choice for choice in sorted(asked) if choice not in description.choices), None)
 
 
@@ -255,7 +286,7 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, message)
+        return Finding(vector.id, dtype, status, error, message, stored.why)
 
     if dtype not in stored.tolerance:
         return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
@@ -268,15 +299,20 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
         told = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
         return finding("FAIL", None, told)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
-        return finding("ERROR", None, f"{vector.id}, {dtype}: {type(error).__name__}: {first_line(error)}")
-    share, told = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+        told = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
+        return finding("ERROR", None, f"{vector.id}, {dtype}: {told}")
+    share, told, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
     if told and TAP_OF.get(stored.operation) in operations:
-        told += first_layer(door, vector, dtype)
+        layer, found = first_layer(door, vector, dtype)
+        place = layer if found else place + layer
+    told += place
     return finding("PASS" if not told else "FAIL", share, told and f"{vector.id}, {dtype}: {told}")
 
 
-def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str]:
-    """Return the error of an answer as a share of the tolerance, and what is wrong with it: nothing, if it is right.
+def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str, str]:
+    """Return the error of an answer as a share of the tolerance, what is wrong with it, and where it departs.
+
+    Both are nothing if it is right.
 
     Args:
         vector: with its answers.
@@ -287,13 +323,23 @@ def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: 
     stored, right = vector.stored, vector.answers or {}
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
     if (wrong_form := mismatch(answer, right, dtype if floats else None)) is not None:
-        return None, wrong_form
+        return None, wrong_form, ""
     error, where = difference(stored.operation, stored.settings, answer, right)
     share = error / (stored.tolerance[dtype] * factor)
     if share <= 1:
-        return share, ""
-    size = "not equal" if math.isinf(share) else f"{share:.3g} times the tolerance"
-    return share, f"'{where}' is {size}{divergence(where, answer[where], right[where])}"
+        return share, "", ""
+    told = f"'{where}' {extent(answer[where], right[where], error, stored.tolerance[dtype] * factor)}"
+    return share, told, divergence(where, answer[where], right[where])
+
+
+def extent(answer: np.ndarray, right: np.ndarray, error: float, tolerance: float) -> str:
+    """Return how wrong an answer is, and in how many of its numbers."""
+    if math.isinf(error):
+        wrong = int(np.sum(answer != right))
+        return f"is not equal in {wrong} of {right.size} places" if wrong else "is not distributed as it should be"
+    gap = np.abs(answer.astype(np.float64) - right)
+    wrong = int(np.sum(gap > gap.max() * tolerance / error))
+    return f"is wrong by {error:.2g} of its largest number, {wrong} of {right.size} numbers beyond {tolerance:.1g}"
 
 
 TAP_OF = {
@@ -305,8 +351,8 @@ TAP_OF = {
 """The tap that is asked where a network is wrong: it takes the same arguments."""
 
 
-def first_layer(door: Door, vector: Vector, dtype: str) -> str:
-    """Return in which layer of which loop the numbers part from the reference's, in words."""
+def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
+    """Return in which layer of which loop the numbers leave the reference's, in words, and whether one was found."""
     tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
     given = partial(arguments, tap.stored.settings, tap.inputs)
     right = getattr(ReferenceBackend(), tap.stored.operation)(**given("float64"))["layers"]
@@ -314,12 +360,23 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> str:
         found = np.asarray(door.call(tap, dtype, given(dtype))["layers"], np.float64)
         gaps = np.abs(found - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except (Exception, SystemExit) as error:  # noqa: BLE001  a tap helps; it is not judged
-        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}"
+        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}", False
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):
-        return "; its taps agree with the reference, so it is what comes after the last loop, or the taps are others"
+        told = "; its taps agree with the reference, so it is what comes after the last loop, or the taps are others"
+        return told, False
     loop, layer = (int(index) for index in apart[0])
-    return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})"
+    return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})", True
+
+
+def place_of(error: BaseException) -> str:
+    """Return the last place in the backend's own code that an error came through, if there is one."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not {"conformance", "site-packages", "dist-packages"} & set(Path(frame.filename).parts)
+    ]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
 
 
 def first_line(error: BaseException) -> str:
@@ -332,7 +389,10 @@ def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:
     """Return where an answer first departs: the loop of states, the step of lengths, else the place that is worst."""
     if answer.dtype == bool or not np.issubdtype(answer.dtype, np.floating):
         wrong = np.argwhere(answer != right)
-        return f", first at {[int(index) for index in wrong[0]]}" if len(wrong) else ""
+        if not len(wrong):
+            return ""
+        first = tuple(int(index) for index in wrong[0])
+        return f", first at {list(first)}: expected {right[first]}, got {answer[first]}"
     gap = np.abs(answer.astype(np.float64) - right)
     if name == "states":
         sizes = gap.reshape(len(gap), -1).max(axis=1) / np.abs(right).max()

@@ -33,7 +33,7 @@ def refused_by(name: str, vectors: list[Vector]) -> list[str]:
             answer = getattr(backend, stored.operation)(**arguments(stored.settings, vector.inputs, DTYPE))
         except Exception:  # noqa: BLE001, S112  whatever it raises, its numbers were not refused
             continue
-        share, _ = weigh(vector, DTYPE, {key: np.asarray(value) for key, value in answer.items()}, 1.0)
+        share, _, _ = weigh(vector, DTYPE, {key: np.asarray(value) for key, value in answer.items()}, 1.0)
         if share is not None and share > 1:
             found.append(stored.clause)
     return found

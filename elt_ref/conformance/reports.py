@@ -3,6 +3,7 @@
 import html
 import json
 
+from rich.markup import escape
 from rich.table import Table
 
 import elt_ref
@@ -22,29 +23,52 @@ COLOURS = {
 }
 
 
-def reproduce(verdict: Verdict, door: str) -> str:
-    """Return the command that judges this clause alone."""
-    return f"elt-ref conform run {door} --only {verdict.clause.id}"
+def reproduce(verdict: Verdict, called: str) -> str:
+    """Return the command that judges this clause alone; `called` is what followed ``elt-ref conform``."""
+    return f"elt-ref conform {called} --only {verdict.clause.id}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return "1 clause", "2 clauses"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def in_order(report: Report) -> list[Verdict]:
+    """Return the verdicts, what failed first, in the order in which operations build on one another."""
+    return [*report.failed, *(verdict for verdict in report.verdicts if verdict not in report.failed)]
 
 
 def table(report: Report, *, every: bool) -> Table:
-    """Return the clauses as a table: all, or those that did not pass."""
+    """Return the clauses as a table: all, or those that are neither passed nor beyond what the backend has."""
     shown = Table(title=f"{report.backend.name} {report.backend.version}")
     for column, justify in (("clause", "left"), ("status", "left"), ("dtype", "left"), ("error ÷ tolerance", "right")):
         shown.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
-    shown.add_column("what")
-    for verdict in report.verdicts:
-        if every or verdict.status != "PASS":
+    shown.add_column("what", overflow="fold")
+    for verdict in in_order(report):
+        if every or verdict.status not in {"PASS", "UNSUPPORTED"}:
             row = clause_row(verdict)
             error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
             style = COLOURS[verdict.status]
-            what = verdict.message or verdict.clause.text
-            shown.add_row(row.id, f"[{style}]{row.status}[/]", row.dtype or "", error, what)
+            what = verdict.message or " ".join(verdict.clause.text.split())
+            shown.add_row(row.id, f"[{style}]{row.status}[/]", row.dtype or "", error, escape(what))
     return shown
 
 
+def advice(report: Report, called: str) -> list[str]:
+    """Return where to begin, where something failed: the clause that the others build on."""
+    if not report.failed:
+        return []
+    first, others = report.failed[0], len(report.failed) - 1
+    follow = f"; the other {others} may follow from it" if others else ""
+    why = f" The case is there to catch {first.worst.why}." if first.worst else ""
+    return [
+        f"Start with {first.clause.id}{follow}: {' '.join(first.clause.text.split())}{why}",
+        f"More about it: elt-ref show {first.clause.id}. It alone: {reproduce(first, called)}",
+    ]
+
+
 def headlines(report: Report) -> list[str]:
-    """Return one line a profile."""
+    """Return one line a profile, and one on what was not judged."""
     lines = []
     for profile, title in PROFILES.items():
         verdicts = [verdict for verdict in report.verdicts if verdict.clause.profile == profile]
@@ -52,11 +76,16 @@ def headlines(report: Report) -> list[str]:
             continue
         passed = sum(verdict.status == "PASS" for verdict in verdicts)
         known = sum(clause.profile == profile for clause in clauses().values())
-        of = f"{len(verdicts)}" if len(verdicts) == known else f"{len(verdicts)} that were run, of {known},"
+        run = "" if len(verdicts) == known else f" run ({known} in all)"
         shares = [found.error for verdict in verdicts for found in verdict.findings if found.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
         word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
-        lines.append(f"{profile}: {word}, {passed} of {of} clauses{worst}. {title}.")
+        lines.append(f"{profile}: {word}, {passed} of {plural(len(verdicts), 'clause')}{run} passed{worst}. {title}.")
+    if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
+        of = "needs an operation that is" if unsupported == 1 else "need operations that are"
+        lines.append(f"{plural(unsupported, 'clause')} {of} not declared; --all lists them.")
+    if report.passed:
+        lines.append("Nothing failed.")
     return lines
 
 
@@ -80,10 +109,10 @@ def markdown(report: Report) -> str:
     lines += [f"- {line}" for line in headlines(report)]
     lines += [f"- {complaint}" for complaint in report.complaints]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
-    for verdict in report.verdicts:
+    for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        message = verdict.message.replace("|", "\\|")
+        message = (verdict.message or " ".join(verdict.clause.text.split())).replace("|", "\\|")
         lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
 
@@ -105,21 +134,24 @@ td:first-child {{ white-space: nowrap; }}
 """
 
 
-def page(report: Report, door: str) -> str:
+def page(report: Report, called: str) -> str:
     """Return the report as one HTML file without references."""
     rows = []
-    for verdict in report.verdicts:
+    for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
         told = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
-        again = "" if verdict.status == "PASS" else f"<p><code>{html.escape(reproduce(verdict, door))}</code></p>"
+        again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
+        if verdict in report.failed and verdict.worst:
+            told += f"<p>The case is there to catch {html.escape(verdict.worst.why)}.</p>"
         rows.append(
             f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
             f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
             f"<td>{html.escape(verdict.clause.text)}{told}{again}"
             f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
         )
-    lines = [f"<li>{html.escape(line)}</li>" for line in (*headlines(report), *report.complaints)]
+    told = (*headlines(report), *advice(report, called), *report.complaints)
+    lines = [f"<li>{html.escape(line)}</li>" for line in told]
     title = html.escape(f"{report.backend.name} {report.backend.version}, judged by elt_ref {elt_ref.__version__}")
     return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
 
@@ -132,6 +164,6 @@ def badge(report: Report) -> str:
             "schemaVersion": 1,
             "label": f"elt_ref {elt_ref.__version__}",
             "message": ", ".join(awarded) or "no profile",
-            "color": "brightgreen" if report.passed and awarded else "red",
+            "color": "red" if not report.passed else "brightgreen" if awarded else "lightgrey",
         }
     )

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from elt_ref.conformance.backend import Unsupported
+from elt_ref.conformance.backend import OPERATIONS, TAPS, Unsupported
 from elt_ref.conformance.case import Vector, arguments
 from elt_ref.conformance.compare import mismatch
-from elt_ref.conformance.judge import Door, checked, first_line
+from elt_ref.conformance.judge import Door, checked, first_line, place_of
 
 
 class Smoke(NamedTuple):
@@ -32,7 +32,22 @@ def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
         if choice is None or description.choices.get(choice[0]) == choice[1]:
             first.setdefault(vector.stored.operation, vector)
     asked = [name for name in description.operations if name in first]
-    return [Smoke(name, _try(door, first[name], description.dtypes[0])) for name in asked]
+    return [Smoke(name, _try_all(door, first[name], description.dtypes)) for name in asked]
+
+
+def undeclared(door: Door) -> list[str]:
+    """Return the operations that a Python backend has methods for and does not declare."""
+    if (backend := getattr(door, "backend", None)) is None:
+        return []
+    declared = checked(door.describe()).operations
+    return [name for name in (*OPERATIONS, *TAPS) if hasattr(backend, name) and name not in declared]
+
+
+def _try_all(door: Door, vector: Vector, dtypes: Sequence[str]) -> str:
+    for dtype in dtypes:
+        if told := _try(door, vector, dtype):
+            return f"{dtype}: {told}"
+    return ""
 
 
 def _try(door: Door, vector: Vector, dtype: str) -> str:
@@ -44,7 +59,7 @@ def _try(door: Door, vector: Vector, dtype: str) -> str:
         except Unsupported as refusal:
             return f"declared, and answered 'unsupported' ({refusal})"
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
-            return f"{type(error).__name__}: {first_line(error)}"
+            return f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
     if (told := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
         return told

@@ -10,13 +10,13 @@ from hypothesis.extra import numpy as arrays
 
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
+from elt_ref.bench.loop_cache import looped_network
 from elt_ref.bench.machine import caches
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.peers import PORTS
 from elt_ref.bench.process import open_side
 from elt_ref.bench.sizes import FAMILIES, SIZES, benched, tokens_a_batch
 from elt_ref.bench.worker import SideError, Timed, Worker, environment
-from elt_ref.bench.loop_cache import looped_network
 from elt_ref.generation import sample
 from elt_ref.measure import count
 from elt_ref.ops import counting
@@ -102,7 +102,7 @@ def test_sides_take_turns_one_at_a_time_and_the_order_alternates(pairs):
 
 
 def test_a_side_that_uses_more_threads_than_it_was_given_is_an_error():
-    with pytest.raises(DisagreementError, match="train, b: expected at most 1 threads at work, got 1.90"):
+    with pytest.raises(DisagreementError, match=r"train, b: expected at most 1 threads at work, got 1.90"):
         interleave([Recorded("a", []), Recorded("b", [], cores=1.9)], 2)
 
 
@@ -119,7 +119,7 @@ def test_rounding_is_no_disagreement_and_more_is(answer, share, seed):
     largest = np.abs(answer).max()
     noise = np.random.default_rng(seed).uniform(-1, 1, answer.shape)
     check_agreement(answer, answer + share * TOLERANCE * largest * noise, "here")
-    with pytest.raises(DisagreementError, match="here: expected the same answer within 0.002 of its largest, got "):
+    with pytest.raises(DisagreementError, match=r"here: expected the same answer within 0.002 of its largest, got "):
         check_agreement(answer, answer + 2 * TOLERANCE * largest + 1e-6, "here")
 
 
@@ -145,7 +145,9 @@ def test_processes_with_other_parameters_disagree():
 
 def test_a_process_that_fails_says_so_in_one_sentence_and_is_gone(tmp_path):
     with (
-        pytest.raises(SideError, match=r"bench, torch, train: expected a repetition, got FileNotFoundError: .*") as told,
+        pytest.raises(
+            SideError, match=r"bench, torch, train: expected a repetition, got FileNotFoundError: .*"
+        ) as told,
         Worker(Job("torch", "train", benched("masked", "tiny"), tmp_path, 1)),
     ):
         pass
@@ -156,7 +158,9 @@ def test_a_process_that_fails_says_so_in_one_sentence_and_is_gone(tmp_path):
 
 
 def test_caches_are_read_in_bytes_and_instructions_left_out(tmp_path):
-    for index, (level, kind, size) in enumerate([("1", "Data", "48K"), ("1", "Instruction", "32K"), ("3", "Unified", "4M")]):
+    for index, (level, kind, size) in enumerate(
+        [("1", "Data", "48K"), ("1", "Instruction", "32K"), ("3", "Unified", "4M")]
+    ):
         folder = tmp_path / f"index{index}"
         folder.mkdir()
         for name, text in (("level", level), ("type", kind), ("size", size)):

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -79,6 +80,15 @@ def test_who_has_one_alternative_declares_it_and_is_awarded_every_profile(name, 
     assert f"{name} = {alternative}" in badge(report)
 
 
+def test_either_precision_of_the_schedule_is_awarded_everything():
+    class Single(ReferenceBackend):
+        choices: ClassVar = {"sampling.schedule_precision": "float32"}
+
+    report = judge(Narrow(Single, **{"sampling.schedule_precision": "float32"}), VECTORS)
+    assert report.passed, [verdict.message for verdict in report.failed]
+    assert profiles(report) == dict.fromkeys(PROFILES, True)
+
+
 @pytest.mark.parametrize(
     ("clause", "wrong", "name", "alternative"),
     [
@@ -120,7 +130,7 @@ def test_who_has_one_family_is_awarded_the_profiles_of_that_family(family):
     other = next(set(names) for name, names in FAMILIES.items() if name != family)
     report = part(*(name for name in OPERATIONS if name not in other))
     assert report.families == (family,)
-    lacking = {"masked": {"diffusion"}, "diffusion": {"masked", "distributed"}}[family]
+    lacking = {"masked": {"diffusion"}, "diffusion": {"masked", "distributed", "clips"}}[family]
     assert {name for name, awarded in profiles(report).items() if not awarded} == lacking
     assert f"sampler: awarded for the {family} family" in "\n".join(headlines(report))
 

@@ -134,7 +134,7 @@ def test_a_folder_of_answers(tmp_path):
     [
         ("nothing", "expected package.module:Backend or file.py:Backend"),
         ("no.such.module:Backend", "ModuleNotFoundError"),
-        ("elt_ref.conformance.reference:Nothing", "AttributeError"),
+        ("elt_ref.conformance.reference:Nothing", "expected 'Nothing' in elt_ref.conformance.reference, got none"),
         ("nowhere.py:Backend", "no file nowhere.py"),
         ("math:pi", "TypeError"),
     ],

@@ -1,6 +1,7 @@
 """What is generated is what is committed: schemas, the page of clauses, the kill matrix, the vectors."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from elt_ref.conformance import clause_page, matrix, schemas
-from elt_ref.conformance.case import vectors_folder
+from elt_ref.conformance.case import SUMS, read_vectors, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.wrong import wrong_implementations
+from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,3 +69,34 @@ def test_generating_again_changes_no_byte(tmp_path):
     )
     assert set(made) == set(kept)
     assert not [path for path in made if made[path] != kept[path]], "run python -m elt_ref.conformance.generate"
+
+
+@pytest.fixture
+def copied(tmp_path):
+    folder = tmp_path / "vectors"
+    shutil.copytree(vectors_folder() / "GUIDE-01", folder / "GUIDE-01")
+    (folder / SUMS).write_text(sums(folder), encoding="ascii")
+    return folder
+
+
+@pytest.mark.parametrize("part", ["three.json", "three.inputs.safetensors", "three.answers.safetensors"])
+def test_an_edited_vector_is_refused_in_a_sentence(copied, part):
+    """A tolerance made wide by hand would let anything pass."""
+    assert len(read_vectors(copied)) == 3
+    path = copied / "GUIDE-01" / part
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    with pytest.raises(RequestError, match="expected the bytes that were published, got others"):
+        read_vectors(copied)
+    path.unlink()
+    with pytest.raises(RequestError, match="expected a file, got No such file"):
+        read_vectors(copied)
+
+
+def test_a_vector_of_somebody_else_is_refused(copied):
+    (copied / "GUIDE-01" / "mine.json").write_text("{}")
+    with pytest.raises(RequestError, match="expected a file that was published, got another"):
+        read_vectors(copied)
+    (copied / SUMS).unlink()
+    with pytest.raises(RequestError, match="expected the hashes of all vectors"):
+        read_vectors(copied)

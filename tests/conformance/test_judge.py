@@ -13,14 +13,14 @@ from degenerate import ALL, half_precision
 from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import PROFILES, clauses
-from elt_ref.conformance.doors import PythonDoor
+from elt_ref.conformance.doors import PythonDoor, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft
 from elt_ref.conformance.judge import judge, profiles
 from elt_ref.conformance.pytest_suite import pytest_suite
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.conformance.reports import badge, headlines
+from elt_ref.conformance.reports import advice, badge, headlines
 from elt_ref.conformance.scalar import ScalarBackend
-from elt_ref.conformance.smoke import smoke
+from elt_ref.conformance.smoke import smoke, undeclared
 from elt_ref.errors import RequestError
 
 VECTORS = read_vectors()
@@ -94,7 +94,7 @@ def test_a_part_of_a_profile_awards_nothing():
     assert report.passed
     assert not any(profiles(report).values())
     assert json.loads(badge(report))["message"] == "no profile"
-    assert any("loop-core: not awarded, 8 of 8 that were run, of 16, clauses" in line for line in headlines(report))
+    assert any("loop-core: not awarded, 8 of 8 clauses run (16 in all) passed" in line for line in headlines(report))
 
 
 def test_errors_changed_arguments_and_wrong_forms_are_told():
@@ -184,6 +184,78 @@ def test_taps_name_the_first_layer_that_differs():
 
     (verdict,) = verdicts(OnlyTheHeadIsWrong(), only="LOOP-03").values()
     assert "it is what comes after the last loop" in verdict.message, verdict.message
+
+
+def test_a_list_is_no_array():
+    class Lists(ReferenceBackend):
+        def guide(self, **given):
+            return {"guided": super().guide(**given)["guided"].tolist()}
+
+    verdict = verdicts(Lists(), only="GUIDE-01")["GUIDE-01"]
+    assert verdict.status == "ERROR"
+    assert "expected 'guided' to be an array, got list" in verdict.message
+    broken = {one.operation: one.told for one in smoke(PythonDoor(Lists()), VECTORS) if one.told}
+    assert set(broken) == {"guide"}
+
+
+def test_smoke_asks_every_declared_dtype_and_names_methods_that_are_not_declared():
+    class Widens(ReferenceBackend):
+        def describe(self):
+            return dataclasses.replace(super().describe(), operations=("guide",))
+
+        def guide(self, **given):
+            return {"guided": super().guide(**given)["guided"].astype(np.float64)}
+
+    (found,) = smoke(PythonDoor(Widens()), VECTORS)
+    assert found.told == "float32: expected 'guided' in float32, got float64"
+    assert "masked_layer" in undeclared(PythonDoor(Widens()))
+    assert "guide" not in undeclared(PythonDoor(Widens()))
+
+
+def test_what_is_declared_is_judged_also_where_the_rest_of_a_clause_is_not():
+    class Part(ReferenceBackend):
+        def describe(self):
+            return dataclasses.replace(super().describe(), operations=("guidance_scales",))
+
+    class WrongPart(Part):
+        def guidance_scales(self, **given):
+            return {"scales": super().guidance_scales(**given)["scales"] + 1}
+
+    right = verdicts(Part(), only="GUIDE-03")["GUIDE-03"]
+    assert right.status == "UNSUPPORTED"
+    assert "its cases of guidance_scales pass; needs masked_sample" in right.message
+    assert verdicts(WrongPart(), only="GUIDE-03")["GUIDE-03"].status == "FAIL"
+
+
+def test_several_clauses_can_be_asked_for():
+    assert set(verdicts(ReferenceBackend(), only="GUIDE-01,DISTIL-06")) == {"GUIDE-01", "DISTIL-06"}
+
+
+def test_the_clause_that_others_build_on_is_named_first():
+    class PreNorm(ReferenceBackend):
+        def masked_layer(self, **given):
+            return {"x": super().masked_layer(**given)["x"] + 1}
+
+        def states(self, network, loops, config):
+            return [state + 1 for state in super().states(network, loops, config)]
+
+    report = judge(PythonDoor(PreNorm()), VECTORS)
+    assert report.failed[0].clause.id == "BLOCK-01"
+    told = advice(report, "run mine:Backend")
+    assert told[0].startswith("Start with BLOCK-01; the other")
+    assert "elt-ref conform run mine:Backend --only BLOCK-01" in told[1]
+
+
+def test_an_exception_is_placed_in_the_backends_own_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from elt_ref.conformance.reference import ReferenceBackend\n"
+        "class Backend(ReferenceBackend):\n"
+        "    def truth_weights(self, *, steps):\n"
+        "        return {'weights': 1 / 0}\n"
+    )
+    report = judge(open_backend(f"{path}:Backend"), VECTORS, only="DISTIL-06")
+    assert "ZeroDivisionError: division by zero (mine.py:4)" in report.verdicts[0].message
 
 
 def test_a_backend_that_hangs_is_stopped_and_the_alarms_of_others_go_on():
@@ -351,7 +423,7 @@ def test_reports_hold_what_the_judge_found(tmp_path, capsys):
     names = ("report.json", "report.md", "report.html", "badge.json")
     code = run(
         PythonDoor(SwappedGuidance()),
-        called="mine:Backend",
+        called="run mine:Backend",
         only="GUIDE",
         known=None,
         write_known=tmp_path / "known.toml",

@@ -91,6 +91,31 @@ def test_the_files_of_the_page_are_judged_by_the_commands_of_the_page(programs, 
     assert code == 0, told
 
 
+@pytest.mark.parametrize(("only", "code"), [("DISTIL-06", 0), ("GUIDE", 0), ("DECODE-01", 1), ("NONE-01", 2)])
+def test_the_exit_codes_are_those_of_the_page(programs, monkeypatch, capsys, only, code):
+    """Of GUIDE some clauses are UNSUPPORTED, which is no failure; of DECODE-01 nothing is judged at all."""
+    assert programs
+    assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE)
+    assert judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--only", only])[0] == code
+
+
+def test_a_reply_has_no_other_keys_and_inputs_without_arrays_are_a_file(programs, monkeypatch, capsys):
+    program = Path("my_elt.py").read_text(encoding="utf-8").replace('["guide"]', '["truth_weights"]')
+    head, _, tail = program.partition("        conditional, unconditional")
+    own = (
+        "        assert given == {}\n"
+        '        steps = asked["settings"]["steps"]\n'
+        '        save_file({"weights": 1 - np.arange(steps) / max(1, steps - 1)}, asked["outputs"])\n'
+    )
+    tail = tail[tail.index("        answer = ") :]
+    words = ["elt-ref", "conform", "run", "--exec", f"{sys.executable} weights.py", "--only", "DISTIL-06"]
+    for more, code in (("", 0), (', "more": 1', 1)):
+        said = tail.replace('"status": "ok"', f'"status": "ok"{more}')
+        (programs / "weights.py").write_text(f"import numpy as np\n{head}{own}{said}", encoding="utf-8")
+        ended, told = judged(monkeypatch, capsys, words)
+        assert ended == code, told
+
+
 def test_the_table_of_choices_is_that_of_the_code():
     table = PAGE.split("<!-- choices -->")[1].split("<!-- end -->")[0]
     rows = [f"| `{name}` | {', '.join(choice.alternatives)} |" for name, choice in CHOICES.items()]

@@ -97,6 +97,6 @@ CASES = (
     given("between", "frames to fill in between two", [4, 1, 2], [1, 1, 0, 0, 0, 0, 1, 1]),
     given("none", "nothing given: all is the mask", GRID, [0, 0]),
     given("last-of-three", "the end is given, tubelets of three frames", [3, 2, 1], [0, 0, 0, 0, 0, 0, 1, 1, 1]),
-    predicted("prediction", "given tokens drawn anew, or counted by the schedule", GRID, [0], [2, 1, 2]),
+    predicted("prediction", "given tokens drawn anew, or counted by the schedule", GRID, [0], [2, 1, 2, 1]),
     predicted("in-between", "two ends given, tempered", [3, 2, 2], [0, 2], [1, 2], sampling_temperature="elt"),
 )

@@ -159,7 +159,7 @@ CASES = (
         "given-tokens",
         "masked_sample",
         "tokens that were given, after a whole sampling",
-        **sampled("decode-03/given", loops=[2, 2, 1], known=3),
+        **sampled("decode-03/given", loops=[2, 2, 1, 1], known=3),
     ),
     Case(
         "DECODE-03",
@@ -261,7 +261,7 @@ CASES = (
         "whole-tempered",
         "masked_sample",
         "the same of a tempered sampling",
-        **sampled("decode-06/tempered", loops=[1, 1, 1], sampling_temperature="elt"),
+        **sampled("decode-06/tempered", loops=[1, 1, 1, 1], sampling_temperature="elt"),
     ),
     step("DECODE-07", "without-noise", "the least confident or random tokens kept", step=1, steps=4, temperature=0.0),
     step(

@@ -50,7 +50,7 @@ CASES = (
         "sampling-at-one",
         "masked_sample",
         "a sampling at s = 1 that is not conditional",
-        **sampled("guide-02/at-one", loops=[2, 2, 1], batch=4, guidance_scale=1.0),
+        **sampled("guide-02/at-one", loops=[2, 2, 1, 1], batch=4, guidance_scale=1.0),
     ),
     Case(
         "GUIDE-02",
@@ -64,7 +64,7 @@ CASES = (
         "sampling-at-three",
         "masked_sample",
         "an unconditional branch that reads another class",
-        **sampled("guide-02/at-three", loops=[2, 1, 1], batch=4, guidance_scale=3.0),
+        **sampled("guide-02/at-three", loops=[2, 1, 1, 1], batch=4, guidance_scale=3.0),
     ),
     Case(
         "GUIDE-02",
@@ -85,14 +85,14 @@ CASES = (
         "sampling",
         "masked_sample",
         "a ramp in a whole sampling",
-        **sampled("guide-03/sampling", loops=[1, 2, 1], batch=4, guidance_scale=6.0, guidance_schedule="ramp"),
+        **sampled("guide-03/sampling", loops=[1, 2, 1, 1], batch=4, guidance_scale=6.0, guidance_schedule="ramp"),
     ),
     Case(
         "GUIDE-03",
         "sampling-constant",
         "masked_sample",
         "a constant scale in a whole sampling",
-        **sampled("guide-03/constant", loops=[1, 2, 1], batch=4, guidance_scale=2.5),
+        **sampled("guide-03/constant", loops=[1, 2, 1, 1], batch=4, guidance_scale=2.5),
     ),
     Case(
         "GUIDE-03",

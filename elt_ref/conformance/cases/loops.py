@@ -74,13 +74,13 @@ CASES = (
         "falling-beyond-training",
         "masked_sample",
         "loops of sampling steps that stop at L_max",
-        **sampled("anytime-02/falling", loops=[6, 4, 1], batch=4),
+        **sampled("anytime-02/falling", loops=[6, 4, 1, 1], batch=4),
     ),
     Case(
         "SAMPLE-02",
         "guided",
         "masked_sample",
         "an unconditional branch with other loops than the conditional",
-        **sampled("anytime-02/guided", loops=[1, 1, 2], batch=4, guidance_scale=3.0),
+        **sampled("anytime-02/guided", loops=[1, 1, 2, 1], batch=4, guidance_scale=3.0),
     ),
 )

@@ -134,7 +134,7 @@ CASES = (
     decoded(
         "ramp",
         "a ramp of guidance, some tokens known",
-        (1, 3, 2),
+        (1, 3, 2, 1),
         known=3,
         guidance_scale=4.0,
         guidance_schedule="ramp",
@@ -142,7 +142,7 @@ CASES = (
     decoded(
         "tempered",
         "tempered sampling, little noise of choice, more loops than in training",
-        (2, 5, 1),
+        (2, 5, 1, 2),
         guidance_scale=2.0,
         sampling_temperature="elt",
         choice_temperature=1.0,
