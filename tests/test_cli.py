@@ -14,7 +14,7 @@ from elt_ref.errors import RequestError, TrainingError
 from elt_ref.measure import count
 from tiny_datasets import DatasetError
 
-COMMANDS = ["demo", "train", "sample", "evaluate", "count", "show", "data"]
+COMMANDS = ["demo", "train", "sample", "evaluate", "compare", "count", "show", "data", "conform", "bench"]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.table import Table
 
 from elt_ref.bench.document import Document, LoopPoint, Result
@@ -71,7 +72,7 @@ def tables(document: Document) -> Iterator[Table]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: str | None) -> Table:
-    table = Table(title=title, caption=caption, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, caption=caption, caption_justify="left")
     for column in columns:
         table.add_column(column, justify="left" if column in {"work", "network", "peer"} else "right", no_wrap=True)
     for row in rows:

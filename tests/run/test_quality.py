@@ -57,3 +57,18 @@ def test_the_longer_preset_holds_beyond_the_loops_of_training(tmp_path):
     # 2,000 samples tell distances apart by about a tenth: see docs/results.md.
     assert max(ilsd[loops] for loops in (5, 6, 7, 8)) <= 1.15 * ilsd[4], ilsd
     assert vanilla[8] >= 3 * ilsd[8], distances
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_clips_keep_class_and_motion_from_one_loop_to_two_beyond_training(tmp_path):
+    rows = {}
+    for kind in ("ilsd", "vanilla"):
+        folder = tmp_path / kind
+        command("train", "digits-video", "--set", f"objective.kind={kind}", "--out", str(folder))
+        rows[kind] = json.loads(command("evaluate", str(folder), "--loops", "1,2,3,4,5,6", "--json"))["results"]
+    assert min(row["label_accuracy"] for row in rows["ilsd"]) >= 0.88, rows["ilsd"]
+    assert min(row["motion_accuracy"] for row in rows["ilsd"]) >= 0.85, rows["ilsd"]
+    distances = [row["frechet_distance"] for row in rows["ilsd"]]
+    assert distances[0] <= 2 * distances[3], distances
+    assert rows["vanilla"][0]["frechet_distance"] >= 4 * distances[0], rows
