@@ -58,13 +58,15 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
             # NumPy learns others when a package that has them is loaded; what can be read must not depend on that.
-            if strange := {file.get_slice(name).get_dtype() for name in names} - DTYPES:
-                raise SafetensorError(f"a tensor of {min(strange)}, which NumPy lacks")
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            strange = {file.get_slice(name).get_dtype() for name in names} - DTYPES
+            if not strange:
+                return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+            error: Exception | str = f"a tensor of {min(strange)}, which NumPy lacks"
     except FileNotFoundError:
         raise RequestError(f"{what} {path}: expected a file, got none") from None
-    except (OSError, SafetensorError) as error:
-        raise RequestError(f"{what} {path}: expected a whole safetensors file, got {error}") from None
+    except (OSError, SafetensorError) as caught:
+        error = caught
+    raise RequestError(f"{what} {path}: expected a whole safetensors file, got {error}")
 
 
 def _flush_folder(folder: Path) -> None:

@@ -12,6 +12,7 @@ from tiny_datasets.errors import DatasetError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
 def check_clips(clips: NDArray[np.floating], frames: int, side: int) -> NDArray[np.floating]:
     """Return grey clips with the values beyond 0 and 1 taken for 0 and 1, as a screen shows them.
 
