@@ -65,10 +65,12 @@ def test_clips_keep_class_and_motion_from_one_loop_to_two_beyond_training(tmp_pa
     rows = {}
     for kind in ("ilsd", "vanilla"):
         folder = tmp_path / kind
-        command("train", "digits-video", "--set", f"objective.kind={kind}", "--out", str(folder))
+        # The vanilla model does not learn at the preset's rate: see docs/results.md.
+        rate = [] if kind == "ilsd" else ["--set", "training.learning_rate=2e-3"]
+        command("train", "digits-video", "--set", f"objective.kind={kind}", *rate, "--out", str(folder))
         rows[kind] = json.loads(command("evaluate", str(folder), "--loops", "1,2,3,4,5,6", "--json"))["results"]
     assert min(row["label_accuracy"] for row in rows["ilsd"]) >= 0.88, rows["ilsd"]
-    assert min(row["motion_accuracy"] for row in rows["ilsd"]) >= 0.85, rows["ilsd"]
+    assert min(row["motion_accuracy"] for row in rows["ilsd"]) >= 0.9, rows["ilsd"]
     distances = [row["frechet_distance"] for row in rows["ilsd"]]
     assert distances[0] <= 2 * distances[3], distances
     assert rows["vanilla"][0]["frechet_distance"] >= 4 * distances[0], rows
