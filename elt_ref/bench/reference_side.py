@@ -6,6 +6,7 @@ from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.job import Job, Repetition
 from elt_ref.config import Config, DiffusionModelConfig, masked_model
 from elt_ref.generation import DecodeNoise, decode, denoise
+from elt_ref.streams import stream
 from elt_ref.training import TrainState, train_step, zero_moments
 
 MATRIX_SIDE = 1536
@@ -72,7 +73,7 @@ def judged(backend: object) -> Repetition:
 
 def open_matmul(_job: Job) -> Repetition:
     """Return a product of two square float32 matrices of `MATRIX_SIDE`: what the machine can do at most."""
-    generator = np.random.default_rng(0)
+    generator = stream(0, "matmul")
     left, right = (generator.standard_normal((MATRIX_SIDE, MATRIX_SIDE), dtype=np.float32) for _ in range(2))
     product = np.empty_like(left)
 
