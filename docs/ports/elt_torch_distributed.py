@@ -13,10 +13,11 @@ import dataclasses
 import functools
 import math
 import os
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import elt_torch
 import numpy as np
@@ -202,7 +203,15 @@ def train_share(rank: int, processes: int, folder: Path, asked: dict[str, Any]) 
     dist.all_reduce(total)  # a sum; gloo has no mean
     if rank == 0:
         save_file({**answer, "total": (total / processes).numpy()}, folder / "answer.safetensors")
-    dist.destroy_process_group()
+    leave()
+
+
+def leave() -> NoReturn:
+    """End this process of a group once all are here, at once: tearing down gloo's threads races and may abort."""
+    dist.barrier()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def main() -> None:
@@ -226,7 +235,7 @@ def main() -> None:
     config = read_config(asked.config)
     train(config, *read_examples(asked.examples, config), checkpoint, resume=asked.resume)
     if dist.is_initialized():
-        dist.destroy_process_group()
+        leave()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from elt_ref.bench.sizes import FAMILIES
 pytestmark = pytest.mark.ports
 
 
-@pytest.mark.parametrize("peer", PEERS)
+# Compiling takes minutes.
+@pytest.mark.parametrize(
+    "peer", [pytest.param(name, marks=pytest.mark.slow) if name == "torch-compile" else name for name in PEERS]
+)
 def test_every_family_trains_and_samples_as_ours_does(peer):
     pytest.importorskip(PEERS[peer].framework)
     _, results = measure(Request(("train", "sample"), FAMILIES, ("tiny",), (peer,), 2, 1, PORTS), lambda _: None)
