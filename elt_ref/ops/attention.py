@@ -5,6 +5,9 @@
     VJP    V̄ = Pᵀ Ō,  P̄ = Ō Vᵀ,  S̄ = P ∘ (P̄ − Σ P̄ ∘ P),
            Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head     MACs  4 · batch · tokens² · width,  FLOPs  5 · scores
 with scores = batch · heads · tokens². The paper's GFLOPs contain the MACs of the value.
+
+What is said of scores is done, where it can be, to the narrower factors of width d_head: 1/√d_head multiplies Q, and
+Σ P̄ ∘ P is Σ Ō ∘ O. Heads are views of the joint arrays, in which the products read and write them: nothing is copied.
 """
 
 import math
@@ -15,38 +18,47 @@ from jaxtyping import Float
 from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
+from elt_ref.ops.sums import last_axis_sum
 
-_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+LARGEST_SCORE = 40.0
+"""Scores within ± this need no shift: their exps, and the sums of these, neither overflow nor vanish in float32."""
+
+_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _vjp(cotangent: np.ndarray, kept: _Kept, *, heads: int) -> tuple[np.ndarray]:
-    query, key, value, probabilities = kept
-    batch, _, tokens, head_width = query.shape
-    count_work(macs=4 * query.size * tokens, elementwise_flops=5 * probabilities.size)
-    output_gradient = np.ascontiguousarray(cotangent.reshape(batch, tokens, heads, head_width).swapaxes(1, 2))
-    gradient = np.empty((3, *query.shape), cotangent.dtype)
-    np.matmul(probabilities.swapaxes(-1, -2), output_gradient, out=gradient[2])
+    scaled_query, key, value, probabilities, output = kept
+    batch, _, tokens, head_width = key.shape
+    count_work(macs=4 * key.size * tokens, elementwise_flops=5 * probabilities.size)
+    output_gradient = cotangent.reshape(output.shape)
+    projection = np.einsum("bnhd,bnhd->bhn", output_gradient, output)[..., None]
+    output_gradient = output_gradient.swapaxes(1, 2)
+    gradient = np.empty((batch, tokens, 3, heads, head_width), cotangent.dtype)
+    query_gradient, key_gradient, value_gradient = gradient.transpose(2, 0, 3, 1, 4)
+    np.matmul(probabilities.swapaxes(-1, -2), output_gradient, out=value_gradient)
     score_gradient = output_gradient @ value.swapaxes(-1, -2)
-    score_gradient -= np.einsum("bhnm,bhnm->bhn", score_gradient, probabilities)[..., None]
+    score_gradient -= projection
     score_gradient *= probabilities
+    np.matmul(score_gradient.swapaxes(-1, -2), scaled_query, out=key_gradient)
     score_gradient *= 1 / math.sqrt(head_width)
-    np.matmul(score_gradient, key, out=gradient[0])
-    np.matmul(score_gradient.swapaxes(-1, -2), query, out=gradient[1])
-    return (gradient.transpose(1, 3, 0, 2, 4).reshape(batch, tokens, -1),)
+    np.matmul(score_gradient, key, out=query_gradient)
+    return (gradient.reshape(batch, tokens, -1),)
 
 
 def _value(query_key_value: np.ndarray, *, heads: int) -> tuple[np.ndarray, _Kept]:
     batch, tokens, three_widths = query_key_value.shape
     split = query_key_value.reshape(batch, tokens, 3, heads, three_widths // 3 // heads)
-    query, key, value = np.ascontiguousarray(split.transpose(2, 0, 3, 1, 4))
-    scores = query @ key.swapaxes(-1, -2)
+    query, key, value = split.transpose(2, 0, 3, 1, 4)
+    scaled_query = query * (1 / math.sqrt(query.shape[-1]))
+    scores = scaled_query @ key.swapaxes(-1, -2)
     count_work(macs=2 * query.size * tokens, elementwise_flops=6 * scores.size)
-    scores *= 1 / math.sqrt(query.shape[-1])
-    scores -= scores.max(axis=-1, keepdims=True)
+    if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
+        scores -= scores.max(axis=-1, keepdims=True)
     probabilities = np.exp(scores, out=scores)
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    output = (probabilities @ value).swapaxes(1, 2).reshape(batch, tokens, -1)
-    return output, (query, key, value, probabilities)
+    probabilities *= 1 / last_axis_sum(probabilities)
+    output = np.empty((batch, tokens, heads, query.shape[-1]), query.dtype)
+    np.matmul(probabilities, value, out=output.swapaxes(1, 2))
+    return output.reshape(batch, tokens, -1), (scaled_query, key, value, probabilities, output)
 
 
 _attention = fused(_value, _vjp, name="attention")

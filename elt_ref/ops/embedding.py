@@ -17,6 +17,7 @@ from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
+from elt_ref.ops.sums import sum_of_rows
 
 
 @primitive
@@ -50,7 +51,7 @@ def _unembedding_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray])
     count_work(macs=2 * x.size * outputs, elementwise_flops=cotangent.size)
     table_gradient = np.zeros_like(table)
     np.matmul(cotangent_rows.T, as_rows(x), out=table_gradient[:outputs])
-    return (cotangent_rows @ table[:outputs]).reshape(x.shape), table_gradient, cotangent_rows.sum(axis=0)
+    return (cotangent_rows @ table[:outputs]).reshape(x.shape), table_gradient, sum_of_rows(cotangent_rows)
 
 
 def _unembedding_value(

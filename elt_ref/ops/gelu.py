@@ -1,10 +1,10 @@
 """GELU in its tanh form: the default of jax.nn.gelu, so what MaskGIT runs; DiT asks for it by name.
 
-    u = √(2/π) (x + 0.044715 x³),  t = tanh u
-    value  y = ½ x (1 + t)                                                     FLOPs   9 · size
-    VJP    x̄ = ȳ (½ (1 + t) + ½ x (1 − t²) √(2/π) (1 + 3 · 0.044715 x²))        FLOPs  13 · size
+    u = √(2/π) (x + 0.044715 x³),  g = ½ (1 + tanh u)
+    value  y = x g                                                             FLOPs   9 · size
+    VJP    x̄ = ȳ g (1 + 2 x (1 − g) √(2/π) (1 + 3 · 0.044715 x²))              FLOPs  13 · size
 
-The value keeps x and t.
+The value keeps x and g. For 1 − tanh² u is 4 g (1 − g): in g everything takes the fewest passes over memory.
 """
 
 import math
@@ -21,32 +21,29 @@ CUBIC = 0.044715
 
 
 def _vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray]:
-    x, tanh = kept
+    x, gate = kept
     count_work(elementwise_flops=13 * cotangent.size)
     gradient = x * x
-    gradient *= 3 * CUBIC * SLOPE
-    gradient += SLOPE
+    gradient *= 6 * CUBIC * SLOPE
+    gradient += 2 * SLOPE
     gradient *= x
-    gradient *= 1 - tanh * tanh
-    gradient += tanh
+    gradient *= 1 - gate
     gradient += 1
+    gradient *= gate
     gradient *= cotangent
-    gradient *= 0.5
     return (gradient,)
 
 
 def _value(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     count_work(elementwise_flops=9 * x.size)
-    tanh = x * x
-    tanh *= CUBIC
-    tanh += 1
-    tanh *= x
-    tanh *= SLOPE
-    np.tanh(tanh, out=tanh)
-    output = tanh + 1
-    output *= x
-    output *= 0.5
-    return output, (x, tanh)
+    gate = x * x
+    gate *= CUBIC * SLOPE
+    gate += SLOPE
+    gate *= x
+    np.tanh(gate, out=gate)
+    gate += 1
+    gate *= 0.5
+    return x * gate, (x, gate)
 
 
 _gelu = fused(_value, _vjp, name="gelu")

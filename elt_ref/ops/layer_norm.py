@@ -13,6 +13,8 @@ from jaxtyping import Float
 from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
+from elt_ref.ops.linear import as_rows
+from elt_ref.ops.sums import last_axis_sum, sum_of_rows
 
 _Kept = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -33,19 +35,19 @@ def _vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndar
     normalised, inverse_deviation, scale = kept
     width = scale.size
     count_work(elementwise_flops=11 * cotangent.size)
-    bias_gradient = cotangent.reshape(-1, width).sum(axis=0)
-    scale_gradient = np.einsum("nd,nd->d", cotangent.reshape(-1, width), normalised.reshape(-1, width))
+    products = cotangent * normalised
+    bias_gradient, scale_gradient = sum_of_rows(as_rows(cotangent)), sum_of_rows(as_rows(products))
+    # Means of rows times γ are products with γ.
+    mean, projection = (cotangent @ scale)[..., None] / width, (products @ scale)[..., None] / width
     gradient = cotangent * scale
-    mean = gradient.sum(axis=-1, keepdims=True) / width
-    projection = np.einsum("...d,...d->...", gradient, normalised)[..., None] / width
     gradient -= mean
-    gradient -= normalised * projection
+    gradient -= np.multiply(normalised, projection, out=products)
     gradient *= inverse_deviation
     return gradient, scale_gradient, bias_gradient
 
 
 def _value(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float) -> tuple[np.ndarray, _Kept]:
-    return _normalise(x - x.sum(axis=-1, keepdims=True) / x.shape[-1], scale, bias, epsilon)
+    return _normalise(x - last_axis_sum(x) / x.shape[-1], scale, bias, epsilon)
 
 
 def _residual_value(
@@ -53,7 +55,7 @@ def _residual_value(
 ) -> tuple[np.ndarray, _Kept]:
     count_work(elementwise_flops=x.size)
     total = x + update
-    total -= total.sum(axis=-1, keepdims=True) / x.shape[-1]
+    total -= last_axis_sum(total) / x.shape[-1]
     return _normalise(total, scale, bias, epsilon)
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
+from elt_ref.ops.sums import last_axis_sum, sum_of_rows
 
 _NormKept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -25,7 +26,7 @@ _NormKept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 def _norm_value(x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: float) -> tuple[np.ndarray, _NormKept]:
     width = x.shape[-1]
     count_work(elementwise_flops=7 * x.size + 5 * (x.size // width) + len(x) * width)
-    normalised = x - x.sum(axis=-1, keepdims=True) / width
+    normalised = x - last_axis_sum(x) / width
     variance = np.einsum("...d,...d->...", normalised, normalised)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
     normalised *= inverse_deviation
@@ -42,14 +43,16 @@ def _norm_vjp(
     normalised, inverse_deviation, factor, modulation = kept
     width = cotangent.shape[-1]
     count_work(elementwise_flops=11 * cotangent.size + len(cotangent) * width)
+    products = cotangent * normalised
     modulation_gradient = np.zeros_like(modulation)
-    modulation_gradient[:, part] = cotangent.sum(axis=1)
-    modulation_gradient[:, part + 1] = np.einsum("bnd,bnd->bd", cotangent, normalised)
+    modulation_gradient[:, part] = sum_of_rows(cotangent)
+    modulation_gradient[:, part + 1] = sum_of_rows(products)
+    # Means of rows times 1 + scale are products with it.
+    column = factor.swapaxes(1, 2)
+    mean, projection = cotangent @ column / width, products @ column / width
     gradient = cotangent * factor
-    mean = gradient.sum(axis=-1, keepdims=True) / width
-    projection = np.einsum("...d,...d->...", gradient, normalised)[..., None] / width
     gradient -= mean
-    gradient -= normalised * projection
+    gradient -= np.multiply(normalised, projection, out=products)
     gradient *= inverse_deviation
     return gradient, modulation_gradient
 

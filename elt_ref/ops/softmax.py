@@ -15,6 +15,7 @@ from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
+from elt_ref.ops.sums import last_axis_sum
 
 
 def _softmax_vjp(cotangent: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray]:
@@ -25,7 +26,7 @@ def _softmax_vjp(cotangent: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray]:
 def _softmax_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count_work(elementwise_flops=5 * x.size)
     probabilities = np.exp(x - x.max(axis=-1, keepdims=True))
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    probabilities /= last_axis_sum(probabilities)
     return probabilities, probabilities
 
 
@@ -40,7 +41,7 @@ def softmax(x: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
 def log_softmax(x: Float[np.ndarray, "*batch values"]) -> Float[np.ndarray, "*batch values"]:
     """Return ``x − log Σ exp(x)`` over the last axis; not an op: nothing is differentiated through it."""
     shifted = x - x.max(axis=-1, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    shifted -= np.log(last_axis_sum(np.exp(shifted)))
     return shifted
 
 
