@@ -33,7 +33,7 @@ def linear(
 
 def as_rows(x: Float[Array, "*batch width"]) -> Float[Array, "rows width"]:
     """Flatten every axis but the last, so that one matrix product does all rows."""
-    return anp.reshape(x, (-1, x.shape[-1]))
+    return x.reshape(-1, x.shape[-1])
 
 
 def _input_gradient(cotangent, x, weight):  # noqa: ANN001, ANN202  shapes as in `linear`
