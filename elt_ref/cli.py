@@ -304,7 +304,9 @@ def bench(
     ] = None,
     work: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORK", help="train, sample, conform or loop-cache; may be repeated. The first three."),
+        typer.Option(
+            metavar="WORK", help="train, sample, conform, profile, loop-cache; may be repeated. The first three."
+        ),
     ] = None,
     family: Annotated[
         list[str] | None, typer.Option(metavar="FAMILY", help="masked, diffusion or video; may be repeated. All.")
@@ -315,34 +317,42 @@ def bench(
     ] = None,
     pairs: Annotated[int, typer.Option(help="Repetitions of each side, in turn.", min=1)] = 15,
     threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
+    kernels: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of our OpenBLAS, e.g. Haswell; own: those it takes by itself.")
+    ] = None,
     ports: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="With elt_torch.py and elt_jax.py; docs/ports of a checkout.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Also write benchmarks.md and pictures there.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Measure what benchmarks.md tells, and write it and its pictures there."),
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="With --out: of the page; may be repeated. All.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Time training, sampling and conformance, beside PyTorch and JAX where asked, by interleaved pairs."""
     from elt_ref.bench.command import bench as measure  # noqa: PLC0415
-    from elt_ref.bench.command import request  # noqa: PLC0415
+    from elt_ref.bench.command import publish, request  # noqa: PLC0415
     from elt_ref.bench.table import tables  # noqa: PLC0415
 
-    asked = request(
-        works=work or (),
-        families=family or (),
-        sizes=size or (),
-        peers=peer or (),
-        pairs=pairs,
-        threads=threads,
-        ports=ports,
-    )
-    document = measure(asked, out, shlex.join(["elt-ref", *sys.argv[1:]]))
-    if as_json:
-        _print_json(document.json())
-        return
-    for table in tables(document):
-        Console().print(table)
+    named = {"works": work, "families": family, "sizes": size, "peers": peer, "kernels": kernels, "ports": ports}
+    chosen = {name: value for name, value in named.items() if value}
+    if out is None:
+        if part:
+            raise RequestError("--part: expected --out with it, got none")
+        documents = iter([measure([request(**chosen, pairs=pairs, threads=threads)])])
+    elif chosen or threads != 1:
+        raise RequestError("--out: expected --part and --pairs alone with it, for the page says what is measured")
+    else:
+        documents = publish(out, part or (), pairs)
+    for document in documents:
+        if as_json:
+            _print_json(document.json())
+            continue
+        for table in tables(document):
+            Console().print(table)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """``elt-ref bench``: check the request, measure, tell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -9,25 +9,28 @@ from elt_ref.bench import page
 from elt_ref.bench.document import Document
 from elt_ref.bench.loop_cache import loop_cache
 from elt_ref.bench.machine import machine
-from elt_ref.bench.measure import NETWORK_WORKS, Request, measure
+from elt_ref.bench.measure import NETWORK_WORKS, Request, measure, profiles
 from elt_ref.bench.peers import PORTS, check_peer
+from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, SIZES
 from elt_ref.errors import RequestError, nearest
 
-LOOP_CACHE = "loop-cache"
-WORKS = (*NETWORK_WORKS, "conform", LOOP_CACHE)
+PROFILE, LOOP_CACHE = "profile", "loop-cache"
+WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE)
 DEFAULT_WORKS = (*NETWORK_WORKS, "conform")
+DEFAULT_PAIRS = 15
 
 
 def request(
     *,
-    works: Sequence[str],
-    families: Sequence[str],
-    sizes: Sequence[str],
-    peers: Sequence[str],
-    pairs: int,
-    threads: int,
-    ports: Path | None,
+    works: Sequence[str] = (),
+    families: Sequence[str] = (),
+    sizes: Sequence[str] = (),
+    peers: Sequence[str] = (),
+    pairs: int = DEFAULT_PAIRS,
+    threads: int = 1,
+    kernels: str | None = None,
+    ports: Path | None = None,
 ) -> Request:
     """Return the request of these options; of those not given, the defaults.
 
@@ -45,6 +48,7 @@ def request(
         pairs=pairs,
         threads=threads,
         ports=folder,
+        kernels=kernels,
     )
 
 
@@ -55,28 +59,57 @@ def _known(option: str, words: Iterable[str], known: Sequence[str]) -> tuple[str
     return tuple(dict.fromkeys(words))
 
 
-def bench(asked: Request, out: Path | None, words: str) -> Document:
-    """Measure, and write page and pictures into `out` where it is given.
+def bench(requests: Sequence[Request]) -> Document:
+    """Measure what is asked for, and tell on stderr what is being measured.
 
     Args:
-        asked: what.
-        out: a folder.
-        words: the command, told on the page.
+        requests: all of the same threads and kernels; one at least.
 
     Raises:
-        RequestError: our side could not work, or the folder cannot be written to.
+        RequestError: our side could not work.
         DisagreementError: two sides did not do the same.
     """
-    if out is not None:
-        page.prepare(out)
     with Console(stderr=True).status("measuring …") as status:
 
         def progress(what: str) -> None:
             status.update(f"measuring {what} …")
 
-        peak, results = measure(asked, progress)
-        points = loop_cache(asked, progress) if LOOP_CACHE in asked.works else ()
-    document = Document(machine(), asked.threads, peak, results, points)
-    if out is not None:
-        page.write(out, document, words)
-    return document
+        documents = [_measure(asked, progress) for asked in requests]
+    first = documents[0]
+    return Document(
+        first.machine,
+        first.threads,
+        max(document.matmul_peak_gflops for document in documents),
+        tuple(result for document in documents for result in document.results),
+        first.loop_cache,
+        first.profiles,
+    )
+
+
+def _measure(asked: Request, progress: Callable[[str], None]) -> Document:
+    peak, results = measure(asked, progress)
+    points = loop_cache(asked, progress) if LOOP_CACHE in asked.works else ()
+    shares = profiles(asked, progress) if PROFILE in asked.works else ()
+    return Document(machine(asked.kernels), asked.threads, peak, results, points, shares)
+
+
+def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[Document]:
+    """Measure the parts of the page of benchmarks one by one; each is written as soon as it is there, and yielded.
+
+    Args:
+        folder: receives the page, or holds one with the parts' markers, and the pictures.
+        parts: names of `PARTS`; all of them where none is given.
+        pairs: repetitions of each side.
+
+    Raises:
+        RequestError: an unknown part, a peer that is not there, our side could not work, or the folder cannot be
+            written to.
+        DisagreementError: two sides did not do the same.
+    """
+    chosen = _known("--part", parts, tuple(PARTS)) or tuple(PARTS)
+    asked = {part: [request(**words, pairs=pairs) for words in PARTS[part]] for part in chosen}
+    page.prepare(folder)
+    for part in chosen:
+        document = bench(asked[part])
+        page.write(folder, part, document, f"elt-ref bench --out docs --part {part} --pairs {pairs}")
+        yield document

@@ -62,6 +62,16 @@ class LoopPoint:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """Where the time of a training step goes."""
+
+    family: str
+    size: str
+    shares: dict[str, float]
+    """Of the step's time, by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
+
+
+@dataclass(frozen=True)
 class Document:
     """A whole benchmark."""
 
@@ -69,11 +79,10 @@ class Document:
     threads: int
     matmul_peak_gflops: float
     results: tuple[Result, ...]
-    loop_cache: tuple[LoopPoint, ...]
+    loop_cache: tuple[LoopPoint, ...] = ()
+    profiles: tuple[Profile, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """Return it for JSON; without ``loop_cache`` where that was not asked for."""
+        """Return it for JSON; without ``loop_cache`` and ``profiles`` where those were not asked for."""
         document = asdict(self)
-        if not self.loop_cache:
-            del document["loop_cache"]
-        return document
+        return {name: told for name, told in document.items() if told or name not in ("loop_cache", "profiles")}

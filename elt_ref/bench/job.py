@@ -21,13 +21,15 @@ class Job:
     side: str
     """``elt_ref``, a peer, ``unlooped``, or ``matmul``."""
     work: str
-    """``train``, ``sample``, ``conform`` or ``forward``; of no meaning to ``matmul``."""
+    """``train``, ``sample``, ``conform``, ``forward`` or ``profile``; of no meaning to ``matmul``."""
     config: Config | None
     """None where the work has no network of its own: ``conform`` and ``matmul``."""
     ports: Path
     """The folder of the ports."""
     threads: int
     """Of every matrix product, on either side."""
+    kernels: str | None = None
+    """Of our OpenBLAS, as OPENBLAS_CORETYPE; ``own``: those it takes by itself; None: as the environment has it."""
 
     @property
     def network(self) -> Config:

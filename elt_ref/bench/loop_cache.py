@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from elt_ref.bench.document import LoopPoint
-from elt_ref.bench.job import Job
 from elt_ref.bench.loop_side import passes_a_repetition
 from elt_ref.bench.measure import Request
 from elt_ref.bench.pairs import interleave, quartiles, warm_up
@@ -57,7 +56,7 @@ def looped_network(width: int, batch: int, tokens: int) -> Config:
 
 
 def _point(config: Config, request: Request) -> LoopPoint:
-    job = Job("elt_ref", "forward", config, request.ports, request.threads)
+    job = request.job("elt_ref", "forward", config)
     with ExitStack() as stack:
         sides = [stack.enter_context(Worker(one)) for one in (job, replace(job, side="unlooped"))]
         warm_up(sides, 1)

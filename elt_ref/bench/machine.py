@@ -6,12 +6,18 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from elt_ref.bench.worker import OWN_KERNELS
+
 LIBRARIES = ("numpy", "autograd", "torch", "jax")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def machine() -> dict[str, Any]:
-    """Return processor, cores, caches in bytes by level, system, and versions of what is installed."""
+def machine(kernels: str | None = None) -> dict[str, Any]:
+    """Return processor, cores, caches in bytes by level, system, BLAS, and versions of what is installed.
+
+    Args:
+        kernels: of OpenBLAS, as a `Job` names them.
+    """
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -19,6 +25,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "blas": blas(),
+        "kernels": os.environ.get("OPENBLAS_CORETYPE", OWN_KERNELS) if kernels is None else kernels,
         "versions": {name: version for name in LIBRARIES if (version := _version(name)) is not None},
     }
 

@@ -5,13 +5,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from elt_ref.bench.document import Result
+from elt_ref.bench.document import Profile, Result
 from elt_ref.bench.job import Job
 from elt_ref.bench.pairs import WARM_UP, interleave, quartiles, warm_up
 from elt_ref.bench.peers import PEERS
 from elt_ref.bench.reference_side import MATRIX_SIDE
 from elt_ref.bench.sizes import benched
 from elt_ref.bench.worker import SideError, Worker
+from elt_ref.config import Config
 
 NETWORK_WORKS = ("train", "sample")
 MATMULS = 5
@@ -29,6 +30,11 @@ class Request:
     pairs: int
     threads: int
     ports: Path
+    kernels: str | None = None
+
+    def job(self, side: str, work: str, config: Config | None = None) -> Job:
+        """Return what a side does under this request."""
+        return Job(side, work, config, self.ports, self.threads, self.kernels)
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,26 @@ def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, t
         DisagreementError: two sides did not do the same.
     """
     timings, products = [], []
-    with Worker(Job("matmul", "matmul", None, request.ports, request.threads)) as matmul:
+    with Worker(request.job("matmul", "matmul")) as matmul:
         for job, family, size, peer in comparisons(request):
             progress(" ".join((job.work, family, size, *([f"against {peer}"] if peer else []))))
             products += [matmul.run(index).seconds for index in range(MATMULS)]
             timings.append(_time(job, family, size, peer, request))
-        if not products:  # only the loop against the unlooped was asked for
+        if not products:  # nothing was compared
             products = [matmul.run(index).seconds for index in range(MATMULS)]
     peak = 2 * MATRIX_SIDE**3 / min(products)
     return peak / 1e9, tuple(_result(timing, peak) for timing in timings)
+
+
+def profiles(request: Request, progress: Callable[[str], None]) -> tuple[Profile, ...]:
+    """Return where the time of a training step goes, for every family and size of the request."""
+    found = []
+    for family in request.families:
+        for size in request.sizes:
+            progress(f"profile {family} {size}")
+            with Worker(request.job("elt_ref", "profile", benched(family, size))) as side:
+                found.append(Profile(family, size, side.shares()))
+    return tuple(found)
 
 
 def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
@@ -71,12 +88,11 @@ def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
         peers: Sequence[str | None] = [peer for peer in request.peers if work in PEERS[peer].works]
         for peer in peers or [None]:
             if work == "conform":
-                yield Job("elt_ref", work, None, request.ports, request.threads), "all", "suite", peer
+                yield request.job("elt_ref", work), "all", "suite", peer
             if work in NETWORK_WORKS:
                 for family in request.families:
                     for size in request.sizes:
-                        config = benched(family, size)
-                        yield Job("elt_ref", work, config, request.ports, request.threads), family, size, peer
+                        yield request.job("elt_ref", work, benched(family, size)), family, size, peer
 
 
 def _time(job: Job, family: str, size: str, peer: str | None, request: Request) -> _Timing:

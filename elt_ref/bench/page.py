@@ -1,19 +1,18 @@
 """What a benchmark writes into a folder: pictures, and the measured parts of ``benchmarks.md`` between markers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from elt_ref.bench.document import Document
-from elt_ref.bench.measure import NETWORK_WORKS
-from elt_ref.bench.sizes import benched, tokens_a_batch
-from elt_ref.bench.table import COLUMNS, LOOP_COLUMNS, loop_row, result_row, summaries
+from elt_ref.bench.published import PARTS
+from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, benched, tokens_a_batch
+from elt_ref.bench.table import COLUMNS, LOOP_COLUMNS, PROFILE_COLUMNS, loop_row, profile_row, result_row, summaries
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
 
 PAGE = "benchmarks.md"
-PICTURES = "pictures"
-RATIOS, LOOP_CACHE = "bench.png", "bench-loop-cache.png"
-PARTS = ("measured", "loop-cache")
+PICTURES, NETWORKS = "pictures", "networks"
+MARKED = (NETWORKS, *PARTS)
 END = "<!-- end -->"
 
 
@@ -30,9 +29,9 @@ def prepare(folder: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"--out {folder}: expected a folder that can be written to, got {error}") from error
     if text is None:
-        text = "\n".join(["# Benchmarks", "", *(line for part in PARTS for line in (f"<!-- {part} -->", END, ""))])
+        text = "\n".join(["# Benchmarks", "", *(line for part in MARKED for line in (f"<!-- {part} -->", END, ""))])
         write_text(path, text)
-    for part in PARTS:
+    for part in MARKED:
         between(text, part, "", path)
 
 
@@ -49,46 +48,49 @@ def between(text: str, part: str, new: str, path: Path) -> str:
     return f"{before}{marker}{new}{end}{after}"
 
 
-def write(folder: Path, document: Document, words: str) -> None:
-    """Draw the pictures, then write the parts that were measured; the others stay.
+def write(folder: Path, part: str, document: Document, words: str) -> None:
+    """Draw the picture of a part, then write the part; the others stay.
 
     Args:
         folder: As `prepare` left it.
+        part: One of `PARTS`.
         document: What was measured.
         words: The command that did.
 
     Raises:
         RequestError: a file cannot be written.
     """
-    from elt_ref.bench.plots import draw_loop_cache, draw_ratios  # noqa: PLC0415  only where something is drawn
-
-    path = folder / PAGE
+    path, picture = folder / PAGE, f"{PICTURES}/bench-{part}.png"
     text = path.read_text(encoding="utf-8")
-    if document.results:
-        compared = any(result.ratio_median is not None for result in document.results)
-        if compared:
-            draw_ratios(folder / PICTURES / RATIOS, document.results)
-        text = between(text, "measured", "\n".join(_measured(document, words, drawn=compared)) + "\n", path)
-    if document.loop_cache:
-        draw_loop_cache(folder / PICTURES / LOOP_CACHE, document.loop_cache, document.machine["caches"])
-        text = between(text, "loop-cache", "\n".join(_looped(document, words)) + "\n", path)
+    for name, lines in ((NETWORKS, _networks()), (part, _told(document, words, folder, picture))):
+        text = between(text, name, "\n".join(["", *lines, "", ""]), path)
     write_text(path, text)
 
 
-def _measured(document: Document, words: str, *, drawn: bool) -> Iterator[str]:
+def _told(document: Document, words: str, folder: Path, picture: str) -> Iterator[str]:
+    from elt_ref.bench.plots import draw_loop_cache, draw_ratios  # noqa: PLC0415  only where something is drawn
+
     yield from _machine(document, words)
-    if drawn:
-        yield from ("", f"![Our time over each peer's, by work and size]({PICTURES}/{RATIOS})", "")
-    yield from (f"- {sentence}" for sentence in summaries(document.results))
-    yield ""
-    yield from _markdown(COLUMNS, [result_row(result) for result in document.results])
-    networks = dict.fromkeys((each.family, each.size) for each in document.results if each.work in NETWORK_WORKS)
-    if networks:
-        yield from ("", "The networks:", "")
-        yield from _markdown(
-            ("family", "size", "N × L", "width", "MLP", "batch", "tokens a batch", "sampling steps"),
-            [_network(family, size) for family, size in networks],
-        )
+    if document.profiles:
+        yield ""
+        yield from _markdown(PROFILE_COLUMNS, map(profile_row, document.profiles))
+    if document.loop_cache:
+        draw_loop_cache(folder / picture, document.loop_cache, document.machine["caches"])
+        yield from ("", f"![Throughput of the looped over that of the unlooped network]({picture})", "")
+        yield from _markdown(LOOP_COLUMNS, map(loop_row, document.loop_cache))
+    if any(result.ratio_median is not None for result in document.results):
+        draw_ratios(folder / picture, document.results)
+        yield from ("", f"![Our time over each peer's, by work and size]({picture})")
+    if document.results:
+        yield from ("", *(f"- {sentence}" for sentence in summaries(document.results)), "")
+        yield from _markdown(COLUMNS, map(result_row, document.results))
+
+
+def _networks() -> Iterator[str]:
+    yield from _markdown(
+        ("family", "size", "N × L", "width", "MLP", "batch", "tokens a batch", "sampling steps"),
+        [_network(family, size) for family in FAMILIES for size in DEFAULT_SIZES],
+    )
 
 
 def _network(family: str, size: str) -> tuple[str, ...]:
@@ -106,23 +108,18 @@ def _network(family: str, size: str) -> tuple[str, ...]:
     )
 
 
-def _looped(document: Document, words: str) -> Iterator[str]:
-    yield from _machine(document, words)
-    yield from ("", f"![Throughput of the looped over that of the unlooped network]({PICTURES}/{LOOP_CACHE})", "")
-    yield from _markdown(LOOP_COLUMNS, [loop_row(point) for point in document.loop_cache])
-
-
 def _machine(document: Document, words: str) -> Iterator[str]:
     machine = document.machine
     caches = ", ".join(f"{level} {size / 2**10:,.0f} KiB" for level, size in machine["caches"].items())
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    yield from ("", f"    {words}", "")
+    yield from (f"    {words}", "")
     yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; caches: {caches or 'not told'}."
-    yield f"Python {machine['python']}, {versions}; NumPy's BLAS is {machine['blas']}. Threads of each side:"
-    yield f"{document.threads}. Matrix products reach {document.matmul_peak_gflops:.0f}·10⁹ FLOPs a second."
+    yield f"Python {machine['python']}, {versions}; BLAS {machine['blas']}, kernels: {machine['kernels']}."
+    peak = f"matrix products reach {document.matmul_peak_gflops:.0f}·10⁹ FLOPs a second"
+    yield f"Threads of each side: {document.threads}; {peak}."
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
     yield from (f"| {' | '.join(row)} |" for row in rows)

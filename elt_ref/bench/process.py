@@ -2,6 +2,7 @@
 
     {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
     {"do": "macs"}                              → {"macs": 123}      multiply-adds of one repetition, as the ops count
+    {"do": "shares"}                            → {"shares": {"linear": 0.7, …}}   of one of our repetitions, profiled
     {"do": "memory"}                            → {"megabytes": 80.1}
 
 It works only while it is asked. What goes wrong is told as ``{"error": "one sentence"}``.
@@ -65,6 +66,10 @@ def _opener(job: Job) -> Callable[[Job], Repetition]:
 def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "memory":
         return {"megabytes": peak_memory_mb()}
+    if request["do"] == "shares":
+        from elt_ref.bench.profile import shares  # noqa: PLC0415
+
+        return {"shares": shares(repetition)}
     if request["do"] == "macs":
         from elt_ref.ops import counting  # noqa: PLC0415
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.table import Table
 
-from elt_ref.bench.document import Document, LoopPoint, Result
+from elt_ref.bench.document import Document, LoopPoint, Profile, Result
+from elt_ref.bench.profile import PARTS, REST
 
 COLUMNS = ("work", "network", "peer", "ours, ms", "peer, ms", "ours ÷ peer", "of peak", "MB")
+PROFILE_COLUMNS = ("network", *PARTS, REST)
 LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ unlooped")
 
 
@@ -38,6 +40,11 @@ def loop_row(point: LoopPoint) -> tuple[str, ...]:
     )
 
 
+def profile_row(profile: Profile) -> tuple[str, ...]:
+    """Return the cells of a profile, under `PROFILE_COLUMNS`."""
+    return f"{profile.family} {profile.size}", *(f"{share:.0%}" for share in profile.shares.values())
+
+
 def milliseconds(seconds: float | None) -> str:
     """Return seconds as milliseconds, three digits."""
     if seconds is None:
@@ -65,6 +72,9 @@ def tables(document: Document) -> Iterator[Table]:
         title = f"{document.machine['processor']}, threads: {document.threads}; {peak}"
         caption = "\n".join(summaries(document.results)) or None
         yield _table(title, COLUMNS, map(result_row, document.results), caption)
+    if document.profiles:
+        title = "Where the time of a training step goes"
+        yield _table(title, PROFILE_COLUMNS, map(profile_row, document.profiles), None)
     if document.loop_cache:
         told = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())
         title = "N layers looped L times against N · L layers"
@@ -74,7 +84,11 @@ def tables(document: Document) -> Iterator[Table]:
 def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: str | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, caption=caption, caption_justify="left")
     for column in columns:
-        table.add_column(column, justify="left" if column in {"work", "network", "peer"} else "right", no_wrap=True)
+        table.add_column(
+            column.replace(" ", "\n"),
+            justify="left" if column in {"work", "network", "peer"} else "right",
+            no_wrap=True,
+        )
     for row in rows:
         table.add_row(*row)
     return table

@@ -24,6 +24,10 @@ _THREAD_VARIABLES = (
 )
 
 
+OWN_KERNELS = "own"
+"""Those that OpenBLAS takes where the environment names none."""
+
+
 class SideError(RequestError):
     """A side could not work: its framework failed, or its process ended."""
 
@@ -55,7 +59,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment(self.job.threads),
+            env=environment(self.job),
             text=True,
             encoding="utf-8",
         )
@@ -82,6 +86,10 @@ class Worker:
         reply = self._ask(json.dumps({"do": "run", "index": index, "answer": answer}))
         told = np.array(reply["answer"]) if answer else None
         return Timed(reply["seconds"], reply["processor_seconds"], told)
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of its time that a repetition spends in each of our parts; only of ``profile``."""
+        return self._ask(json.dumps({"do": "shares"}))["shares"]
 
     def macs(self) -> int:
         """Return the multiply-adds of one repetition, as elt_ref's ops count them."""
@@ -111,10 +119,15 @@ class Worker:
         return next((line.strip() for line in reversed(lines) if line.strip()), "the end of the process")
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return the environment of a side: so many threads for NumPy's BLAS, OpenMP and XLA alike."""
-    settings = {name: str(threads) for name in _THREAD_VARIABLES}
+def environment(job: Job) -> dict[str, str]:
+    """Return the environment of a side: so many threads for NumPy's BLAS, OpenMP and XLA alike, and the kernels."""
+    settings = {name: str(job.threads) for name in _THREAD_VARIABLES}
     settings["JAX_PLATFORMS"] = "cpu"
-    if threads == 1:
+    if job.threads == 1:
         settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    return {**os.environ, **settings}
+    found = {**os.environ, **settings}
+    if job.kernels is not None:
+        found["OPENBLAS_CORETYPE"] = job.kernels
+    if job.kernels == OWN_KERNELS:
+        del found["OPENBLAS_CORETYPE"]
+    return found

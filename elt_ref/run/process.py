@@ -3,8 +3,8 @@
 Rounding depends on how many threads share a matrix product, and training amplifies rounding: a run would resume, or be
 repeated, to other numbers on another number of threads. The products here are small enough for one.
 
-OpenBLAS chooses kernels for the processor it finds. Those of the NumPy wheels (0.3.31) do not know AMD's family 26, Zen 5,
-and multiply there with AVX2, at half the rate of AVX-512 (OpenMathLib/OpenBLAS, pull request 6033, mends it).
+OpenBLAS chooses kernels for the processor it finds. That of NumPy's wheels (0.3.31) does not know Zen 5, AMD's family
+26, and multiplies there with AVX2, at half the rate of AVX-512 (OpenMathLib/OpenBLAS, pull request 6033, mends it).
 
 Every step of training makes and drops the same few hundred arrays of a megabyte or so. The C library of Linux gives
 each back to the system and asks for it anew, page by page: some 12,000 page faults a step of `digits-masked`, about a

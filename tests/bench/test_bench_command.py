@@ -8,9 +8,10 @@ import pytest
 from elt_ref import cli
 from elt_ref.bench import page
 from elt_ref.bench.command import request
-from elt_ref.bench.document import Document, LoopPoint, Result
+from elt_ref.bench.document import Document, LoopPoint, Profile, Result
 from elt_ref.bench.peers import PEERS, Peer
 from elt_ref.bench.plots import width_that_fills
+from elt_ref.bench.published import PARTS
 from elt_ref.bench.table import summaries
 from elt_ref.errors import RequestError
 
@@ -39,11 +40,13 @@ def result(**changes):
     return Result(**told | changes)
 
 
-def document(results=(), points=()):
+def document(results=(), points=(), profiles=()):
     machine = {"processor": "a processor", "cores": 2, "caches": {"L2": 2**20}, "system": "a system", "blas": "a BLAS"}
-    return Document(machine | {"python": "3", "versions": {"numpy": "2"}}, 1, 100.0, tuple(results), tuple(points))
+    machine |= {"python": "3", "versions": {"numpy": "2"}, "kernels": "own"}
+    return Document(machine, 1, 100.0, tuple(results), tuple(points), tuple(profiles))
 
 
+SHARES = Profile("video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0})
 POINTS = [LoopPoint(width, 1, 17, 1, 12, 2**20, 12 * 2**20, 1.1, 1.0, 1.2, 500.0) for width in (64, 256)]
 
 
@@ -71,10 +74,20 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--work", "training"], "--work: expected one of train, sample, conform, loop-cache, got 'training'; did you"),
+        (
+            ["--work", "training"],
+            "--work: expected one of train, sample, conform, profile, loop-cache, got",
+        ),
         (["--family", "videos"], "--family: expected one of masked, diffusion, video, got 'videos'; did you mean"),
         (["--size", "huge"], "--size: expected one of tiny, small, medium, large, got 'huge'"),
         (["--peer", "pytorch"], "--peer: expected one of torch, torch-compile, jax, got 'pytorch'; did you mean"),
+        (["--part", "one-thread"], "--part: expected --out with it, got none"),
+        (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, own-kernels, profile, "),
+        (
+            ["--out", "out", "--threads", "2"],
+            "--out: expected --part and --pairs alone with it, for the page says what",
+        ),
+        (["--out", "out", "--work", "train"], "--out: expected --part and --pairs alone with it, for the page says"),
         (["--pairs", "0"], "Invalid value for '--pairs'"),
         (["--threads", "0"], "Invalid value for '--threads'"),
     ],
@@ -105,12 +118,11 @@ def test_a_peer_that_is_not_installed_is_one_sentence(command, tmp_path, monkeyp
 
 
 def test_what_is_not_given_has_defaults_and_what_is_repeated_counts_once():
-    nothing = {"works": [], "families": [], "sizes": [], "peers": [], "pairs": 1, "threads": 1, "ports": None}
-    default = request(**nothing)
+    default = request()
     assert default.works == ("train", "sample", "conform")
     assert default.families == ("masked", "diffusion", "video")
     assert default.sizes == ("small", "medium", "large")
-    assert request(**nothing | {"sizes": ["tiny", "tiny"]}).sizes == ("tiny",)
+    assert request(sizes=["tiny", "tiny"]).sizes == ("tiny",)
 
 
 # --- the page
@@ -123,39 +135,68 @@ def test_a_page_is_made_filled_and_written_again(tmp_path):
     path.write_text(f"Before.\n{path.read_text(encoding='utf-8')}After.\n", encoding="utf-8")
     for work, words in (("train", "elt-ref bench one"), ("sample", "elt-ref bench two")):
         page.prepare(folder)
-        page.write(folder, document([result(work=work)], POINTS), words)
+        page.write(folder, "one-thread", document([result(work=work)]), words)
+        page.write(folder, "loop-cache", document(points=POINTS), words)
         text = path.read_text(encoding="utf-8")
         assert text.startswith("Before.\n")
         assert text.endswith("After.\n")
         assert text.count(words) == 2, "in both parts, once"
         assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 50% | 100 |" in text
+        assert text.count("| masked | medium | 2 × 4 | 128 |") == 1, "the networks are told once"
     assert "bench one" not in text
-    for name in ("bench.png", "bench-loop-cache.png"):
+    for name in ("bench-one-thread.png", "bench-loop-cache.png"):
         assert (folder / "pictures" / name).read_bytes().startswith(PNG)
         assert f"(pictures/{name})" in text
 
 
 def test_a_part_that_was_not_measured_stays(tmp_path):
     page.prepare(tmp_path)
-    page.write(tmp_path, document([result()]), "first")
-    page.write(tmp_path, document(points=POINTS), "second")
+    for part in ("one-thread", "two-threads"):
+        page.write(tmp_path, part, document([result()]), part.upper())
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
-    assert text.index("first") < text.index("second")
+    assert text.index("ONE-THREAD") < text.index("<!-- two-threads -->") < text.index("TWO-THREADS")
 
 
 def test_without_ratios_no_picture_is_drawn(tmp_path):
     page.prepare(tmp_path)
     alone = result(peer=None, ratio_median=None, ratio_low=None, ratio_high=None)
-    page.write(tmp_path, document([alone]), "words")
+    page.write(tmp_path, "one-thread", document([alone], profiles=[SHARES]), "words")
     assert not list((tmp_path / "pictures").iterdir())
-    assert "| train | masked small | – | 40 |" in (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "| train | masked small | – | 40 |" in text
+    assert "| network | linear | attention |" in text
+    assert "| video tiny | 25% | 10% | 0% |" in text
+
+
+def test_every_part_is_written_as_soon_as_it_is_measured(command, tmp_path, monkeypatch):
+    requests = {"profile": "elt-ref bench --out docs --part profile --pairs 1", "two-threads": "a peer failed"}
+    monkeypatch.setattr("elt_ref.bench.command.PARTS", dict.fromkeys(requests, ({"sizes": ("tiny",)},)))
+
+    def measured(asked):
+        if (tmp_path / "benchmarks.md").read_text(encoding="utf-8").count("elt-ref bench"):
+            raise RequestError("a peer failed")
+        assert [(each.sizes, each.pairs) for each in asked] == [(("tiny",), 1)]
+        return document(profiles=[SHARES])
+
+    monkeypatch.setattr("elt_ref.bench.command.bench", measured)
+    code, out, err = command("--out", tmp_path, "--pairs", 1)
+    assert (code, err) == (2, "elt-ref: a peer failed\n")
+    assert "video tiny" in out
+    assert requests["profile"] in (tmp_path / "benchmarks.md").read_text(encoding="utf-8"), "what was measured is lost"
+
+
+def test_what_the_page_tells_can_be_asked_for():
+    for part, requests in PARTS.items():
+        asked = [request(**{**words, "peers": ()}) for words in requests]
+        assert all(peer in PEERS for words in requests for peer in words.get("peers", ()))
+        assert len({(each.threads, each.kernels) for each in asked}) == 1, f"{part}: told once for the whole part"
 
 
 def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anything_is_measured(command, tmp_path):
     (tmp_path / "benchmarks.md").write_text("My own page.", encoding="utf-8")
     code, _, err = command("--out", tmp_path)
     assert code == 2
-    assert "benchmarks.md: expected a line '<!-- measured -->' and '<!-- end -->' after it, got a page without" in err
+    assert "benchmarks.md: expected a line '<!-- networks -->' and '<!-- end -->' after it, got a page without" in err
     code, _, err = command("--out", tmp_path / "benchmarks.md")
     assert code == 2
     assert "expected a folder that can be written to, got " in err
@@ -192,4 +233,4 @@ def test_a_wrong_port_is_told_once_and_we_are_timed_all_the_same(tmp_path):
 
 def test_an_unknown_marker_is_an_error(tmp_path):
     with pytest.raises(RequestError, match="expected a line '<!-- nothing -->'"):
-        page.between("<!-- measured -->\n<!-- end -->", "nothing", "", tmp_path)
+        page.between("<!-- networks -->\n<!-- end -->", "nothing", "", tmp_path)

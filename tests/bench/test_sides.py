@@ -1,5 +1,7 @@
 """Both sides of a comparison do the same work, in turn; where they do not, nothing is compared."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import elt_ref
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
@@ -15,6 +18,7 @@ from elt_ref.bench.machine import caches
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.peers import PORTS
 from elt_ref.bench.process import open_side
+from elt_ref.bench.profile import PARTS, REST, shares
 from elt_ref.bench.sizes import FAMILIES, SIZES, benched, tokens_a_batch
 from elt_ref.bench.worker import SideError, Timed, Worker, environment
 from elt_ref.generation import sample
@@ -84,9 +88,51 @@ def test_a_job_survives_its_journey(family, size):
 
 def test_every_side_is_given_as_many_threads():
     for threads in (1, 2):
-        given_to = environment(threads)
+        given_to = environment(replace(job("elt_ref", "train", None), threads=threads))
         assert {given_to[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC")} == {str(threads)}
-    assert "eigen=false" in environment(1)["XLA_FLAGS"]
+    assert "eigen=false" in environment(job("jax", "train", None))["XLA_FLAGS"]
+
+
+def test_kernels_are_those_of_the_environment_or_those_asked_for_or_openblas_own(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
+    for asked, expected in ((None, "Zen"), ("Haswell", "Haswell"), ("own", None)):
+        found = environment(replace(job("elt_ref", "train", None), kernels=asked))
+        assert found.get("OPENBLAS_CORETYPE") == expected
+
+
+# --- where the time goes
+
+
+def test_the_shares_of_a_step_are_those_of_its_ops_and_make_a_whole():
+    with Worker(job("elt_ref", "profile", benched("diffusion", "tiny"))) as side:
+        told = side.shares()
+    assert list(told) == [*PARTS, REST]
+    assert np.isclose(sum(told.values()), 1)
+    assert all(share > 0 for share in told.values()), f"a part of every step takes no time: {told}"
+
+
+def test_time_belongs_to_the_innermost_part_at_work():
+    def inside(file, inner=lambda: None):
+        """Return a function of that file of the package: it works for a while, calls another, and works again."""
+
+        def work():
+            time.sleep(2e-3)
+            inner()
+            time.sleep(2e-3)
+
+        work.__code__ = work.__code__.replace(co_filename=str(Path(elt_ref.__file__).parent / file))
+        return work
+
+    gelu = inside("ops/gelu.py", inside("arrays.py"))  # what an op calls elsewhere is the op's
+
+    def repetition(_index):
+        inside("ops/layer_norm.py", gelu)()
+        time.sleep(4e-3)
+        return np.zeros(1)
+
+    told = shares(repetition)
+    expected = {"GELU": 1 / 2, "norms and gates": 1 / 4, REST: 1 / 4}
+    assert all(abs(share - expected.get(part, 0)) < 0.08 for part, share in told.items()), told
 
 
 # --- in turn
