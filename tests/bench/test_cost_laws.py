@@ -141,15 +141,16 @@ def test_sampling_holds_the_same_at_any_loops_and_training_the_same_more_each_lo
 # --- time
 
 MEASURE = """
+from elt_ref.run.process import settle_process
+
+settle_process()
 import json, statistics, sys, time
 from elt_ref.bench.inputs import parameters_of, training_inputs
 from elt_ref.bench.sizes import benched
 from elt_ref.model import forward
-from elt_ref.run.process import keep_freed_memory
 from elt_ref.training import init_state, train_step
 import numpy as np
 
-keep_freed_memory()
 family, work = sys.argv[1:]
 config = benched(family, "small")
 parameters, inputs = parameters_of(config), training_inputs(config)

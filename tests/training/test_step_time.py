@@ -7,14 +7,15 @@ import sys
 import pytest
 
 MEASURE = """
+from elt_ref.run.process import settle_process
+
+settle_process()
 import json, statistics, sys, time
 from elt_ref.bench.inputs import training_inputs
 from elt_ref.bench.sizes import benched
 from elt_ref.ops import counting
-from elt_ref.run.process import keep_freed_memory
 from elt_ref.training import draw, init_state, train_step
 
-keep_freed_memory()
 family, layers, loops, pairs = sys.argv[1], *map(int, sys.argv[2:])
 config = benched(family, "small")
 model = config.model.model_copy(update={"layers": layers, "max_loops": loops})
