@@ -125,9 +125,6 @@ def environment(job: Job) -> dict[str, str]:
     settings["JAX_PLATFORMS"] = "cpu"
     if job.threads == 1:
         settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    found = {**os.environ, **settings}
     if job.kernels is not None:
-        found["OPENBLAS_CORETYPE"] = job.kernels
-    if job.kernels == OWN_KERNELS:
-        del found["OPENBLAS_CORETYPE"]
-    return found
+        settings["OPENBLAS_CORETYPE"] = job.kernels
+    return {name: value for name, value in {**os.environ, **settings}.items() if value != OWN_KERNELS}

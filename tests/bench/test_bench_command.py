@@ -194,10 +194,10 @@ def test_what_the_page_tells_can_be_asked_for():
 
 def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anything_is_measured(command, tmp_path):
     (tmp_path / "benchmarks.md").write_text("My own page.", encoding="utf-8")
-    code, _, err = command("--out", tmp_path)
+    code, _, err = command("--out", tmp_path, "--part", "profile")
     assert code == 2
     assert "benchmarks.md: expected a line '<!-- networks -->' and '<!-- end -->' after it, got a page without" in err
-    code, _, err = command("--out", tmp_path / "benchmarks.md")
+    code, _, err = command("--out", tmp_path / "benchmarks.md", "--part", "profile")
     assert code == 2
     assert "expected a folder that can be written to, got " in err
     assert (tmp_path / "benchmarks.md").read_text(encoding="utf-8") == "My own page."
