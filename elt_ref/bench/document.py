@@ -26,6 +26,8 @@ class Result:
     """Of our process, Python and libraries included, in 10⁶ bytes."""
     seconds_median: float
     peer_seconds_median: float | None
+    floor: float | None
+    """What the ratio would be if we did nothing but our matrix products, at the peak; None without a ratio."""
     peer_peak_memory_mb: float | None
     pairs: int
     failure: str | None
@@ -63,12 +65,14 @@ class LoopPoint:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a training step goes."""
+    """Where our time of a work goes."""
 
+    work: str
+    """``train`` or ``sample``."""
     family: str
     size: str
     shares: dict[str, float]
-    """Of the step's time, by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
+    """Of its time, by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
 
 
 @dataclass(frozen=True)

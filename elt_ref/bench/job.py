@@ -21,7 +21,7 @@ class Job:
     side: str
     """``elt_ref``, a peer, ``unlooped``, or ``matmul``."""
     work: str
-    """``train``, ``sample``, ``conform``, ``forward`` or ``profile``; of no meaning to ``matmul``."""
+    """``train``, ``sample``, ``conform`` or ``forward``; of no meaning to ``matmul``."""
     config: Config | None
     """None where the work has no network of its own: ``conform`` and ``matmul``."""
     ports: Path

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from elt_ref.bench.document import Profile, Result
@@ -72,13 +73,12 @@ def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, t
 
 
 def profiles(request: Request, progress: Callable[[str], None]) -> tuple[Profile, ...]:
-    """Return where the time of a training step goes, for every family and size of the request."""
+    """Return where the time of training and of sampling goes, for every family and size of the request."""
     found = []
-    for family in request.families:
-        for size in request.sizes:
-            progress(f"profile {family} {size}")
-            with Worker(request.job("elt_ref", "profile", benched(family, size))) as side:
-                found.append(Profile(family, size, side.shares()))
+    for work, family, size in product(NETWORK_WORKS, request.families, request.sizes):
+        progress(f"profile {work} {family} {size}")
+        with Worker(request.job("elt_ref", work, benched(family, size))) as side:
+            found.append(Profile(work, family, size, side.shares()))
     return tuple(found)
 
 
@@ -90,9 +90,8 @@ def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
             if work == "conform":
                 yield request.job("elt_ref", work), "all", "suite", peer
             if work in NETWORK_WORKS:
-                for family in request.families:
-                    for size in request.sizes:
-                        yield request.job("elt_ref", work, benched(family, size)), family, size, peer
+                for family, size in product(request.families, request.sizes):
+                    yield request.job("elt_ref", work, benched(family, size)), family, size, peer
 
 
 def _time(job: Job, family: str, size: str, peer: str | None, request: Request) -> _Timing:
@@ -120,6 +119,7 @@ def _result(timing: _Timing, peak: float) -> Result:
     _, seconds, _ = quartiles(timing.ours)
     ratios = [one / other for one, other in zip(timing.ours, timing.theirs, strict=True)] if timing.theirs else []
     low, median, high = quartiles(ratios) if ratios else (None, None, None)
+    share = None if timing.macs is None else 2 * timing.macs / seconds / peak
     return Result(
         work=timing.job.work,
         family=timing.family,
@@ -128,9 +128,10 @@ def _result(timing: _Timing, peak: float) -> Result:
         ratio_median=median,
         ratio_low=low,
         ratio_high=high,
-        share_of_peak=None if timing.macs is None else 2 * timing.macs / seconds / peak,
+        share_of_peak=share,
         peak_memory_mb=timing.memory[0],
         seconds_median=seconds,
+        floor=None if share is None or median is None else share * median,
         peer_seconds_median=quartiles(timing.theirs)[1] if timing.theirs else None,
         peer_peak_memory_mb=timing.memory[1] if timing.theirs else None,
         pairs=len(timing.ours),

@@ -79,7 +79,7 @@ def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
     processor, started = time.process_time(), time.perf_counter()
     answer = repetition(request["index"])
     seconds, spent = time.perf_counter() - started, time.process_time() - processor
-    told = answer.astype(float).ravel().tolist() if request["answer"] else None
+    told = answer.ravel().tolist() if request["answer"] else None
     return {"seconds": seconds, "processor_seconds": spent, "answer": told}
 
 

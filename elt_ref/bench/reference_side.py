@@ -13,10 +13,10 @@ MATRIX_SIDE = 1536
 
 
 def open_reference(job: Job) -> Repetition:
-    """Return the repetition of ``train`` (which is that of ``profile``), ``sample`` or ``conform``."""
+    """Return the repetition of ``train``, ``sample`` or ``conform``."""
     if job.work == "conform":
         return _conformance()
-    return {"train": _training, "profile": _training, "sample": _sampling}[job.work](job.network)
+    return (_training if job.work == "train" else _sampling)(job.network)
 
 
 def _training(config: Config) -> Repetition:

@@ -9,8 +9,8 @@ from rich.table import Table
 from elt_ref.bench.document import Document, LoopPoint, Profile, Result
 from elt_ref.bench.profile import PARTS, REST
 
-COLUMNS = ("work", "network", "peer", "ours, ms", "peer, ms", "ours ÷ peer", "of peak", "MB")
-PROFILE_COLUMNS = ("network", *PARTS, REST)
+COLUMNS = ("work", "network", "peer", "ours, ms", "peer, ms", "ours ÷ peer", "floor", "of peak", "MB")
+PROFILE_COLUMNS = ("work", "network", *PARTS, REST)
 LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ unlooped")
 
 
@@ -23,6 +23,7 @@ def result_row(result: Result) -> tuple[str, ...]:
         milliseconds(result.seconds_median),
         milliseconds(result.peer_seconds_median),
         _ratio(result),
+        "–" if result.floor is None else f"{result.floor:.2f}",
         "–" if result.share_of_peak is None else f"{result.share_of_peak:.0%}",
         "–" if result.peak_memory_mb is None else f"{result.peak_memory_mb:.0f}",
     )
@@ -42,7 +43,7 @@ def loop_row(point: LoopPoint) -> tuple[str, ...]:
 
 def profile_row(profile: Profile) -> tuple[str, ...]:
     """Return the cells of a profile, under `PROFILE_COLUMNS`."""
-    return f"{profile.family} {profile.size}", *(f"{share:.0%}" for share in profile.shares.values())
+    return profile.work, f"{profile.family} {profile.size}", *(f"{share:.0%}" for share in profile.shares.values())
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -56,11 +57,11 @@ def summaries(results: Sequence[Result]) -> Iterator[str]:
     """Yield a sentence for every work and peer: the geometric mean of the ratios, the worst; and for every failure."""
     for work, peer in dict.fromkeys((result.work, result.peer) for result in results):
         group = [result for result in results if (result.work, result.peer) == (work, peer)]
-        ratios = {result.ratio_median: result for result in group if result.ratio_median is not None}
+        ratios = [(result.ratio_median, f"{result.family} {result.size}") for result in group if result.ratio_median]
         if ratios:
-            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-            worst = ratios[max(ratios)]
-            most = f"at most {max(ratios):.2f} ({worst.family} {worst.size})"
+            mean = math.exp(sum(math.log(ratio) for ratio, _ in ratios) / len(ratios))
+            worst, network = max(ratios)
+            most = f"at most {worst:.2f} ({network})"
             yield f"{work} against {peer}: {mean:.2f} times its time (geometric mean of {len(ratios)}), {most}."
     yield from (result.failure for result in results if result.failure is not None)
 
@@ -73,7 +74,7 @@ def tables(document: Document) -> Iterator[Table]:
         caption = "\n".join(summaries(document.results)) or None
         yield _table(title, COLUMNS, map(result_row, document.results), caption)
     if document.profiles:
-        title = "Where the time of a training step goes"
+        title = "Where our time goes"
         yield _table(title, PROFILE_COLUMNS, map(profile_row, document.profiles), None)
     if document.loop_cache:
         told = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())

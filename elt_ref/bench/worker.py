@@ -88,7 +88,7 @@ class Worker:
         return Timed(reply["seconds"], reply["processor_seconds"], told)
 
     def shares(self) -> dict[str, float]:
-        """Return the share of its time that a repetition spends in each of our parts; only of ``profile``."""
+        """Return the share of its time that a repetition spends in each of our parts; of our side only."""
         return self._ask(json.dumps({"do": "shares"}))["shares"]
 
     def macs(self) -> int:

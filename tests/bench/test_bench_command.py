@@ -36,7 +36,7 @@ def command(monkeypatch, capsys):
 def result(**changes):
     told = {"work": "train", "family": "masked", "size": "small", "peer": "torch", "failure": None, "pairs": 5}
     told |= {"ratio_median": 0.8, "ratio_low": 0.7, "ratio_high": 0.9, "share_of_peak": 0.5, "peak_memory_mb": 100.0}
-    told |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0}
+    told |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4}
     return Result(**told | changes)
 
 
@@ -46,7 +46,7 @@ def document(results=(), points=(), profiles=()):
     return Document(machine, 1, 100.0, tuple(results), tuple(points), tuple(profiles))
 
 
-SHARES = Profile("video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0})
+SHARES = Profile("train", "video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0})
 POINTS = [LoopPoint(width, 1, 17, 1, 12, 2**20, 12 * 2**20, 1.1, 1.0, 1.2, 500.0) for width in (64, 256)]
 
 
@@ -141,7 +141,7 @@ def test_a_page_is_made_filled_and_written_again(tmp_path):
         assert text.startswith("Before.\n")
         assert text.endswith("After.\n")
         assert text.count(words) == 2, "in both parts, once"
-        assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 50% | 100 |" in text
+        assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 0.40 | 50% | 100 |" in text
         assert text.count("| masked | medium | 2 × 4 | 128 |") == 1, "the networks are told once"
     assert "bench one" not in text
     for name in ("bench-one-thread.png", "bench-loop-cache.png"):
@@ -164,8 +164,8 @@ def test_without_ratios_no_picture_is_drawn(tmp_path):
     assert not list((tmp_path / "pictures").iterdir())
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert "| train | masked small | – | 40 |" in text
-    assert "| network | linear | attention |" in text
-    assert "| video tiny | 25% | 10% | 0% |" in text
+    assert "| work | network | linear | attention |" in text
+    assert "| train | video tiny | 25% | 10% | 0% |" in text
 
 
 def test_every_part_is_written_as_soon_as_it_is_measured(command, tmp_path, monkeypatch):
@@ -204,10 +204,11 @@ def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anyt
 
 
 def test_ratios_are_summarised_by_work_and_peer_and_failures_are_told():
-    measured = [result(ratio_median=0.5), result(ratio_median=2.0, family="video"), result(peer="jax", work="sample")]
+    measured = [result(ratio_median=0.5), result(ratio_median=0.5), result(ratio_median=4.0, family="video")]
+    measured.append(result(peer="jax", work="sample"))
     failed = result(peer="torch-compile", ratio_median=None, failure="no compiler")
     assert list(summaries([*measured, failed])) == [
-        "train against torch: 1.00 times its time (geometric mean of 2), at most 2.00 (video small).",
+        "train against torch: 1.00 times its time (geometric mean of 3), at most 4.00 (video small).",
         "sample against jax: 0.80 times its time (geometric mean of 1), at most 0.80 (masked small).",
         "no compiler",
     ]

@@ -20,4 +20,5 @@ def test_every_family_trains_and_samples_as_ours_does(peer):
     for found in results:
         assert found.failure is None
         assert 0 < found.ratio_low <= found.ratio_median <= found.ratio_high
+        assert 0 < found.floor < found.ratio_median
         assert found.peer_peak_memory_mb > found.peak_memory_mb
