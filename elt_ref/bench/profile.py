@@ -18,7 +18,7 @@ PARTS = {
     "attention": ("ops/attention.py",),
     "GELU": ("ops/gelu.py",),
     "norms and gates": ("ops/layer_norm.py", "ops/modulation.py"),
-    "embeddings and losses": ("ops/embedding.py", "ops/softmax.py", "ops/squared_error.py"),
+    "lookup and losses": ("ops/embedding.py", "ops/softmax.py", "ops/squared_error.py"),
     "optimizer": ("training/optimizer.py",),
 }
 """Files of the package; value and VJP of an op stand in one. What they call is theirs."""

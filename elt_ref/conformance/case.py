@@ -72,7 +72,7 @@ class Stored(BaseModel):
     tolerance: dict[str, float]
     """Largest error by dtype; a dtype that cannot tell right from wrong here is absent."""
     noise: dict[str, float]
-    """Largest error that rounding alone made, by dtype: at most a quarter of the tolerance."""
+    """Largest error that rounding alone made, by dtype: at most a sixteenth of the tolerance."""
     agreement: float
     """Error between the two oracles, in float64."""
 

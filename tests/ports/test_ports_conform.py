@@ -19,12 +19,13 @@ pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
 PORTS = Path(__file__).resolve().parents[2] / "docs" / "ports"
 
 
-# JAX compiles every case anew, for minutes.
+# JAX compiles every case anew, for minutes. Its schedule is written otherwise, and samplings of ε show the difference.
 @pytest.mark.parametrize(
     ("name", "only", "profiles"),
     [
         ("elt_torch", "", set(PROFILES) - {"distributed"}),
         ("elt_torch_distributed", "STEP-07", {"distributed"}),
+        ("elt_jax", "DIFFGUIDE-01", set()),
         pytest.param("elt_jax", "", set(PROFILES), marks=pytest.mark.slow),
     ],
 )

@@ -1,7 +1,10 @@
 """The noise schedule, the loss weight, and the step of the diffusion sampler. t = 0 is clean, t = 1 noise.
 
     λ = log(α² / σ²),  α² = sigmoid(λ),  σ² = sigmoid(−λ)
-    λ(t) = −2 log tan(t_min + t (t_max − t_min)) + shift,  t_min = atan(e^(−λ_max/2)),  t_max = atan(e^(−λ_min/2))
+    λ(t) = −2 log tan a + shift,  a from atan(e^(−λ_max/2)) at t = 0 evenly to atan(e^(−λ_min/2)) at t = 1
+
+With b = π/2 − a, which falls evenly to atan(e^(λ_min/2)), it is 2 log(sin b / sin a): near t = 1, where a is almost a
+right angle, its last bit would be some 2,000 last bits of tan a, and of whatever is divided by α.
 
 Sources: simple diffusion, SiD2, VDM. A sample is the flat list of its values here: nothing depends on their places.
 """
@@ -25,15 +28,17 @@ def signal_and_noise(log_snr: float) -> tuple[float, float]:
 
 def log_snr_at(diffusion: Section, time: float) -> tuple[float, float]:
     """Return λ(t) and dλ/dt. The shift is added to the bounded cosine; two shifts mix as t · high + (1 − t) · low."""
-    t_min = math.atan(math.exp(-diffusion["log_snr_max"] / 2))
-    t_max = math.atan(math.exp(-diffusion["log_snr_min"] / 2))
-    angle = t_min + time * (t_max - t_min)
+    first_a, last_b = (
+        math.atan(math.exp(-diffusion["log_snr_max"] / 2)),
+        math.atan(math.exp(diffusion["log_snr_min"] / 2)),
+    )
+    span = math.pi / 2 - last_b - first_a
+    sin_a, sin_b = math.sin(first_a + time * span), math.sin(last_b + (1 - time) * span)
     low, high = diffusion["shift"], diffusion["shift_at_noise"]
     high = low if high is None else high
-    log_snr = -2 * math.log(math.tan(angle)) + time * high + (1 - time) * low
-    # d/da −2 log tan a = −2 / (sin a cos a)
-    derivative = -2 * (t_max - t_min) / (math.sin(angle) * math.cos(angle)) + (high - low)
-    return log_snr, derivative
+    log_snr = 2 * math.log(sin_b / sin_a) + time * high + (1 - time) * low
+    # d/da −2 log tan a = −2 / (sin a cos a), and cos a = sin b
+    return log_snr, -2 * span / (sin_a * sin_b) + (high - low)
 
 
 def loss_weight(diffusion: Section, time: float) -> float:
