@@ -9,10 +9,10 @@ PARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "one-thread": (
         {"works": ("train", "sample"), "peers": ("torch", "jax")},
         {"works": ("train",), "sizes": ("small", "medium"), "peers": ("torch-compile",)},
-        {"works": ("conform",), "peers": ("torch",)},
     ),
     "two-threads": ({"works": ("train", "sample"), "peers": ("torch", "jax"), "threads": 2},),
     "own-kernels": ({"works": ("train", "sample"), "peers": ("torch",), "kernels": OWN_KERNELS},),
+    "conformance": ({"works": ("conform",), "peers": ("torch", "jax")},),
     "profile": ({"works": ("profile",)},),
     "loop-cache": ({"works": ("loop-cache",)},),
 }
