@@ -318,7 +318,11 @@ def bench(
     pairs: Annotated[int, typer.Option(help="Repetitions of each side, in turn.", min=1)] = 15,
     threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
     kernels: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of our OpenBLAS, e.g. Haswell; own: those it takes by itself.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of our OpenBLAS, e.g. Haswell; own: those it takes; fit: for this processor. The environment's.",
+        ),
     ] = None,
     ports: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="With elt_torch.py and elt_jax.py; docs/ports of a checkout.")

@@ -1,6 +1,8 @@
 """What all tests share: how hypothesis runs, and calls as a user makes them."""
 
 import os
+import sys
+from typing import NamedTuple
 
 import jaxtyping
 import pytest
@@ -19,3 +21,56 @@ def as_user():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+class Done(NamedTuple):
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Return ``command(*words) -> Done``: what ``elt-ref *words`` exits with and prints."""
+
+    def run(*words):
+        from elt_ref.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["elt-ref", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "240")  # tables need not wrap
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return Done(caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def done(command):
+    """Return ``done(*words) -> Done`` for a command that must succeed."""
+
+    def run(*words):
+        result = command(*words)
+        assert result.code == 0, f"exit code {result.code}: {result.err}"
+        return result
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Return ``refused(*words) -> sentence`` for a request that must be refused in one sentence with exit code 2."""
+
+    def run(*words):
+        result = command(*words)
+        assert result.code == 2, f"exit code {result.code}: {result.out}{result.err}"
+        assert not result.out, f"stdout holds {result.out!r}"
+        assert result.err.startswith("elt-ref: "), f"stderr holds {result.err!r}"
+        assert result.err.count("\n") == 1, f"not one sentence: {result.err!r}"
+        assert result.err.endswith("\n")
+        return result.err.removeprefix("elt-ref: ").rstrip("\n")
+
+    return run

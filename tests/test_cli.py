@@ -17,21 +17,6 @@ from tiny_datasets import DatasetError
 COMMANDS = ["demo", "train", "sample", "evaluate", "compare", "count", "show", "data", "conform", "bench"]
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Return ``command(*words) -> (exit code, stdout, stderr)``."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["elt-ref", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "240")
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return caught.value.code, *capsys.readouterr()
-
-    return run
-
-
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS), ["data", "import", "--help"]])
 def test_help(command, words):
     code, out, err = command(*words)
@@ -59,13 +44,8 @@ def test_help_names_every_command(command):
         (["count", "nowhere.toml"], "configuration nowhere.toml: expected a readable TOML file, got "),
     ],
 )
-def test_a_wrong_request_is_one_sentence_and_exit_code_two(command, words, told):
-    code, out, err = command(*words)
-    assert code == 2
-    assert not out
-    assert err.startswith("elt-ref: ")
-    assert err.count("\n") == 1, f"not one sentence: {err!r}"
-    assert told in err
+def test_a_wrong_request_is_one_sentence_and_exit_code_two(refused, words, told):
+    assert told in refused(*words)
 
 
 @pytest.mark.parametrize("words", [[], ["data"]])

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.plain_text import is_plain
+from tiny_datasets.split import divide, held_out_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
 
-class ClassFolders(NamedTuple):
-    """What was found in such a folder."""
+    from tiny_datasets.dataset import Split
 
-    members: dict[str, list[Path]]
-    """Each class's examples by its name; classes and examples sorted."""
+
+class FolderContents(NamedTuple):
+    """What was read of such a folder."""
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    """Names of the classes' folders, sorted."""
     left_out: int
     """How many entries are neither a class's folder nor an example."""
 
 
-def find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> ClassFolders:
-    """Return the examples of each class. Hidden files and folders are left out.
+def read_class_folders(
+    root: Path, is_member: Callable[[Path], bool], what: str, read: Callable[[Path], NDArray[Any]], test_fraction: float
+) -> FolderContents:
+    """Return the examples of each class, divided into training and test. Hidden files and folders are left out.
 
     Args:
         root: The folder.
         is_member: Tells an example from any other entry of a class's folder.
         what: Examples in the plural, and maybe in brackets what they end in, for the errors: ``"pictures (.png)"``.
+        read: Returns an example; all are of one shape.
+        test_fraction: Strictly between 0 and 1.
 
     Raises:
-        DatasetError: If it is no folder, cannot be read, has no classes, a class's name cannot be printed, or a class
-            has no examples.
+        DatasetError: If it is no folder, cannot be read, has no classes, a class's name cannot be printed, a class has
+            no examples, or none has two. And what `read` raises.
     """
+    members, left_out = _find_members(root, is_member, what)
+    labels = np.repeat(np.arange(len(members), dtype=np.int64), [len(found) for found in members.values()])
+    held_out = held_out_counts(labels, len(members), test_fraction, root)
+    examples = np.stack([read(entry) for found in members.values() for entry in found])
+    train, test = divide(examples, labels, held_out)
+    return FolderContents(train, test, tuple(members), left_out)
+
+
+def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> tuple[dict[str, list[Path]], int]:
+    """Return the examples by class, both sorted, and how many entries are none."""
     kind = what.partition(" (")[0]
     if not root.is_dir():
         got = "a file" if root.exists() else "nothing there"
@@ -56,7 +79,7 @@ def find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> Cl
         if not found:
             raise DatasetError(f"{root / name} must hold {what}, got none")
     total = len(top) - len(folders) + sum(map(len, entries.values()))
-    return ClassFolders(members, total - sum(map(len, members.values())))
+    return members, total - sum(map(len, members.values()))
 
 
 def sorted_entries(folder: Path) -> list[Path]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tiny_datasets.catalogue import add, check_new_name
-from tiny_datasets.class_folders import find_members
+from tiny_datasets.class_folders import read_class_folders
 from tiny_datasets.dataset import ClipDataset
 from tiny_datasets.limits import check_side
 from tiny_datasets.plain_text import plain
-from tiny_datasets.split import check_fraction, divide, held_out_counts
+from tiny_datasets.split import check_fraction
 
 if TYPE_CHECKING:
     import os
+
+    from numpy.typing import NDArray
 
 SUFFIXES = frozenset({".apng", ".gif", ".png", ".webp"})
 """What an animated file's name ends in, in lower case; any case will do."""
@@ -67,22 +67,20 @@ def import_clips(
     from tiny_datasets.clip_file import read_clip  # noqa: PLC0415
 
     root = Path(path)
+
+    def read(clip: Path) -> NDArray[Any]:
+        return read_clip(clip, frames, height, width, colour=colour)
+
     what = f"clips ({' '.join(sorted(SUFFIXES))} or folders of frames)"
-    members, left_out = find_members(root, _is_clip, what)
-    labels = np.repeat(np.arange(len(members), dtype=np.int64), [len(clips) for clips in members.values()])
-    held_out = held_out_counts(labels, len(members), test_fraction, root)
-    examples = np.stack(
-        [read_clip(clip, frames, height, width, colour=colour) for clips in members.values() for clip in clips]
-    )
-    train, test = divide(examples, labels, held_out)
+    train, test, classes, left_out = read_class_folders(root, _is_clip, what, read, test_fraction)
     dataset = ClipDataset(
         name=name,
         train=train,
         test=test,
-        classes=tuple(members),
+        classes=classes,
         description=(
-            f"{len(labels)} clips of {frames} frames in {len(members)} classes, cut to their centre and shrunk to "
-            f"{height}x{width} {'colour' if colour else 'grey'} pixels; files left out: {left_out}."
+            f"{len(train) + len(test)} clips of {frames} frames in {len(classes)} classes, cut to their centre and "
+            f"shrunk to {height}x{width} {'colour' if colour else 'grey'} pixels; files left out: {left_out}."
         ),
         licence="not stated",
         # Its name and not its path: reports are shared, and paths tell of people.

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tiny_datasets.catalogue import add, check_new_name
-from tiny_datasets.class_folders import find_members
+from tiny_datasets.class_folders import read_class_folders
 from tiny_datasets.dataset import PictureDataset
 from tiny_datasets.limits import check_side
 from tiny_datasets.plain_text import plain
-from tiny_datasets.split import check_fraction, divide, held_out_counts
+from tiny_datasets.split import check_fraction
 
 if TYPE_CHECKING:
     import os
+
+    from numpy.typing import NDArray
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What a picture's file name ends in, in lower case; any case will do."""
@@ -63,21 +63,20 @@ def import_pictures(
     from tiny_datasets.picture_file import read_picture  # noqa: PLC0415
 
     root = Path(path)
-    files, left_out = find_members(root, is_picture, f"pictures ({' '.join(sorted(SUFFIXES))})")
-    labels = np.repeat(np.arange(len(files), dtype=np.int64), [len(members) for members in files.values()])
-    held_out = held_out_counts(labels, len(files), test_fraction, root)
-    examples = np.stack(
-        [read_picture(file, height, width, colour=colour) for members in files.values() for file in members]
-    )
-    train, test = divide(examples, labels, held_out)
+
+    def read(file: Path) -> NDArray[Any]:
+        return read_picture(file, height, width, colour=colour)
+
+    what = f"pictures ({' '.join(sorted(SUFFIXES))})"
+    train, test, classes, left_out = read_class_folders(root, is_picture, what, read, test_fraction)
     dataset = PictureDataset(
         name=name,
         train=train,
         test=test,
-        classes=tuple(files),
+        classes=classes,
         description=(
-            f"{len(labels)} pictures of {len(files)} classes, cut to their centre and shrunk to {height}x{width} "
-            f"{'colour' if colour else 'grey'} pixels; files left out: {left_out}."
+            f"{len(train) + len(test)} pictures of {len(classes)} classes, cut to their centre and shrunk "
+            f"to {height}x{width} {'colour' if colour else 'grey'} pixels; files left out: {left_out}."
         ),
         licence="not stated",
         # Its name and not its path: reports are shared, and paths tell of people.

@@ -16,4 +16,5 @@ PARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "profile": ({"works": ("profile",)},),
     "loop-cache": ({"works": ("loop-cache",)},),
 }
-"""Each is one or more requests; what a request does not say has the defaults of `elt_ref.bench.command.request`."""
+"""Each is one or more requests; what a request does not say has the defaults of `elt_ref.bench.command.request`, but
+for the kernels: those that fit the processor, whatever the environment names."""

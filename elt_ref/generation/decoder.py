@@ -2,7 +2,7 @@
 
     logits → sample every unknown token → confidence = log p + τ (1 − (k + 1)/K) Gumbel → re-mask the least confident
 
-Source: maskgit/libml/parallel_decode.py (facts §2b), E1 of the paper: X_k = Mask ∘ Sample(M(X_k−1, c), k).
+Source: maskgit/libml/parallel_decode.py, E1 of the paper: X_k = Mask ∘ Sample(M(X_k−1, c), k).
 The answer is the last step's samples *before* re-masking. Randomness comes in as arrays.
 """
 
@@ -63,7 +63,7 @@ def decode_step(
     temperature = sampling_temperature(step, steps, sampling.sampling_temperature)
     samples = np.where(unknown, (logits / temperature + noise.tokens).argmax(axis=-1), tokens)
 
-    # Confidence is of the untempered prediction, and known tokens are beyond doubt (facts §2b).
+    # Confidence is of the untempered prediction, and known tokens are beyond doubt.
     choices = np.where(unknown, samples, 0)[..., None]
     confidence = np.take_along_axis(log_softmax(logits), choices, axis=-1)[..., 0]
     annealed = sampling.choice_temperature * (1 - (step + 1) / steps)
@@ -76,6 +76,6 @@ def decode_step(
 def least(
     scores: Float[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]
 ) -> Bool[np.ndarray, "batch tokens"]:
-    """Mark the `count` lowest scores of each row, exactly; of equal scores the first (facts §4.37)."""
+    """Mark the `count` lowest scores of each row, exactly; of equal scores the first."""
     ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
     return ranks < count[:, None]

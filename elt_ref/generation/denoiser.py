@@ -7,7 +7,7 @@
          DDIM (deterministic)   z_s = α_s x̂ + σ_s ε̂,  ε̂ = (z_t − α_t x̂) / σ_t
          the last step returns x̂, without noise
 
-Source: simple diffusion, VDM and diffusion_distillation agree (facts §2e). x̂ is guided first, then
+Source: simple diffusion, VDM and diffusion_distillation agree. x̂ is guided first, then
 clipped if asked, and ε̂ is found again from the clipped x̂.
 """
 

@@ -22,7 +22,7 @@ def guidance_scale_at(step: int, steps: int, *, scale: float, schedule: str) -> 
         steps: K.
         scale: s.
         schedule: ``"constant"``, or ``"ramp"``: s_k = 1 + (s − 1) k / (K − 1), whose first step is conditional, also
-            where it is the only one (facts §4.32: not the ramp of open-muse, which starts unconditional).
+            where it is the only one (not the ramp of open-muse, which starts unconditional).
     """
     if schedule == "constant":
         return scale

@@ -1,6 +1,6 @@
 """How many tokens are masked: the cosine schedule γ, shared by training and by decoding.
 
-Source: maskgit/libml/mask_schedule.py and parallel_decode.py (facts §2b).
+Source: maskgit/libml/mask_schedule.py and parallel_decode.py.
 """
 
 import math

@@ -7,7 +7,7 @@
 The clip to [λ_min, λ_max] comes before the shift, so the range is [λ_min + shift, λ_max + shift]. A larger image has a
 negative shift: more noise. The interpolated form mixes two shifts, t · low + (1 − t) · high.
 
-Source: simple diffusion; two independent codes agree on sign and scale (facts §2e). λ here is not the λ of ILSD.
+Source: simple diffusion; two independent codes agree on sign and scale. λ here is not the λ of ILSD.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 The ops count the same numbers while they run (`elt_ref.ops.counting`); a test holds the two equal. A forward pass is
 of one sample through one branch of guidance. The paper's GFLOPs are multiply-adds of the looped layers alone, both
-branches of guidance, all sampling steps (facts §3.2): here `looped_macs_per_sample`.
+branches of guidance, all sampling steps: here `looped_macs_per_sample`.
 """
 
 import math

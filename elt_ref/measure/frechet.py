@@ -3,7 +3,7 @@
     d² = ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)
 
 Over Inception features it is the FID. The trace of the root is taken in its symmetric form,
-Σ √eig(Σ₁^½ Σ₂ Σ₁^½), which is never complex and needs no regulariser (facts §2g). Covariances divide by count − 1.
+Σ √eig(Σ₁^½ Σ₂ Σ₁^½), which is never complex and needs no regulariser. Covariances divide by count − 1.
 """
 
 from typing import NamedTuple

@@ -2,9 +2,9 @@
 
     IS = exp(E_x KL(p(y | x) ‖ p(y)))
 
-1 where every prediction is the same, the number of classes where predictions are sharp and even. As torch-fidelity
-(facts §2g): float64, a mean over splits. Each split is a run of neighbouring samples, so the caller must mix the
-classes; `elt_ref.run.evaluate` asks for them in turn.
+1 where every prediction is the same, the number of classes where predictions are sharp and even. As torch-fidelity:
+float64, a mean over splits. Each split is a run of neighbouring samples, so the caller must mix the classes;
+`elt_ref.run.evaluate` asks for them in turn.
 """
 
 import numpy as np

@@ -14,7 +14,7 @@ import elt_ref
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
-from elt_ref.bench.machine import caches
+from elt_ref.bench.machine import caches, machine
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.peers import PORTS
 from elt_ref.bench.process import open_side
@@ -95,9 +95,12 @@ def test_every_side_is_given_as_many_threads():
 
 def test_kernels_are_those_of_the_environment_or_those_asked_for_or_openblas_own(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
-    for asked, expected in ((None, "Zen"), ("Haswell", "Haswell"), ("own", None)):
-        found = environment(replace(job("elt_ref", "train", None), kernels=asked))
-        assert found.get("OPENBLAS_CORETYPE") == expected
+    for fitting in ("SkylakeX", None):
+        monkeypatch.setattr("elt_ref.bench.worker.blas_kernels", lambda named=fitting: named)
+        for asked, expected in ((None, "Zen"), ("Haswell", "Haswell"), ("own", None), ("fit", fitting)):
+            found = environment(replace(job("elt_ref", "train", None), kernels=asked))
+            assert found.get("OPENBLAS_CORETYPE") == expected, f"asked for {asked}"
+            assert machine(asked)["kernels"] == (expected or "own"), "the page tells of others"
 
 
 # --- where the time goes

@@ -133,7 +133,7 @@ def test_loops_below_one(loops):
         count(build(), loops)
 
 
-# --- the paper's models: facts/accounting in its own words, computed here once more by hand
+# --- the paper's models, computed here once more by hand
 
 LAYERS_AND_MILLIONS = {
     "elt-l-8x3": (8, 3, 1024, 100.77),

@@ -1,12 +1,9 @@
-"""Commands as a user gives them, in the test's own process, and a small run to give them on."""
+"""A data home of the test's own, and small runs to give commands on."""
 
 import shutil
-import sys
-from typing import NamedTuple
 
 import pytest
 
-from elt_ref.cli import main
 from tiny_datasets.catalogue import HOME_VARIABLE
 
 TINY = """
@@ -73,60 +70,11 @@ TINY_VIDEO = (
 )
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """A data home that does not exist yet, in place of the user's own; and tables that need not wrap."""
+    """A data home that does not exist yet, in place of the user's own."""
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
-    monkeypatch.setenv("COLUMNS", "240")
     return tmp_path / "home"
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Return ``command(*words) -> Done``: what ``elt-ref *words`` exits with and prints."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["elt-ref", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main()
-        return Done(caught.value.code, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def done(command):
-    """Return ``done(*words) -> Done`` for a command that must succeed."""
-
-    def run(*words):
-        result = command(*words)
-        assert result.code == 0, f"exit code {result.code}: {result.err}"
-        return result
-
-    return run
-
-
-@pytest.fixture
-def refused(command):
-    """Return ``refused(*words) -> sentence`` for a request that must be refused in one sentence with exit code 2."""
-
-    def run(*words):
-        result = command(*words)
-        assert result.code == 2, f"exit code {result.code}: {result.out}{result.err}"
-        assert not result.out, f"stdout holds {result.out!r}"
-        assert result.err.startswith("elt-ref: "), f"stderr holds {result.err!r}"
-        assert result.err.count("\n") == 1, f"not one sentence: {result.err!r}"
-        assert result.err.endswith("\n")
-        return result.err.removeprefix("elt-ref: ").rstrip("\n")
-
-    return run
 
 
 @pytest.fixture
