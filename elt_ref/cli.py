@@ -321,7 +321,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of our OpenBLAS, e.g. Haswell; own: those it takes; fit: for this processor. The environment's.",
+            help="Of our OpenBLAS, e.g. Haswell. Those it takes by itself, whatever the environment names.",
         ),
     ] = None,
     ports: Annotated[

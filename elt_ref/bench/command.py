@@ -13,7 +13,6 @@ from elt_ref.bench.measure import NETWORK_WORKS, Request, measure, profiles
 from elt_ref.bench.peers import PORTS, check_peer
 from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, SIZES
-from elt_ref.bench.worker import FITTING_KERNELS
 from elt_ref.errors import RequestError, nearest
 
 PROFILE, LOOP_CACHE = "profile", "loop-cache"
@@ -108,10 +107,7 @@ def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[Document
         DisagreementError: two sides did not do the same.
     """
     chosen = _known("--part", parts, tuple(PARTS)) or tuple(PARTS)
-    asked = {
-        part: [request(**{"kernels": FITTING_KERNELS, **words}, pairs=pairs) for words in PARTS[part]]
-        for part in chosen
-    }
+    asked = {part: [request(**words, pairs=pairs) for words in PARTS[part]] for part in chosen}
     page.prepare(folder)
     for part in chosen:
         document = bench(asked[part])

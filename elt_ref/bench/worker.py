@@ -13,7 +13,6 @@ import numpy as np
 
 from elt_ref.bench.job import Job
 from elt_ref.errors import RequestError
-from elt_ref.run.process import blas_kernels
 
 _THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
@@ -23,9 +22,8 @@ _THREAD_VARIABLES = (
     "NPROC",  # of XLA's thread pools
     "TORCHINDUCTOR_COMPILE_THREADS",
 )
-
-OWN_KERNELS, FITTING_KERNELS = "own", "fit"
-"""Those that OpenBLAS takes where none are named, and those that the commands name where the environment does not."""
+_TUNING = ("OPENBLAS_", "MKL_")
+"""Variables of the environment that tune the BLAS of one side begin so. Without them each suits itself."""
 
 
 class SideError(RequestError):
@@ -125,12 +123,7 @@ def environment(job: Job) -> dict[str, str]:
     settings["JAX_PLATFORMS"] = "cpu"
     if job.threads == 1:
         settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    settings["OPENBLAS_CORETYPE"] = named_kernels(job.kernels)
-    return {name: value for name, value in {**os.environ, **settings}.items() if value != OWN_KERNELS}
-
-
-def named_kernels(asked: str | None) -> str:
-    """Return the name of the kernels that a `Job` asks for: of those of the environment, where it asks for none."""
-    if asked is None:
-        return os.environ.get("OPENBLAS_CORETYPE", OWN_KERNELS)
-    return blas_kernels() or OWN_KERNELS if asked == FITTING_KERNELS else asked
+    if job.kernels is not None:
+        settings["OPENBLAS_CORETYPE"] = job.kernels
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_TUNING)}
+    return {**kept, **settings}

@@ -66,7 +66,7 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
         (["--size", "huge"], "--size: expected one of tiny, small, medium, large, got 'huge'"),
         (["--peer", "pytorch"], "--peer: expected one of torch, torch-compile, jax, got 'pytorch'; did you mean"),
         (["--part", "one-thread"], "--part: expected --out with it, got none"),
-        (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, own-kernels, conf"),
+        (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, avx2-kernels, conf"),
         (
             ["--out", "out", "--threads", "2"],
             "--out: expected --part and --pairs alone with it, for the page says what",

@@ -14,7 +14,7 @@ import elt_ref
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
-from elt_ref.bench.machine import caches, machine
+from elt_ref.bench.machine import caches
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.peers import PORTS
 from elt_ref.bench.process import open_side
@@ -93,14 +93,14 @@ def test_every_side_is_given_as_many_threads():
     assert "eigen=false" in environment(job("jax", "train", None))["XLA_FLAGS"]
 
 
-def test_kernels_are_those_of_the_environment_or_those_asked_for_or_openblas_own(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
-    for fitting in ("SkylakeX", None):
-        monkeypatch.setattr("elt_ref.bench.worker.blas_kernels", lambda named=fitting: named)
-        for asked, expected in ((None, "Zen"), ("Haswell", "Haswell"), ("own", None), ("fit", fitting)):
-            found = environment(replace(job("elt_ref", "train", None), kernels=asked))
-            assert found.get("OPENBLAS_CORETYPE") == expected, f"asked for {asked}"
-            assert machine(asked)["kernels"] == (expected or "own"), "the page tells of others"
+def test_each_side_takes_the_kernels_that_suit_it_unless_ours_are_named(monkeypatch):
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS"):
+        monkeypatch.setenv(name, "1")
+    for asked, kernels in ((None, set()), ("Haswell", {"OPENBLAS_CORETYPE"})):
+        found = environment(replace(job("elt_ref", "train", None), kernels=asked))
+        tuned = {name for name in found if name.startswith(("OPENBLAS_", "MKL_")) and "THREADS" not in name}
+        assert tuned == kernels, f"asked for {asked}"
+        assert found.get("OPENBLAS_CORETYPE") == asked
 
 
 # --- where the time goes

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from elt_ref.run.process import blas_kernels, settle_process
+from elt_ref.run.process import settle_process
 
 LOADED = "import sys, json, elt_ref.cli; print(json.dumps('numpy' in sys.modules))"
 
@@ -47,42 +47,3 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_used_again():
     done = subprocess.run([sys.executable, "-c", PEAK, "keep"], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 1000, f"{done.stdout.strip()} page faults for 200 arrays that were freed each time"
-
-
-def told_of(vendor: str, family: int, flags: str) -> str:
-    core = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nflags\t\t: {flags}\n\n"
-    return core + core
-
-
-AVX2 = "fpu avx avx2 fma"
-AVX512 = f"{AVX2} avx512f avx512dq avx512cd avx512bw avx512vl"
-
-
-@pytest.mark.parametrize(
-    ("vendor", "family", "flags", "kernels"),
-    [
-        ("AuthenticAMD", 26, AVX512, "SkylakeX"),
-        ("AuthenticAMD", 26, AVX2, None),
-        ("AuthenticAMD", 26, AVX512.replace(" avx512vl", ""), None),
-        ("AuthenticAMD", 25, AVX512, None),
-        ("GenuineIntel", 26, AVX512, None),
-    ],
-)
-def test_kernels_are_named_only_where_openblas_would_take_lesser_ones(tmp_path, vendor, family, flags, kernels):
-    told = tmp_path / "cpuinfo"
-    told.write_text(told_of(vendor, family, flags), encoding="utf-8")
-    assert blas_kernels(told) == kernels
-
-
-@pytest.mark.parametrize("told", ["", "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd\n"])
-def test_of_an_unknown_processor_no_kernels_are_named(tmp_path, told):
-    path = tmp_path / "cpuinfo"
-    assert blas_kernels(path) is None, "there is no such file"
-    path.write_text(told, encoding="utf-8")
-    assert blas_kernels(path) is None
-
-
-def test_the_environment_names_its_own_kernels(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
-    settle_process()
-    assert os.environ["OPENBLAS_CORETYPE"] == "Haswell"
