@@ -61,8 +61,8 @@ def summaries(results: Sequence[Result]) -> Iterator[str]:
         if ratios:
             mean = math.exp(sum(math.log(ratio) for ratio, _ in ratios) / len(ratios))
             worst, network = max(ratios)
-            most = f"at most {worst:.2f} ({network})"
-            yield f"{work} against {peer}: {mean:.2f} times its time (geometric mean of {len(ratios)}), {most}."
+            spread = f" (geometric mean of {len(ratios)}), at most {worst:.2f} ({network})" if len(ratios) > 1 else ""
+            yield f"{work} against {peer}: {mean:.2f} times its time{spread}."
     yield from (result.failure for result in results if result.failure is not None)
 
 
