@@ -315,7 +315,9 @@ def bench(
         list[str] | None,
         typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. The last three."),
     ] = None,
-    pairs: Annotated[int, typer.Option(help="Repetitions of each side, in turn; with loop-cache, of each of its processes.", min=1)] = 15,
+    pairs: Annotated[
+        int, typer.Option(help="Repetitions of each side, in turn; with loop-cache, of each of its processes.", min=1)
+    ] = 15,
     threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
     kernels: Annotated[
         str | None,
