@@ -300,7 +300,11 @@ def count(
 def bench(
     peer: Annotated[
         list[str] | None,
-        typer.Option(metavar="PEER", help="torch, torch-compile or jax; may be repeated. None: we are timed alone."),
+        typer.Option(
+            metavar="PEER",
+            help="torch, torch-compile, jax, or another checkout of elt_ref as ./before; may be repeated. "
+            "None: we are timed alone.",
+        ),
     ] = None,
     work: Annotated[
         list[str] | None,

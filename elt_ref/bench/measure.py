@@ -9,7 +9,7 @@ from pathlib import Path
 from elt_ref.bench.document import Profile, Result
 from elt_ref.bench.job import Job
 from elt_ref.bench.pairs import WARM_UP, interleave, quartiles, warm_up
-from elt_ref.bench.peers import PEERS
+from elt_ref.bench.peers import works_of
 from elt_ref.bench.reference_side import MATRIX_SIDE
 from elt_ref.bench.sizes import benched
 from elt_ref.bench.worker import SideError, Worker
@@ -85,7 +85,7 @@ def profiles(request: Request, progress: Callable[[str], None]) -> tuple[Profile
 def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
     """Yield our job, family, size and peer of every comparison; without a peer that does a work, we are timed alone."""
     for work in request.works:
-        peers: Sequence[str | None] = [peer for peer in request.peers if work in PEERS[peer].works]
+        peers: Sequence[str | None] = [peer for peer in request.peers if work in works_of(peer)]
         for peer in peers or [None]:
             if work == "conform":
                 yield request.job("elt_ref", work), "all", "suite", peer

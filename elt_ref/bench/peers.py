@@ -1,4 +1,7 @@
-"""The peers: ports of the documentation, found by their folder; no framework is imported but by them."""
+"""The peers: ports of the documentation, and other checkouts of elt_ref, such as one before a change.
+
+Both are found by their folder; no framework is imported but by a port.
+"""
 
 import importlib.util
 import sys
@@ -31,10 +34,29 @@ PEERS = {
 }
 
 
+CHECKOUT_WORKS = ("train", "sample", "conform")
+
+
+def is_checkout(name: str) -> bool:
+    """Return whether the peer is the path of a checkout of elt_ref that can be benched.
+
+    It has a separator, as ``./before``, for a bare name is that of a side.
+    """
+    return Path(name).name != name and Path(name, "elt_ref", "bench", "process.py").is_file()
+
+
+def works_of(name: str) -> tuple[str, ...]:
+    """Return the works that a peer does."""
+    return PEERS[name].works if name in PEERS else CHECKOUT_WORKS
+
+
 def check_peer(name: str, ports: Path) -> None:
-    """Raise RequestError unless there is a peer of that name, its port in the folder, and its framework installed."""
+    """Raise RequestError unless the peer is a checkout, or has its port in the folder and its framework installed."""
     if name not in PEERS:
-        raise RequestError(f"--peer: expected one of {', '.join(PEERS)}, got '{name}'{nearest(name, PEERS)}")
+        if is_checkout(name):
+            return
+        known = f"{', '.join(PEERS)}, or a checkout of elt_ref as ./before"
+        raise RequestError(f"--peer: expected one of {known}, got '{name}'{nearest(name, PEERS)}")
     peer = PEERS[name]
     if not (ports / peer.file).is_file():
         raise RequestError(f"--ports {ports}: expected a folder with {peer.file}, got one without")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.bench.job import Job
+from elt_ref.bench.peers import is_checkout
 from elt_ref.errors import RequestError
 
 _THREAD_VARIABLES = (
@@ -58,6 +59,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment(self.job),
+            cwd=self.job.side if is_checkout(self.job.side) else None,  # where Python finds elt_ref first
             text=True,
             encoding="utf-8",
         )

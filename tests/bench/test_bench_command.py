@@ -1,9 +1,12 @@
 """`elt-ref bench` as a user meets it: its JSON, its page, and one sentence for what is wrong."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+import elt_ref
 from elt_ref.bench import page
 from elt_ref.bench.command import request
 from elt_ref.bench.document import Document, LoopPoint, Profile, Result
@@ -52,6 +55,38 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
     assert found["seconds_median"] > 0
 
 
+def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
+    """A copy whose GELU is wrong does not agree with us; one that is as we are has a ratio."""
+    before = tmp_path / "before"
+    shutil.copytree(Path(elt_ref.__file__).parent, before / "elt_ref", ignore=shutil.ignore_patterns("vectors"))
+    words = (
+        "bench",
+        "--peer",
+        before,
+        "--work",
+        "train",
+        "--family",
+        "masked",
+        "--size",
+        "tiny",
+        "--pairs",
+        2,
+        "--json",
+    )
+    code, out, err = command(*words)
+    assert code == 0, err
+    (found,) = json.loads(out)["results"]
+    assert found["peer"] == str(before)
+    assert found["failure"] is None
+    assert 0 < found["ratio_low"] <= found["ratio_median"] <= found["ratio_high"]
+
+    gelu = before / "elt_ref" / "ops" / "gelu.py"
+    gelu.write_text(gelu.read_text(encoding="utf-8").replace("CUBIC = 0.044715", "CUBIC = 4.0"), encoding="utf-8")
+    code, out, err = command(*words)
+    assert code != 0, "a checkout that computes otherwise was timed: the peer ran our code"
+    assert "bench, train" in err
+
+
 # --- what is asked for
 
 
@@ -64,7 +99,10 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
         ),
         (["--family", "videos"], "--family: expected one of masked, diffusion, video, got 'videos'; did you mean"),
         (["--size", "huge"], "--size: expected one of tiny, small, medium, large, got 'huge'"),
-        (["--peer", "pytorch"], "--peer: expected one of torch, torch-compile, jax, got 'pytorch'; did you mean"),
+        (
+            ["--peer", "pytorch"],
+            "--peer: expected one of torch, torch-compile, jax, or a checkout of elt_ref as ./before, got 'pytorch'",
+        ),
         (["--part", "one-thread"], "--part: expected --out with it, got none"),
         (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, avx2-kernels, conf"),
         (
