@@ -320,8 +320,8 @@ def bench(
         typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. The last three."),
     ] = None,
     pairs: Annotated[
-        int, typer.Option(help="Repetitions of each side, in turn; with loop-cache, of each of its processes.", min=1)
-    ] = 15,
+        int, typer.Option(help="Repetitions of each side, even; with loop-cache, of each of its processes.", min=2)
+    ] = 16,
     threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
     kernels: Annotated[
         str | None,
@@ -352,17 +352,18 @@ def bench(
     if out is None:
         if part:
             raise RequestError("--part: expected --out with it, got none")
-        documents = iter([measure([request(**chosen, pairs=pairs, threads=threads)])])
+        documents = {"": measure([request(**chosen, pairs=pairs, threads=threads)])}.items()
     elif chosen or threads != 1:
         raise RequestError("--out: expected --part and --pairs alone with it, for the page says what is measured")
     else:
         documents = publish(out, part or (), pairs)
-    for document in documents:
-        if as_json:
-            _print_json(document.json())
-            continue
-        for table in tables(document):
+    told = {}
+    for name, document in documents:
+        told[name] = document.json()
+        for table in () if as_json else tables(document):
             Console().print(table)
+    if as_json:
+        _print_json(told if out else told[""])
 
 
 @app.command()

@@ -429,14 +429,15 @@ def masked_losses(
 
     def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0) -> Tensor:
         # Smoothing is of the truth alone; the teacher's prediction is soft already.
-        losses = F.cross_entropy(logits.mT, target, reduction="none", label_smoothing=smoothing)  # classes come second
-        return (losses * weight.to(losses)).sum()
+        flat = target.flatten(0, 1)
+        losses = F.cross_entropy(logits.flatten(0, 1), flat, reduction="none", label_smoothing=smoothing)
+        return (losses.reshape(weight.shape) * weight.to(losses)).sum()
 
     seen = tokens.masked_fill(mask, mask_token(model))
     return ilsd_loss(
         lambda exits: network(tokens=seen, labels=labels, exits=exits),
         lambda logits: cross_entropy(logits, tokens, label_smoothing),
-        lambda student, teacher: cross_entropy(student, teacher.softmax(-1).mT),
+        lambda student, teacher: cross_entropy(student, teacher.softmax(-1)),
         max_loops=model.max_loops,
         **ilsd,
     )
@@ -692,7 +693,8 @@ def adamw(parameters: Mapping[str, Tensor], training: Settings) -> torch.optim.A
     others = [p for name, p in parameters.items() if not is_kernel(name)]
     groups = [{"params": kernels, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
     betas = training.beta1, training.beta2
-    return torch.optim.AdamW([group for group in groups if group["params"]], betas=betas, eps=training.epsilon)
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, betas=betas, eps=training.epsilon, fused=True)
 
 
 def optimizer_step(optimizer: torch.optim.Optimizer, step: int, training: Settings) -> None:

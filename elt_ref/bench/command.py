@@ -18,7 +18,7 @@ from elt_ref.errors import RequestError, nearest
 PROFILE, LOOP_CACHE = "profile", "loop-cache"
 WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE)
 DEFAULT_WORKS = (*NETWORK_WORKS, "conform")
-DEFAULT_PAIRS = 15
+DEFAULT_PAIRS = 16
 
 
 def request(
@@ -35,8 +35,10 @@ def request(
     """Return the request of these options; of those not given, the defaults.
 
     Raises:
-        RequestError: an unknown word, or a peer that is not there.
+        RequestError: an unknown word, a peer that is not there, or pairs that are odd.
     """
+    if pairs % 2:
+        raise RequestError(f"--pairs: expected an even number, so that no side comes first more often, got {pairs}")
     folder = PORTS if ports is None else ports
     for peer in peers:
         check_peer(peer, folder)
@@ -87,14 +89,15 @@ def bench(requests: Sequence[Request]) -> Document:
 
 
 def _measure(asked: Request, progress: Callable[[str], None]) -> Document:
+    told = machine(asked.kernels)
     peak, results = measure(asked, progress)
     points = loop_cache(asked, progress) if LOOP_CACHE in asked.works else ()
     shares = profiles(asked, progress) if PROFILE in asked.works else ()
-    return Document(machine(asked.kernels), asked.threads, peak, results, points, shares)
+    return Document(told, asked.threads, peak, results, points, shares)
 
 
-def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[Document]:
-    """Measure the parts of the page of benchmarks one by one; each is written as soon as it is there, and yielded.
+def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[tuple[str, Document]]:
+    """Measure the parts of the page of benchmarks one by one; each is written as soon as it is there, then yielded.
 
     Args:
         folder: receives the page, or holds one with the parts' markers, and the pictures.
@@ -112,4 +115,4 @@ def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[Document
     for part in chosen:
         document = bench(asked[part])
         page.write(folder, part, document, f"elt-ref bench --out docs --part {part} --pairs {pairs}")
-        yield document
+        yield part, document

@@ -29,7 +29,7 @@ class Job:
     threads: int
     """Of every matrix product, on either side."""
     kernels: str | None = None
-    """Of our OpenBLAS, as OPENBLAS_CORETYPE; ``own``: those it takes by itself; None: as the environment has it."""
+    """Of our OpenBLAS, as OPENBLAS_CORETYPE; it ignores names it does not know. None: those it takes by itself."""
 
     @property
     def network(self) -> Config:

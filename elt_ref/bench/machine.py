@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,13 @@ def caches(folder: Path = _CACHES) -> dict[str, int]:
     """Return the bytes of each level's data cache, as ``{"L1": …, "L2": …, "L3": …}``; nothing where not told."""
     found = {}
     for entry in sorted(folder.glob("index*")):
-        kind, level, size = ((entry / name).read_text(encoding="utf-8").strip() for name in ("type", "level", "size"))
-        if kind != "Instruction":
-            units = {"K": 2**10, "M": 2**20}
-            found[f"L{level}"] = int(size.rstrip("KM")) * units.get(size[-1], 1)
+        try:
+            kind, level, size = ((entry / name).read_text("utf-8").strip() for name in ("type", "level", "size"))
+        except OSError:
+            continue
+        told = re.fullmatch(r"(\d+)([KM]?)", size)
+        if kind != "Instruction" and told is not None:
+            found[f"L{level}"] = int(told[1]) * {"": 1, "K": 2**10, "M": 2**20}[told[2]]
     return found
 
 

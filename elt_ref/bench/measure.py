@@ -116,10 +116,11 @@ def _time_sides(jobs: Sequence[Job], family: str, size: str, peer: str | None, r
 
 
 def _result(timing: _Timing, peak: float) -> Result:
-    _, seconds, _ = quartiles(timing.ours)
+    seconds = quartiles(timing.ours)[1]
+    peer_seconds = quartiles(timing.theirs)[1] if timing.theirs else None
+    products = None if timing.macs is None else 2 * timing.macs / peak
     ratios = [one / other for one, other in zip(timing.ours, timing.theirs, strict=True)] if timing.theirs else []
     low, median, high = quartiles(ratios) if ratios else (None, None, None)
-    share = None if timing.macs is None else 2 * timing.macs / seconds / peak
     return Result(
         work=timing.job.work,
         family=timing.family,
@@ -128,11 +129,11 @@ def _result(timing: _Timing, peak: float) -> Result:
         ratio_median=median,
         ratio_low=low,
         ratio_high=high,
-        share_of_peak=share,
+        share_of_peak=None if products is None else products / seconds,
         peak_memory_mb=timing.memory[0],
         seconds_median=seconds,
-        floor=None if share is None or median is None else share * median,
-        peer_seconds_median=quartiles(timing.theirs)[1] if timing.theirs else None,
+        floor=None if products is None or peer_seconds is None else products / peer_seconds,
+        peer_seconds_median=peer_seconds,
         peer_peak_memory_mb=timing.memory[1] if timing.theirs else None,
         pairs=len(timing.ours),
         failure=timing.failure,

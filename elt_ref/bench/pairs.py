@@ -1,6 +1,7 @@
 """Interleaved times of two sides: A B, B A, A B, …; only one works at a time, so both meet the same noise."""
 
 import statistics
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ TOLERANCE = 2e-5
 """Of a number of an answer, relative to the largest; the ports are within 1e-6."""
 TOKENS_MAY_DIFFER = 0.02
 """Share of sampled tokens that may be others, for rounding decides a close draw."""
+PAUSE = 0.2
+"""Seconds between repetitions on several threads: those of OpenBLAS spin for half as long after a product."""
 MOST_CORES = 1.2
 """Processor time over wall time, for each thread that was asked for."""
 
@@ -53,6 +56,9 @@ def warm_up(sides: Sequence[Worker], repetitions: int = WARM_UP) -> None:
 def interleave(sides: Sequence[Worker], pairs: int) -> list[list[float]]:
     """Return the seconds of `pairs` rounds, for each side; each round goes the other way than the one before.
 
+    So each side follows itself as often as the other, where the pairs are even: what one leaves behind, as in the
+    caches, disturbs both alike.
+
     Raises:
         DisagreementError: a side used more cores than it was given threads.
     """
@@ -60,6 +66,8 @@ def interleave(sides: Sequence[Worker], pairs: int) -> list[list[float]]:
     order = list(range(len(sides)))
     for index in range(pairs):
         for place in order:
+            if sides[place].job.threads > 1:
+                time.sleep(PAUSE)
             rounds[place].append(sides[place].run(index))
         order.reverse()
     for side, timed in zip(sides, rounds, strict=True):

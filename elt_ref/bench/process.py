@@ -46,7 +46,7 @@ def open_side(job: Job) -> Repetition:
 
 def _opener(job: Job) -> Callable[[Job], Repetition]:
     # A process loads what its side needs: its memory is measured.
-    if job.side.startswith("torch"):
+    if job.side in {"torch", "torch-compile"}:
         from elt_ref.bench.torch_side import open_torch  # noqa: PLC0415
 
         return open_torch

@@ -63,7 +63,7 @@ def summaries(results: Sequence[Result]) -> Iterator[str]:
             worst, network = max(ratios)
             spread = f" (geometric mean of {len(ratios)}), at most {worst:.2f} ({network})" if len(ratios) > 1 else ""
             yield f"{work} against {peer}: {mean:.2f} times its time{spread}."
-    yield from (result.failure for result in results if result.failure is not None)
+    yield from dict.fromkeys(result.failure for result in results if result.failure is not None)
 
 
 def tables(document: Document) -> Iterator[Table]:

@@ -111,6 +111,7 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
         ),
         (["--out", "out", "--work", "train"], "--out: expected --part and --pairs alone with it, for the page says"),
         (["--pairs", "0"], "Invalid value for '--pairs'"),
+        (["--pairs", "9"], "--pairs: expected an even number, so that no side comes first more often, got 9"),
         (["--threads", "0"], "Invalid value for '--threads'"),
     ],
 )
@@ -182,17 +183,17 @@ def test_without_ratios_no_picture_is_drawn(tmp_path):
 
 
 def test_every_part_is_written_as_soon_as_it_is_measured(command, tmp_path, monkeypatch):
-    requests = {"profile": "elt-ref bench --out docs --part profile --pairs 1", "two-threads": "a peer failed"}
+    requests = {"profile": "elt-ref bench --out docs --part profile --pairs 2", "two-threads": "a peer failed"}
     monkeypatch.setattr("elt_ref.bench.command.PARTS", dict.fromkeys(requests, ({"sizes": ("tiny",)},)))
 
     def measured(asked):
         if (tmp_path / "benchmarks.md").read_text(encoding="utf-8").count("elt-ref bench"):
             raise RequestError("a peer failed")
-        assert [(each.sizes, each.pairs) for each in asked] == [(("tiny",), 1)]
+        assert [(each.sizes, each.pairs) for each in asked] == [(("tiny",), 2)]
         return document(profiles=[SHARES])
 
     monkeypatch.setattr("elt_ref.bench.command.bench", measured)
-    code, out, err = command("bench", "--out", tmp_path, "--pairs", 1)
+    code, out, err = command("bench", "--out", tmp_path, "--pairs", 2)
     assert (code, err) == (2, "elt-ref: a peer failed\n")
     assert "video tiny" in out
     assert requests["profile"] in (tmp_path / "benchmarks.md").read_text(encoding="utf-8"), "what was measured is lost"
@@ -219,7 +220,7 @@ def test_ratios_are_summarised_by_work_and_peer_and_failures_are_told():
     measured = [result(ratio_median=0.5), result(ratio_median=0.5), result(ratio_median=4.0, family="video")]
     measured.append(result(peer="jax", work="sample"))
     failed = result(peer="torch-compile", ratio_median=None, failure="no compiler")
-    assert list(summaries([*measured, failed])) == [
+    assert list(summaries([*measured, failed, failed])) == [
         "train against torch: 1.00 times its time (geometric mean of 3), at most 4.00 (video small).",
         "sample against jax: 0.80 times its time.",
         "no compiler",

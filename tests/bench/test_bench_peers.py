@@ -1,5 +1,6 @@
 """The ports as peers: the same losses and samples as ours, in one process each, and a ratio that is told."""
 
+import numpy as np
 import pytest
 
 from elt_ref.bench.measure import Request, measure
@@ -20,5 +21,7 @@ def test_every_family_trains_and_samples_as_ours_does(peer):
     for found in results:
         assert found.failure is None
         assert 0 < found.ratio_low <= found.ratio_median <= found.ratio_high
-        assert 0 < found.floor < found.ratio_median
+        products = found.share_of_peak * found.seconds_median
+        assert 0 < products < found.seconds_median
+        assert np.isclose(found.floor, products / found.peer_seconds_median)
         assert found.peer_peak_memory_mb > found.peak_memory_mb
