@@ -122,7 +122,8 @@ class Worker:
 def environment(job: Job) -> dict[str, str]:
     """Return the environment of a side: so many threads for NumPy's BLAS, OpenMP and XLA alike, and the kernels."""
     settings = {name: str(job.threads) for name in _THREAD_VARIABLES}
-    settings["MALLOC_ARENA_MAX"] = "1"  # memory of any other arena, as XLA's would be, is mapped anew at every call
+    # What XLA frees in an arena of its own is given back and mapped anew at every call; 0 leaves it so.
+    settings["MALLOC_ARENA_MAX"] = os.environ.get("MALLOC_ARENA_MAX", "1")
     settings["JAX_PLATFORMS"] = "cpu"
     if job.threads == 1:
         settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"

@@ -103,6 +103,13 @@ def test_each_side_takes_the_kernels_that_suit_it_unless_ours_are_named(monkeypa
         assert found.get("OPENBLAS_CORETYPE") == asked
 
 
+def test_memory_is_kept_in_one_arena_unless_the_environment_says_otherwise(monkeypatch):
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert environment(job("jax", "train", None))["MALLOC_ARENA_MAX"] == "1"
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "0")
+    assert environment(job("jax", "train", None))["MALLOC_ARENA_MAX"] == "0"
+
+
 # --- where the time goes
 
 
@@ -149,6 +156,18 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
 
 
 # --- in turn
+
+
+def test_on_several_threads_a_side_starts_after_those_of_the_other_have_come_to_rest(monkeypatch):
+    for threads, expected in ((1, []), (2, ["rest", "a", "rest", "b", "rest", "b", "rest", "a"])):
+        log = []
+        monkeypatch.setattr("elt_ref.bench.pairs.time", SimpleNamespace(sleep=lambda _, log=log: log.append("rest")))
+        sides = [Recorded("a", log), Recorded("b", log)]
+        for side in sides:
+            side.job = replace(side.job, threads=threads)
+        interleave(sides, 2)
+        names = [entry if entry == "rest" else entry[0] for entry in log]
+        assert names == (expected or ["a", "b", "b", "a"]), f"{threads} threads"
 
 
 @given(st.integers(1, 6))
