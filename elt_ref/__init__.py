@@ -4,7 +4,7 @@
 >>> config = elt.load_preset("digits-masked")
 >>> parameters = elt.init_parameters(config, seed=0)
 
-Names are loaded on first use, so that ``import elt_ref`` is quick.
+Names load on first use, so that ``import elt_ref`` is quick.
 """
 
 from importlib import import_module
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from elt_ref.config import load_preset as load_preset
     from elt_ref.errors import RequestError as RequestError
     from elt_ref.errors import TrainingError as TrainingError
-    from elt_ref.generation import EarlyExit as EarlyExit
     from elt_ref.generation import sample as sample
     from elt_ref.measure import count as count
     from elt_ref.model import forward as forward
     from elt_ref.model import init_parameters as init_parameters
     from elt_ref.model import loop_states as loop_states
-    from elt_ref.model import open_network as open_network
     from elt_ref.objective import ilsd_loss as ilsd_loss
     from elt_ref.ops import stop_gradient as stop_gradient
+    from elt_ref.schedules import EarlyExit as EarlyExit
     from elt_ref.training import train_step as train_step
 
 __version__ = "0.1.0"
@@ -35,13 +34,12 @@ _HOMES = {
     "load_preset": "config",
     "RequestError": "errors",
     "TrainingError": "errors",
-    "EarlyExit": "generation",
+    "EarlyExit": "schedules",
     "sample": "generation",
     "count": "measure",
     "forward": "model",
     "init_parameters": "model",
     "loop_states": "model",
-    "open_network": "model",
     "ilsd_loss": "objective",
     "stop_gradient": "ops",
     "train_step": "training",
@@ -60,7 +58,6 @@ __all__ = [
     "load_config",
     "load_preset",
     "loop_states",
-    "open_network",
     "sample",
     "stop_gradient",
     "train_step",

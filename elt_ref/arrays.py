@@ -1,4 +1,4 @@
-"""The Array type with named dimensions, trees of parameters, and the dtype policy.
+"""The Array type with named dimensions, trees of parameters, the dtype policy, and checks of arrays.
 
 Every signature of the package states its shapes with jaxtyping, for example ``Float[Array, "batch tokens width"]``.
 The tests enforce them (with beartype); at run time they cost nothing.
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 from autograd.numpy.numpy_boxes import ArrayBox
+from jaxtyping import Bool, Int, Shaped
+
+from elt_ref.errors import RequestError
 
 if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray
@@ -62,3 +65,40 @@ def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Apply `function` to corresponding leaves of trees of the same structure."""
     return tree_rebuild(tree, [function(*leaves) for leaves in zip(*map(tree_leaves, (tree, *others)), strict=True)])
+
+
+def lowest(
+    scores: Shaped[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]
+) -> Bool[np.ndarray, "batch tokens"]:
+    """Mark the `count` lowest scores of each row, exactly; among equal scores the first."""
+    ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
+    return ranks < count[:, None]
+
+
+def check_integers(
+    what: str, array: Any, shape: tuple[int | str, ...], *, below: int, also: int | None = None, expected: str
+) -> None:
+    """Raise RequestError unless `array` holds integers 0 … below − 1, or `also`, in this shape.
+
+    Args:
+        what: name of the array; the sentence begins with it.
+        array: anything.
+        shape: sizes; a word stands for any size.
+        below: upper end, not included.
+        also: one more allowed value.
+        expected: allowed values in words.
+    """
+    if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.integer):
+        got = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise RequestError(f"{what}: expected an array of integers, got {got}")
+    if array.ndim != len(shape) or any(
+        isinstance(size, int) and size != real for size, real in zip(shape, array.shape, strict=True)
+    ):
+        raise RequestError(f"{what}: expected shape [{', '.join(map(str, shape))}], got {list(array.shape)}")
+    wrong = (array < 0) | (array >= below)
+    if also is not None:
+        wrong &= array != also
+    if wrong.any():
+        first = [int(index) for index in np.argwhere(wrong)[0]]
+        place = f"position {first[0]}" if len(first) == 1 else f"{first}"
+        raise RequestError(f"{what}: expected {expected}, got {array[wrong][0]} at {place}")

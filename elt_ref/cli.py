@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from elt_ref.config import Config, load_config
+from elt_ref.config import Experiment, load_config
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.run.process import settle_process
 
@@ -158,7 +158,7 @@ def train(
     )
 
 
-def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Config:
+def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Experiment:
     overrides: dict[str, Any] = {}
     for setting in settings or []:
         key, separator, value = setting.partition("=")
@@ -200,10 +200,10 @@ def sample(
     """Draw samples from a trained model at any number of loops."""
     import numpy as np  # noqa: PLC0415  after the process is settled
 
-    from elt_ref.generation import EarlyExit, parse_loop_schedule  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
     model = opened.config.model

@@ -3,17 +3,17 @@
 import numpy as np
 
 from elt_ref.arrays import Tree, tree_map
-from elt_ref.config import Config, DiffusionModelConfig
+from elt_ref.config import DiffusionExperiment, DiffusionModelConfig, Experiment
 from elt_ref.generation import draw_noise, initial_noise, step_noise
 from elt_ref.model import init_parameters
+from elt_ref.objective import Batch, Draws, draw
 from elt_ref.streams import stream
-from elt_ref.training import Batch, Draws, draw
 
 STEPS = 8
 """Batches that are taken in turn; both sides of a pair are given the same one."""
 
 
-def parameters_of(config: Config) -> Tree:
+def parameters_of(config: Experiment) -> Tree:
     """Return initial parameters with noise over them: at zero, gates and biases would hide layers from the answers."""
     generator = stream(config.seed, "bench_parameters")
 
@@ -23,16 +23,16 @@ def parameters_of(config: Config) -> Tree:
     return tree_map(disturbed, init_parameters(config))
 
 
-def training_inputs(config: Config) -> list[tuple[Batch, Draws]]:
+def training_inputs(config: Experiment) -> list[tuple[Batch, Draws]]:
     """Return `STEPS` random batches, each with the draws of its step."""
     return [(_batch(config, step), draw(config, step)) for step in range(STEPS)]
 
 
-def sampling_inputs(config: Config) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def sampling_inputs(config: Experiment) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return labels [batch], and by name the noise of all sampling steps, stacked [steps, batch, …]."""
     batch, steps = config.training.batch_size, range(config.sampling.steps)
     labels = np.arange(batch) % config.model.classes
-    if isinstance(config.model, DiffusionModelConfig):
+    if isinstance(config, DiffusionExperiment):
         later = np.stack([step_noise(config, config.seed, step, batch) for step in steps])
         return labels, {"initial_noise": initial_noise(config, config.seed, batch), "step_noise": later}
     noise = [draw_noise(config, config.seed, step, batch) for step in steps]
@@ -42,9 +42,9 @@ def sampling_inputs(config: Config) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     }
 
 
-def _batch(config: Config, step: int) -> Batch:
-    generator, model, batch = stream(config.seed, "bench_batch", step), config.model, config.training.batch_size
-    labels = generator.integers(model.classes, size=batch)
-    if isinstance(model, DiffusionModelConfig):
-        return Batch(generator.standard_normal((batch, *model.shape)).astype(config.training.dtype), labels)
-    return Batch(generator.integers(model.codebook_size, size=(batch, model.tokens)), labels)
+def _batch(config: Experiment, step: int) -> Batch:
+    generator, batch = stream(config.seed, "bench_batch", step), config.training.batch_size
+    labels = generator.integers(config.model.classes, size=batch)
+    if isinstance(config.model, DiffusionModelConfig):
+        return Batch(generator.standard_normal((batch, *config.model.shape)).astype(config.training.dtype), labels)
+    return Batch(generator.integers(config.model.codebook_size, size=(batch, config.model.tokens)), labels)

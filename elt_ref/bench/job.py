@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from elt_ref.config import Config, validate
+from elt_ref.config import Experiment, validate
 
 Repetition: TypeAlias = Callable[[int], np.ndarray]
 """Do the work once and return its answer as one flat array; the index chooses among the batches."""
@@ -22,7 +22,7 @@ class Job:
     """``elt_ref``, a peer, ``unlooped``, or ``matmul``."""
     work: str
     """``train``, ``sample``, ``conform`` or ``forward``; of no meaning to ``matmul``."""
-    config: Config | None
+    config: Experiment | None
     """None where the work has no network of its own: ``conform`` and ``matmul``."""
     ports: Path
     """The folder of the ports."""
@@ -32,7 +32,7 @@ class Job:
     """Of our OpenBLAS, as OPENBLAS_CORETYPE; it ignores names it does not know. None: those it takes by itself."""
 
     @property
-    def network(self) -> Config:
+    def network(self) -> Experiment:
         """The configuration, of a work that has one."""
         if self.config is None:
             raise ValueError(f"{self.work}: expected a work with a network")

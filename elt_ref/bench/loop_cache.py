@@ -12,7 +12,7 @@ from elt_ref.bench.loop_side import passes_a_repetition
 from elt_ref.bench.measure import Request
 from elt_ref.bench.pairs import interleave, quartiles, warm_up
 from elt_ref.bench.worker import Worker
-from elt_ref.config import Config, load_preset
+from elt_ref.config import Experiment, load_preset
 from elt_ref.measure import parameter_count
 
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
@@ -43,7 +43,7 @@ def loop_cache(
     return tuple(points)
 
 
-def looped_network(width: int, batch: int, tokens: int) -> Config:
+def looped_network(width: int, batch: int, tokens: int) -> Experiment:
     """Return the configuration: of the masked family, `LAYERS` layers looped `LOOPS` times."""
     sizes = {
         "model.grid": [tokens],
@@ -57,7 +57,7 @@ def looped_network(width: int, batch: int, tokens: int) -> Config:
     return load_preset("digits-masked", sizes)
 
 
-def _point(config: Config, request: Request) -> LoopPoint:
+def _point(config: Experiment, request: Request) -> LoopPoint:
     job = request.job("elt_ref", "forward", config)
     pairs = []
     for _ in range(PROCESSES):

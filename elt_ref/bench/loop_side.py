@@ -8,7 +8,8 @@ import numpy as np
 from elt_ref.arrays import tree_map
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job, Repetition
-from elt_ref.config import Config, masked_model
+from elt_ref.config import Experiment, MaskedExperiment
+from elt_ref.errors import RequestError
 from elt_ref.measure import count
 from elt_ref.model import forward
 from elt_ref.streams import stream
@@ -20,7 +21,10 @@ MOST_PASSES = 50
 
 def open_loop(job: Job) -> Repetition:
     """Return the repetition of the side ``elt_ref`` (N layers, L loops) or ``unlooped`` (N · L layers, one loop)."""
-    config, model = job.network, masked_model(job.network)
+    config = job.network
+    if not isinstance(config, MaskedExperiment):
+        raise RequestError(f"loop side: expected a masked network, got one of the {config.model.family} family")
+    model = config.model
     batch, loops = config.training.batch_size, model.max_loops
     parameters = parameters_of(config)
     if job.side == "unlooped":
@@ -38,7 +42,7 @@ def open_loop(job: Job) -> Repetition:
     return repeat
 
 
-def passes_a_repetition(config: Config) -> int:
+def passes_a_repetition(config: Experiment) -> int:
     """Return how many forward passes of the batch a repetition makes."""
     flops = config.training.batch_size * count(config).flops_per_forward
     return min(MOST_PASSES, max(1, round(FLOPS_A_REPETITION / flops)))

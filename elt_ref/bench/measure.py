@@ -13,7 +13,7 @@ from elt_ref.bench.peers import works_of
 from elt_ref.bench.reference_side import MATRIX_SIDE
 from elt_ref.bench.sizes import benched
 from elt_ref.bench.worker import SideError, Worker
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 
 NETWORK_WORKS = ("train", "sample")
 MATMULS = 5
@@ -33,7 +33,7 @@ class Request:
     ports: Path
     kernels: str | None = None
 
-    def job(self, side: str, work: str, config: Config | None = None) -> Job:
+    def job(self, side: str, work: str, config: Experiment | None = None) -> Job:
         """Return what a side does under this request."""
         return Job(side, work, config, self.ports, self.threads, self.kernels)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.job import Job, Repetition
-from elt_ref.config import Config, DiffusionModelConfig, masked_model
+from elt_ref.config import DiffusionExperiment, Experiment
 from elt_ref.generation import DecodeNoise, decode, denoise
 from elt_ref.streams import stream
 from elt_ref.training import TrainState, train_step, zero_moments
@@ -19,7 +19,7 @@ def open_reference(job: Job) -> Repetition:
     return (_training if job.work == "train" else _sampling)(job.network)
 
 
-def _training(config: Config) -> Repetition:
+def _training(config: Experiment) -> Repetition:
     """A step of training: forward, backward, clipping, optimizer, moving average. The answer is the loss."""
     inputs = training_inputs(config)
     parameters = parameters_of(config)
@@ -34,16 +34,15 @@ def _training(config: Config) -> Repetition:
     return repeat
 
 
-def _sampling(config: Config) -> Repetition:
+def _sampling(config: Experiment) -> Repetition:
     """All steps of sampling a batch at L_max loops. The answer is the samples."""
     parameters, (labels, noise) = parameters_of(config), sampling_inputs(config)
 
     def repeat(_index: int) -> np.ndarray:
-        if isinstance(config.model, DiffusionModelConfig):
+        if isinstance(config, DiffusionExperiment):
             later = noise["step_noise"]
             states = denoise(parameters, config, labels, noise["initial_noise"], lambda step: later[step])
             return list(states)[-1].noisy
-        masked_model(config)
         tokens, confidence = noise["token_noise"], noise["confidence_noise"]
         answers = decode(parameters, config, labels, lambda step: DecodeNoise(tokens[step], confidence[step]))
         return list(answers)[-1].answer

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from elt_ref.config import Config, load_preset
+from elt_ref.config import Experiment, load_preset
 
 PRESETS = {"masked": "digits-masked", "diffusion": "digits-diffusion", "video": "digits-video"}
 FAMILIES = tuple(PRESETS)
@@ -33,12 +33,12 @@ _COMMON = {"training.steps": 1_000_000, "training.warmup_steps": 1, "sampling.st
 """The loss weight λ hardly moves while it is timed, and already the first step learns at the whole rate."""
 
 
-def benched(family: str, size: str) -> Config:
+def benched(family: str, size: str) -> Experiment:
     """Return the configuration of one of `FAMILIES` at one of `SIZES`; ``small`` is the preset, ``tiny`` is quick."""
     grid = _GRIDS[family] if size in {"medium", "large"} else {}
     return load_preset(PRESETS[family], {**_COMMON, **grid, **_WIDTHS[size]})
 
 
-def tokens_a_batch(config: Config) -> int:
+def tokens_a_batch(config: Experiment) -> int:
     """Return batch × tokens, class tokens not counted."""
     return config.training.batch_size * config.model.tokens

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from elt_ref.config import (
-    OF_THE_MASKED_FAMILY,
+    MASKED_ONLY,
     DiffusionConfig,
     DiffusionModelConfig,
     MaskedModelConfig,
@@ -54,8 +54,8 @@ def page() -> str:
     lines = [
         "# The sections of a configuration",
         "",
-        "Written by `python -m elt_ref.conformance.configuration_page` from `elt_ref/config.py`. In TOML a key may be",
-        "left out where it has a default. Operations receive sections as JSON objects, every key present, save that",
+        "Written by `python -m elt_ref.conformance.configuration_page` from `elt_ref/config/schema.py`. In TOML a key",
+        "may be left out where it has a default. Operations receive sections as JSON objects, every key present, but",
         "`sampling` comes without `loops`: an operation that samples has an argument of that name. A name that TOML",
         "allows for a number (`shift`, `bias`) has become the number. Why a default is what it is stands in",
         "[choices.md](choices.md).",
@@ -74,7 +74,7 @@ def page() -> str:
         meanings = _docstrings(table.kind)
         for key, schema in table.kind.model_json_schema()["properties"].items():
             default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "must be given"
-            family = "masked" if (table.name, key) in OF_THE_MASKED_FAMILY else table.family
+            family = "masked" if (table.name, key) in MASKED_ONLY else table.family
             meaning = _prose(meanings.get(key, ""))
             lines.append(f"| `{key}` | {value(schema)} | {default} | {family} | {meaning} |".replace("|  |", "| |"))
     return "\n".join(lines) + "\n"

@@ -9,28 +9,21 @@ The answer is the last step's samples *before* re-masking. Randomness comes in a
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
+from elt_ref.arrays import lowest
 from elt_ref.config import SamplingConfig
-from elt_ref.generation.mask_schedule import mask_lengths
 from elt_ref.ops import log_softmax
-
-TEMPERATURES = {"plain": (1.0, 0.0), "elt": (0.5, 0.8)}
-"""Bias and scale of the sampling temperature, STemp = bias + scale (1 − (k + 1)/K); "elt" is the paper's appendix."""
+from elt_ref.schedules import mask_lengths, sampling_temperature
 
 
 class DecodeNoise(NamedTuple):
     """The randomness of one decoding step: standard Gumbel variables."""
 
     tokens: Float[np.ndarray, "batch tokens codes"]
-    """Added to the tempered logits: the largest sum is a draw from their softmax."""
+    """Noise on the tempered logits: the largest sum is a draw from their softmax."""
     confidence: Float[np.ndarray, "batch tokens"]
-
-
-def sampling_temperature(step: int, steps: int, preset: str) -> float:
-    """Return STemp of step `step` (0 … steps − 1), by which logits are divided before sampling."""
-    bias, scale = TEMPERATURES[preset]
-    return bias + scale * (1 - (step + 1) / steps)
+    """Noise on the confidence, scaled by the annealed temperature."""
 
 
 def decode_step(
@@ -63,19 +56,11 @@ def decode_step(
     temperature = sampling_temperature(step, steps, sampling.sampling_temperature)
     samples = np.where(unknown, (logits / temperature + noise.tokens).argmax(axis=-1), tokens)
 
-    # Confidence is of the untempered prediction, and known tokens are beyond doubt.
+    # Confidence comes from the untempered prediction; known tokens are beyond doubt.
     choices = np.where(unknown, samples, 0)[..., None]
     confidence = np.take_along_axis(log_softmax(logits), choices, axis=-1)[..., 0]
     annealed = sampling.choice_temperature * (1 - (step + 1) / steps)
     confidence = np.where(unknown, confidence + annealed * noise.confidence, np.inf)
 
     lengths = mask_lengths(start, unknown.sum(axis=1), step=step, steps=steps, precision=sampling.schedule_precision)
-    return np.where(least(confidence, lengths), mask_token, samples), samples
-
-
-def least(
-    scores: Float[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]
-) -> Bool[np.ndarray, "batch tokens"]:
-    """Mark the `count` lowest scores of each row, exactly; of equal scores the first."""
-    ranks = np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1)
-    return ranks < count[:, None]
+    return np.where(lowest(confidence, lengths), mask_token, samples), samples

@@ -7,8 +7,8 @@
          DDIM (deterministic)   z_s = α_s x̂ + σ_s ε̂,  ε̂ = (z_t − α_t x̂) / σ_t
          the last step returns x̂, without noise
 
-Source: simple diffusion, VDM and diffusion_distillation agree. x̂ is guided first, then
-clipped if asked, and ε̂ is found again from the clipped x̂.
+Source: simple diffusion, VDM and diffusion_distillation agree. Guidance comes before the clip, if there is one, and
+ε̂ follows from the clipped x̂.
 """
 
 import math
@@ -17,13 +17,9 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.generation.noise_schedule import signal_and_noise
-from elt_ref.generation.prediction import Samples
+from elt_ref.schedules import signal_and_noise
 
-
-def time_grid(steps: int) -> Float[np.ndarray, " steps_and_one"]:
-    """Return the steps + 1 times of sampling, from 1 to 0, evenly."""
-    return np.linspace(1, 0, steps + 1)
+Samples = Float[np.ndarray, "batch height width channels"]
 
 
 def denoise_step(

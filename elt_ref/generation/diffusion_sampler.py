@@ -1,4 +1,4 @@
-"""The sampler of the diffusion family: from noise to a sample in T denoising steps."""
+"""The sampler of the diffusion family: from noise to a sample in K denoising steps."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -6,15 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from elt_ref.arrays import Tree
-from elt_ref.config import Config, diffusion_model, diffusion_of
-from elt_ref.generation.denoiser import denoise_step, time_grid
-from elt_ref.generation.guidance import guidance_scale_at
-from elt_ref.generation.loop_schedule import EarlyExit, LoopSchedule, check_loop_schedule, loops_at
-from elt_ref.generation.noise_schedule import log_snr
-from elt_ref.generation.predict import predict
-from elt_ref.generation.prediction import Samples, to_x0
-from elt_ref.model import check_labels
+from elt_ref.arrays import Tree, check_integers
+from elt_ref.config import DiffusionExperiment
+from elt_ref.generation.denoiser import Samples, denoise_step
+from elt_ref.generation.guided_forward import guided_forward
+from elt_ref.model import to_x0
+from elt_ref.model.diffusion import DIFFUSION_NETWORK
+from elt_ref.schedules import EarlyExit, LoopSchedule, guidance_scale_at, log_snr, loops_per_step, time_grid
 from elt_ref.streams import stream
 
 
@@ -22,28 +20,29 @@ class DenoiseState(NamedTuple):
     """What one denoising step leaves behind."""
 
     noisy: Samples
-    """The sample at the next time; after the last step, the result."""
+    """Sample at the next time; after the last step, the result."""
     clean: Samples
-    """The step's guided prediction of x0, before any clipping."""
+    """Guided prediction of x0, before any clipping."""
     loops_used: Int[np.ndarray, " batch"]
+    """Loops of each sample."""
 
 
 def denoise(
     parameters: Tree,
-    config: Config,
+    config: DiffusionExperiment,
     labels: Int[np.ndarray, " batch"],
     initial: Samples,
     noise: Callable[[int], Samples],
     *,
     loops: LoopSchedule | None = None,
 ) -> Iterator[DenoiseState]:
-    """Yield the state after each of the T steps from `initial`, of which step k is given ``noise(k)``.
+    """Yield the state after each of the K steps from `initial`; ``noise(k)`` is the noise of step k.
 
-    The other arguments and the errors are those of `sample`.
+    Other arguments and errors: see `sample`.
     """
-    model, sampling, diffusion = diffusion_model(config), config.sampling, diffusion_of(config)
-    schedule = check_loop_schedule(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
-    check_labels(labels, len(labels), model)
+    model, sampling, diffusion = config.model, config.sampling, config.diffusion
+    schedule = loops_per_step(loops if loops is not None else sampling.loops or model.max_loops, sampling.steps)
+    check_integers("labels", labels, (len(labels),), below=model.label_rows, expected=model.label_range)
     times = time_grid(sampling.steps)
     snr = log_snr(times, diffusion)
     noisy = initial
@@ -52,7 +51,7 @@ def denoise(
             step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule
         )
         clean, used = predict_clean(
-            parameters, config, noisy, float(times[step]), labels, loops=loops_at(schedule, step), guidance_scale=scale
+            parameters, config, noisy, float(times[step]), labels, loops=schedule[step], guidance_scale=scale
         )
         noisy = denoise_step(
             noisy,
@@ -68,7 +67,7 @@ def denoise(
 
 def predict_clean(
     parameters: Tree,
-    config: Config,
+    config: DiffusionExperiment,
     noisy: Samples,
     time: float,
     labels: Int[np.ndarray, " batch"],
@@ -76,13 +75,13 @@ def predict_clean(
     loops: int | EarlyExit,
     guidance_scale: float,
 ) -> tuple[Samples, Int[np.ndarray, " batch"]]:
-    """Return the guided prediction of x0, all channels guided, and the loops each sample took.
+    """Return the guided prediction of x0, all channels guided, and the loops of each sample.
 
-    Early exit goes by the norm of the prediction's change from one loop to the next, relative to the prediction.
+    Early exit measures the norm of the prediction's change from one loop to the next, relative to the prediction.
     """
-    diffusion = diffusion_of(config)
     times = np.full(len(labels), time)
-    prediction, used = predict(
+    prediction, used = guided_forward(
+        DIFFUSION_NETWORK,
         parameters,
         config,
         (noisy, times),
@@ -91,7 +90,7 @@ def predict_clean(
         guidance_scale=guidance_scale,
         change=relative_change,
     )
-    return to_x0(diffusion.prediction, prediction, noisy, log_snr(times, diffusion)), used
+    return to_x0(config.diffusion.prediction, prediction, noisy, log_snr(times, config.diffusion)), used
 
 
 def relative_change(before: Samples, after: Samples, _rows: np.ndarray) -> Float[np.ndarray, " rows"]:
@@ -102,16 +101,15 @@ def relative_change(before: Samples, after: Samples, _rows: np.ndarray) -> Float
     return np.minimum(1, moved / np.maximum(size, np.finfo(after.dtype).tiny))
 
 
-def initial_noise(config: Config, seed: int, count: int) -> Samples:
-    """Return what sampling begins with: standard normal numbers from the stream ``initial_noise``."""
-    return _normal(config, seed, "initial_noise", 0, count)
+def initial_noise(config: DiffusionExperiment, seed: int, batch: int) -> Samples:
+    """Return the sample at t = 1: standard normal numbers from the stream ``initial_noise``."""
+    return _normal(config, seed, "initial_noise", 0, batch)
 
 
-def step_noise(config: Config, seed: int, step: int, count: int) -> Samples:
+def step_noise(config: DiffusionExperiment, seed: int, step: int, batch: int) -> Samples:
     """Return the noise of one step: standard normal numbers from the stream ``step_noise``."""
-    return _normal(config, seed, "step_noise", step, count)
+    return _normal(config, seed, "step_noise", step, batch)
 
 
-def _normal(config: Config, seed: int, name: str, step: int, count: int) -> Samples:
-    shape = (count, *diffusion_model(config).shape)
-    return stream(seed, name, step).standard_normal(shape).astype(config.training.dtype)
+def _normal(config: DiffusionExperiment, seed: int, name: str, step: int, batch: int) -> Samples:
+    return stream(seed, name, step).standard_normal((batch, *config.model.shape)).astype(config.training.dtype)

@@ -1,4 +1,4 @@
-"""Frame prediction and in-between frames: a decoding that starts from some frames of clips (E1 with X_0 given)."""
+"""Frame prediction and in-between frames: decoding that starts from some frames of a clip (E1 with a known X_0)."""
 
 import re
 
@@ -9,23 +9,23 @@ from elt_ref.errors import RequestError
 
 
 def parse_frames(text: str, frames: int) -> Bool[np.ndarray, " frames"]:
-    """Read which frames of a clip are known, as typed.
+    """Return which frames of a clip a text names.
 
     Args:
         text: frames from 0 and ranges of them, both ends included: ``0``, ``0-1``, ``0-1,6-7``.
-        frames: of a clip.
+        frames: number of frames in a clip.
 
     Raises:
         RequestError: anything else, or frames that the clip does not have.
     """
     known = np.zeros(frames, bool)
     for part in text.split(","):
-        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
             raise RequestError(f"given: expected frames such as 0-1 or 0-1,6-7, got '{text}'")
         if last >= frames:
-            raise RequestError(f"given: expected frames in 0…{frames - 1}, those of a clip, got {last}")
+            raise RequestError(f"given: expected a clip's frames, 0…{frames - 1}, got {last}")
         known[first : last + 1] = True
     return known
 
@@ -33,10 +33,10 @@ def parse_frames(text: str, frames: int) -> Bool[np.ndarray, " frames"]:
 def known_start(
     tokens: Int[np.ndarray, "count *grid"], known: Bool[np.ndarray, " frames"], *, mask_token: int
 ) -> Int[np.ndarray, "count tokens"]:
-    """Return tokens to start a decoding from: those of the known frames, and the mask elsewhere.
+    """Return tokens to start decoding from: the known frames' tokens, and the mask elsewhere.
 
     Args:
-        tokens: of whole clips, [count, frames, rows, columns]; a token spans one frame or, of a tubelet, several.
+        tokens: tokens of whole clips, [count, frames, rows, columns]; a token spans the frames of one tubelet.
         known: which frames of the clip are known.
         mask_token: the id that means unknown.
 

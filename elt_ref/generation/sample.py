@@ -1,16 +1,17 @@
 """Sampling from a trained network of either family, at any number of loops."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config
+from elt_ref.config import Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation.diffusion_sampler import denoise, initial_noise, step_noise
-from elt_ref.generation.loop_schedule import LoopSchedule
 from elt_ref.generation.masked_sampler import decode, draw_noise
+from elt_ref.schedules import LoopSchedule
 
 
 class Sampled(NamedTuple):
@@ -24,7 +25,7 @@ class Sampled(NamedTuple):
 
 def sample(
     parameters: Tree,
-    config: Config,
+    config: Experiment,
     labels: Int[np.ndarray, " batch"],
     *,
     seed: int = 0,
@@ -37,38 +38,23 @@ def sample(
         parameters: as from `init_parameters`, or the average of a trained run.
         config: network and sampling settings (steps, guidance, temperatures or variance).
         labels: classes, or ``config.model.unconditional_class``.
-        seed: of the noise.
-        loops: an integer, one a sampling step, or an `EarlyExit`; the configuration's where not given.
-        start: of the masked family: tokens to start from, ``config.model.mask_token`` where unknown (inpainting); all
+        seed: seed of the noise.
+        loops: an integer, one per sampling step, or an `EarlyExit`; the configuration's by default.
+        start: masked family only: tokens to start from, ``config.model.mask_token`` where unknown (inpainting); all
             unknown by default.
 
     Raises:
-        RequestError: labels, tokens or loops are not what they should be, or a start is given to the diffusion family.
+        RequestError: labels, tokens or loops do not fit, or the diffusion family gets a start.
     """
-    if config.model.family == "masked":
-        states = list(
-            decode(
-                parameters,
-                config,
-                labels,
-                lambda step: draw_noise(config, seed, step, len(labels)),
-                loops=loops,
-                start=start,
-            )
-        )
+    if isinstance(config, MaskedExperiment):
+        noise = partial(draw_noise, config, seed, batch=len(labels))
+        states = [*decode(parameters, config, labels, noise, loops=loops, start=start)]
         result = states[-1].answer
-    elif start is not None:
-        raise RequestError("start: expected none in the diffusion family, got tokens")
-    else:
-        states = list(
-            denoise(
-                parameters,
-                config,
-                labels,
-                initial_noise(config, seed, len(labels)),
-                lambda step: step_noise(config, seed, step, len(labels)),
-                loops=loops,
-            )
-        )
+    elif start is None:
+        initial = initial_noise(config, seed, len(labels))
+        noise = partial(step_noise, config, seed, batch=len(labels))
+        states = [*denoise(parameters, config, labels, initial, noise, loops=loops)]
         result = states[-1].noisy
+    else:
+        raise RequestError("start: expected none in the diffusion family, got tokens")
     return Sampled(result, np.stack([state.loops_used for state in states]))

@@ -9,9 +9,10 @@ import math
 from dataclasses import dataclass
 
 from elt_ref.arrays import tree_items
-from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig
-from elt_ref.generation import branches, guidance_scale_at
-from elt_ref.model import check_loops, declare_parameters
+from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig
+from elt_ref.generation import branches
+from elt_ref.model import declare_parameters
+from elt_ref.schedules import check_loops, guidance_scale_at
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Count:
     flops_per_sample: int
 
 
-def count(config: Config, loops: int | None = None) -> Count:
+def count(config: Experiment, loops: int | None = None) -> Count:
     """Count a network at `loops` loops (the configured sampling loops, or L_max, where not given).
 
     Raises:
@@ -70,20 +71,20 @@ def count(config: Config, loops: int | None = None) -> Count:
     )
 
 
-def parameter_count(config: Config, prefix: str = "") -> int:
+def parameter_count(config: Experiment, prefix: str = "") -> int:
     """Return the number of parameters whose dotted name begins with `prefix`."""
     declared = tree_items(declare_parameters(config))
     return sum(math.prod(parameter.shape) for name, parameter in declared if name.startswith(prefix))
 
 
-def forwards_per_sample(config: Config) -> int:
+def forwards_per_sample(config: Experiment) -> int:
     """Return the forward passes of one sample: one a sampling step, two where the step is guided."""
     sampling = config.sampling
     scales = (
         guidance_scale_at(step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule)
         for step in range(sampling.steps)
     )
-    return sum(sum(branches(scale)) for scale in scales)
+    return sum(map(branches, scales))
 
 
 def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, int, int]:

@@ -1,29 +1,26 @@
 """The diffusion network around the loop: patches and conditioning before it, the modulated output after it.
 
-Source: DiT, facebookresearch/DiT models.py. The conditioning c is computed once; so are the modulations
-that each layer's weights make of it, for neither depends on the loop. The head returns, in the shape of the sample,
-what the configuration says is predicted: x0, ε or v.
+Source: DiT, facebookresearch/DiT models.py. The conditioning c does not depend on the loop, nor do the modulations that
+each layer's weights make of it: both are computed once. The head returns what the network predicts (x0, ε or v), in the
+shape of the sample.
 
 The patch embedding reads a patch as (channel, row, column), the output writes it as (row, column, channel): two orders,
 as in DiT, whose input is a convolution and whose output is a linear map.
 """
 
-from functools import partial
 from typing import Any
 
 import autograd.numpy
 import numpy as np
 from jaxtyping import Float, Int
 
-from elt_ref.arrays import Array, Tree
-from elt_ref.config import Config, DiffusionModelConfig, diffusion_model
+from elt_ref.arrays import Array, Tree, check_integers
+from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
-from elt_ref.model.labels import check_labels
-from elt_ref.model.layer import adaln_zero_layer
-from elt_ref.model.loop import apply_block
-from elt_ref.model.network import Network
+from elt_ref.model.loop import adaln_zero_layer
+from elt_ref.model.network import Embedded, Network
 from elt_ref.model.positions import sine_cosine_positions, time_features
-from elt_ref.ops import count_call, count_work, embedding, linear, modulated_layer_norm, rematerialise, silu
+from elt_ref.ops import count_call, count_work, embedding, linear, modulated_layer_norm, silu
 
 anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
 
@@ -31,44 +28,46 @@ State = Float[Array, "batch tokens d"]
 Samples = Float[np.ndarray, "batch height width channels"]
 
 
-def diffusion_network(
+def check_inputs(model: DiffusionModelConfig, noisy: Any, time: Any, labels: Any) -> None:
+    """Raise RequestError unless the network can read noisy samples, times and labels.
+
+    Args:
+        model: section [model] of the configuration.
+        noisy: z_t, floats [batch, height, width, channels].
+        time: t in [0, 1], [batch]; 0 is clean and 1 noise.
+        labels: integers [batch]: classes 0 … classes − 1, and ``model.unconditional_class`` for none.
+    """
+    if not isinstance(noisy, np.ndarray) or not np.issubdtype(noisy.dtype, np.floating):
+        got = noisy.dtype if isinstance(noisy, np.ndarray) else type(noisy).__name__
+        raise RequestError(f"noisy: expected an array of floats, got {got}")
+    if noisy.ndim != 4 or noisy.shape[1:] != model.shape:
+        raise RequestError(
+            f"noisy: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(noisy.shape)}"
+        )
+    time = np.asarray(time)
+    if time.shape != (len(noisy),):
+        raise RequestError(f"time: expected shape [{len(noisy)}], got {list(time.shape)}")
+    wrong = ~((time >= 0) & (time <= 1))
+    if wrong.any():
+        raise RequestError(f"time: expected t in 0…1, got {time[wrong][0]} at position {int(np.argmax(wrong))}")
+    check_integers("labels", labels, (len(noisy),), below=model.label_rows, expected=model.label_range)
+
+
+def embed(
     parameters: Tree,
-    config: Config,
+    model: DiffusionModelConfig,
     noisy: Samples,
     time: Float[np.ndarray, " batch"],
     labels: Int[np.ndarray, " batch"],
-) -> Network:
-    """Return the network that has read its inputs: the state before the first loop, g_Θ and the head.
-
-    Args:
-        parameters: as from `init_parameters`.
-        config: of the network.
-        noisy: z_t.
-        time: t in [0, 1], 0 clean and 1 noise.
-        labels: classes 0 … classes − 1, and ``config.model.unconditional_class`` for none.
-
-    Raises:
-        RequestError: an input of another shape or range.
-    """
-    model = diffusion_model(config)
-    check_samples(noisy, time, model)
-    check_labels(labels, len(noisy), model)
+) -> Embedded:
+    """Return the embedded patches, and the modulations that each layer's and the head's weights make of t and label."""
     conditioning = silu(embed_conditioning(parameters, model, time, labels, noisy.dtype))
     layers = [
         {"layer": layer, "modulation": modulate(layer["modulation"], conditioning, 6)} for layer in parameters["block"]
     ]
-    apply_layer = partial(adaln_zero_layer, heads=model.heads, epsilon=model.layer_norm_epsilon)
-
-    def block(x: State, layers: Tree) -> State:
-        return apply_block(lambda entry, state: apply_layer(entry["layer"], state, entry["modulation"]), layers, x)
-
-    once = rematerialise(block) if config.training.rematerialise else block
-    final = modulate(parameters["head"]["modulation"], conditioning, 2)
-    return Network(
-        state=embed_patches(parameters, model, noisy),
-        block=lambda x: once(x, layers),
-        head=partial(diffusion_head, parameters, model, final),
-    )
+    head = parameters["head"]
+    final = {"output": head["output"], "modulation": modulate(head["modulation"], conditioning, 2)}
+    return Embedded(embed_patches(parameters, model, noisy), layers, final)
 
 
 def embed_patches(parameters: Tree, model: DiffusionModelConfig, noisy: Samples) -> State:
@@ -101,18 +100,18 @@ def embed_conditioning(
 def modulate(
     parameters: Tree, conditioning: Float[Array, "batch width"], chunks: int
 ) -> Float[Array, "batch chunks width"]:
-    """Return the modulation that a layer's weights make of SiLU(c), cut into chunks."""
+    """Return the modulation that a layer's weights make of SiLU(c), cut into chunks of the width."""
     batch, width = conditioning.shape
     return anp.reshape(linear(conditioning, parameters["weight"], parameters["bias"]), (batch, chunks, width))
 
 
 def diffusion_head(
-    parameters: Tree, model: DiffusionModelConfig, modulation: Float[Array, "batch two d"], state: State
+    tree: Tree, model: DiffusionModelConfig, state: State
 ) -> Float[Array, "batch height width channels"]:
     """Return the prediction: modulated norm (shift, scale), Linear, and each patch put back, (row, column, channel)."""
     count_call("head")
-    output = parameters["head"]["output"]
-    normed = modulated_layer_norm(state, modulation, part=0, epsilon=model.layer_norm_epsilon)
+    output = tree["output"]
+    normed = modulated_layer_norm(state, tree["modulation"], part=0, epsilon=model.layer_norm_epsilon)
     return unpatchify(linear(normed, output["weight"], output["bias"]), model)
 
 
@@ -122,7 +121,7 @@ def patchify(samples: Samples, size: int, order: str) -> Float[np.ndarray, "batc
     Args:
         samples: height and width are multiples of `size`.
         size: side of a patch.
-        order: of a patch's features: ``"cpq"`` (channel, row, column; the embedding's) or ``"pqc"`` (the output's).
+        order: order of a patch's features: ``"cpq"`` (channel, row, column) to embed, ``"pqc"`` in the output.
     """
     batch, height, width, channels = samples.shape
     split = samples.reshape(batch, height // size, size, width // size, size, channels)
@@ -139,18 +138,4 @@ def unpatchify(
     return anp.reshape(anp.transpose(split, (0, 1, 3, 2, 4, 5)), (len(patches), *model.shape))
 
 
-def check_samples(noisy: Any, time: Any, model: DiffusionModelConfig) -> None:
-    """Raise RequestError unless samples are floats of the model's shape and times lie in [0, 1]."""
-    if not isinstance(noisy, np.ndarray) or not np.issubdtype(noisy.dtype, np.floating):
-        got = noisy.dtype if isinstance(noisy, np.ndarray) else type(noisy).__name__
-        raise RequestError(f"noisy: expected an array of floats, got {got}")
-    if noisy.ndim != 4 or noisy.shape[1:] != model.shape:
-        raise RequestError(
-            f"noisy: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(noisy.shape)}"
-        )
-    time = np.asarray(time)
-    if time.shape != (len(noisy),):
-        raise RequestError(f"time: expected shape [{len(noisy)}], got {list(time.shape)}")
-    wrong = ~((time >= 0) & (time <= 1))
-    if wrong.any():
-        raise RequestError(f"time: expected t in 0…1, got {time[wrong][0]} at position {int(np.argmax(wrong))}")
+DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head)

@@ -1,42 +1,50 @@
 """From inputs to a prediction, in either family."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config
-from elt_ref.model.diffusion import diffusion_network
-from elt_ref.model.loop import last_state
-from elt_ref.model.masked import masked_network
+from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
+from elt_ref.errors import RequestError
+from elt_ref.model.diffusion import DIFFUSION_NETWORK
+from elt_ref.model.loop import run
+from elt_ref.model.masked import MASKED_NETWORK
 from elt_ref.model.network import Network
+from elt_ref.schedules import check_loops
+
+NETWORKS: dict[type[Experiment], Network] = {MaskedExperiment: MASKED_NETWORK, DiffusionExperiment: DIFFUSION_NETWORK}
+"""Network by type of experiment."""
 
 
-def open_network(parameters: Tree, config: Config, *inputs: Any) -> Network:
-    """Read the inputs of the configured family.
-
-    Args:
-        parameters: as from `init_parameters`.
-        config: of the network.
-        inputs: tokens and labels (see `masked_network`), or noisy samples, times and labels (see `diffusion_network`).
-    """
-    family = diffusion_network if config.model.family == "diffusion" else masked_network
-    return family(parameters, config, *inputs)
-
-
-def forward(parameters: Tree, config: Config, *inputs: Any, loops: int | None = None) -> Any:
-    """Return the network's prediction after `loops` loops (L_max where not given).
+def forward(
+    parameters: Tree, config: Experiment, *inputs: Any, loops: int | None = None, exits: Sequence[int] | None = None
+) -> Any:
+    """Return the network's prediction after `loops` loops, or its predictions at each of `exits`.
 
     Args:
         parameters: as from `init_parameters`.
-        config: of the network.
+        config: experiment.
         inputs: tokens [batch, tokens] and labels [batch]; or, in the diffusion family, noisy samples [batch, height,
             width, channels], times [batch] and labels [batch].
-        loops: L ≥ 1, also above L_max.
+        loops: L ≥ 1, also above L_max; L_max by default.
+        exits: several L in place of one, in any order: ``exits=(L_int, L_max)``. One pass, as long as the longest,
+            serves all.
 
     Returns:
         Logits [batch, tokens, codebook size]; or, in the diffusion family, predictions in the shape of the samples.
+        With `exits`, a list of them.
 
     Raises:
-        RequestError: loops or an input are not what they should be.
+        RequestError: loops, an exit or an input do not fit, or both loops and exits are there.
     """
-    network = open_network(parameters, config, *inputs)
-    return network.head(last_state(network.block, network.state, config.model.max_loops if loops is None else loops))
+    network = NETWORKS[type(config)]
+    network.check(config.model, *inputs)
+    if exits is None:
+        loops = config.model.max_loops if loops is None else check_loops(loops)
+        (prediction,) = run(network, parameters, config, inputs, exits=[loops])
+        return prediction
+    if loops is not None:
+        raise RequestError("forward: expected loops or exits, got both")
+    if not exits:
+        raise RequestError("exits: expected at least one number of loops, got none")
+    return run(network, parameters, config, inputs, exits=[check_loops(loops, "exits") for loops in exits])

@@ -1,20 +1,35 @@
-"""A network is three parts: what comes before the loop, the block, and what comes after.
+"""A network is what comes before the loop, one layer of the block, and what comes after the loop.
 
-    prediction = head(g_Θ(… g_Θ(state)))
+    prediction = head(g_Θ(… g_Θ(embed(inputs))))
 
-The families share everything that is said of loops; they differ in these three parts only.
+The two families share everything about loops. They differ in these functions only.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from elt_ref.arrays import Tree
 
-class Network(NamedTuple):
-    """A network that has read its inputs."""
+
+class Embedded(NamedTuple):
+    """Inputs that the network has read."""
 
     state: Any
-    """[batch, tokens, width] before the first loop."""
-    block: Callable[[Any], Any]
-    """g_Θ, from state to state."""
-    head: Callable[[Any], Any]
-    """From state to prediction: one and the same for every loop, outside of the loop."""
+    """State before the first loop, [batch, tokens, width]."""
+    layers: list[Tree]
+    """Trees that the N layers take: their parameters, and in the diffusion family their modulations."""
+    head: Tree
+    """Tree that the head takes."""
+
+
+class Network(NamedTuple):
+    """The functions of one family's network."""
+
+    check: Callable[..., None]
+    """``check(model, *inputs)`` raises RequestError unless the inputs fit the network."""
+    embed: Callable[..., Embedded]
+    """``embed(parameters, model, *inputs)``, before the loop."""
+    layer: Callable[..., Any]
+    """``layer(tree, x, heads=…, epsilon=…) -> x``, f_θ."""
+    head: Callable[..., Any]
+    """``head(tree, model, x) -> prediction``, after the loop: the same one at every exit."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
-from elt_ref.config import Config, DiffusionModelConfig, MaskedModelConfig, ModelConfig
+from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig, ModelConfig
 from elt_ref.streams import stream
 
 Initial: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -24,7 +24,7 @@ class Declared(NamedTuple):
     initial: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
-def declare_parameters(config: Config) -> Tree:
+def declare_parameters(config: Experiment) -> Tree:
     """Return the tree of `Declared` parameters, with no array made. Kernels are [inputs, outputs]."""
     model = config.model
     return _declare_diffusion(model) if isinstance(model, DiffusionModelConfig) else _declare_masked(model)
@@ -95,7 +95,7 @@ def _norm(width: int) -> dict[str, Declared]:
     return {"scale": Declared((width,), ones), "bias": Declared((width,), zeros)}
 
 
-def init_parameters(config: Config, seed: int | None = None) -> Tree:
+def init_parameters(config: Experiment, seed: int | None = None) -> Tree:
     """Return initial parameters in the training dtype.
 
     The masked family: kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero;

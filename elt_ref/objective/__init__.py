@@ -1,38 +1,40 @@
-"""What is learned: the two families' tasks and losses, and intra-loop self-distillation over either."""
+"""What is learned: a batch is corrupted once, either family has its losses, and E5 joins them."""
 
-from elt_ref.objective.corruption import drop_labels, mask_tokens
-from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth, loss_weight
-from elt_ref.objective.diffusion_task import DiffusionDraws, diffusion_task
-from elt_ref.objective.ilsd import LossTerms, draw_student_loops, ilsd_loss, truth_weight_at, vanilla_loss
-from elt_ref.objective.masked_losses import (
-    masked_distillation,
-    masked_ground_truth,
-    teacher_entropy,
-    token_weights,
+from elt_ref.objective.diffusion import DiffusionTarget, corrupt_diffusion, loss_weight
+from elt_ref.objective.draws import (
+    Batch,
+    DiffusionDraws,
+    Draws,
+    MaskedDraws,
+    batch_indices,
+    draw,
+    draw_student_loops,
+    drop_labels,
+    mask_tokens,
+    stream_names,
 )
-from elt_ref.objective.masked_task import MaskedDraws, masked_task, recovery_task
-from elt_ref.objective.task import Batch, Task
+from elt_ref.objective.ilsd import LossTerms, Target, ilsd_loss, vanilla_loss
+from elt_ref.objective.masked import MaskedTarget, corrupt_masked, hide_tokens
 
 __all__ = [
     "Batch",
     "DiffusionDraws",
+    "DiffusionTarget",
+    "Draws",
     "LossTerms",
     "MaskedDraws",
-    "Task",
-    "diffusion_distillation",
-    "diffusion_ground_truth",
-    "diffusion_task",
+    "MaskedTarget",
+    "Target",
+    "batch_indices",
+    "corrupt_diffusion",
+    "corrupt_masked",
+    "draw",
     "draw_student_loops",
     "drop_labels",
+    "hide_tokens",
     "ilsd_loss",
     "loss_weight",
     "mask_tokens",
-    "masked_distillation",
-    "masked_ground_truth",
-    "masked_task",
-    "recovery_task",
-    "teacher_entropy",
-    "token_weights",
-    "truth_weight_at",
+    "stream_names",
     "vanilla_loss",
 ]

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 import tiny_datasets
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
 from elt_ref.measure import count as count_network
@@ -147,7 +147,7 @@ def tell(chapter: Chapter, console: Console) -> None:
         console.print(f"• {sentence}", highlight=False)
 
 
-def summary(configs: Mapping[str, Config], count: int) -> dict[str, str]:
+def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
     """Return what was run, for the foot of a chapter. The models differ in objective and training at most."""
     trained = {name: f"{each.training.steps} steps of {each.training.batch_size}" for name, each in configs.items()}
     apart = "; ".join(f"{model_label(name)}: {words}" for name, words in trained.items())

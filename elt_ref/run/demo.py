@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from elt_ref.config import Config, load_preset
+from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
@@ -80,14 +80,14 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     console.print(f"{seconds:.0f} s in all. Open {folder / REPORT}; pictures and results.json are beside it.")
 
 
-def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Config]:
+def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experiment]:
     return {
         kind: load_preset(part.preset, {**part.shorter, "objective.kind": kind, **overrides})
         for kind in ("ilsd", "vanilla")
     }
 
 
-def _show(part: Part, configs: Mapping[str, Config], folder: Path, console: Console) -> Chapter:
+def _show(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Console) -> Chapter:
     steps = configs["ilsd"].training.steps
     console.print(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
@@ -96,7 +96,7 @@ def _show(part: Part, configs: Mapping[str, Config], folder: Path, console: Cons
     return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
 
 
-def _train_both(configs: Mapping[str, Config], folder: Path, console: Console) -> None:
+def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Console) -> None:
     """Train the control in a process of its own, beside the ILSD model whose progress is shown.
 
     Raises:
@@ -121,7 +121,7 @@ def _train_both(configs: Mapping[str, Config], folder: Path, console: Console) -
         )
 
 
-def _train_silently(config: Config, folder: Path) -> None:
+def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
     try:
         train_run(config, folder, resume=True, console=Console(quiet=True))

@@ -9,15 +9,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 import tiny_datasets
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
-from elt_ref.generation import LoopSchedule, parse_loop_schedule, sample
+from elt_ref.generation import sample
 from elt_ref.measure import Gaussian, fit_gaussian, frechet_distance, inception_score, judge
 from elt_ref.ops import counting
 from elt_ref.run.fit_feature_network import Judged, feature_network
 from elt_ref.run.folder import Run
 from elt_ref.run.given import Given, give_frames
 from elt_ref.run.prepare import load_data
+from elt_ref.schedules import LoopSchedule, parse_loop_schedule
 from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
 
@@ -105,7 +106,7 @@ def codec_of(run: Run) -> Codec:
     return run.codec
 
 
-def to_pictures(codec: Codec, config: Config, samples: np.ndarray) -> Float[np.ndarray, "count *sides channels"]:
+def to_pictures(codec: Codec, config: Experiment, samples: np.ndarray) -> Float[np.ndarray, "count *sides channels"]:
     """Return the pictures or clips of tokens [count, tokens] or of samples, within [0, 1]."""
     if config.model.family == "masked":
         samples = samples.reshape(len(samples), *config.model.grid)

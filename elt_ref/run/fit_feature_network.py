@@ -21,6 +21,7 @@ from elt_ref.files import write_bytes
 from elt_ref.measure import judge, load_feature_network
 from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten, frames_and_pixels
 from elt_ref.ops import softmax_cross_entropy, value_and_gradient
+from elt_ref.schedules import learning_rate_at
 from elt_ref.streams import stream
 from elt_ref.training import adamw, zero_moments
 
@@ -47,7 +48,9 @@ def fit_feature_network(dataset: Judged, seed: int = 0) -> Tree:
         moved = motions.train[chosen] if motions else None
         loss = partial(_loss, samples=noisy, labels=labels[chosen], motions=moved)
         _, _, gradient = value_and_gradient(loss, parameters)
-        parameters, moments = adamw(parameters, gradient, moments, step=step, training=TRAINING)
+        parameters, moments = adamw(
+            parameters, gradient, moments, step=step, rate=learning_rate_at(step, TRAINING), training=TRAINING
+        )
     return parameters
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config, dump_config, load_config
+from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
 from elt_ref.run.prepare import CODEC, load_data, open_codec
@@ -18,7 +18,7 @@ CONFIG = "config.toml"
 class Run:
     """A trained network, ready to draw pictures."""
 
-    config: Config
+    config: Experiment
     parameters: Tree
     """The moving average."""
     codec: Codec | None
@@ -26,7 +26,7 @@ class Run:
     """Steps trained."""
 
 
-def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
+def check_folder(folder: Path, config: Experiment, *, resume: bool) -> None:
     """Check that `folder` can become the run's own, or with `resume` that it is; nothing is written.
 
     Raises:
@@ -46,7 +46,7 @@ def check_folder(folder: Path, config: Config, *, resume: bool) -> None:
         raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(found, config)}")
 
 
-def create_folder(folder: Path, config: Config, codec: Codec | None) -> None:
+def create_folder(folder: Path, config: Experiment, codec: Codec | None) -> None:
     """Write what a run needs before its first step; what is there already stays.
 
     Raises:
@@ -63,7 +63,7 @@ def create_folder(folder: Path, config: Config, codec: Codec | None) -> None:
         write_bytes(folder / CODEC, learned)
 
 
-def _difference(found: Config, asked: Config) -> str:
+def _difference(found: Experiment, asked: Experiment) -> str:
     for section, value in asked:
         other = getattr(found, section)
         if value != other:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 import tiny_datasets
-from elt_ref.config import masked_model
+from elt_ref.config import MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation import known_start, parse_frames
 from elt_ref.run.folder import Run
@@ -35,9 +35,11 @@ def give_frames(run: Run, labels: Int[np.ndarray, " count"], frames: str) -> Giv
     Raises:
         RequestError: the run is on no clips, a class has no clip held out, or the frames are not what they should be.
     """
-    dataset = load_data(run.config)
+    dataset, config = load_data(run.config), run.config
     clips = _clips_of(labels, dataset.test.labels)
     examples = dataset.test.examples[clips]
+    if not isinstance(config, MaskedExperiment):
+        raise RequestError(f"given: expected a run on clips, got one on '{dataset.name}', which holds {dataset.kind}")
     if isinstance(dataset, tiny_datasets.ClipDataset) and run.codec is not None:
         tokens, number = run.codec.encode(tiny_datasets.scaled(examples, dataset.white)), examples.shape[1]
     elif isinstance(dataset, tiny_datasets.TokenDataset) and examples.ndim == 4:
@@ -45,7 +47,7 @@ def give_frames(run: Run, labels: Int[np.ndarray, " count"], frames: str) -> Giv
     else:
         raise RequestError(f"given: expected a run on clips, got one on '{dataset.name}', which holds {dataset.kind}")
     known = parse_frames(frames, number)
-    return Given(clips, known, known_start(tokens, known, mask_token=masked_model(run.config).mask_token))
+    return Given(clips, known, known_start(tokens, known, mask_token=config.model.mask_token))
 
 
 def _clips_of(labels: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -4,12 +4,12 @@ from typing import Any
 
 from rich.table import Table
 
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.measure import Count
 from elt_ref.run.specs import read_toml
 
 
-def count_table(config: Config, counted: Count) -> Table:
+def count_table(config: Experiment, counted: Count) -> Table:
     """Return the counts of a network, as a table for the terminal."""
     table = Table(title=f"{config.name}: {counted.layers} layers × {counted.loops} loops", show_header=False)
     rows = {
@@ -31,14 +31,14 @@ def count_table(config: Config, counted: Count) -> Table:
     return table
 
 
-def paper_row(config: Config, counted: Count) -> dict[str, Any] | None:
+def paper_row(config: Experiment, counted: Count) -> dict[str, Any] | None:
     """Return what the paper prints for this preset at these loops, or None where it prints nothing."""
     if counted.loops != (config.sampling.loops or config.model.max_loops):
         return None
     return read_toml("paper_table.toml")["presets"].get(config.name)
 
 
-def paper_table(config: Config, counted: Count) -> Table | None:
+def paper_table(config: Experiment, counted: Count) -> Table | None:
     """Return our figures beside the paper's, with what can be said of each; None where it prints none."""
     if (printed := paper_row(config, counted)) is None:
         return None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tiny_datasets
-from elt_ref.config import Config, DiffusionModelConfig, masked_model
+from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.objective import Batch
 from elt_ref.streams import stream
@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
     """Mean squared error of a test pixel, in [0, 1]²; None where the data are neither pictures nor clips."""
 
 
-def load_data(config: Config) -> tiny_datasets.Dataset:
+def load_data(config: Experiment) -> tiny_datasets.Dataset:
     """Load the configured data set.
 
     Raises:
@@ -63,7 +63,7 @@ def load_data(config: Config) -> tiny_datasets.Dataset:
     return dataset
 
 
-def prepare(config: Config, folder: Path) -> Prepared:
+def prepare(config: Experiment, folder: Path) -> Prepared:
     """Return the training examples; the codec is that of `folder` where it holds one, and learned otherwise.
 
     Raises:
@@ -81,14 +81,14 @@ def prepare(config: Config, folder: Path) -> Prepared:
     else:
         examples = imported_examples(config, dataset)
         codec, error = open_codec(config, dataset, folder), None
-    if isinstance(config.model, DiffusionModelConfig):
+    if isinstance(config, DiffusionExperiment):
         _check_shape("model.shape", examples.shape[1:], config.model.shape)
         return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error)
     _check_shape("model.grid", examples.shape[1:], config.model.grid)
     return Prepared(Batch(examples.reshape(len(examples), -1), dataset.train.labels), codec, error)
 
 
-def imported_examples(config: Config, dataset: tiny_datasets.Dataset) -> np.ndarray:
+def imported_examples(config: Experiment, dataset: tiny_datasets.Dataset) -> np.ndarray:
     """Return tokens or scaled latents that were made elsewhere.
 
     Raises:
@@ -101,16 +101,20 @@ def imported_examples(config: Config, dataset: tiny_datasets.Dataset) -> np.ndar
             )
     if isinstance(dataset, tiny_datasets.LatentDataset):
         return dataset.train.examples * np.float32(dataset.scale)
-    asked = masked_model(config).codebook_size
-    if isinstance(dataset, tiny_datasets.TokenDataset) and dataset.codebook_size != asked:
+    if (
+        isinstance(config, MaskedExperiment)
+        and isinstance(dataset, tiny_datasets.TokenDataset)
+        and dataset.codebook_size != config.model.codebook_size
+    ):
         raise RequestError(
-            f"model.codebook_size: expected {dataset.codebook_size}, that of '{dataset.name}', got {asked}"
+            f"model.codebook_size: expected {dataset.codebook_size}, as in '{dataset.name}', "
+            f"got {config.model.codebook_size}"
         )
     return dataset.train.examples
 
 
-def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
-    if isinstance(config.model, DiffusionModelConfig):
+def _fit_codec(config: Experiment, pictures: np.ndarray) -> Codec:
+    if not isinstance(config, MaskedExperiment):
         if config.latents is None:
             return Pixels()
         return fit_linear_autoencoder(pictures, patch_size=config.latents.patch_size, channels=config.latents.channels)
@@ -124,13 +128,13 @@ def _fit_codec(config: Config, pictures: np.ndarray) -> Codec:
         pictures,
         patch_size=patch_size,
         patch_frames=patch_frames,
-        codebook_size=masked_model(config).codebook_size,
+        codebook_size=config.model.codebook_size,
         generator=stream(config.seed, "codebook"),
         iterations=config.tokenizer.iterations,
     )
 
 
-def open_codec(config: Config, dataset: tiny_datasets.Dataset, folder: Path) -> Codec | None:
+def open_codec(config: Experiment, dataset: tiny_datasets.Dataset, folder: Path) -> Codec | None:
     """Return the codec of a run whose folder is complete.
 
     Raises:

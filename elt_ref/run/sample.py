@@ -10,13 +10,14 @@ import tiny_datasets
 from elt_ref.config import validate
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
-from elt_ref.generation import LoopSchedule, Sampled, sample
+from elt_ref.generation import Sampled, sample
 from elt_ref.report.clips import ANIMATIONS, draw_animation, draw_contact_sheet
 from elt_ref.report.samples import draw_grid
 from elt_ref.run.evaluate import to_pictures
 from elt_ref.run.folder import Run
 from elt_ref.run.given import Given
 from elt_ref.run.prepare import load_data
+from elt_ref.schedules import LoopSchedule
 
 
 def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float | None = None) -> Run:

@@ -3,7 +3,7 @@
 import numpy as np
 
 import tiny_datasets
-from elt_ref.config import load_preset, masked_model
+from elt_ref.config import load_preset
 from elt_ref.tokenizer import cut_patches
 
 PATCHES = (2, 3)
@@ -37,11 +37,12 @@ def training_command(dataset: tiny_datasets.Dataset) -> str:
 def _tokenizer_settings(preset: str, examples: np.ndarray) -> dict[str, object]:
     """Return the token grid of pictures or clips, and what else of the preset does not fit them."""
     config = load_preset(preset)
+    codes = config.model_dump()["model"]["codebook_size"]
     *frames, height, width = examples.shape[1:-1]
     sides = (*(_patch([count]) for count in frames), *[_patch([height, width])] * 2)
     found: dict[str, object] = {
         "tokenizer.patch_size": sides[-1],
-        "model.codebook_size": _different_patches(examples, sides, masked_model(config).codebook_size),
+        "model.codebook_size": _different_patches(examples, sides, codes),
     }
     if frames:
         found["tokenizer.patch_frames"] = sides[0]

@@ -5,13 +5,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.run.folder import check_folder, create_folder
 from elt_ref.run.prepare import Prepared, prepare
 from elt_ref.training import StepInfo, train
 
 
-def train_run(config: Config, folder: Path, *, resume: bool = False, console: Console | None = None) -> Prepared:
+def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Console | None = None) -> Prepared:
     """Train a configuration into `folder`; what it learned from is returned.
 
     Args:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from elt_ref.config import diffusion_model, masked_model
+from elt_ref.arrays import Tree
+from elt_ref.config import DiffusionExperiment, MaskedExperiment
 from elt_ref.generation import (
     decode_step,
     denoise,
@@ -11,10 +12,11 @@ from elt_ref.generation import (
     predict_clean,
     predict_tokens,
     step_noise,
-    time_grid,
 )
 from elt_ref.run.evaluate import codec_of, to_pictures
 from elt_ref.run.folder import Run
+from elt_ref.schedules import time_grid
+from elt_ref.tokenizer import Codec
 
 KEPT_TITLES = {"masked": "kept after the step", "diffusion": "state after the step"}
 """What the second result of `trajectory` is, by family."""
@@ -31,12 +33,16 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     Raises:
         RequestError: the run has no way back to pictures.
     """
-    return (_masked if run.config.model.family == "masked" else _diffusion)(run, label, seed)
-
-
-def _masked(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     config, codec = run.config, codec_of(run)
-    model, sampling = masked_model(config), config.sampling
+    if isinstance(config, MaskedExperiment):
+        return _masked(run.parameters, config, codec, label, seed)
+    return _diffusion(run.parameters, config, codec, label, seed)
+
+
+def _masked(
+    parameters: Tree, config: MaskedExperiment, codec: Codec, label: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    model, sampling = config.model, config.sampling
     tokens = np.full((1, model.tokens), model.mask_token)
     start = np.array([model.tokens])
     answers, kept = [], []
@@ -44,9 +50,7 @@ def _masked(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         before = tokens
         row = []
         for loops in range(1, model.max_loops + 1):
-            logits, _ = predict_tokens(
-                run.parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0
-            )
+            logits, _ = predict_tokens(parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0)
             tokens, answer = decode_step(
                 logits,
                 before,
@@ -67,9 +71,10 @@ def _masked(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(answers), np.array(kept)
 
 
-def _diffusion(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    config, codec = run.config, codec_of(run)
-    max_loops = diffusion_model(config).max_loops
+def _diffusion(
+    parameters: Tree, config: DiffusionExperiment, codec: Codec, label: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    max_loops = config.model.max_loops
     labels = np.array([label])
     unguided = config.model_copy(
         update={"sampling": config.sampling.model_copy(update={"guidance_scale": 1.0, "loops": max_loops})}
@@ -78,14 +83,12 @@ def _diffusion(run: Run, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]
     answers, kept = [], []
     for time, state in zip(
         time_grid(config.sampling.steps)[:-1],
-        denoise(run.parameters, unguided, labels, noisy, lambda step: step_noise(config, seed, step, 1)),
+        denoise(parameters, unguided, labels, noisy, lambda step: step_noise(config, seed, step, 1)),
         strict=True,
     ):
         row = []
         for loops in range(1, max_loops + 1):
-            clean, _ = predict_clean(
-                run.parameters, config, noisy, float(time), labels, loops=loops, guidance_scale=1.0
-            )
+            clean, _ = predict_clean(parameters, config, noisy, float(time), labels, loops=loops, guidance_scale=1.0)
             row.append(to_pictures(codec, config, clean)[0])
         noisy = state.noisy
         answers.append(row)

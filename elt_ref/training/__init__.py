@@ -1,28 +1,21 @@
-"""How parameters are found: optimizer, moving average, train step, trainer, checkpoints."""
+"""How training finds the parameters: optimizer, moving average, train step, trainer, checkpoints."""
 
-from elt_ref.objective import Batch
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
-from elt_ref.training.draws import Draws, batch_indices, draw
-from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
-from elt_ref.training.step import StepInfo, TrainState, init_state, loss_terms, train_step
+from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
+from elt_ref.training.step import StepInfo, TrainState, init_state, loss_and_gradient, train_step
 from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
 
 __all__ = [
     "CHECKPOINT",
     "METRICS",
-    "Batch",
-    "Draws",
     "Moments",
     "StepInfo",
     "TrainState",
     "adamw",
-    "batch_indices",
     "clip_gradient",
-    "draw",
     "init_state",
-    "learning_rate_at",
     "load_checkpoint",
-    "loss_terms",
+    "loss_and_gradient",
     "moving_average",
     "read_metrics",
     "save_checkpoint",

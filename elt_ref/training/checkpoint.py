@@ -12,12 +12,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
 from elt_ref.files import read_tensors, write_bytes
 from elt_ref.model import declare_parameters
+from elt_ref.objective import stream_names
 from elt_ref.streams import stream_key
-from elt_ref.training.draws import stream_names
 from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import TrainState
 
@@ -25,7 +25,7 @@ FORMAT = "elt_ref checkpoint 1"
 _PARTS = ("parameters", "first_moment", "second_moment", "average")
 
 
-def save_checkpoint(path: Path, state: TrainState, config: Config) -> None:
+def save_checkpoint(path: Path, state: TrainState, config: Experiment) -> None:
     """Write the checkpoint atomically; the same state gives the same bytes.
 
     Raises:
@@ -37,12 +37,12 @@ def save_checkpoint(path: Path, state: TrainState, config: Config) -> None:
     write_bytes(path, save(tensors, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)}))
 
 
-def _streams(config: Config) -> dict[str, Any]:
+def _streams(config: Experiment) -> dict[str, Any]:
     keys = {name: [int(word) for word in stream_key(config.seed, name)] for name in stream_names(config)}
     return {name: {"generator": "Philox", "key": key, "counter": "[0, 0, 0, step]"} for name, key in keys.items()}
 
 
-def load_checkpoint(path: Path, config: Config) -> TrainState:
+def load_checkpoint(path: Path, config: Experiment) -> TrainState:
     """Read a checkpoint of a run with this configuration.
 
     Raises:
@@ -50,7 +50,7 @@ def load_checkpoint(path: Path, config: Config) -> TrainState:
     """
     tensors, metadata = _read(path)
     if metadata.get("seed") != config.seed:
-        raise RequestError(f"checkpoint {path}: expected that of seed {config.seed}, got {metadata.get('seed')}")
+        raise RequestError(f"checkpoint {path}: expected seed {config.seed}, got {metadata.get('seed')}")
     if metadata.get("streams") != _streams(config):
         raise RequestError(
             f"checkpoint {path}: expected the random streams of the {config.model.family} family, got others"

@@ -8,6 +8,7 @@ Source: Loshchilov and Hutter; w = 0, the default, is Adam, which the paper name
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,37 +30,31 @@ def zero_moments(parameters: Tree) -> Moments:
 
 
 def adamw(
-    parameters: Tree, gradient: Tree, moments: Moments, *, step: int, training: TrainingConfig
+    parameters: Tree, gradient: Tree, moments: Moments, *, step: int, rate: float, training: TrainingConfig
 ) -> tuple[Tree, Moments]:
     """Return parameters and moments after one step.
 
     Args:
-        parameters: before the step.
-        gradient: of the loss, clipped already.
-        moments: before the step.
+        parameters: parameters before the step.
+        gradient: gradient of the loss, clipped already.
+        moments: moments before the step.
         step: 0 at the first.
-        training: learning rate and its schedule, betas, epsilon, weight decay.
+        rate: η of this step.
+        training: betas, epsilon, weight decay.
     """
-    rate = learning_rate_at(step, training)
     beta1, beta2 = training.beta1, training.beta2
     correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
-
-    def update(name: str, theta: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * (g * g)
-        change = (m / correction1) / (np.sqrt(v / correction2) + training.epsilon)
+    new, first, second = [], [], []
+    for (name, theta), g, m, v in zip(
+        tree_items(parameters), *map(tree_leaves, (gradient, moments.first, moments.second)), strict=True
+    ):
+        first.append(beta1 * m + (1 - beta1) * g)
+        second.append(beta2 * v + (1 - beta2) * (g * g))
+        change = (first[-1] / correction1) / (np.sqrt(second[-1] / correction2) + training.epsilon)
         if training.weight_decay and is_kernel(name):
             change = change + training.weight_decay * theta
-        return theta - rate * change, m, v
-
-    updated = [
-        update(name, theta, g, m, v)
-        for (name, theta), g, m, v in zip(
-            tree_items(parameters), *map(tree_leaves, (gradient, moments.first, moments.second)), strict=True
-        )
-    ]
-    new, first, second = (tree_rebuild(parameters, list(leaves)) for leaves in zip(*updated, strict=True))
-    return new, Moments(first, second)
+        new.append(theta - rate * change)
+    return tree_rebuild(parameters, new), Moments(tree_rebuild(parameters, first), tree_rebuild(parameters, second))
 
 
 def is_kernel(name: str) -> bool:
@@ -67,27 +62,15 @@ def is_kernel(name: str) -> bool:
     return name.endswith(".weight")
 
 
-def learning_rate_at(step: int, training: TrainingConfig) -> float:
-    """Return η of step `step`: a linear warm-up from 1/W of the rate, then constant, or a cosine to zero.
-
-    The cosine would be at zero one step after the last, so that the last step still learns.
-    """
-    warmup, rate = training.warmup_steps, training.learning_rate
-    if step < warmup:
-        return rate * (step + 1) / warmup
-    if training.schedule == "constant":
-        return rate
-    way = (step - warmup) / max(1, training.steps - warmup)
-    return rate * 0.5 * (1 + math.cos(math.pi * min(1.0, way)))
-
-
 def clip_gradient(gradient: Tree, largest: float) -> tuple[Tree, float]:
-    """Return the gradient scaled to a global norm of at most `largest`, and the norm it had."""
-    norm = math.sqrt(sum(float(np.vdot(leaf, leaf)) for leaf in tree_leaves(gradient)))
+    """Return the gradient scaled to a global norm of at most `largest`, and the norm before."""
+    square = 0.0
+    for leaf in tree_leaves(gradient):
+        square += float(np.vdot(leaf, leaf))
+    norm = math.sqrt(square)
     if not norm > largest:  # also where the norm is NaN: the caller must see it
         return gradient, norm
-    scale = largest / norm
-    return tree_map(lambda leaf: leaf * scale, gradient), norm
+    return tree_map(partial(np.multiply, largest / norm), gradient), norm
 
 
 def moving_average(average: Tree, parameters: Tree, decay: float) -> Tree:

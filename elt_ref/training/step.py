@@ -1,33 +1,42 @@
 """One training step as a pure function: (state, batch, draws) → (state, info). The same for both families."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config
-from elt_ref.model import init_parameters, loop_states, open_network
+from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
+from elt_ref.errors import RequestError
+from elt_ref.model import NETWORKS, init_parameters, run
 from elt_ref.objective import (
     Batch,
+    Draws,
     LossTerms,
-    MaskedDraws,
-    Task,
-    diffusion_task,
+    Target,
+    corrupt_diffusion,
+    corrupt_masked,
     ilsd_loss,
-    masked_task,
-    truth_weight_at,
     vanilla_loss,
 )
 from elt_ref.ops import value_and_gradient
-from elt_ref.training.draws import Draws
-from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
+from elt_ref.schedules import learning_rate_at, truth_weight_at
+from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
+
+CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], Target]]] = {
+    MaskedExperiment: corrupt_masked,
+    DiffusionExperiment: corrupt_diffusion,
+}
+"""Corruption of a batch by type of experiment."""
 
 
 class TrainState(NamedTuple):
     """Everything a step changes."""
 
     step: int
-    """Steps done."""
+    """Number of steps done."""
     parameters: Tree
+    """Parameters of the network."""
     moments: Moments
+    """Running moments of the gradient."""
     average: Tree
     """Exponential moving average of the parameters."""
 
@@ -36,52 +45,79 @@ class StepInfo(NamedTuple):
     """What a step reports."""
 
     terms: LossTerms
+    """Loss and its terms."""
     truth_weight: float
     """λ"""
     student_loops: int | None
+    """L_int; None for the vanilla objective."""
     gradient_norm: float
-    """Before clipping."""
+    """Global norm before clipping."""
     learning_rate: float
+    """η"""
 
 
-def init_state(config: Config) -> TrainState:
+def init_state(config: Experiment) -> TrainState:
     """Return the state before the first step."""
     parameters = init_parameters(config)
     return TrainState(0, parameters, zero_moments(parameters), parameters)
 
 
-def pose(config: Config, batch: Batch, draws: Draws) -> Task:
-    """Return the task of the configured family."""
-    if isinstance(draws, MaskedDraws):
-        return masked_task(config, batch, draws)
-    return diffusion_task(config, batch, draws)
+def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Experiment) -> tuple[TrainState, StepInfo]:
+    """Return the state after one step, and what happened. The old state is not changed.
 
-
-def loss_terms(parameters: Tree, batch: Batch, draws: Draws, *, truth_weight: float, config: Config) -> LossTerms:
-    """Return the configured objective: one pass of N · L_max layer calls, and two heads (one for vanilla)."""
-    task = pose(config, batch, draws)
-    network = open_network(parameters, config, *task.inputs)
-    states = list(loop_states(network.block, network.state, config.model.max_loops))
-    if draws.student_loops is None:
-        return vanilla_loss(states, network.head, task.ground_truth)
-    return ilsd_loss(
-        states, draws.student_loops, network.head, task.ground_truth, task.distillation, truth_weight=truth_weight
-    )
-
-
-def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Config) -> tuple[TrainState, StepInfo]:
-    """Return the state after one step, and what happened. The given state is not changed."""
+    Raises:
+        RequestError: examples, labels or L_int do not fit the configuration.
+    """
     training = config.training
+    inputs, target = CORRUPTIONS[type(config)](config, batch, draws)
     truth_weight = truth_weight_at(state.step, training.steps)
+    rate = learning_rate_at(state.step, training)
+    terms, gradient = loss_and_gradient(
+        state.parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=truth_weight
+    )
+    gradient, norm = clip_gradient(gradient, training.gradient_clip)
+    parameters, moments = adamw(
+        state.parameters, gradient, state.moments, step=state.step, rate=rate, training=training
+    )
+    average = moving_average(state.average, parameters, training.average_decay)
+    info = StepInfo(terms, truth_weight, draws.student_loops, norm, rate)
+    return TrainState(state.step + 1, parameters, moments, average), info
 
-    def objective(parameters: Tree) -> tuple[Any, LossTerms]:
-        terms = loss_terms(parameters, batch, draws, truth_weight=truth_weight, config=config)
+
+def loss_and_gradient(
+    parameters: Tree,
+    config: Experiment,
+    inputs: tuple[Any, ...],
+    target: Target,
+    *,
+    student_loops: int | None,
+    truth_weight: float,
+) -> tuple[LossTerms, Tree]:
+    """Return the objective with its terms, and its gradient: one pass of N · L_max layer calls, two heads.
+
+    Args:
+        parameters: parameters of the network.
+        config: experiment.
+        inputs: inputs of the network, corrupted and checked already.
+        target: what the network should predict.
+        student_loops: L_int, 1 … L_max − 1; None for the vanilla objective, which has one head.
+        truth_weight: λ in [0, 1].
+
+    Raises:
+        RequestError: `student_loops` or `truth_weight` is out of range.
+    """
+    network, max_loops = NETWORKS[type(config)], config.model.max_loops
+    if student_loops is not None and not 1 <= student_loops < max_loops:
+        raise RequestError(f"student_loops: expected 1 ≤ L_int < L_max = {max_loops}, got {student_loops}")
+
+    def loss(parameters: Tree) -> tuple[Any, LossTerms]:
+        if student_loops is None:
+            (teacher,) = run(network, parameters, config, inputs, exits=[max_loops])
+            terms = vanilla_loss(target, teacher)
+        else:
+            student, teacher = run(network, parameters, config, inputs, exits=[student_loops, max_loops])
+            terms = ilsd_loss(target, student, teacher, truth_weight=truth_weight)
         return terms.total, terms
 
-    _, terms, gradient = value_and_gradient(objective, state.parameters)
-    gradient, norm = clip_gradient(gradient, training.gradient_clip)
-    parameters, moments = adamw(state.parameters, gradient, state.moments, step=state.step, training=training)
-    average = moving_average(state.average, parameters, training.average_decay)
-    rate = learning_rate_at(state.step, training)
-    info = StepInfo(LossTerms(*map(float, terms)), truth_weight, draws.student_loops, norm, rate)
-    return TrainState(state.step + 1, parameters, moments, average), info
+    _, terms, gradient = value_and_gradient(loss, parameters)
+    return terms, gradient

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import tree_leaves
-from elt_ref.config import Config
+from elt_ref.config import Experiment
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
-from elt_ref.objective import Batch
+from elt_ref.objective import Batch, LossTerms, batch_indices, draw
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
-from elt_ref.training.draws import batch_indices, draw
 from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -26,7 +25,7 @@ METRICS = "metrics.jsonl"
 
 
 def train(
-    config: Config,
+    config: Experiment,
     examples: Batch,
     folder: Path,
     *,
@@ -36,7 +35,7 @@ def train(
     """Train to the configured number of steps, logging and checkpointing into `folder`.
 
     Args:
-        config: of the run.
+        config: experiment.
         examples: all training tokens and labels.
         folder: exists; receives ``checkpoint.safetensors`` and ``metrics.jsonl``.
         resume: go on from the folder's checkpoint, or from the start where there is none yet.
@@ -62,7 +61,7 @@ def train(
     try:
         while state.step < config.training.steps:
             batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
-            with np.errstate(all="ignore"):  # what overflows or becomes NaN is told below, in one sentence
+            with np.errstate(all="ignore"):  # overflow and NaN become one sentence below
                 after, info = train_step(state, batch, draw(config, state.step), config=config)
             _check_finite(after, info, checkpoint)
             # In this order: an interruption in between logs a step too much, which resuming cuts off again.
@@ -80,16 +79,17 @@ def train(
 
 def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
     """Return one line of ``metrics.jsonl``: numbers that depend on nothing but the run (no times)."""
+    terms = LossTerms(*map(float, info.terms))
     student = {
-        "student_truth": info.terms.student_truth,
-        "distillation": info.terms.distillation,
+        "student_truth": terms.student_truth,
+        "distillation": terms.distillation,
         "truth_weight": info.truth_weight,
         "student_loops": info.student_loops,
     }
     return {
         "step": step,
-        "loss": info.terms.total,
-        "teacher_truth": info.terms.teacher_truth,
+        "loss": terms.total,
+        "teacher_truth": terms.teacher_truth,
         **(student if info.student_loops is not None else {}),  # the vanilla objective has no student
         "gradient_norm": info.gradient_norm,
         "learning_rate": info.learning_rate,

@@ -72,7 +72,7 @@ def test_frames_that_are_none(text):
 
 
 def test_frames_that_a_clip_does_not_have():
-    with pytest.raises(RequestError, match=r"^given: expected frames in 0…3, those of a clip, got 4$"):
+    with pytest.raises(RequestError, match=r"^given: expected a clip's frames, 0…3, got 4$"):
         parse_frames("0-4", 4)
     with pytest.raises(RequestError, match="got 999999999"):
         parse_frames("0,999999999", 4)

@@ -156,7 +156,7 @@ def test_given_frames_are_framed_on_the_contact_sheet(done, trained_video, tmp_p
         ("0-3", "given: expected some of the 4 frames to be left to generate, got all of them"),
         ("0", "given: expected whole tubelets of 2 frames, such as 0-1, got 0 alone"),
         ("1-2", "given: expected whole tubelets of 2 frames, such as 0-1, got 1 alone"),
-        ("2-4", "given: expected frames in 0…3, those of a clip, got 4"),
+        ("2-4", "given: expected a clip's frames, 0…3, got 4"),
         ("first", "given: expected frames such as 0-1 or 0-1,6-7, got 'first'"),
         ("", "given: expected frames such as 0-1 or 0-1,6-7, got ''"),
     ],

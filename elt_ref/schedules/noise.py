@@ -59,3 +59,8 @@ def _shift(time: Times, diffusion: DiffusionConfig) -> Times | float:
 def signal_and_noise(log_snr: Times | np.float64) -> tuple[Times | np.float64, Times | np.float64]:
     """Return (α, σ) with α² = sigmoid(λ) and σ² = sigmoid(−λ), so α² + σ² = 1."""
     return np.exp(-0.5 * np.logaddexp(0, -log_snr)), np.exp(-0.5 * np.logaddexp(0, log_snr))
+
+
+def time_grid(steps: int) -> Float[np.ndarray, " steps_and_one"]:
+    """Return the steps + 1 times of sampling, evenly from 1 to 0."""
+    return np.linspace(1, 0, steps + 1)

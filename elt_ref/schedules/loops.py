@@ -1,16 +1,16 @@
-"""Any-time inference: how many loops each sampling step takes.
+"""Any-time inference: the loops of each sampling step.
 
-An integer; one integer a step; or early exit, which loops until the prediction stops changing.
+An integer; one integer per step; or early exit, which loops until the prediction stops changing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from elt_ref.errors import RequestError
-from elt_ref.model import check_loops
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EarlyExit:
 
     threshold: float
     max_loops: int
-    """Loops at the most."""
+    """Most loops."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -38,30 +38,36 @@ class EarlyExit:
 LoopSchedule: TypeAlias = int | Sequence[int] | EarlyExit
 
 
-def check_loop_schedule(schedule: LoopSchedule, steps: int) -> LoopSchedule:
-    """Return the schedule if it fits `steps` sampling steps.
+def loops_per_step(schedule: LoopSchedule, steps: int) -> Sequence[int | EarlyExit]:
+    """Return the loops of each of `steps` sampling steps.
 
     Raises:
         RequestError: not a positive integer, an `EarlyExit`, or a sequence of `steps` positive integers.
     """
     if isinstance(schedule, EarlyExit):
-        return schedule
-    if isinstance(schedule, Sequence) and not isinstance(schedule, str):
-        if len(schedule) != steps:
-            raise RequestError(f"loops: expected one number for each of {steps} sampling steps, got {len(schedule)}")
-        return [check_loops(loops, f"loops of step {step}") for step, loops in enumerate(schedule)]
-    return check_loops(schedule)
+        return [schedule] * steps
+    if not isinstance(schedule, Sequence) or isinstance(schedule, str):
+        return [check_loops(schedule)] * steps
+    if len(schedule) != steps:
+        raise RequestError(f"loops: expected one number for each of {steps} sampling steps, got {len(schedule)}")
+    return [check_loops(loops, f"loops of step {step}") for step, loops in enumerate(schedule)]
 
 
-def loops_at(schedule: LoopSchedule, step: int) -> int | EarlyExit:
-    """Return what the schedule says of one step."""
-    return schedule[step] if isinstance(schedule, Sequence) else schedule
+def check_loops(loops: Any, where: str = "loops") -> int:
+    """Return `loops` if it is an integer ≥ 1.
+
+    Raises:
+        RequestError: it is not; the sentence begins with `where`.
+    """
+    if isinstance(loops, bool) or not isinstance(loops, Integral) or loops < 1:
+        raise RequestError(f"{where}: expected an integer of at least 1, got {loops!r}")
+    return int(loops)
 
 
 def leaning_schedule(mean: int, steps: int, lean: str) -> list[int]:
     """Return loops for each step that fall (``"early"``) or rise (``"late"``) evenly between 2 · mean − 1 and 1.
 
-    The total is that of `mean` loops at every step, so the two differ in where the loops are spent and in nothing else.
+    The total equals `mean` loops at every step: only the place of the loops differs.
     """
     check_loops(mean)
     places = np.linspace(2 * mean - 1, 1, steps) if steps > 1 else np.array([float(mean)])
@@ -71,10 +77,10 @@ def leaning_schedule(mean: int, steps: int, lean: str) -> list[int]:
 
 
 def parse_loop_schedule(text: str, *, max_loops: int, steps: int) -> LoopSchedule:
-    """Read a schedule as typed.
+    """Return the schedule that a text describes.
 
     Args:
-        text: ``4``; ``1,2,4,4``, one a step; ``early:4`` or ``late:4``, four on average, leaning; ``exit:0.02``, at
+        text: ``4``; ``1,2,4,4``, one per step; ``early:4`` or ``late:4``, four on average; ``exit:0.02``, at
             most 2 · `max_loops`, or ``exit:0.02:6``, at most 6.
         max_loops: L_max.
         steps: sampling steps.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.generation.noise_schedule import signal_and_noise
+from elt_ref.schedules import signal_and_noise
 
 Samples = Float[np.ndarray, "batch height width channels"]
 

@@ -1,12 +1,12 @@
-"""Configurations: frozen, validated, written in TOML. An unknown key is an error that names the nearest known one."""
+"""The sections of a configuration and their fields: frozen, validated, one class for each family.
+
+An experiment is a `MaskedExperiment` or a `DiffusionExperiment`. Reading a configuration chooses (`read.validate`);
+every function below that serves one family takes that family's type.
+"""
 
 import math
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -17,11 +17,10 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
-    ValidationError,
     model_validator,
 )
 
-from elt_ref.errors import RequestError, nearest
+from elt_ref.errors import nearest
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,10 +30,10 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which data set is learned."""
+    """The data set."""
 
     name: str
-    """A name of ``elt-ref data list``: shipped, or imported with ``elt-ref data import``."""
+    """Name in ``elt-ref data list``: shipped, or imported with ``elt-ref data import``."""
 
 
 class TokenizerConfig(_Section):
@@ -54,22 +53,22 @@ class LatentsConfig(_Section):
     patch_size: PositiveInt
     """Side of the patch that becomes one latent position."""
     channels: PositiveInt
-    """Of the latent; at most the values of a patch."""
+    """Values of one latent position; at most the values of a patch."""
 
 
 class _NetworkConfig(_Section):
-    """What both families have in common: a block of N layers that is applied L times."""
+    """What both families share: a block of N layers, applied L times."""
 
     layers: PositiveInt
     """N, the number of layers with weights of their own. An unlooped network is ``layers = depth, max_loops = 1``."""
     max_loops: PositiveInt
-    """L_max, the loops of the teacher, that is of training. Inference may use any number."""
+    """L_max, the loops of training, whose last is the teacher. Inference may use any number."""
     width: PositiveInt
     """d, the width of the residual stream."""
     heads: PositiveInt
-    """Of the attention; a divisor of the width."""
+    """Attention heads; a divisor of the width."""
     mlp_width: PositiveInt
-    """Width between the two maps of the MLP."""
+    """Hidden width of the MLP."""
     classes: PositiveInt
     """Labels are 0 … classes − 1; `classes` itself means "no class"."""
 
@@ -79,19 +78,33 @@ class _NetworkConfig(_Section):
             raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
         return self
 
+    unconditional_row: bool
+    """Whether there is a row for "no class"."""
+
     @property
     def unconditional_class(self) -> int:
-        """The label that means "no class"; its row follows those of the classes."""
+        """The label that means "no class"; its row follows the classes' rows."""
         return self.classes
+
+    @property
+    def label_rows(self) -> int:
+        """Labels that the network accepts: the classes and, where it has a row, "no class"."""
+        return self.classes + int(self.unconditional_row)
+
+    @property
+    def label_range(self) -> str:
+        """Labels that the network accepts, in words."""
+        none = f" or {self.unconditional_class} for none" if self.unconditional_row else ""
+        return f"classes in 0…{self.classes - 1}{none}"
 
 
 class MaskedModelConfig(_NetworkConfig):
-    """The masked network: post-LN BERT layers over discrete tokens, as MaskGIT's."""
+    """The masked network: post-LN BERT layers over discrete tokens, as in MaskGIT."""
 
     family: Literal["masked"] = "masked"
-    """Discrete tokens, predicted where they are masked."""
+    """Family: discrete tokens, predicted where they are masked."""
     grid: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
-    """Token grid, rows × columns, of clips frames × rows × columns; flattened in C order."""
+    """Token grid: rows × columns, or frames × rows × columns for clips; flattened in C order."""
     codebook_size: PositiveInt
     """V, the number of codes."""
     unconditional_row: bool = True
@@ -103,7 +116,7 @@ class MaskedModelConfig(_NetworkConfig):
 
     @property
     def tokens(self) -> int:
-        """Tokens of a picture or a clip, without the class token."""
+        """Tokens in a picture or a clip, without the class token."""
         count = 1
         for side in self.grid:
             count *= side
@@ -121,12 +134,12 @@ class MaskedModelConfig(_NetworkConfig):
 
 
 class DiffusionModelConfig(_NetworkConfig):
-    """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as DiT's."""
+    """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as in DiT."""
 
     family: Literal["diffusion"]
-    """Continuous samples, denoised."""
+    """Family: continuous samples, denoised."""
     shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
-    """Of a sample: height, width, channels."""
+    """Sample shape: height, width, channels."""
     patch_size: PositiveInt
     """Side of a patch; divides height and width."""
     unconditional_row: Literal[True] = True
@@ -134,9 +147,9 @@ class DiffusionModelConfig(_NetworkConfig):
     layer_norm_epsilon: PositiveFloat = 1e-6
     """ε of every norm, inside the root."""
     time_features: Annotated[int, Field(gt=0, multiple_of=2)] = 256
-    """Cosines and sines that t becomes before its MLP."""
+    """Number of cosines and sines that embed t before its MLP."""
     time_scale: PositiveFloat = 1000.0
-    """Factor of t in [0, 1] before the cosines: 1000 gives DiT's range of timesteps."""
+    """Factor on t in [0, 1] before the cosines: 1000 gives the range of DiT's timesteps."""
 
     @model_validator(mode="after")
     def _patches_fit(self) -> "DiffusionModelConfig":
@@ -208,28 +221,28 @@ class DiffusionConfig(_Section):
     """Noise schedule, loss weight and sampler of the diffusion family."""
 
     shift: Shift
-    """Of the log-SNR: ``"none"``, ``"32/64"`` for 2 log(32 / 64) where the noise is that of 32 pixels and the image has
-    64, or a number; no default, for the paper does not say."""
+    """Shift of the log-SNR: ``"none"``, a number, or ``"32/64"`` for 2 log(32 / 64), where noise that suits images of 32
+    pixels meets images of 64. The paper names none: no default."""
     bias: Annotated[float, BeforeValidator(_bias)]
-    """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number; no default, as of the shift."""
+    """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number. The paper names none: no default."""
     shift_at_noise: Shift | None = None
-    """The interpolated schedule mixes t · shift_at_noise + (1 − t) · shift."""
+    """Second shift of the interpolated schedule: t · shift_at_noise + (1 − t) · shift."""
     log_snr_min: float = -15.0
     """Lower bound of the schedule, at noise, before the shift."""
     log_snr_max: float = 15.0
     """Upper bound of the schedule, at the clean sample, before the shift."""
     prediction: Literal["x0", "epsilon", "v"] = "x0"
-    """What the network predicts; the weight is the equivalent one."""
+    """Quantity that the network predicts; the loss weight follows it."""
     weight_derivative: bool = True
     """Whether w(t) contains −dλ/dt."""
     sampler: Literal["ancestral", "ddim"] = "ancestral"
-    """DDPM's, with noise in every step but the last, or the deterministic one."""
+    """Sampler: ancestral (DDPM, noise in every step but the last) or deterministic (DDIM)."""
     variance: Literal["small", "large", "interpolated"] = "small"
-    """Of an ancestral step: the posterior's, β_t, or between."""
+    """Variance of an ancestral step: small (the posterior's), large (β_t), or between."""
     variance_fraction: Fraction = 0.5
-    """Of the interpolated variance: 0 is small, 1 large."""
+    """Place of the interpolated variance between small (0) and large (1)."""
     clip: PositiveFloat | None = None
-    """Clip predictions of x0 to ± this; pixels lie in ±1, latents are not bounded."""
+    """Bound on predictions of x0, ± this; pixels lie in ±1, latents have no bound."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "DiffusionConfig":
@@ -241,7 +254,7 @@ class DiffusionConfig(_Section):
     def _noise_grows_with_time(self) -> "DiffusionConfig":
         if self.shift_at_noise is None:
             return self
-        # −dλ/dt of the cosine alone is smallest where its sine is 1 (see generation/noise_schedule.py).
+        # −dλ/dt of the cosine alone is smallest where its sine is 1 (see schedules/noise.py).
         slowest = 4 * (math.atan(math.exp(-self.log_snr_min / 2)) - math.atan(math.exp(-self.log_snr_max / 2)))
         if self.shift_at_noise - self.shift >= slowest:
             raise ValueError(
@@ -252,54 +265,54 @@ class DiffusionConfig(_Section):
 
 
 class ObjectiveConfig(_Section):
-    """What is learned."""
+    """What the network learns."""
 
     kind: Literal["ilsd", "vanilla"] = "ilsd"
-    """E5 with its three terms, or its first term alone: a plain looped transformer, the control."""
+    """Loss: E5 with its three terms, or its first term alone (a plain looped transformer, the control)."""
     min_loops: PositiveInt = 1
-    """L_min: the student's loops are drawn uniformly from L_min … L_max − 1 (E6)."""
+    """L_min; the student draws its loops uniformly from L_min … L_max − 1 (E6)."""
     reduction: Literal["mean_per_sample", "sum"] = "mean_per_sample"
-    """Over a sample's masked tokens: their mean (MaskGIT's code) or their sum (the paper's formula)."""
+    """Reduction over a sample's masked tokens or values: mean (MaskGIT's code) or sum (the paper's formula)."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of the ground-truth terms only; the distillation target is soft already."""
+    """Label smoothing of the ground-truth terms; the distillation target is soft already."""
     mask_ratio_per: Literal["sample", "batch"] = "sample"
-    """Whether each sample draws the ratio r of its own, or one serves the batch."""
+    """Scope of the mask ratio r: one draw per sample, or one for the batch."""
     label_drop_rate: Fraction = 0.1
     """Share of labels that become "no class" in training, for guidance."""
     label_drop_per: Literal["sample", "batch"] = "sample"
-    """Whether each sample draws, or one draw drops all labels of a batch."""
+    """Scope of label dropping: one draw per sample, or one for the batch."""
 
 
 class SamplingConfig(_Section):
-    """How pictures are drawn, unless the request says otherwise."""
+    """How sampling works, unless the request says otherwise."""
 
     steps: PositiveInt = 12
-    """K, the steps of parallel decoding."""
+    """K, the number of sampling steps."""
     loops: PositiveInt | None = None
-    """L at inference; the model's L_max where not given."""
+    """L at inference; L_max by default."""
     guidance_scale: Annotated[float, Field(ge=0)] = 1.0
     """s in u + s (c − u): 1 is conditional, 0 unconditional."""
     guidance_schedule: Literal["constant", "ramp"] = "constant"
-    """The ramp is s_k = 1 + (s − 1) k / (K − 1): its first step is conditional."""
+    """Schedule of s. The ramp is s_k = 1 + (s − 1) k / (K − 1): its first step is conditional."""
     choice_temperature: Annotated[float, Field(ge=0)] = 4.5
     """Scale of the Gumbel noise on log-confidences; falls linearly to zero at the last step."""
     sampling_temperature: Literal["plain", "elt"] = "plain"
-    """plain: logits as they are (MaskGIT). elt: divided by 0.5 + 0.8 (1 − (k + 1)/K), the paper's appendix."""
+    """Divisor of the logits. plain: 1 (MaskGIT). elt: 0.5 + 0.8 (1 − (k + 1)/K), from the paper's appendix."""
     schedule_precision: Literal["float64", "float32"] = "float64"
-    """Decides the floor tie at (k + 1)/K = 2/3: 128 of 256 masked in float64, 127 in the float32 of MaskGIT's code."""
+    """Precision of the mask schedule. At (k + 1)/K = 2/3, float64 masks 128 of 256 tokens, MaskGIT's float32 127."""
 
 
 class TrainingConfig(_Section):
-    """How the parameters are found."""
+    """How training finds the parameters."""
 
     steps: PositiveInt = 800
-    """Of the whole training; λ and the learning rate go by it."""
+    """Steps of the whole training; λ and the learning rate depend on it."""
     batch_size: PositiveInt = 64
-    """Examples a step."""
+    """Examples per step."""
     learning_rate: PositiveFloat = 1e-3
     """η, after the warm-up."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Of the learning rate after warm-up; the cosine would be at zero one step after the last."""
+    """Learning-rate schedule after the warm-up; the cosine would reach zero one step after the last."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps over which the learning rate rises linearly."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -309,45 +322,45 @@ class TrainingConfig(_Section):
     epsilon: PositiveFloat = 1e-8
     """Adam's ε, outside the root."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Decoupled (AdamW), of the kernels of linear maps only."""
+    """Decoupled weight decay (AdamW), on the kernels of linear maps only."""
     gradient_clip: PositiveFloat = 1.0
     """Largest global norm of the gradient."""
     average_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Of the exponential moving average of the parameters, which is what sampling uses."""
+    """Decay of the exponential moving average of the parameters, which sampling uses."""
     dtype: Literal["float32", "float64"] = "float32"
-    """Of parameters, states and gradients."""
+    """Dtype of parameters, states and gradients."""
     rematerialise: bool = False
-    """Keep one state a loop and evaluate the block again on the way back: memory for time, same numbers."""
+    """Whether to keep one state per loop and evaluate the block again on the way back: less memory, more time."""
     checkpoint_every: PositiveInt = 100
     """Steps between checkpoints."""
     log_every: PositiveInt = 10
     """Steps between lines of ``metrics.jsonl``."""
 
 
-OF_THE_MASKED_FAMILY = (
+MASKED_ONLY = (
     ("objective", "label_smoothing"),
     ("objective", "mask_ratio_per"),
     ("sampling", "choice_temperature"),
     ("sampling", "sampling_temperature"),
     ("sampling", "schedule_precision"),
 )
-"""Settings, by section and key, that mean nothing in the diffusion family."""
+"""Settings, by section and key, that only the masked family has."""
 
 
 class Config(_Section):
-    """A whole experiment."""
+    """A whole experiment, of either family."""
 
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     data: DataConfig | None = None
-    """None in the presets that only count (the paper's sizes)."""
+    """Data set; none in the presets that only count (the paper's sizes)."""
     tokenizer: TokenizerConfig | None = None
-    """None where the data are tokens already."""
+    """Tokenizer; none where the data are tokens already."""
     latents: LatentsConfig | None = None
-    """None in the masked family, and where the diffusion family works on pixels or on imported latents."""
+    """Autoencoder of the diffusion family; none where it works on pixels or on imported latents."""
     model: ModelConfig
     diffusion: DiffusionConfig | None = None
-    """Of the diffusion family."""
+    """Noise schedule and sampler; the diffusion family has one, the masked family none."""
     objective: ObjectiveConfig = ObjectiveConfig()
     sampling: SamplingConfig = SamplingConfig()
     training: TrainingConfig = TrainingConfig()
@@ -371,7 +384,7 @@ class Config(_Section):
         for name in ("diffusion", "latents"):
             if not diffusion and getattr(self, name) is not None:
                 raise ValueError(f"config.{name}: expected none in the masked family, got one")
-        for section, name in OF_THE_MASKED_FAMILY:
+        for section, name in MASKED_ONLY:
             settings = getattr(self, section)
             value = getattr(settings, name)
             if diffusion and value != type(settings).model_fields[name].default:
@@ -387,176 +400,22 @@ class Config(_Section):
         return self
 
 
-def preset_names() -> list[str]:
-    """Return the names of the presets that come with the package."""
-    folder = resources.files("elt_ref") / "presets"
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+class MaskedExperiment(Config):
+    """An experiment with masked tokens."""
+
+    model: MaskedModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
+    diffusion: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Return a preset by name.
+class DiffusionExperiment(Config):
+    """An experiment with diffusion."""
 
-    Args:
-        name: one of `preset_names`.
-        overrides: dotted keys and values that replace those of the preset, for example ``{"training.steps": 100}``.
-
-    Raises:
-        RequestError: no such preset, or an override is wrong.
-    """
-    if name not in preset_names():
-        raise RequestError(
-            f"preset: expected one of {', '.join(preset_names())}, got '{name}'{nearest(name, preset_names())}"
-        )
-    text = (resources.files("elt_ref") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-    return parse_config(text, where=f"preset '{name}'", overrides=overrides)
+    model: DiffusionModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
+    diffusion: DiffusionConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-def load_config(name_or_file: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Return the preset of that name, or the configuration in that TOML file.
+Experiment: TypeAlias = MaskedExperiment | DiffusionExperiment
+"""A configuration that knows its family."""
 
-    Raises:
-        RequestError: neither exists, or the configuration is wrong.
-    """
-    path = Path(name_or_file)
-    if path.suffix != ".toml":
-        return load_preset(str(name_or_file), overrides)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"configuration {path}: expected a readable TOML file, got {error}") from error
-    return parse_config(text, where=str(path), overrides=overrides)
-
-
-def parse_config(text: str, *, where: str, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Validate the TOML `text` of a configuration, with `overrides` laid over it.
-
-    Raises:
-        RequestError: not TOML, an unknown key, or a value out of range; one sentence, beginning with `where`.
-    """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RequestError(f"{where}: expected TOML, got {error}") from error
-    for key, value in (overrides or {}).items():
-        _lay_over(document, key, value, where)
-    return validate(document, where=where)
-
-
-def _lay_over(document: dict[str, Any], key: str, value: Any, where: str) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        document = document.setdefault(section, {})
-        if not isinstance(document, dict):
-            raise RequestError(f"{where}: expected a section at '{section}' of '{key}', got the value {document!r}")
-    document[last] = value
-
-
-def validate(document: Mapping[str, Any], *, where: str) -> Config:
-    """Return the configuration that `document` describes.
-
-    Raises:
-        RequestError: in one sentence, the first thing that is wrong.
-    """
-    try:
-        return Config.model_validate(document)
-    except ValidationError as error:
-        raise RequestError(f"{where}: {_sentence(error)}") from None
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def parse_section(kind: type[Kind], section: Mapping[str, Any]) -> Kind:
-    """Return one section of a configuration, for example ``parse_section(DiffusionConfig, {"shift": 0.0, …})``.
-
-    Raises:
-        RequestError: in one sentence, the first thing that is wrong.
-    """
-    try:
-        return kind.model_validate(section)
-    except ValidationError as error:
-        raise RequestError(f"{kind.__name__}: {_sentence(error)}") from None
-
-
-def masked_model(config: Config) -> MaskedModelConfig:
-    """Return the [model] section of a configuration of the masked family.
-
-    Raises:
-        RequestError: it is of the diffusion family.
-    """
-    if not isinstance(config.model, MaskedModelConfig):
-        raise RequestError(f"{config.name}: expected a configuration of the masked family, got the diffusion family")
-    return config.model
-
-
-def diffusion_model(config: Config) -> DiffusionModelConfig:
-    """Return the [model] section of a configuration of the diffusion family.
-
-    Raises:
-        RequestError: it is of the masked family.
-    """
-    if not isinstance(config.model, DiffusionModelConfig):
-        raise RequestError(f"{config.name}: expected a configuration of the diffusion family, got the masked family")
-    return config.model
-
-
-def diffusion_of(config: Config) -> DiffusionConfig:
-    """Return the [diffusion] section of a configuration of the diffusion family.
-
-    Raises:
-        RequestError: it is of the masked family, and has none.
-    """
-    if config.diffusion is None:
-        raise RequestError(f"{config.name}: expected a configuration of the diffusion family, got the masked family")
-    return config.diffusion
-
-
-FAMILIES: dict[str, type[BaseModel]] = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    # Of a section that comes in families, pydantic names the family too, as in model.masked.width.
-    location = [str(part) for part in first["loc"]]
-    named = location[:1] + location[2:] if location[:1] == ["model"] else location
-    *sections, key = named or [""]
-    place = ".".join([*sections, key])
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(location[:-1])
-        return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
-    if first["type"] == "missing":
-        return f"{place}: expected a value, got none"
-    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
-        if not isinstance(first["input"], dict):
-            return f"{place}: expected a section, got {first['input']!r}"
-        got = first["input"]["family"]
-        return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
-    if first["type"] == "value_error":  # one of our own validators
-        return _placed(first["msg"].removeprefix("Value error, "), place)
-    expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{place}: expected {expectation}, got {first['input']!r}"
-
-
-def _placed(sentence: str, place: str) -> str:
-    """Return a validator's sentence, which may lack its field ("expected …") or its section ("field: expected …")."""
-    if sentence.startswith("expected "):
-        return f"{place}: {sentence}"
-    return sentence if "." in sentence.split(":", maxsplit=1)[0] else f"{place}.{sentence}"
-
-
-def _fields_at(location: Sequence[str]) -> list[str]:
-    if location[:1] == ["model"]:
-        return list(FAMILIES[location[1]].model_fields)
-    model: type[BaseModel] = Config
-    for section in location:
-        annotation = model.model_fields[section].annotation
-        candidates = (annotation, *getattr(annotation, "__args__", ()))
-        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
-    return list(model.model_fields)
-
-
-def dump_config(config: Config) -> str:
-    """Return the configuration as TOML that `parse_config` reads back to an equal configuration."""
-    import tomli_w  # noqa: PLC0415  only needed to write
-
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+EXPERIMENTS: dict[str, type[Experiment]] = {"masked": MaskedExperiment, "diffusion": DiffusionExperiment}
+"""Experiment type by family."""

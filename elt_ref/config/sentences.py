@@ -1,0 +1,52 @@
+"""What is wrong with a configuration, in one sentence; an unknown key comes with the nearest known one."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+
+from elt_ref.config.schema import Config, DiffusionModelConfig, MaskedModelConfig
+from elt_ref.errors import nearest
+
+FAMILIES: dict[str, type[BaseModel]] = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
+
+
+def sentence(error: ValidationError) -> str:
+    """Return the first thing that is wrong: where, expected, got."""
+    first = error.errors()[0]
+    # Where a section comes in families, pydantic names the family too: model.masked.width.
+    location = [str(part) for part in first["loc"]]
+    named = location[:1] + location[2:] if location[:1] == ["model"] else location
+    *sections, key = named or [""]
+    place = ".".join([*sections, key])
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return f"{place}: expected one of {', '.join(known)}, got the unknown key '{key}'{nearest(key, known)}"
+    if first["type"] == "missing":
+        return f"{place}: expected a value, got none"
+    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        if not isinstance(first["input"], dict):
+            return f"{place}: expected a section, got {first['input']!r}"
+        got = first["input"]["family"]
+        return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
+    if first["type"] == "value_error":  # one of our own validators
+        return _placed(first["msg"].removeprefix("Value error, "), place)
+    expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{place}: expected {expectation}, got {first['input']!r}"
+
+
+def _placed(sentence: str, place: str) -> str:
+    """Return a validator's sentence, which may lack its field ("expected …") or its section ("field: expected …")."""
+    if sentence.startswith("expected "):
+        return f"{place}: {sentence}"
+    return sentence if "." in sentence.split(":", maxsplit=1)[0] else f"{place}.{sentence}"
+
+
+def _fields_at(location: Sequence[str]) -> list[str]:
+    if location[:1] == ["model"]:
+        return list(FAMILIES[location[1]].model_fields)
+    model: type[BaseModel] = Config
+    for section in location:
+        annotation = model.model_fields[section].annotation
+        candidates = (annotation, *getattr(annotation, "__args__", ()))
+        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)
