@@ -221,8 +221,8 @@ class DiffusionConfig(_Section):
     """Noise schedule, loss weight and sampler of the diffusion family."""
 
     shift: Shift
-    """Shift of the log-SNR: ``"none"``, a number, or ``"32/64"`` for 2 log(32 / 64), where noise that suits images of 32
-    pixels meets images of 64. The paper names none: no default."""
+    """Shift of the log-SNR: ``"none"``, a number, or ``"32/64"`` for 2 log(32 / 64), where the noise suits images of
+    32 pixels and the images have 64. The paper names none: no default."""
     bias: Annotated[float, BeforeValidator(_bias)]
     """b of the sigmoid weight: ``"sid2_default_b0"``, ``"vdmpp_b2"`` or a number. The paper names none: no default."""
     shift_at_noise: Shift | None = None

@@ -1,108 +1,91 @@
-"""The reference as a backend: every operation by the functions that own the equations, in any floating dtype.
+"""The reference as a backend: it translates arguments and calls the package's public functions, and nothing more.
 
-The methods below `Joints` are where a wrong implementation departs from it (see `elt_ref.conformance.wrong`).
+No loss, gradient, schedule, optimizer step or sampler is put together here: what is judged is what ships.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import elt_ref
-from elt_ref.arrays import Tree, tree_items, tree_map, tree_rebuild
-from elt_ref.config import Config, DiffusionConfig, SamplingConfig, TrainingConfig, parse_section, validate
+from elt_ref.arrays import Tree, tree_items, tree_rebuild
+from elt_ref.config import (
+    DiffusionConfig,
+    DiffusionExperiment,
+    Experiment,
+    MaskedExperiment,
+    SamplingConfig,
+    TrainingConfig,
+    parse_section,
+    validate,
+)
 from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Parameters, Section, Tensors
-from elt_ref.generation import (
-    DecodeNoise,
+from elt_ref.errors import RequestError
+from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, guide, known_start
+from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
+from elt_ref.model import (
+    NETWORKS,
     add_noise,
-    decode,
-    decode_step,
-    denoise,
-    denoise_step,
-    guidance_scale_at,
-    guide,
-    known_start,
-    log_snr,
-    log_snr_derivative,
-    mask_lengths,
+    block_of,
+    declare_parameters,
+    forward,
+    loop_states,
     prediction_target,
-    time_grid,
     to_x0,
 )
-from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
-from elt_ref.model import Network, declare_parameters, loop_states, open_network
 from elt_ref.model.diffusion import modulate, patchify, unpatchify
-from elt_ref.model.layer import adaln_zero_layer, post_norm_layer
+from elt_ref.model.loop import adaln_zero_layer, post_norm_layer
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
     DiffusionDraws,
+    Draws,
     LossTerms,
     MaskedDraws,
-    Task,
-    diffusion_task,
+    Target,
+    corrupt_diffusion,
     draw_student_loops,
     drop_labels,
-    ilsd_loss,
+    hide_tokens,
     loss_weight,
     mask_tokens,
-    masked_task,
-    truth_weight_at,
-    vanilla_loss,
 )
-from elt_ref.ops import silu, value_and_gradient
+from elt_ref.ops import silu
+from elt_ref.schedules import (
+    guidance_scale_at,
+    learning_rate_at,
+    log_snr,
+    log_snr_derivative,
+    mask_lengths,
+    time_grid,
+    truth_weight_at,
+)
 from elt_ref.streams import stream
 from elt_ref.tokenizer import VectorQuantiser
-from elt_ref.training import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
+from elt_ref.training import (
+    Moments,
+    TrainState,
+    adamw,
+    clip_gradient,
+    loss_and_gradient,
+    moving_average,
+    train_step,
+    zero_moments,
+)
 
 NAME = "elt_ref"
 
 
 class ReferenceBackend:
-    """The reference, held to its own choices."""
+    """The package, held to its own choices."""
 
     name = NAME
     choices: Mapping[str, str] = {"sampling.schedule_precision": "float64"}
 
     def describe(self) -> Description:
-        """Return what it is: it offers everything."""
+        """Return what the backend is: it offers everything."""
         return Description(self.name, elt_ref.__version__, (*OPERATIONS, *TAPS), choices=self.choices)
-
-    # --- Joints
-
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
-        """Return the network that has read its inputs."""
-        return open_network(parameters, config, *inputs)
-
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002  wrong ones look at it
-        """Return the states after 1 … `loops` loops."""
-        return list(loop_states(network.block, network.state, loops))
-
-    def terms(
-        self, network: Network, task: Task, student_loops: int | None, config: Config, weight: float
-    ) -> LossTerms:
-        """Return the loss of one pass."""
-        states = self.states(network, config.model.max_loops, config)
-        if student_loops is None:
-            return vanilla_loss(states, network.head, task.ground_truth)
-        return ilsd_loss(states, student_loops, network.head, task.ground_truth, task.distillation, truth_weight=weight)
-
-    def loss(self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> LossTerms:
-        """Return the loss of these parameters at a task."""
-        return self.terms(self.network(config, parameters, *task.inputs), task, student_loops, config, weight)
-
-    def masked_task(self, config: Config, batch: Batch, draws: MaskedDraws) -> Task:
-        """Return the task of a training step."""
-        return masked_task(config, batch, draws)
-
-    def diffusion_task(self, config: Config, batch: Batch, draws: DiffusionDraws) -> Task:
-        """Return the task of a training step."""
-        return diffusion_task(config, batch, draws)
-
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
-        """Return the task of recovering masked tokens."""
-        return elt_ref.objective.recovery_task(config, tokens, mask, labels)
 
     # --- layers and parts of the networks
 
@@ -114,7 +97,7 @@ class ReferenceBackend:
     ) -> Tensors:
         layer = nested(parameters)
         modulation = modulate(layer["modulation"], silu(conditioning), 6)
-        return {"x": adaln_zero_layer(layer, x, modulation, heads=heads, epsilon=epsilon)}
+        return {"x": adaln_zero_layer({"layer": layer, "modulation": modulation}, x, heads=heads, epsilon=epsilon)}
 
     def positions(self, *, rows: int, columns: int, width: int) -> Tensors:
         return {"positions": sine_cosine_positions(rows, columns, width)}
@@ -126,29 +109,19 @@ class ReferenceBackend:
         return {"patches": patchify(samples, patch_size, "cpq")}
 
     def unpatchify(self, *, patches: np.ndarray, shape: list[int], patch_size: int) -> Tensors:
-        model = {
-            "family": "diffusion",
-            "layers": 1,
-            "max_loops": 1,
-            "width": 4,
-            "heads": 1,
-            "mlp_width": 1,
-            "classes": 1,
-        }
-        config = configuration({**model, "shape": shape, "patch_size": patch_size})
-        return {"samples": np.asarray(unpatchify(patches, elt_ref.config.diffusion_model(config)))}
+        return {"samples": np.asarray(unpatchify(patches, shape, patch_size))}
 
     # --- networks
 
     def masked_states(
         self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
     ) -> Tensors:
-        return {"states": self._states(configuration(model), parameters, loops, tokens, labels)}
+        return {"states": _states(model, parameters, loops, tokens, labels)}
 
     def masked_forward(
         self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
     ) -> Tensors:
-        return {"logits": self.predict(configuration(model), parameters, loops, tokens, labels)}
+        return {"logits": _forward(model, parameters, loops, tokens, labels)}
 
     def diffusion_states(
         self,
@@ -160,7 +133,7 @@ class ReferenceBackend:
         labels: np.ndarray,
         loops: int,
     ) -> Tensors:
-        return {"states": self._states(configuration(model), parameters, loops, noisy, time, labels)}
+        return {"states": _states(model, parameters, loops, noisy, time, labels)}
 
     def diffusion_forward(
         self,
@@ -172,12 +145,12 @@ class ReferenceBackend:
         labels: np.ndarray,
         loops: int,
     ) -> Tensors:
-        return {"prediction": self.predict(configuration(model), parameters, loops, noisy, time, labels)}
+        return {"prediction": _forward(model, parameters, loops, noisy, time, labels)}
 
     def masked_layers(
         self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
     ) -> Tensors:
-        return {"layers": self._layers(configuration(model), parameters, loops, tokens, labels)}
+        return {"layers": _layers(model, parameters, loops, tokens, labels)}
 
     def diffusion_layers(
         self,
@@ -189,98 +162,25 @@ class ReferenceBackend:
         labels: np.ndarray,
         loops: int,
     ) -> Tensors:
-        return {"layers": self._layers(configuration(model), parameters, loops, noisy, time, labels)}
-
-    def _layers(self, config: Config, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-        """Return the state after each layer of each loop: networks of a single layer, one after the other."""
-        whole = tree(config, parameters)
-        layers = [self.network(config, {**whole, "block": [layer]}, *inputs) for layer in whole["block"]]
-        state, taps = layers[0].state, []
-        for _ in range(loops):
-            for layer in layers:
-                state = layer.block(state)
-                taps.append(state)
-        return np.stack(taps).reshape(loops, len(layers), *state.shape)
-
-    def _states(self, config: Config, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-        network = self.network(config, tree(config, parameters), *inputs)
-        return np.stack(self.states(network, loops, config))
-
-    def predict(self, config: Config, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-        """Return the prediction after `loops` loops."""
-        network = self.network(config, tree(config, parameters), *inputs)
-        return np.asarray(network.head(self.states(network, loops, config)[-1]))
+        return {"layers": _layers(model, parameters, loops, noisy, time, labels)}
 
     # --- objectives
 
-    def masked_objective(self, *, parameters: Parameters, student_loops: int | None, **arguments: Any) -> Tensors:
-        config, task, weight = self._masked(student_loops=student_loops, **arguments)
-        return scalars(self.loss(config, task, student_loops, weight, tree(config, parameters)), student_loops)
+    def masked_objective(self, **arguments: Any) -> Tensors:
+        terms, _ = _masked_loss(**arguments)
+        return scalars(terms, arguments["student_loops"])
 
-    def masked_gradient(self, *, parameters: Parameters, student_loops: int | None, **arguments: Any) -> Tensors:
-        config, task, weight = self._masked(student_loops=student_loops, **arguments)
-        return self.gradient(config, task, student_loops, weight, tree(config, parameters))
+    def masked_gradient(self, **arguments: Any) -> Tensors:
+        _, gradient = _masked_loss(**arguments)
+        return dict(tree_items(gradient))
 
-    def _masked(
-        self,
-        *,
-        model: Section,
-        tokens: np.ndarray,
-        mask: np.ndarray,
-        labels: np.ndarray,
-        student_loops: int | None,
-        truth_weight: float,
-        reduction: str,
-        label_smoothing: float,
-    ) -> tuple[Config, Task, float]:
-        objective = {
-            "kind": "vanilla" if student_loops is None else "ilsd",
-            "reduction": reduction,
-            "label_smoothing": label_smoothing,
-        }
-        config = configuration(model, objective=objective)
-        return config, self.recovery_task(config, tokens, mask, labels), truth_weight
+    def diffusion_objective(self, **arguments: Any) -> Tensors:
+        terms, _ = _diffusion_loss(**arguments)
+        return scalars(terms, arguments["student_loops"])
 
-    def diffusion_objective(self, *, parameters: Parameters, student_loops: int | None, **arguments: Any) -> Tensors:
-        config, task, weight = self._diffusion(student_loops=student_loops, **arguments)
-        return scalars(self.loss(config, task, student_loops, weight, tree(config, parameters)), student_loops)
-
-    def diffusion_gradient(self, *, parameters: Parameters, student_loops: int | None, **arguments: Any) -> Tensors:
-        config, task, weight = self._diffusion(student_loops=student_loops, **arguments)
-        return self.gradient(config, task, student_loops, weight, tree(config, parameters))
-
-    def _diffusion(
-        self,
-        *,
-        model: Section,
-        diffusion: Section,
-        clean: np.ndarray,
-        noise: np.ndarray,
-        time: np.ndarray,
-        labels: np.ndarray,
-        student_loops: int | None,
-        truth_weight: float,
-        reduction: str,
-    ) -> tuple[Config, Task, float]:
-        objective = {
-            "kind": "vanilla" if student_loops is None else "ilsd",
-            "reduction": reduction,
-            "label_drop_rate": 0.0,
-        }
-        config = configuration(model, diffusion=diffusion, objective=objective)
-        draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.ones(len(time)), student_loops)
-        return config, self.diffusion_task(config, Batch(clean, labels), draws), truth_weight
-
-    def gradient(
-        self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree
-    ) -> Tensors:
-        """Return the gradient of the loss, by name."""
-
-        def objective(parameters: Tree) -> tuple[Any, LossTerms]:
-            terms = self.loss(config, task, student_loops, weight, parameters)
-            return terms.total, terms
-
-        return dict(tree_items(value_and_gradient(objective, parameters)[2]))
+    def diffusion_gradient(self, **arguments: Any) -> Tensors:
+        _, gradient = _diffusion_loss(**arguments)
+        return dict(tree_items(gradient))
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
@@ -393,7 +293,7 @@ class ReferenceBackend:
         loops: list[int],
     ) -> Tensors:
         sampling = {**sampling, "steps": len(loops), "schedule_precision": self.choices["sampling.schedule_precision"]}
-        config = configuration(model, sampling=sampling)
+        config = masked_configuration(model, sampling=sampling)
         states = list(
             decode(
                 tree(config, parameters),
@@ -418,7 +318,7 @@ class ReferenceBackend:
         step_noise: np.ndarray,
         loops: list[int],
     ) -> Tensors:
-        config = configuration(model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
+        config = diffusion_configuration(model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
         states = denoise(
             tree(config, parameters), config, labels, initial_noise, lambda step: step_noise[step], loops=loops
         )
@@ -453,7 +353,8 @@ class ReferenceBackend:
     ) -> Tensors:
         section = parse_section(TrainingConfig, training)
         gradient, first, second = (like(parameters, leaves) for leaves in (gradient, first, second))
-        new, moments = adamw(dict(parameters), gradient, Moments(first, second), step=step, training=section)
+        rate, moments = learning_rate_at(step, section), Moments(first, second)
+        new, moments = adamw(dict(parameters), gradient, moments, step=step, rate=rate, training=section)
         return prefixed(parameters=new, first=moments.first, second=moments.second)
 
     def clip_gradient(self, *, gradient: Parameters, largest: float) -> Tensors:
@@ -479,25 +380,13 @@ class ReferenceBackend:
         student_loops: np.ndarray,
         **sections: Any,
     ) -> Tensors:
-        def task(config: Config, step: int) -> Task:
-            ratio = np.asarray(mask_ratio[step], np.float64)
-            draws = MaskedDraws(ratio, mask_order[step], label_drop[step], int(student_loops[step]))
-            return self.masked_task(config, Batch(tokens[step], labels[step]), draws)
+        ratios = np.asarray(mask_ratio, np.float64)
+        draws = map(MaskedDraws, ratios, mask_order, label_drop, map(int, student_loops))
+        return _train(map(Batch, tokens, labels), draws, **sections)
 
-        return self._train(student_loops, [task], **sections)
-
-    def masked_training_across(self, *, processes: int, student_loops: np.ndarray, **arguments: Any) -> Tensors:
-        # One process does the work of all in turn; what they say to one another is what counts.
-        sections = {name: arguments.pop(name) for name in ("model", "objective", "training", "parameters")}
-        parts = {name: np.split(array, processes, axis=1) for name, array in arguments.items()}
-
-        def task(rank: int, config: Config, step: int) -> Task:
-            own = {name: shares[rank][step] for name, shares in parts.items()}
-            ratio = np.asarray(own["mask_ratio"], np.float64)
-            draws = MaskedDraws(ratio, own["mask_order"], own["label_drop"], int(student_loops[step]))
-            return self.masked_task(config, Batch(own["tokens"], own["labels"]), draws)
-
-        return self._train(student_loops, [partial(task, rank) for rank in range(processes)], **sections)
+    def masked_training_across(self, *, processes: int, **arguments: Any) -> Tensors:  # noqa: ARG002
+        # Equal shares of a batch, with means of losses and gradients, are one step over the whole batch.
+        return self.masked_training(**arguments)
 
     def diffusion_training(
         self,
@@ -510,57 +399,9 @@ class ReferenceBackend:
         student_loops: np.ndarray,
         **sections: Any,
     ) -> Tensors:
-        def task(config: Config, step: int) -> Task:
-            moment = np.asarray(time[step], np.float64)
-            draws = DiffusionDraws(moment, noise[step], label_drop[step], int(student_loops[step]))
-            return self.diffusion_task(config, Batch(clean[step], labels[step]), draws)
-
-        return self._train(student_loops, [task], **sections)
-
-    def _train(
-        self,
-        student_loops: np.ndarray,
-        tasks: Sequence[Callable[[Config, int], Task]],
-        *,
-        parameters: Parameters,
-        **sections: Section,
-    ) -> Tensors:
-        """Train by the tasks of as many processes, each of which has a share of the batch."""
-        config = configuration(**sections)
-        training = config.training
-        current = average = tree(config, parameters)
-        moments, totals = zero_moments(current), []
-        for step, loops in enumerate(map(int, student_loops)):
-            weight = float(self.truth_weights(steps=training.steps)["weights"][step])
-
-            shares = [self._share(config, task(config, step), loops, weight, current) for task in tasks]
-            total, gradient = self.together([share[0] for share in shares], [share[1] for share in shares])
-            current, moments, average = self.update(current, gradient, moments, average, step, training)
-            totals.append(total)
-        return {**prefixed(parameters=current, average=average), "total": np.stack(totals)}
-
-    def _share(self, config: Config, task: Task, loops: int, weight: float, parameters: Tree) -> tuple[Any, Tree]:
-        """Return loss and gradient of one process's share of a batch."""
-
-        def objective(parameters: Tree) -> Any:
-            terms = self.loss(config, task, loops, weight, parameters)
-            return terms.total, terms
-
-        total, _, gradient = value_and_gradient(objective, parameters)
-        return total, gradient
-
-    def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
-        """Return loss and gradient of the whole batch from those of its equal shares: their means."""
-        count = len(totals)
-        return sum(totals) / count, tree_map(lambda *leaves: sum(leaves) / count, *gradients)
-
-    def update(
-        self, parameters: Tree, gradient: Tree, moments: Moments, average: Tree, step: int, training: TrainingConfig
-    ) -> tuple[Tree, Moments, Tree]:
-        """Return parameters, moments and average after a step: clip, AdamW, then the average."""
-        gradient, _ = clip_gradient(gradient, training.gradient_clip)
-        parameters, moments = adamw(parameters, gradient, moments, step=step, training=training)
-        return parameters, moments, moving_average(average, parameters, training.average_decay)
+        times = np.asarray(time, np.float64)
+        draws = map(DiffusionDraws, times, noise, label_drop, map(int, student_loops))
+        return _train(map(Batch, clean, labels), draws, **sections)
 
     # --- accounts and measures
 
@@ -581,7 +422,100 @@ class ReferenceBackend:
 
 
 UNLOOPED = {"kind": "vanilla"}
-"""The objective of a network without a student, where a case does not speak of objectives."""
+"""Objective without a student, where a case has no section for it."""
+
+
+def _forward(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    config = configuration(model)
+    return np.asarray(forward(tree(config, parameters), config, *inputs, loops=loops))
+
+
+def _states(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    config = configuration(model)
+    network = NETWORKS[type(config)]
+    network.check(config.model, *inputs)
+    state, layers, _ = network.embed(tree(config, parameters), config.model, *inputs)
+    return np.stack(list(loop_states(block_of(network, layers, config), state, loops)))
+
+
+def _layers(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    config = configuration(model)
+    network = NETWORKS[type(config)]
+    network.check(config.model, *inputs)
+    state, layers, _ = network.embed(tree(config, parameters), config.model, *inputs)
+    blocks = [block_of(network, [layer], config) for layer in layers]
+    taps = []
+    for _ in range(loops):
+        for block in blocks:
+            state = block(state)
+            taps.append(state)
+    return np.stack(taps).reshape(loops, len(blocks), *state.shape)
+
+
+def _masked_loss(
+    *,
+    model: Section,
+    parameters: Parameters,
+    tokens: np.ndarray,
+    mask: np.ndarray,
+    labels: np.ndarray,
+    student_loops: int | None,
+    truth_weight: float,
+    reduction: str,
+    label_smoothing: float,
+) -> tuple[LossTerms, Tree]:
+    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_smoothing": label_smoothing}
+    config = masked_configuration(model, objective=objective)
+    inputs, target = hide_tokens(config, tokens, mask, labels)
+    return _loss(config, parameters, inputs, target, student_loops, truth_weight)
+
+
+def _diffusion_loss(
+    *,
+    model: Section,
+    diffusion: Section,
+    parameters: Parameters,
+    clean: np.ndarray,
+    noise: np.ndarray,
+    time: np.ndarray,
+    labels: np.ndarray,
+    student_loops: int | None,
+    truth_weight: float,
+    reduction: str,
+) -> tuple[LossTerms, Tree]:
+    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_drop_rate": 0.0}
+    config = diffusion_configuration(model, diffusion=diffusion, objective=objective)
+    draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.ones(len(time)), student_loops)
+    inputs, target = corrupt_diffusion(config, Batch(clean, labels), draws)
+    return _loss(config, parameters, inputs, target, student_loops, truth_weight)
+
+
+def _loss(
+    config: Experiment,
+    parameters: Parameters,
+    inputs: tuple[Any, ...],
+    target: Target,
+    student_loops: int | None,
+    truth_weight: float,
+) -> tuple[LossTerms, Tree]:
+    return loss_and_gradient(
+        tree(config, parameters), config, inputs, target, student_loops=student_loops, truth_weight=truth_weight
+    )
+
+
+def _train(batches: Iterable[Batch], draws: Iterable[Draws], *, parameters: Parameters, **sections: Section) -> Tensors:
+    config = configuration(**sections)
+    start = tree(config, parameters)
+    state, totals = TrainState(0, start, zero_moments(start), start), []
+    for batch, drawn in zip(batches, draws, strict=True):
+        state, info = train_step(state, batch, drawn, config=config)
+        totals.append(info.terms.total)
+    return {**prefixed(parameters=state.parameters, average=state.average), "total": np.stack(totals)}
+
+
+def kind_of(student_loops: int | None) -> str:
+    """Return the kind of objective: without a student it is vanilla."""
+    return "vanilla" if student_loops is None else "ilsd"
 
 
 def configuration(
@@ -591,7 +525,7 @@ def configuration(
     objective: Section | None = None,
     sampling: Section | None = None,
     training: Section | None = None,
-) -> Config:
+) -> Experiment:
     """Return the configuration that these sections describe."""
     document: dict[str, Any] = {"name": "case", "model": dict(model), "objective": dict(objective or UNLOOPED)}
     if model.get("family") == "diffusion":
@@ -604,7 +538,23 @@ def configuration(
     return validate(document, where="case")
 
 
-def tree(config: Config, parameters: Parameters) -> Tree:
+def masked_configuration(model: Section, **sections: Section) -> MaskedExperiment:
+    """Return the configuration of a question about the masked family."""
+    config = configuration(model, **sections)
+    if not isinstance(config, MaskedExperiment):
+        raise RequestError(f"model: expected the masked family, got the {config.model.family} family")
+    return config
+
+
+def diffusion_configuration(model: Section, **sections: Section) -> DiffusionExperiment:
+    """Return the configuration of a question about the diffusion family."""
+    config = configuration(model, **sections)
+    if not isinstance(config, DiffusionExperiment):
+        raise RequestError(f"model: expected the diffusion family, got the {config.model.family} family")
+    return config
+
+
+def tree(config: Experiment, parameters: Parameters) -> Tree:
     """Return flat parameters as the network's tree."""
     declared = declare_parameters(config)
     return tree_rebuild(declared, [parameters[name] for name, _ in tree_items(declared)])
@@ -623,7 +573,7 @@ def nested(parameters: Parameters) -> dict[str, Any]:
 
 
 def like(names: Parameters, leaves: Parameters) -> dict[str, np.ndarray]:
-    """Return leaves in the order of `names`: those that come from a file are in no particular one."""
+    """Return leaves in the order of `names`: a file has them in no particular order."""
     return {name: leaves[name] for name in names}
 
 
@@ -633,6 +583,6 @@ def prefixed(**trees: Tree) -> Tensors:
 
 
 def scalars(terms: LossTerms, student_loops: int | None) -> Tensors:
-    """Return the terms of a loss by name; of a vanilla one those it has."""
+    """Return the terms of a loss by name; a vanilla loss has two."""
     names: Sequence[str] = ("total", "teacher_truth") if student_loops is None else LossTerms._fields
     return {name: np.asarray(getattr(terms, name)) for name in names}

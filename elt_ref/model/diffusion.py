@@ -8,6 +8,7 @@ The patch embedding reads a patch as (channel, row, column), the output writes i
 as in DiT, whose input is a convolution and whose output is a linear map.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import autograd.numpy
@@ -112,7 +113,7 @@ def diffusion_head(
     count_call("head")
     output = tree["output"]
     normed = modulated_layer_norm(state, tree["modulation"], part=0, epsilon=model.layer_norm_epsilon)
-    return unpatchify(linear(normed, output["weight"], output["bias"]), model)
+    return unpatchify(linear(normed, output["weight"], output["bias"]), model.shape, model.patch_size)
 
 
 def patchify(samples: Samples, size: int, order: str) -> Float[np.ndarray, "batch tokens features"]:
@@ -130,12 +131,18 @@ def patchify(samples: Samples, size: int, order: str) -> Float[np.ndarray, "batc
 
 
 def unpatchify(
-    patches: Float[Array, "batch tokens features"], model: DiffusionModelConfig
+    patches: Float[Array, "batch tokens features"], shape: Sequence[int], size: int
 ) -> Float[Array, "batch height width channels"]:
-    """Put a sequence of patches, (row, column, channel) each, back together: the inverse of `patchify`."""
-    (rows, columns), size = model.grid, model.patch_size
-    split = anp.reshape(patches, (len(patches), rows, columns, size, size, -1))
-    return anp.reshape(anp.transpose(split, (0, 1, 3, 2, 4, 5)), (len(patches), *model.shape))
+    """Put a sequence of patches, (row, column, channel) each, back together: the inverse of `patchify`.
+
+    Args:
+        patches: features of the patches, in C order.
+        shape: height, width and channels of a sample.
+        size: side of a patch.
+    """
+    height, width, channels = shape
+    split = anp.reshape(patches, (len(patches), height // size, width // size, size, size, channels))
+    return anp.reshape(anp.transpose(split, (0, 1, 3, 2, 4, 5)), (len(patches), height, width, channels))
 
 
 DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config, MaskedModelConfig, masked_model
+from elt_ref.config import MaskedModelConfig
 from elt_ref.conformance.backend import Tensors
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend, Network
 from elt_ref.conformance.wrong.masked_parts import Parts
-from elt_ref.model import Network
 from elt_ref.ops import embedding, residual_layer_norm
 from elt_ref.tokenizer import cut_patches
 
@@ -133,7 +133,7 @@ class Placed(Parts):
         )
 
 
-class PositionsOfOneFrame(Placed, ReferenceBackend):
+class PositionsOfOneFrame(Placed, ComposedBackend):
     """Every frame has the positions of the first: those of pictures, so that the order of frames cannot be seen."""
 
     def rows(self, grid: tuple[int, int, int]) -> np.ndarray:
@@ -141,7 +141,7 @@ class PositionsOfOneFrame(Placed, ReferenceBackend):
         return np.tile(1 + np.arange(rows * columns), frames)
 
 
-class PositionsTimeLast(Placed, ReferenceBackend):
+class PositionsTimeLast(Placed, ComposedBackend):
     """Positions run over time fastest, while tokens run over columns fastest."""
 
     def rows(self, grid: tuple[int, int, int]) -> np.ndarray:
@@ -149,7 +149,7 @@ class PositionsTimeLast(Placed, ReferenceBackend):
         return 1 + np.arange(rows * columns * frames).reshape(rows, columns, frames).transpose(2, 0, 1)
 
 
-class PositionsOfTimeAlone(Placed, ReferenceBackend):
+class PositionsOfTimeAlone(Placed, ComposedBackend):
     """All tokens of a frame share one position."""
 
     def rows(self, grid: tuple[int, int, int]) -> np.ndarray:
@@ -160,9 +160,9 @@ class PositionsOfTimeAlone(Placed, ReferenceBackend):
 class Cut(Parts):
     """Attention between some frames only; the class token sees all and is seen by all."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         """Return the network, remembering its grid."""
-        frames, *sides = masked_model(config).grid
+        frames, *sides = config.model.grid
         self.frame_of = np.concatenate([[-1], np.repeat(np.arange(frames), math.prod(sides))])
         return super().network(config, parameters, *inputs)
 
@@ -176,14 +176,14 @@ class Cut(Parts):
         return scores + np.where(seen, 0.0, -1e4).astype(scores.dtype)
 
 
-class AttentionWithinFrames(Cut, ReferenceBackend):
+class AttentionWithinFrames(Cut, ComposedBackend):
     """Tokens look at their own frame alone: the spatial half of attention that is divided into space and time."""
 
     def sees(self, own: np.ndarray, other: np.ndarray) -> np.ndarray:
         return own == other
 
 
-class AttentionToThePast(Cut, ReferenceBackend):
+class AttentionToThePast(Cut, ComposedBackend):
     """Tokens look at earlier frames and their own, as autoregressive video transformers do."""
 
     def sees(self, own: np.ndarray, other: np.ndarray) -> np.ndarray:

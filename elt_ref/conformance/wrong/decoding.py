@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.config import masked_model
 from elt_ref.conformance.backend import Parameters, Section, Tensors
-from elt_ref.conformance.reference import ReferenceBackend, configuration
-from elt_ref.generation.decoder import TEMPERATURES
+from elt_ref.conformance.reference import ReferenceBackend, masked_configuration
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.ops import log_softmax
+from elt_ref.schedules.steps import TEMPERATURES
 from elt_ref.streams import stream
 
 
@@ -122,8 +122,8 @@ class Decoding:
         loops: list[int],
     ) -> Tensors:
         backend: Any = self
-        config, steps = configuration(model), len(loops)
-        network = masked_model(config)
+        config, steps = masked_configuration(model), len(loops)
+        network = config.model
         given = {name: sampling[name] for name in ("choice_temperature", "sampling_temperature")}
         start, answer = (tokens == network.mask_token).sum(axis=1), tokens
         scales = backend.guidance_scales(
@@ -141,35 +141,35 @@ class Decoding:
         return {"tokens": answer}
 
 
-class LengthsRounded(Decoding, ReferenceBackend):
+class LengthsRounded(Decoding, ComposedBackend):
     """Lengths are rounded, as in open-muse, diffusers and lucidrains, not floored."""
 
     def whole(self, wanted: np.ndarray) -> np.ndarray:
         return np.rint(wanted)
 
 
-class LengthsLinear(Decoding, ReferenceBackend):
+class LengthsLinear(Decoding, ComposedBackend):
     """The masked share falls linearly from step to step."""
 
     def fraction(self, progress: float) -> float:
         return 1 - progress
 
 
-class LengthsOneStepLate(Decoding, ReferenceBackend):
+class LengthsOneStepLate(Decoding, ComposedBackend):
     """The schedule is read at k/K, not (k + 1)/K, so that it never ends, as in the unofficial port of ELT."""
 
     def progress(self, step: int, steps: int) -> float:
         return step / steps
 
 
-class LengthsToTheEnd(Decoding, ReferenceBackend):
+class LengthsToTheEnd(Decoding, ComposedBackend):
     """The schedule is read at linspace(0, 1, K), as lucidrains and Halton-MaskGIT do (Halton-MaskGIT#17)."""
 
     def progress(self, step: int, steps: int) -> float:
         return step / max(1, steps - 1)
 
 
-class LengthsMayBeZero(Decoding, ReferenceBackend):
+class LengthsMayBeZero(Decoding, ComposedBackend):
     """Nothing stays masked where the schedule says less than one token."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
@@ -177,7 +177,7 @@ class LengthsMayBeZero(Decoding, ReferenceBackend):
         return np.minimum(np.maximum(0, unknown - 1), wanted)
 
 
-class LengthsMayStand(Decoding, ReferenceBackend):
+class LengthsMayStand(Decoding, ComposedBackend):
     """A step may reveal nothing: the bound of unknown − 1 is missing."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
@@ -185,14 +185,14 @@ class LengthsMayStand(Decoding, ReferenceBackend):
         return np.minimum(np.maximum(1, wanted), unknown)
 
 
-class LengthsOfWholePicture(Decoding, ReferenceBackend):
+class LengthsOfWholePicture(Decoding, ComposedBackend):
     """Lengths are shares of all tokens, not of those unknown at the start, as in MAGVIT: partial starts go wrong."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:
         return super().lengths(np.full_like(start, tokens), unknown, step, steps, tokens)
 
 
-class LengthsOfWhatIsLeft(Decoding, ReferenceBackend):
+class LengthsOfWhatIsLeft(Decoding, ComposedBackend):
     """Lengths are shares of those still unknown: the schedule is applied to itself."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
@@ -209,63 +209,63 @@ class TieOfOtherPrecision(ReferenceBackend):
         return undeclared.mask_lengths(start=start, steps=steps)
 
 
-class KnownOverwritten(Decoding, ReferenceBackend):
+class KnownOverwritten(Decoding, ComposedBackend):
     """Known tokens are sure and are overwritten all the same: the unofficial port of ELT, Halton-MaskGIT#39."""
 
     def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return drawn
 
 
-class KnownMaskedAgain(Decoding, ReferenceBackend):
+class KnownMaskedAgain(Decoding, ComposedBackend):
     """Known tokens compete with their new probability, so they can be masked again."""
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return confidence
 
 
-class KnownAtProbabilityOne(Decoding, ReferenceBackend):
+class KnownAtProbabilityOne(Decoding, ComposedBackend):
     """Known tokens have probability 1, not ∞, which noisy unknown ones can pass."""
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
         return np.where(unknown, confidence, 0.0)
 
 
-class ChoiceNoiseInLastStep(Decoding, ReferenceBackend):
+class ChoiceNoiseInLastStep(Decoding, ComposedBackend):
     """The noise falls as 1 − k/K and is there in the last step."""
 
     def annealing(self, step: int, steps: int) -> float:
         return 1 - step / steps
 
 
-class ChoiceNoiseConstant(Decoding, ReferenceBackend):
+class ChoiceNoiseConstant(Decoding, ComposedBackend):
     """The noise does not fall."""
 
     def annealing(self, step: int, steps: int) -> float:  # noqa: ARG002
         return 1.0
 
 
-class ChoiceNoiseOverlooked(Decoding, ReferenceBackend):
+class ChoiceNoiseOverlooked(Decoding, ComposedBackend):
     """Confidence has no noise (lucidrains' muse-maskgit)."""
 
     def annealing(self, step: int, steps: int) -> float:  # noqa: ARG002
         return 0.0
 
 
-class ChoiceNoiseOnProbability(Decoding, ReferenceBackend):
+class ChoiceNoiseOnProbability(Decoding, ComposedBackend):
     """The noise is added to the probability, not to its logarithm."""
 
     def noisy(self, confidence: np.ndarray, noise: np.ndarray) -> np.ndarray:
         return np.exp(confidence) + noise
 
 
-class TemperatureMultiplied(Decoding, ReferenceBackend):
+class TemperatureMultiplied(Decoding, ComposedBackend):
     """The temperature multiplies the logits, as sm_temp does in Halton-MaskGIT."""
 
     def temperature(self, step: int, steps: int, preset: str) -> float:
         return 1 / super().temperature(step, steps, preset)
 
 
-class TemperatureOneStepLate(Decoding, ReferenceBackend):
+class TemperatureOneStepLate(Decoding, ComposedBackend):
     """The temperature is read at k/K."""
 
     def temperature(self, step: int, steps: int, preset: str) -> float:
@@ -273,7 +273,7 @@ class TemperatureOneStepLate(Decoding, ReferenceBackend):
         return bias + scale * (1 - step / steps)
 
 
-class TemperatureRising(Decoding, ReferenceBackend):
+class TemperatureRising(Decoding, ComposedBackend):
     """The temperature rises with the steps: bias + scale (k + 1)/K."""
 
     def temperature(self, step: int, steps: int, preset: str) -> float:
@@ -281,56 +281,56 @@ class TemperatureRising(Decoding, ReferenceBackend):
         return bias + scale * (step + 1) / steps
 
 
-class TemperatureOfConfidence(Decoding, ReferenceBackend):
+class TemperatureOfConfidence(Decoding, ComposedBackend):
     """The confidence is of the tempered prediction."""
 
     def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:
         return super().log_confidence(logits / temperature, choices, temperature)
 
 
-class DrawnGreedily(Decoding, ReferenceBackend):
+class DrawnGreedily(Decoding, ComposedBackend):
     """The most likely code is taken; the noise of sampling is not used."""
 
     def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         return super().drawn(logits, 0 * noise, temperature)
 
 
-class DrawnWithTemperedNoise(Decoding, ReferenceBackend):
+class DrawnWithTemperedNoise(Decoding, ComposedBackend):
     """The temperature divides logits and noise, which draws as if there were none."""
 
     def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         return super().drawn(logits, noise / temperature, temperature)
 
 
-class AnswerIsRunningTokens(Decoding, ReferenceBackend):
+class AnswerIsRunningTokens(Decoding, ComposedBackend):
     """The answer is what goes into the next step, in which one token is masked again."""
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
         return {"tokens": tokens, "answer": tokens}
 
 
-class AnswerIsNextInput(Decoding, ReferenceBackend):
+class AnswerIsNextInput(Decoding, ComposedBackend):
     """Nothing is masked again: the answer goes into the next step."""
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
         return {"tokens": answer, "answer": answer}
 
 
-class MaskClampedToLastCode(Decoding, ReferenceBackend):
+class MaskClampedToLastCode(Decoding, ComposedBackend):
     """Running tokens are clamped to the codebook, masks to its last code, as in the unofficial port of ELT."""
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:
         return {"tokens": np.minimum(tokens, codes - 1), "answer": answer}
 
 
-class LeastConfidentKept(Decoding, ReferenceBackend):
+class LeastConfidentKept(Decoding, ComposedBackend):
     """The most confident of the unknown tokens are masked again."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return super().hidden(np.where(np.isinf(confidence), np.inf, -confidence), lengths)
 
 
-class RandomKept(Decoding, ReferenceBackend):
+class RandomKept(Decoding, ComposedBackend):
     """Which tokens are kept is drawn, confidence or not (dome272/MaskGIT-pytorch#6)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -338,35 +338,35 @@ class RandomKept(Decoding, ReferenceBackend):
         return super().hidden(np.where(np.isinf(confidence), np.inf, drawn), lengths)
 
 
-class ConfidenceOfBestCode(Decoding, ReferenceBackend):
+class ConfidenceOfBestCode(Decoding, ComposedBackend):
     """The confidence is that of the most likely code, not of the one that was drawn."""
 
     def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:
         return super().log_confidence(logits, logits.argmax(axis=-1) + 0 * choices, temperature)
 
 
-class ConfidenceOfLogit(Decoding, ReferenceBackend):
+class ConfidenceOfLogit(Decoding, ComposedBackend):
     """The confidence is the logit, not normalised over the codes."""
 
     def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:  # noqa: ARG002
         return np.take_along_axis(logits, choices[..., None], axis=-1)[..., 0]
 
 
-class TiesMaskFewer(Decoding, ReferenceBackend):
+class TiesMaskFewer(Decoding, ComposedBackend):
     """What lies strictly below the threshold is masked: ties mask fewer than the length (MaskGIT's rule)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return confidence < _at(confidence, lengths)
 
 
-class TiesMaskMore(Decoding, ReferenceBackend):
+class TiesMaskMore(Decoding, ComposedBackend):
     """What does not lie above the threshold is masked: ties mask more than the length (MAGVIT's rule)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return confidence <= _at(confidence, lengths - 1)
 
 
-class TiesMaskLast(Decoding, ReferenceBackend):
+class TiesMaskLast(Decoding, ComposedBackend):
     """Of equal confidences the last are masked."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -378,14 +378,14 @@ def _at(confidence: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.take_along_axis(np.sort(confidence, axis=1), places[:, None], axis=1)
 
 
-class UnguidedLoopsOfTraining(Decoding, ReferenceBackend):
+class UnguidedLoopsOfTraining(Decoding, ComposedBackend):
     """The unconditional branch of guidance takes L_max loops whatever the step takes."""
 
     def unguided_loops(self, loops: int, most: int) -> int:  # noqa: ARG002
         return most
 
 
-class UnguidedReadsClassZero(Decoding, ReferenceBackend):
+class UnguidedReadsClassZero(Decoding, ComposedBackend):
     """The unconditional branch reads class 0."""
 
     def unguided(self, labels: np.ndarray, classes: int) -> np.ndarray:  # noqa: ARG002

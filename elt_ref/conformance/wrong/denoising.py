@@ -9,7 +9,7 @@ from elt_ref.config import DiffusionConfig
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.generation.denoiser import denoise_step, step_variance
-from elt_ref.generation.noise_schedule import signal_and_noise
+from elt_ref.schedules.noise import signal_and_noise
 
 
 def _stepping(**changes: Any) -> tuple[Change, ...]:
@@ -199,22 +199,22 @@ class ClipAtOne(Altered, ReferenceBackend):
 class TimesWithoutEnd(Altered, ReferenceBackend):
     """The grid stops one step before 0: 1 − k / (K + 1)."""
 
-    changes = instead("generation.denoiser", time_grid=lambda steps: 1 - np.arange(steps + 1) / (steps + 1))
+    changes = instead("schedules.noise", time_grid=lambda steps: 1 - np.arange(steps + 1) / (steps + 1))
 
 
 class TimesByWholeStride(Altered, ReferenceBackend):
     """Of a thousand times every so-many-th is taken, a whole number: as in the unofficial port of ELT."""
 
-    changes = instead("generation.denoiser", time_grid=lambda steps: 1 - np.arange(steps + 1) * (1000 // steps) / 1000)
+    changes = instead("schedules.noise", time_grid=lambda steps: 1 - np.arange(steps + 1) * (1000 // steps) / 1000)
 
 
 class TimesWithoutStart(Altered, ReferenceBackend):
     """The grid begins one step after 1, a shifted timestep: denoising-diffusion-pytorch #81, diffusers #9090."""
 
-    changes = instead("generation.denoiser", time_grid=lambda steps: np.arange(steps, -1, -1) / (steps + 1))
+    changes = instead("schedules.noise", time_grid=lambda steps: np.arange(steps, -1, -1) / (steps + 1))
 
 
 class TimesSquared(Altered, ReferenceBackend):
     """The grid is not even: as in samplers that put more steps where there is little noise."""
 
-    changes = instead("generation.denoiser", time_grid=lambda steps: np.linspace(1, 0, steps + 1) ** 2)
+    changes = instead("schedules.noise", time_grid=lambda steps: np.linspace(1, 0, steps + 1) ** 2)

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, instead
 from elt_ref.model.positions import time_features
 from elt_ref.ops import gated_residual, linear, silu
 
 
-class DiffusionInputInjected(ReferenceBackend):
+class DiffusionInputInjected(ComposedBackend):
     """The embedded patches are added before every loop, as in Leiay's looped transformer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -22,7 +23,7 @@ class DiffusionInputInjected(ReferenceBackend):
         return network._replace(block=lambda x: network.block(x + network.state if next(loop) else x))
 
 
-class DiffusionLoopsTold(ReferenceBackend):
+class DiffusionLoopsTold(ComposedBackend):
     """The conditioning is made anew in every loop and told its number, as in LoopViT and Universal Transformers."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -42,7 +43,7 @@ class DiffusionLoopsTold(ReferenceBackend):
         return network._replace(block=block)
 
 
-class DiffusionDepthTold(ReferenceBackend):
+class DiffusionDepthTold(ComposedBackend):
     """Each loop's change is divided by the number of loops, so that few loops are no prefix of many."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
@@ -54,7 +55,7 @@ class DiffusionDepthTold(ReferenceBackend):
         return states[1:]
 
 
-class DiffusionStatesFromInput(ReferenceBackend):
+class DiffusionStatesFromInput(ComposedBackend):
     """The state before the first loop is counted as that after it: one loop too few."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
@@ -62,7 +63,7 @@ class DiffusionStatesFromInput(ReferenceBackend):
         return states if config.diffusion is None else [network.state, *states[:-1]]
 
 
-class DiffusionConditionedOnce(ReferenceBackend):
+class DiffusionConditionedOnce(ComposedBackend):
     """Only the first loop is conditioned on the label; the others go on without a class."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -75,7 +76,7 @@ class DiffusionConditionedOnce(ReferenceBackend):
         return network._replace(block=lambda x: later.block(x) if next(loop) else network.block(x))
 
 
-class DiffusionTimeAtInput(ReferenceBackend):
+class DiffusionTimeAtInput(ComposedBackend):
     """Time is added to the patches and nowhere else, as in the unofficial port of ELT."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -90,7 +91,7 @@ class DiffusionTimeAtInput(ReferenceBackend):
         return network._replace(state=network.state + hidden[:, None])
 
 
-class DiffusionOneModulation(ReferenceBackend):
+class DiffusionOneModulation(ComposedBackend):
     """All layers share the modulation weights of the first, adaLN-single without a table of each layer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -101,7 +102,7 @@ class DiffusionOneModulation(ReferenceBackend):
         return super().network(config, {**parameters, "block": layers}, *inputs)
 
 
-class DiffusionStopsAtMax(ReferenceBackend):
+class DiffusionStopsAtMax(ComposedBackend):
     """More loops than in training are cut to L_max: further states repeat its last."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from autograd.extend import defvjp, primitive
 
 from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.model.diffusion import embed_conditioning, modulate, unpatchify
 from elt_ref.model.positions import time_features
 from elt_ref.ops import embedding, linear, modulated_layer_norm, silu, stop_gradient
@@ -126,7 +127,7 @@ class FinalUnmodulated(Altered, ReferenceBackend):
     changes = instead("model.diffusion", modulate=_unmodulated)
 
 
-class FinalUnnormed(Altered, ReferenceBackend):
+class FinalUnnormed(Altered, ComposedBackend):
     """The head projects the state as it left the loop, taking it for normalised, as the masked family's is."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
@@ -134,7 +135,8 @@ class FinalUnnormed(Altered, ReferenceBackend):
         if config.diffusion is None:
             return network
         output = parameters["head"]["output"]
-        return network._replace(head=lambda x: unpatchify(linear(x, output["weight"], output["bias"]), config.model))
+        shape, size = config.model.shape, config.model.patch_size
+        return network._replace(head=lambda x: unpatchify(linear(x, output["weight"], output["bias"]), shape, size))
 
 
 class ModulationWithoutSilu(Altered, ReferenceBackend):
@@ -217,7 +219,7 @@ class GeluExact(Altered, ReferenceBackend):
     changes = instead("ops.gelu", gelu=lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))))
 
 
-class DiffusionGradientOfLastLoop(ReferenceBackend):
+class DiffusionGradientOfLastLoop(ComposedBackend):
     """The gradient flows through the last loop alone, as where back-propagation is truncated (recpre)."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.config import Config
 from elt_ref.conformance.backend import Tensors
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.model import Network
-from elt_ref.objective import LossTerms, Task, ilsd_loss
-from elt_ref.objective.masked_losses import masked_distillation, teacher_entropy
-from elt_ref.ops import softmax, softmax_cross_entropy, stop_gradient
+from elt_ref.conformance.wrong.composed import ComposedBackend, Network, Task
+from elt_ref.objective import LossTerms, MaskedTarget, ilsd_loss
+from elt_ref.ops import log_softmax, softmax, softmax_cross_entropy, stop_gradient
 from elt_ref.ops.gradient import untraced
 from elt_ref.streams import stream
 
@@ -35,16 +33,14 @@ class Distilling:
         """Return E5."""
         return teacher + weight * student + (1 - weight) * distilled
 
-    def passed(self, backend: ReferenceBackend, network: Network, student_loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def passed(self, backend: ComposedBackend, network: Network, student_loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         """Return the states of the pass."""
         return backend.states(network, config.model.max_loops, config)
 
-    def terms(
-        self, network: Network, task: Task, student_loops: int | None, config: Config, weight: float
-    ) -> LossTerms:
+    def terms(self, network: Network, task: Task, student_loops: int | None, config: Any, weight: float) -> LossTerms:
         """Return the loss of one pass."""
         if student_loops is None:
-            return ReferenceBackend.terms(self, network, task, None, config, weight)  # pyright: ignore[reportArgumentType]  mixed in
+            return ComposedBackend.terms(self, network, task, None, config, weight)  # pyright: ignore[reportArgumentType]  mixed in
         states = self.passed(self, network, student_loops, config)  # pyright: ignore[reportArgumentType]  mixed in
         teacher = network.head(states[-1])
         student = self.student_head(network, self.student_state(states, student_loops, network))
@@ -53,42 +49,42 @@ class Distilling:
         return LossTerms(self.total(*truths, distilled, weight), *truths, distilled)
 
 
-class TruthWeightReversed(Distilling, ReferenceBackend):
+class TruthWeightReversed(Distilling, ComposedBackend):
     """λ weighs the distillation and 1 − λ the student's ground truth."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return teacher + (1 - weight) * student + weight * distilled
 
 
-class TeacherWeighted(Distilling, ReferenceBackend):
+class TeacherWeighted(Distilling, ComposedBackend):
     """λ weighs the teacher's ground truth as well, which so fades from training."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return weight * (teacher + student) + (1 - weight) * distilled
 
 
-class DistillationUnweighted(Distilling, ReferenceBackend):
+class DistillationUnweighted(Distilling, ComposedBackend):
     """The distillation term is added whole, without 1 − λ."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return teacher + weight * student + distilled
 
 
-class StudentLoopAhead(Distilling, ReferenceBackend):
+class StudentLoopAhead(Distilling, ComposedBackend):
     """The list of states is read at L_int as if it began with the input: the student has one loop too many."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[student_loops]
 
 
-class StudentLoopBehind(Distilling, ReferenceBackend):
+class StudentLoopBehind(Distilling, ComposedBackend):
     """The student is read before its last loop."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
         return [network.state, *states][student_loops - 1]
 
 
-class StudentSecondForward(Distilling, ReferenceBackend):
+class StudentSecondForward(Distilling, ComposedBackend):
     """The student is a second forward pass, with dropout of its own, as in the unofficial port of ELT."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
@@ -100,62 +96,60 @@ class StudentSecondForward(Distilling, ReferenceBackend):
         return state
 
 
-class StudentHeadOfItsOwn(Distilling, ReferenceBackend):
+class StudentHeadOfItsOwn(Distilling, ComposedBackend):
     """The student predicts through a head of its own, here one without the Dense: an auxiliary classifier."""
 
-    def network(self, config: Config, parameters: Any, *inputs: Any) -> Network:
-        network = ReferenceBackend.network(self, config, parameters, *inputs)
+    def network(self, config: Any, parameters: Any, *inputs: Any) -> Network:
+        network = ComposedBackend.network(self, config, parameters, *inputs)
         identity = np.eye(config.model.width, dtype=untraced(network.state).dtype)
         head = parameters["head"]
         plain = {**parameters, "head": {**head, "dense": {**head["dense"], "weight": identity}}}
-        self.own_head = ReferenceBackend.network(self, config, plain, *inputs).head
+        self.own_head = ComposedBackend.network(self, config, plain, *inputs).head
         return network
 
     def student_head(self, network: Network, state: Any) -> Any:  # noqa: ARG002
         return self.own_head(state)
 
 
-class TeacherNotStopped(Distilling, ReferenceBackend):
+class TeacherNotStopped(Distilling, ComposedBackend):
     """There is no stop-gradient: the teacher is pulled towards the student."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(student, teacher)
 
 
-class StudentStopped(Distilling, ReferenceBackend):
+class StudentStopped(Distilling, ComposedBackend):
     """The stop-gradient is on the student in the distillation term: the teacher learns from it."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(stop_gradient(student), teacher)
 
 
-class BothStopped(Distilling, ReferenceBackend):
+class BothStopped(Distilling, ComposedBackend):
     """Both predictions are constants in the distillation term, which so teaches nobody."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(stop_gradient(student), stop_gradient(teacher))
 
 
-class TeacherGoesOnFromConstant(Distilling, ReferenceBackend):
+class TeacherGoesOnFromConstant(Distilling, ComposedBackend):
     """The state is detached at the student: the teacher's truth does not reach the first L_int loops."""
 
-    def passed(self, backend: ReferenceBackend, network: Network, student_loops: int, config: Config) -> list[Any]:
+    def passed(self, backend: ComposedBackend, network: Network, student_loops: int, config: Any) -> list[Any]:
         first = backend.states(network, student_loops, config)
         later = network._replace(state=stop_gradient(first[-1]))
         return first + backend.states(later, config.model.max_loops - student_loops, config)
 
 
-class TeacherHeadFrozen(Distilling, ReferenceBackend):
+class TeacherHeadFrozen(Distilling, ComposedBackend):
     """The teacher's prediction is a constant everywhere, in its own ground truth too."""
 
-    def terms(
-        self, network: Network, task: Task, student_loops: int | None, config: Config, weight: float
-    ) -> LossTerms:
+    def terms(self, network: Network, task: Task, student_loops: int | None, config: Any, weight: float) -> LossTerms:
         found = super().terms(network, task, student_loops, config, weight)
         return found._replace(total=found.total - found.teacher_truth + stop_gradient(found.teacher_truth))
 
 
-class StudentLastLoopOnly(Distilling, ReferenceBackend):
+class StudentLastLoopOnly(Distilling, ComposedBackend):
     """The student's gradient is cut before its last loop."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
@@ -164,51 +158,56 @@ class StudentLastLoopOnly(Distilling, ReferenceBackend):
         return network.block(stop_gradient(states[student_loops - 2]))
 
 
-class StudentStraightThrough(Distilling, ReferenceBackend):
+class StudentStraightThrough(Distilling, ComposedBackend):
     """The student's gradient goes the way of the teacher, through all L_max loops; the value is the student's."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[-1] + stop_gradient(states[student_loops - 1] - states[-1])
 
 
-class DivergenceOfBatch(ReferenceBackend):
+def _divergence(student: Any, teacher: Any, target: MaskedTarget) -> Any:
+    """Return E8 less the teacher's entropy."""
+    log_probabilities = log_softmax(untraced(teacher))
+    entropies = -(np.exp(log_probabilities) * log_probabilities).sum(axis=-1)
+    return target.distillation(student, teacher) - (entropies * target.weights(entropies.dtype)).sum()
+
+
+class DivergenceOfBatch(ComposedBackend):
     """E8 is F.kl_div with the reduction batchmean: a sum over tokens too, as in the unofficial port of ELT."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
 
         def divergence(student: Any, teacher: Any) -> Any:
-            entropy = teacher_entropy(untraced(teacher), mask, reduction="sum")
-            return masked_distillation(student, teacher, mask, reduction="sum") - entropy
+            return _divergence(student, teacher, MaskedTarget(tokens, mask, "sum"))
 
         return task._replace(distillation=divergence)
 
 
-class DivergenceForCrossEntropy(ReferenceBackend):
+class DivergenceForCrossEntropy(ComposedBackend):
     """E8 is the Kullback–Leibler divergence: less by the teacher's entropy, as in the unofficial port of ELT."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task, reduction = super().recovery_task(config, tokens, mask, labels), config.objective.reduction
 
         def divergence(student: Any, teacher: Any) -> Any:
-            entropy = teacher_entropy(untraced(teacher), mask, reduction=reduction)
-            return masked_distillation(student, teacher, mask, reduction=reduction) - entropy
+            return _divergence(student, teacher, MaskedTarget(tokens, mask, reduction))
 
         return task._replace(distillation=divergence)
 
 
-class DistillationSwapped(ReferenceBackend):
+class DistillationSwapped(ComposedBackend):
     """E8 is the teacher's cross-entropy under the student's distribution: the two roles are swapped."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
         return task._replace(distillation=lambda student, teacher: task.distillation(teacher, student))
 
 
-class DistillationOfArgmax(ReferenceBackend):
+class DistillationOfArgmax(ComposedBackend):
     """The student learns the teacher's most likely token, not its distribution."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
         unsmoothed = config.model_copy(
             update={"objective": config.objective.model_copy(update={"label_smoothing": 0.0})}
@@ -216,23 +215,23 @@ class DistillationOfArgmax(ReferenceBackend):
 
         def hard(student: Any, teacher: Any) -> Any:
             guessed = untraced(teacher).argmax(axis=-1)
-            return ReferenceBackend.recovery_task(self, unsmoothed, guessed, mask, labels).ground_truth(student)
+            return ComposedBackend.recovery_task(self, unsmoothed, guessed, mask, labels).ground_truth(student)
 
         return task._replace(distillation=hard)
 
 
-class TeacherSoftened(ReferenceBackend):
+class TeacherSoftened(ComposedBackend):
     """The teacher's logits are divided by a temperature of 2, as in other distillations."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
         return task._replace(distillation=lambda student, teacher: task.distillation(student, teacher / 2))
 
 
-class DistillationEverywhere(ReferenceBackend):
+class DistillationEverywhere(ComposedBackend):
     """The distillation term takes all tokens, the ground truth the masked ones."""
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
         weights = np.full(mask.shape, 1 / mask.size)
 
@@ -300,12 +299,10 @@ class StudentAlwaysLeast(ReferenceBackend):
         return {"loops": np.full(count, min_loops)}
 
 
-class VanillaAtEveryLoop(ReferenceBackend):
+class VanillaAtEveryLoop(ComposedBackend):
     """The vanilla objective supervises the state after every loop, the mean over all of them."""
 
-    def terms(
-        self, network: Network, task: Task, student_loops: int | None, config: Config, weight: float
-    ) -> LossTerms:
+    def terms(self, network: Network, task: Task, student_loops: int | None, config: Any, weight: float) -> LossTerms:
         found = super().terms(network, task, student_loops, config, weight)
         if student_loops is not None:
             return found
@@ -314,13 +311,12 @@ class VanillaAtEveryLoop(ReferenceBackend):
         return found._replace(total=sum(truths[1:], truths[0]) / len(truths))
 
 
-class VanillaDistils(ReferenceBackend):
+class VanillaDistils(ComposedBackend):
     """The vanilla objective keeps a student after one loop."""
 
-    def terms(
-        self, network: Network, task: Task, student_loops: int | None, config: Config, weight: float
-    ) -> LossTerms:
+    def terms(self, network: Network, task: Task, student_loops: int | None, config: Any, weight: float) -> LossTerms:
         if student_loops is not None or config.model.max_loops == 1:
             return super().terms(network, task, student_loops, config, weight)
         states = self.states(network, config.model.max_loops, config)
-        return ilsd_loss(states, 1, network.head, task.ground_truth, task.distillation, truth_weight=weight)
+        target: Any = task
+        return ilsd_loss(target, network.head(states[0]), network.head(states[-1]), truth_weight=weight)

@@ -7,10 +7,11 @@ import numpy as np
 
 from elt_ref.arrays import Tree, tree_map
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.training import clip_gradient
 
 
-class GradientsSummedAcross(ReferenceBackend):
+class GradientsSummedAcross(ComposedBackend):
     """The gradients of the processes are added and not averaged, as an all-reduce does unless it is told otherwise."""
 
     def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
@@ -18,7 +19,7 @@ class GradientsSummedAcross(ReferenceBackend):
         return total, tree_map(lambda leaf: len(totals) * leaf, gradient)
 
 
-class ClippedBeforeAveraging(ReferenceBackend):
+class ClippedBeforeAveraging(ComposedBackend):
     """Each process clips its own gradient, and then they are averaged."""
 
     def masked_training_across(self, **arguments: Any) -> Any:
@@ -31,7 +32,7 @@ class ClippedBeforeAveraging(ReferenceBackend):
         return super().together(totals, [clip_gradient(gradient, self.largest)[0] for gradient in gradients])
 
 
-class FirstProcessAlone(ReferenceBackend):
+class FirstProcessAlone(ComposedBackend):
     """The processes do not speak to one another, as where the wrapper is built and the bare network is called."""
 
     def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
@@ -60,7 +61,7 @@ def _of_first(arguments: dict[str, Any], processes: int, names: tuple[str, ...])
     return arguments | {name: np.concatenate([first] * processes, axis=1) for name, first in firsts.items()}
 
 
-class StudentsApart(ReferenceBackend):
+class StudentsApart(ComposedBackend):
     """Every process draws an L_int of its own."""
 
     def masked_training_across(self, *, student_loops: Any, **arguments: Any) -> Any:
@@ -74,7 +75,7 @@ class StudentsApart(ReferenceBackend):
         return super().loss(config, task, 1 + (student_loops + self.calls) % self.most, weight, parameters)
 
 
-class WeighedByMaskedTokens(ReferenceBackend):
+class WeighedByMaskedTokens(ComposedBackend):
     """Each process's gradient weighs as much as it has masked tokens, as where the sums are divided at the end."""
 
     def masked_training_across(self, *, processes: int, **arguments: Any) -> Any:

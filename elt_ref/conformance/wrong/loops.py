@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import Tree, tree_map
-from elt_ref.config import Config
 from elt_ref.conformance.backend import Tensors
 from elt_ref.conformance.reference import ReferenceBackend, tree
-from elt_ref.model import Network
-from elt_ref.objective import LossTerms, Task
+from elt_ref.conformance.wrong.composed import ComposedBackend, Network, Task
+from elt_ref.objective import LossTerms
 from elt_ref.ops import gelu, layer_norm, linear, stop_gradient
 
 
@@ -37,19 +36,19 @@ class Layers:
 class Taken:
     """Gives the wrong ones a network whose layers can be called one by one."""
 
-    def layers(self, backend: ReferenceBackend, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def layers(self, backend: ComposedBackend, config: Any, parameters: Tree, *inputs: Any) -> Network:
         """Return the reference's network with its block taken apart."""
         alone = [
-            ReferenceBackend.network(backend, config, {**parameters, "block": [layer]}, *inputs)
+            ComposedBackend.network(backend, config, {**parameters, "block": [layer]}, *inputs)
             for layer in parameters["block"]
         ]
         return alone[0]._replace(block=Layers([network.block for network in alone]))
 
 
-class LoopsUntied(ReferenceBackend):
+class LoopsUntied(ComposedBackend):
     """Every loop has weights of its own: sharing was lost when a module was replaced (mixture_of_recursions#17)."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         numbers = count()
 
         def block(x: Any) -> Any:
@@ -60,30 +59,30 @@ class LoopsUntied(ReferenceBackend):
         return super().network(config, parameters, *inputs)._replace(block=block)
 
 
-class InputReinjected(ReferenceBackend):
+class InputReinjected(ComposedBackend):
     """The embedded input is added before every loop, as in Leiay's looped_transformer and in recurrent-pretraining."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.block(network.state)]
         for _ in range(loops - 1):
             states.append(network.block(states[-1] + network.state))
         return states
 
 
-class LoopIndexEmbedded(ReferenceBackend):
+class LoopIndexEmbedded(ComposedBackend):
     """Each loop is told its number, as in Universal Transformers and LoopViT."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
         for loop in range(loops):
             states.append(network.block(states[-1] + signal(float(loop), states[-1])))
         return states[1:]
 
 
-class NormInsideLoop(ReferenceBackend):
+class NormInsideLoop(ComposedBackend):
     """A norm stands at the end of every loop, where it belongs to the head if anywhere."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
         unit = np.ones(states[0].shape[-1], states[0].dtype)
         for _ in range(loops):
@@ -91,37 +90,37 @@ class NormInsideLoop(ReferenceBackend):
         return states[1:]
 
 
-class LoopResidual(ReferenceBackend):
+class LoopResidual(ComposedBackend):
     """The loop's input is added to its output: a residual around the whole block."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
         for _ in range(loops):
             states.append(states[-1] + network.block(states[-1]))
         return states[1:]
 
 
-class LoopsOffByOne(ReferenceBackend):
+class LoopsOffByOne(ComposedBackend):
     """One loop too few: the embedded input counts as the state after the first."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         return [network.state, *super().states(network, loops, config)[:-1]]
 
 
-class LayersReversed(ReferenceBackend):
+class LayersReversed(ComposedBackend):
     """The block applies its layers from the last to the first."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         return super().network(config, {**parameters, "block": parameters["block"][::-1]}, *inputs)
 
 
-class LayersRepeatedInPlace(Taken, ReferenceBackend):
+class LayersRepeatedInPlace(Taken, ComposedBackend):
     """Every layer is repeated L times before the next (AABB), not the block L times (ABAB)."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         return self.layers(self, config, parameters, *inputs)
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         def repeated(loops: int) -> Any:
             x = network.state
             for layer in network.block.layers:  # pyright: ignore[reportFunctionMemberAccess]  of the network above
@@ -132,10 +131,10 @@ class LayersRepeatedInPlace(Taken, ReferenceBackend):
         return [repeated(number) for number in range(1, loops + 1)]
 
 
-class LoopsMirrored(Taken, ReferenceBackend):
+class LoopsMirrored(Taken, ComposedBackend):
     """Every second loop runs the layers backwards."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         network, numbers = self.layers(self, config, parameters, *inputs), count()
         layers = network.block.layers  # pyright: ignore[reportFunctionMemberAccess]  of the network above
 
@@ -145,28 +144,28 @@ class LoopsMirrored(Taken, ReferenceBackend):
         return network._replace(block=block)
 
 
-class OneLayerForAll(ReferenceBackend):
+class OneLayerForAll(ComposedBackend):
     """All layers share the first one's weights, as ALBERT's do: sharing across depth in place of loops."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         layers = parameters["block"]
         return super().network(config, {**parameters, "block": [layers[0]] * len(layers)}, *inputs)
 
 
-class UnloopedRunsTwice(ReferenceBackend):
+class UnloopedRunsTwice(ComposedBackend):
     """A network of one loop is looped all the same, at least twice."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         network = super().network(config, parameters, *inputs)
         if config.model.max_loops > 1:
             return network
         return network._replace(block=lambda x: network.block(network.block(x)))
 
 
-class HeadInsideLoop(ReferenceBackend):
+class HeadInsideLoop(ComposedBackend):
     """The head's Dense, GELU and norm are applied in every loop, so that the next one reads their output."""
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         network, head = super().network(config, parameters, *inputs), parameters["head"]
 
         def block(x: Any) -> Any:
@@ -176,78 +175,78 @@ class HeadInsideLoop(ReferenceBackend):
         return network._replace(block=block)
 
 
-class StatesAveraged(ReferenceBackend):
+class StatesAveraged(ComposedBackend):
     """The head reads the mean of the states of all loops, an ensemble in place of the last."""
 
-    def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
+    def predict(self, config: Any, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
         network = self.network(config, tree(config, parameters), *inputs)
         return np.asarray(network.head(np.mean(self.states(network, loops, config), axis=0)))
 
 
-class PredictionsAveraged(ReferenceBackend):
+class PredictionsAveraged(ComposedBackend):
     """The head is applied after every loop and its logits are averaged."""
 
-    def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
+    def predict(self, config: Any, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
         network = self.network(config, tree(config, parameters), *inputs)
         return np.mean([network.head(state) for state in self.states(network, loops, config)], axis=0)
 
 
-class LoopsClipped(ReferenceBackend):
+class LoopsClipped(ComposedBackend):
     """Loops beyond L_max are not run: the state stays what it was after L_max."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         states = super().states(network, min(loops, config.model.max_loops), config)
         return states + [states[-1]] * (loops - len(states))
 
 
-class LoopsStartAgain(ReferenceBackend):
+class LoopsStartAgain(ComposedBackend):
     """After L_max loops the next begins at the embedded input again, as a table of L_max entries read modulo would."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         states = super().states(network, min(loops, config.model.max_loops), config)
         return [states[number % len(states)] for number in range(loops)]
 
 
-class ProgressEmbedded(ReferenceBackend):
+class ProgressEmbedded(ComposedBackend):
     """Each loop is told which share of the pass is done, as LoopFormer's are, so short passes are no prefixes."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
         for loop in range(loops):
             states.append(network.block(states[-1] + 0.5 * signal((loop + 1) / loops, states[-1])))
         return states[1:]
 
 
-class StepsDivided(ReferenceBackend):
+class StepsDivided(ComposedBackend):
     """A loop moves the state by 1/L of what the block would, as a solver of L steps: L changes every state."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:  # noqa: ARG002
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
         for _ in range(loops):
             states.append(states[-1] + (network.block(states[-1]) - states[-1]) / loops)
         return states[1:]
 
 
-class LoopsAlwaysAll(ReferenceBackend):
+class LoopsAlwaysAll(ComposedBackend):
     """A prediction takes L_max loops whatever was asked for."""
 
-    def predict(self, config: Config, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:  # noqa: ARG002
+    def predict(self, config: Any, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:  # noqa: ARG002
         return super().predict(config, parameters, config.model.max_loops, *inputs)
 
 
-class LastLoopGradient(ReferenceBackend):
+class LastLoopGradient(ComposedBackend):
     """Back-propagation is cut before the last loop (truncated, as recurrent-pretraining trains)."""
 
-    def states(self, network: Network, loops: int, config: Config) -> list[Any]:
+    def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         states = super().states(network, loops, config)
         before = states[-2] if loops > 1 else network.state
         return [*states[:-1], network.block(stop_gradient(before)) if loops > 1 else states[-1]]
 
 
-class FirstLoopGradient(ReferenceBackend):
+class FirstLoopGradient(ComposedBackend):
     """Only the first loop's use of the weights is differentiated: the copies of the other loops are constants."""
 
-    def loss(self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> LossTerms:
+    def loss(self, config: Any, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> LossTerms:
         network = self.network(config, parameters, *task.inputs)
         constants = self.network(config, tree_map(stop_gradient, parameters), *task.inputs)
         numbers = count()
@@ -258,10 +257,10 @@ class FirstLoopGradient(ReferenceBackend):
         return self.terms(network._replace(block=block), task, student_loops, config, weight)
 
 
-class LoopGradientsAveraged(ReferenceBackend):
+class LoopGradientsAveraged(ComposedBackend):
     """The gradient of the shared weights is the mean over the loops, not the sum."""
 
-    def gradient(self, config: Config, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> Any:
+    def gradient(self, config: Any, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> Any:
         gradient: Tensors = super().gradient(config, task, student_loops, weight, parameters)
         loops = config.model.max_loops
         return {name: leaf / loops if name.startswith("block.") else leaf for name, leaf in gradient.items()}

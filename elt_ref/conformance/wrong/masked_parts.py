@@ -8,14 +8,20 @@ import autograd.numpy
 import numpy as np
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config, MaskedModelConfig, masked_model
+from elt_ref.config import MaskedModelConfig
 from elt_ref.conformance.backend import Parameters, Tensors
 from elt_ref.conformance.reference import ReferenceBackend, nested
-from elt_ref.model import Network, apply_block
+from elt_ref.conformance.wrong.composed import ComposedBackend, Network
+from elt_ref.model import apply_block
 from elt_ref.model.masked import embed, mlm_head
 from elt_ref.ops import drop_first, embedding, gelu, layer_norm, linear, stop_gradient, unembedding
 
 anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+
+
+def head_of(parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
+    """Return the logits that the right head gives."""
+    return mlm_head({"word": parameters["embedding"]["word"], **parameters["head"]}, model, state)
 
 
 class Parts:
@@ -68,18 +74,18 @@ class Parts:
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         """Return the state before the first loop."""
-        return embed(parameters, model, tokens, labels)
+        return embed(parameters, model, tokens, labels).state
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         """Return the logits."""
-        return mlm_head(parameters, model, state)
+        return head_of(parameters, model, state)
 
     def masked_layer(self, *, parameters: Parameters, x: np.ndarray, heads: int, epsilon: float) -> Tensors:
         return {"x": np.asarray(self.layer(nested(parameters), x, heads=heads, epsilon=epsilon))}
 
-    def network(self, config: Config, parameters: Tree, *inputs: Any) -> Network:
+    def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         """Return the network of these parts."""
-        model = masked_model(config)
+        model = config.model
         layer = partial(self.layer, heads=model.heads, epsilon=model.layer_norm_epsilon)
         return Network(
             state=self.embed(parameters, model, *inputs),
@@ -88,7 +94,7 @@ class Parts:
         )
 
 
-class PreNorm(Parts, ReferenceBackend):
+class PreNorm(Parts, ComposedBackend):
     """The layer is pre-LN, as GPT's and DiT's are: the norm stands before attention and MLP, not after the sum."""
 
     def layer(self, layer: Tree, x: Any, *, heads: int, epsilon: float) -> Any:
@@ -98,7 +104,7 @@ class PreNorm(Parts, ReferenceBackend):
         return x + self.think(layer["mlp"], self.norm(x, norm["scale"], norm["bias"], epsilon))
 
 
-class ErfGelu(Parts, ReferenceBackend):
+class ErfGelu(Parts, ComposedBackend):
     """The GELU is the exact one, the default of PyTorch's nn.GELU, where MaskGIT runs jax.nn.gelu's tanh form."""
 
     def activate(self, x: Any) -> Any:
@@ -107,14 +113,14 @@ class ErfGelu(Parts, ReferenceBackend):
         return 0.5 * values * (1 + erf(values / math.sqrt(2)))
 
 
-class SigmoidGelu(Parts, ReferenceBackend):
+class SigmoidGelu(Parts, ComposedBackend):
     """The GELU is x · sigmoid(1.702 x), the "quick" form of CLIP's code."""
 
     def activate(self, x: Any) -> Any:
         return x / (1 + anp.exp(-1.702 * x))
 
 
-class UnbiasedVariance(Parts, ReferenceBackend):
+class UnbiasedVariance(Parts, ComposedBackend):
     """The norm divides by d − 1, the default of torch.std (annotated-transformer#119)."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
@@ -123,7 +129,7 @@ class UnbiasedVariance(Parts, ReferenceBackend):
         return centred / anp.sqrt(variance + epsilon) * scale + bias
 
 
-class EpsilonOutsideRoot(Parts, ReferenceBackend):
+class EpsilonOutsideRoot(Parts, ComposedBackend):
     """The norm adds ε to the deviation, outside of the root (annotated-transformer#122)."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
@@ -132,28 +138,28 @@ class EpsilonOutsideRoot(Parts, ReferenceBackend):
         return centred / (anp.sqrt(variance) + epsilon) * scale + bias
 
 
-class EpsilonOfItsOwn(Parts, ReferenceBackend):
+class EpsilonOfItsOwn(Parts, ComposedBackend):
     """The norm has the 1e-5 that its framework sets where nothing is said, whatever ε was asked for."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:  # noqa: ARG002
         return layer_norm(x, scale, bias, epsilon=1e-5)
 
 
-class ScoresUnscaled(Parts, ReferenceBackend):
+class ScoresUnscaled(Parts, ComposedBackend):
     """Scores are not divided by √d_head."""
 
     def score_scale(self, head_width: int, heads: int) -> float:  # noqa: ARG002
         return 1.0
 
 
-class ScoresScaledByWidth(Parts, ReferenceBackend):
+class ScoresScaledByWidth(Parts, ComposedBackend):
     """Scores are divided by √d of the whole width."""
 
     def score_scale(self, head_width: int, heads: int) -> float:
         return 1 / math.sqrt(head_width * heads)
 
 
-class HeadsBeforeKinds(Parts, ReferenceBackend):
+class HeadsBeforeKinds(Parts, ComposedBackend):
     """The joint projection is read as heads × (query, key, value), GPT-NeoX's order, not kinds × heads."""
 
     def split(self, joint: Any, heads: int) -> tuple[Any, Any, Any]:
@@ -162,7 +168,7 @@ class HeadsBeforeKinds(Parts, ReferenceBackend):
         return split[0], split[1], split[2]
 
 
-class KeyBeforeQuery(Parts, ReferenceBackend):
+class KeyBeforeQuery(Parts, ComposedBackend):
     """The joint projection is read as key, query, value."""
 
     def split(self, joint: Any, heads: int) -> tuple[Any, Any, Any]:
@@ -179,7 +185,7 @@ def _sequence(model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) 
     return np.concatenate([model.codebook_size + labels[:, None], tokens], axis=1).astype(np.int64)
 
 
-class ClassTokenWithoutPosition(Parts, ReferenceBackend):
+class ClassTokenWithoutPosition(Parts, ComposedBackend):
     """The class token has no position and the first token position 0, as where a prefix is put on afterwards."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -191,7 +197,7 @@ class ClassTokenWithoutPosition(Parts, ReferenceBackend):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class ClassTokenLast(Parts, ReferenceBackend):
+class ClassTokenLast(Parts, ComposedBackend):
     """The class token takes the last position, the tokens those from 0."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -202,7 +208,7 @@ class ClassTokenLast(Parts, ReferenceBackend):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class EmbeddingWithoutNorm(Parts, ReferenceBackend):
+class EmbeddingWithoutNorm(Parts, ComposedBackend):
     """The sum of word and position is not normalised before the loop."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -210,7 +216,7 @@ class EmbeddingWithoutNorm(Parts, ReferenceBackend):
         return _summed(parameters, ids, np.broadcast_to(np.arange(ids.shape[1]), ids.shape))
 
 
-class NormBeforePosition(Parts, ReferenceBackend):
+class NormBeforePosition(Parts, ComposedBackend):
     """The word is normalised first and the position added after."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -221,14 +227,14 @@ class NormBeforePosition(Parts, ReferenceBackend):
         return words + embedding(tables["position"], np.broadcast_to(np.arange(ids.shape[1]), ids.shape))
 
 
-class LabelsUnused(Parts, ReferenceBackend):
+class LabelsUnused(Parts, ComposedBackend):
     """Labels are taken and never used: every picture is of class 0, as good as none in the unofficial port of ELT."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         return super().embed(parameters, model, tokens, np.zeros_like(labels))
 
 
-class LabelsBeforeCodes(Parts, ReferenceBackend):
+class LabelsBeforeCodes(Parts, ComposedBackend):
     """The rows of the embedding are taken as classes first and codes after, so a class reads a code's row."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -244,7 +250,7 @@ def _hidden(parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
     return layer_norm(hidden, head["norm"]["scale"], head["norm"]["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class HeadUntied(Parts, ReferenceBackend):
+class HeadUntied(Parts, ComposedBackend):
     """The head multiplies by a copy of the word embedding, so the embedding gets no gradient through it."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -252,7 +258,7 @@ class HeadUntied(Parts, ReferenceBackend):
         return unembedding(hidden, stop_gradient(parameters["embedding"]["word"]), parameters["head"]["bias"])
 
 
-class HeadTiedToLastRows(Parts, ReferenceBackend):
+class HeadTiedToLastRows(Parts, ComposedBackend):
     """The head takes the last rows of the word embedding, those of classes and mask among them."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -260,7 +266,7 @@ class HeadTiedToLastRows(Parts, ReferenceBackend):
         return unembedding(_hidden(parameters, model, state), rows, parameters["head"]["bias"])
 
 
-class HeadWithoutBias(Parts, ReferenceBackend):
+class HeadWithoutBias(Parts, ComposedBackend):
     """The logits have no bias of their own."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -268,14 +274,14 @@ class HeadWithoutBias(Parts, ReferenceBackend):
         return unembedding(_hidden(parameters, model, state), parameters["embedding"]["word"], 0 * head["bias"])
 
 
-class HeadWithoutDense(Parts, ReferenceBackend):
+class HeadWithoutDense(Parts, ComposedBackend):
     """The head is the tied embedding alone, without Dense, GELU and norm."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:  # noqa: ARG002
         return unembedding(drop_first(state), parameters["embedding"]["word"], parameters["head"]["bias"])
 
 
-class HeadNormBeforeGelu(Parts, ReferenceBackend):
+class HeadNormBeforeGelu(Parts, ComposedBackend):
     """The head normalises before its GELU."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -285,32 +291,32 @@ class HeadNormBeforeGelu(Parts, ReferenceBackend):
         return unembedding(hidden, parameters["embedding"]["word"], head["bias"])
 
 
-class ClassPositionPredicted(Parts, ReferenceBackend):
+class ClassPositionPredicted(Parts, ComposedBackend):
     """Logits are read one position early: the class token's is kept and the last token's dropped."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
-        return mlm_head(parameters, model, anp.concatenate([state[:, -1:], state[:, :-1]], axis=1))
+        return head_of(parameters, model, anp.concatenate([state[:, -1:], state[:, :-1]], axis=1))
 
 
-class FinalNorm(Parts, ReferenceBackend):
+class FinalNorm(Parts, ComposedBackend):
     """A norm stands between the last loop and the head, as after a stack of pre-LN layers."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         centred = state - anp.mean(state, axis=-1, keepdims=True)
         normed = centred / anp.sqrt(anp.mean(centred * centred, axis=-1, keepdims=True) + 1e-6)
-        return mlm_head(parameters, model, normed)
+        return head_of(parameters, model, normed)
 
 
-class FinalNormOfLastLayer(Parts, ReferenceBackend):
+class FinalNormOfLastLayer(Parts, ComposedBackend):
     """The last layer's norm is applied once more before the head, where a port kept the final norm of its template."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         norm = parameters["block"][-1]["mlp_norm"]
         state = layer_norm(state, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
-        return mlm_head(parameters, model, state)
+        return head_of(parameters, model, state)
 
 
-class RepeatedTokensOverwrite(Parts, ReferenceBackend):
+class RepeatedTokensOverwrite(Parts, ComposedBackend):
     """The gradient of the embedding is assigned by id, not added: of equal tokens in a batch only the last counts."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
@@ -325,7 +331,7 @@ class RepeatedTokensOverwrite(Parts, ReferenceBackend):
         return layer_norm(total, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
 
 
-class NormDeviationConstant(Parts, ReferenceBackend):
+class NormDeviationConstant(Parts, ComposedBackend):
     """The gradient of the norm takes the deviation for a constant."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Config, MaskedModelConfig
+from elt_ref.config import MaskedModelConfig
 from elt_ref.conformance.backend import Parameters, Section, Tensors
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.conformance.wrong.masked_parts import Parts
-from elt_ref.model.masked import mlm_head
-from elt_ref.objective import Task
+from elt_ref.conformance.wrong.composed import ComposedBackend, Task
+from elt_ref.conformance.wrong.masked_parts import Parts, head_of
 from elt_ref.ops import softmax, softmax_cross_entropy
 from elt_ref.ops.gradient import untraced
 
@@ -116,9 +115,9 @@ class Weighing:
         """Return the distribution that the student learns from the teacher."""
         return probabilities
 
-    def recovery_task(self, config: Config, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
+    def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         """Return the task of recovering masked tokens."""
-        task = ReferenceBackend.recovery_task(self, config, tokens, mask, labels)  # pyright: ignore[reportArgumentType]  mixed in
+        task = ComposedBackend.recovery_task(self, config, tokens, mask, labels)  # pyright: ignore[reportArgumentType]  mixed in
         weights = self.weights(mask, config.objective.reduction)
         smoothing = config.objective.label_smoothing
 
@@ -131,21 +130,21 @@ class Weighing:
         return task._replace(ground_truth=truth, distillation=distil)
 
 
-class LossOnAllTokens(Weighing, ReferenceBackend):
+class LossOnAllTokens(Weighing, ComposedBackend):
     """The loss is over all tokens (Halton-MaskGIT#3, dome272/MaskGIT-pytorch#14, MAGVIT's UCF-101 configuration)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(np.ones_like(mask), reduction)
 
 
-class LossOnVisibleTokens(Weighing, ReferenceBackend):
+class LossOnVisibleTokens(Weighing, ComposedBackend):
     """The mask is inverted in the loss: it is over the tokens that the network sees."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(~mask, reduction)
 
 
-class VisibleTokensCountALittle(Weighing, ReferenceBackend):
+class VisibleTokensCountALittle(Weighing, ComposedBackend):
     """Tokens that the network sees count a tenth (the ignore index was replaced by a small weight)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
@@ -153,49 +152,49 @@ class VisibleTokensCountALittle(Weighing, ReferenceBackend):
         return np.where(mask, weights, 0.1 * weights.max())
 
 
-class MeanOverBatch(Weighing, ReferenceBackend):
+class MeanOverBatch(Weighing, ComposedBackend):
     """The mean is over all masked tokens of the batch at once, as in the unofficial port of ELT."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask / mask.sum() if reduction == "mean_per_sample" else super().weights(mask, reduction)
 
 
-class MeanOverAllPositions(Weighing, ReferenceBackend):
+class MeanOverAllPositions(Weighing, ComposedBackend):
     """The sum over masked tokens is divided by all tokens, not by the masked ones."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask / mask.size if reduction == "mean_per_sample" else super().weights(mask, reduction)
 
 
-class SumForMean(Weighing, ReferenceBackend):
+class SumForMean(Weighing, ComposedBackend):
     """The reduction is the sum though the mean was asked for."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "sum")
 
 
-class MeanForSum(Weighing, ReferenceBackend):
+class MeanForSum(Weighing, ComposedBackend):
     """The reduction is the mean though the sum was asked for."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "mean_per_sample")
 
 
-class SumOverBatch(Weighing, ReferenceBackend):
+class SumOverBatch(Weighing, ComposedBackend):
     """The sum goes over the batch as well, so that the loss grows with it."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask * 1.0 if reduction == "sum" else super().weights(mask, reduction)
 
 
-class SmoothingOfTeacher(Weighing, ReferenceBackend):
+class SmoothingOfTeacher(Weighing, ComposedBackend):
     """The teacher's distribution is smoothed too, which is soft already."""
 
     def teaching(self, probabilities: Any, smoothing: float) -> Any:
         return (1 - smoothing) * probabilities + smoothing / probabilities.shape[-1]
 
 
-class SmoothingOfOthers(Weighing, ReferenceBackend):
+class SmoothingOfOthers(Weighing, ComposedBackend):
     """The smoothed share is spread over the other codes only, V − 1 of them."""
 
     def target(self, tokens: np.ndarray, codes: int, smoothing: float) -> np.ndarray:
@@ -203,7 +202,7 @@ class SmoothingOfOthers(Weighing, ReferenceBackend):
         return (1 - smoothing) * exact + (1 - exact) * smoothing / (codes - 1)
 
 
-class SmoothingIgnored(Weighing, ReferenceBackend):
+class SmoothingIgnored(Weighing, ComposedBackend):
     """The target is one-hot whatever smoothing was asked for."""
 
     def target(self, tokens: np.ndarray, codes: int, smoothing: float) -> np.ndarray:  # noqa: ARG002
@@ -213,17 +212,17 @@ class SmoothingIgnored(Weighing, ReferenceBackend):
 def _widened(parameters: Tree, model: MaskedModelConfig, state: Any, rows: int) -> Any:
     own = untraced(parameters["head"]["bias"])
     bias = np.concatenate([own, np.zeros(rows - len(own), own.dtype)])
-    return mlm_head({**parameters, "head": {**parameters["head"], "bias": bias}}, model, state)
+    return head_of({**parameters, "head": {**parameters["head"], "bias": bias}}, model, state)
 
 
-class SoftmaxOverVocabulary(Parts, ReferenceBackend):
+class SoftmaxOverVocabulary(Parts, ComposedBackend):
     """The softmax goes over every row of the embedding: codes, classes and the mask could all be predicted."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return _widened(parameters, model, state, model.vocabulary)
 
 
-class SoftmaxOverCodesAndMask(Parts, ReferenceBackend):
+class SoftmaxOverCodesAndMask(Parts, ComposedBackend):
     """The softmax goes over the codes and one row more."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -275,7 +274,7 @@ class NobodyReadsClassZero(ReferenceBackend):
         return super().masked_forward(model=model, parameters=parameters, tokens=tokens, labels=labels, loops=loops)
 
 
-class NobodyReadsMask(Parts, ReferenceBackend):
+class NobodyReadsMask(Parts, ComposedBackend):
     """The network reads the row of the mask for "no class": the two last rows of the embedding were swapped."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:

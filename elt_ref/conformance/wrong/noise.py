@@ -7,8 +7,8 @@ import numpy as np
 from elt_ref.config import DiffusionConfig
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
-from elt_ref.generation.noise_schedule import log_snr, log_snr_derivative, signal_and_noise
-from elt_ref.generation.prediction import prediction_target, to_x0
+from elt_ref.model.parameterisation import prediction_target, to_x0
+from elt_ref.schedules.noise import log_snr, log_snr_derivative, signal_and_noise
 
 
 def _reshifted(factor: float) -> tuple[Change, ...]:
@@ -17,7 +17,7 @@ def _reshifted(factor: float) -> tuple[Change, ...]:
         return diffusion.model_copy(update={"shift": factor * diffusion.shift, "shift_at_noise": at_noise})
 
     return instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr=lambda time, diffusion: log_snr(time, changed(diffusion)),
         log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, changed(diffusion)),
     )
@@ -48,7 +48,7 @@ def _clipped(time: Any, diffusion: DiffusionConfig) -> Any:
 class ClipAfterShift(Altered, ReferenceBackend):
     """The shifted log-SNR is clipped to the bounds, which belong to the schedule before it is shifted."""
 
-    changes = instead("generation.noise_schedule", log_snr=_clipped)
+    changes = instead("schedules.noise", log_snr=_clipped)
 
 
 def _within(time: Any, diffusion: DiffusionConfig) -> Any:
@@ -60,7 +60,7 @@ def _within(time: Any, diffusion: DiffusionConfig) -> Any:
 class BoundsOfShiftedRange(Altered, ReferenceBackend):
     """The bounds are moved so that they hold for the shifted schedule, as in k-diffusion."""
 
-    changes = instead("generation.noise_schedule", log_snr=_within)
+    changes = instead("schedules.noise", log_snr=_within)
 
 
 def _linear_betas(time: Any, diffusion: DiffusionConfig) -> Any:
@@ -72,7 +72,7 @@ def _linear_betas(time: Any, diffusion: DiffusionConfig) -> Any:
 class LinearBetas(Altered, ReferenceBackend):
     """Betas rise linearly, as in DDPM and in the unofficial port of ELT."""
 
-    changes = instead("generation.noise_schedule", log_snr=_linear_betas)
+    changes = instead("schedules.noise", log_snr=_linear_betas)
 
 
 def _reversed_mix(diffusion: DiffusionConfig) -> DiffusionConfig:
@@ -85,7 +85,7 @@ class MixedShiftReversed(Altered, ReferenceBackend):
     """An interpolated schedule has the shift of the noise end at the clean end."""
 
     changes = instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr=lambda time, diffusion: log_snr(time, _reversed_mix(diffusion)),
         log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _reversed_mix(diffusion)),
     )
@@ -99,7 +99,7 @@ class MixedShiftIgnored(Altered, ReferenceBackend):
     """The second shift of an interpolated schedule is read and never used."""
 
     changes = instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr=lambda time, diffusion: log_snr(time, _unmixed(diffusion)),
         log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _unmixed(diffusion)),
     )
@@ -109,7 +109,7 @@ class DerivativeWithoutShiftSlope(Altered, ReferenceBackend):
     """The derivative is the cosine's alone, though an interpolated shift changes with time."""
 
     changes = instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr_derivative=lambda time, diffusion: log_snr_derivative(time, _unmixed(diffusion)),
     )
 
@@ -118,7 +118,7 @@ class DerivativeSignFlipped(Altered, ReferenceBackend):
     """The derivative is that of −λ, which VDM calls γ."""
 
     changes = instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr_derivative=lambda time, diffusion: -log_snr_derivative(time, diffusion),
     )
 
@@ -127,7 +127,7 @@ class DerivativeHalved(Altered, ReferenceBackend):
     """The derivative is that of log(α/σ): the square in the SNR is forgotten."""
 
     changes = instead(
-        "generation.noise_schedule",
+        "schedules.noise",
         log_snr_derivative=lambda time, diffusion: 0.5 * log_snr_derivative(time, diffusion),
     )
 
@@ -135,7 +135,7 @@ class DerivativeHalved(Altered, ReferenceBackend):
 class AlphaSigmaSwapped(Altered, ReferenceBackend):
     """α for σ and σ for α: noise where the clean sample should be."""
 
-    changes = instead("generation.noise_schedule", signal_and_noise=lambda log_snr: signal_and_noise(log_snr)[::-1])
+    changes = instead("schedules.noise", signal_and_noise=lambda log_snr: signal_and_noise(log_snr)[::-1])
 
 
 def _unrooted(log_snr: Any) -> Any:
@@ -146,14 +146,14 @@ def _unrooted(log_snr: Any) -> Any:
 class SigmaRootForgotten(Altered, ReferenceBackend):
     """σ² for σ, the root in √(1 − ᾱ) forgotten: labml #152."""
 
-    changes = instead("generation.noise_schedule", signal_and_noise=_unrooted)
+    changes = instead("schedules.noise", signal_and_noise=_unrooted)
 
 
 class VSignFlipped(Altered, ReferenceBackend):
     """V is σ x − α ε, the other sign, in the target and in the way back."""
 
     changes = instead(
-        "generation.prediction",
+        "model.parameterisation",
         prediction_target=lambda kind, *rest: (-1 if kind == "v" else 1) * prediction_target(kind, *rest),
         to_x0=lambda kind, prediction, *rest: to_x0(kind, (-1 if kind == "v" else 1) * prediction, *rest),
     )
@@ -170,7 +170,7 @@ def _v_of_swapped(kind: str, clean: Any, noise: Any, log_snr: Any) -> Any:
 class VOfSwapped(Altered, ReferenceBackend):
     """V is α x − σ ε: clean sample and noise exchanged."""
 
-    changes = instead("generation.prediction", prediction_target=_v_of_swapped)
+    changes = instead("model.parameterisation", prediction_target=_v_of_swapped)
 
 
 _OTHER = {"x0": "epsilon", "epsilon": "x0", "v": "v"}
@@ -180,7 +180,7 @@ class TargetNoiseForClean(Altered, ReferenceBackend):
     """The network is to predict the noise where x0 is asked, as the unofficial port of ELT does."""
 
     changes = instead(
-        "generation.prediction",
+        "model.parameterisation",
         prediction_target=lambda kind, *rest: prediction_target(_OTHER[kind], *rest),
     )
 
@@ -195,14 +195,14 @@ def _undivided(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
 class EpsilonUndivided(Altered, ReferenceBackend):
     """X0 is z − σ ε̂, without the division by α."""
 
-    changes = instead("generation.prediction", to_x0=_undivided)
+    changes = instead("model.parameterisation", to_x0=_undivided)
 
 
 class CleanTakenForEpsilon(Altered, ReferenceBackend):
     """A prediction of x0 is converted as if it were of ε, the only kind that DDPM's code knows."""
 
     changes = instead(
-        "generation.prediction",
+        "model.parameterisation",
         to_x0=lambda kind, *rest: to_x0("epsilon" if kind == "x0" else kind, *rest),
     )
 
@@ -214,4 +214,4 @@ def _straight(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
 class VTakenForClean(Altered, ReferenceBackend):
     """A prediction of v is taken for x0 as it is."""
 
-    changes = instead("generation.prediction", to_x0=_straight)
+    changes = instead("model.parameterisation", to_x0=_straight)

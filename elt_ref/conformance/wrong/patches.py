@@ -45,10 +45,11 @@ class PatchReadScrambled(Altered, ReferenceBackend):
 def _written(split: str, axes: tuple[int, ...]) -> tuple[Change, ...]:
     """Return the change that puts patches together from this order of grid and features."""
 
-    def unpatchify(patches: Any, model: Any) -> Any:
-        sizes = dict(zip("hwpqc", (*model.grid, model.patch_size, model.patch_size, model.shape[2]), strict=True))
+    def unpatchify(patches: Any, shape: Any, size: int) -> Any:
+        height, width, channels = shape
+        sizes = dict(zip("hwpqc", (height // size, width // size, size, size, channels), strict=True))
         pieces = anp.reshape(patches, (len(patches), *(sizes[letter] for letter in split)))
-        return anp.reshape(anp.transpose(pieces, (0, *axes)), (len(patches), *model.shape))
+        return anp.reshape(anp.transpose(pieces, (0, *axes)), (len(patches), *shape))
 
     return instead("model.diffusion", unpatchify=unpatchify)
 

@@ -9,9 +9,11 @@ import numpy as np
 from elt_ref.arrays import tree_items, tree_leaves, tree_map, tree_rebuild
 from elt_ref.config import TrainingConfig
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
+from elt_ref.schedules import learning_rate_at
 from elt_ref.training import zero_moments
-from elt_ref.training.optimizer import Moments, clip_gradient, is_kernel, learning_rate_at, moving_average
+from elt_ref.training.optimizer import Moments, clip_gradient, is_kernel, moving_average
 
 
 def _adamw(
@@ -20,13 +22,14 @@ def _adamw(
     moments: Moments,
     *,
     step: int,
+    rate: float,
     training: TrainingConfig,
     inside: bool = False,
     corrected: bool = True,
     coupled: bool = False,
     rated: bool = True,
 ) -> Any:
-    rate, decay = learning_rate_at(step, training), training.weight_decay
+    decay = training.weight_decay
     betas = training.beta1, training.beta2
     corrections = [1 - beta ** (step + 1) if corrected else 1.0 for beta in betas]
     leaves = zip(*map(tree_leaves, (gradient, moments.first, moments.second)), strict=True)
@@ -124,7 +127,7 @@ def _rate(*, first: int, end: int) -> tuple[Change, ...]:
         way = (step - warmup) / max(1, training.steps - end - warmup)
         return training.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, way)))
 
-    return instead("training.optimizer", learning_rate_at=rate)
+    return instead("schedules.steps", learning_rate_at=rate)
 
 
 class WarmupFromZero(Altered, ReferenceBackend):
@@ -148,7 +151,7 @@ def _whole_cosine(step: int, training: TrainingConfig) -> float:
 class CosineFromFirstStep(Altered, ReferenceBackend):
     """The cosine is counted from step 0 instead of from the end of the warm-up."""
 
-    changes = instead("training.optimizer", learning_rate_at=_whole_cosine)
+    changes = instead("schedules.steps", learning_rate_at=_whole_cosine)
 
 
 class AverageDecaySwapped(Altered, ReferenceBackend):
@@ -160,7 +163,7 @@ class AverageDecaySwapped(Altered, ReferenceBackend):
     )
 
 
-class AverageBeforeStep(ReferenceBackend):
+class AverageBeforeStep(ComposedBackend):
     """The average takes the parameters before the step, one behind."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
@@ -168,14 +171,14 @@ class AverageBeforeStep(ReferenceBackend):
         return new, moments, moving_average(average, parameters, training.average_decay)
 
 
-class MomentsForgotten(ReferenceBackend):
+class MomentsForgotten(ComposedBackend):
     """The optimizer begins anew with every step, as where its state is not carried along."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
         return super().update(parameters, gradient, zero_moments(moments.first), average, step, training)
 
 
-class StepUnclipped(ReferenceBackend):
+class StepUnclipped(ComposedBackend):
     """Training steps do not clip the gradient."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:

@@ -7,8 +7,9 @@ import numpy as np
 
 from elt_ref.config import DiffusionConfig
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
-from elt_ref.objective.diffusion_losses import diffusion_distillation, diffusion_ground_truth, loss_weight
+from elt_ref.objective.diffusion import DiffusionTarget, loss_weight
 from elt_ref.objective.ilsd import LossTerms
 from elt_ref.ops import stop_gradient, weighted_squared_error
 
@@ -20,7 +21,7 @@ def _weighed(**changes: Any) -> tuple[Change, ...]:
         update = {name: value(diffusion) if callable(value) else value for name, value in changes.items()}
         return loss_weight(time, diffusion.model_copy(update=update))
 
-    return instead("objective.diffusion_losses", loss_weight=weight)
+    return instead("objective.diffusion", loss_weight=weight)
 
 
 class WeightBiasFlipped(Altered, ReferenceBackend):
@@ -39,7 +40,7 @@ class WeightWithoutBiasFactor(Altered, ReferenceBackend):
     """sigmoid(λ − b) without the factor e^b."""
 
     changes = instead(
-        "objective.diffusion_losses",
+        "objective.diffusion",
         loss_weight=lambda time, diffusion: loss_weight(time, diffusion) / math.exp(diffusion.bias),
     )
 
@@ -82,15 +83,16 @@ class WeightOfEpsilonOnV(Altered, ReferenceBackend):
 
 def _both(change: Any) -> tuple[Change, ...]:
     """Return the changes that make both losses ``change(loss)``."""
-    return instead(
-        "objective.diffusion_losses",
-        diffusion_ground_truth=change(diffusion_ground_truth),
-        diffusion_distillation=change(diffusion_distillation),
-    )
+
+    class Changed(DiffusionTarget):
+        ground_truth = change(DiffusionTarget.ground_truth)
+        distillation = change(DiffusionTarget.distillation)
+
+    return instead("objective.diffusion", DiffusionTarget=Changed)
 
 
 def _reduced(reduction: str) -> tuple[Change, ...]:
-    return _both(lambda loss: lambda *args, **settings: loss(*args, **{**settings, "reduction": reduction}))
+    return _both(lambda loss: lambda target, *predictions: loss(target._replace(reduction=reduction), *predictions))
 
 
 class DiffusionSumForMean(Altered, ReferenceBackend):
@@ -108,37 +110,38 @@ class DiffusionMeanForSum(Altered, ReferenceBackend):
 class DiffusionBatchSummed(Altered, ReferenceBackend):
     """Samples are summed instead of averaged."""
 
-    changes = _both(lambda loss: lambda *args, **settings: loss(*args, **settings) * len(args[0]))
+    changes = _both(lambda loss: lambda target, *predictions: loss(target, *predictions) * len(target.time))
 
 
 class DiffusionErrorHalved(Altered, ReferenceBackend):
     """A factor ½ before the squared error, as in VDM's loss."""
 
-    changes = _both(lambda loss: lambda *args, **settings: 0.5 * loss(*args, **settings))
+    changes = _both(lambda loss: lambda target, *predictions: 0.5 * loss(target, *predictions))
 
 
-def _unweighted(student: Any, teacher: Any, time: Any, *, reduction: str = "mean_per_sample", **_: Any) -> Any:
-    values = student[0].size if reduction == "mean_per_sample" else 1
-    weights = np.full(len(time), 1 / len(time) / values, student.dtype)
-    return weighted_squared_error(student, teacher, weights)
+class _Unweighted(DiffusionTarget):
+    def distillation(self, student: Any, teacher: Any) -> Any:
+        values = student[0].size if self.reduction == "mean_per_sample" else 1
+        weights = np.full(len(self.time), 1 / len(self.time) / values, student.dtype)
+        return weighted_squared_error(student, teacher, weights)
 
 
 class DiffusionDistillationUnweighted(Altered, ReferenceBackend):
     """w(t) weighs the truth and not the distillation, a plain squared error as LoopFormer's."""
 
-    changes = instead("objective.diffusion_losses", diffusion_distillation=_unweighted)
+    changes = instead("objective.diffusion", DiffusionTarget=_Unweighted)
 
 
 class DiffusionWeightOfBatch(Altered, ReferenceBackend):
     """One weight for the whole batch, the mean of its samples' weights."""
 
     changes = instead(
-        "objective.diffusion_losses",
+        "objective.diffusion",
         loss_weight=lambda time, diffusion: np.full(np.shape(time), loss_weight(time, diffusion).mean()),
     )
 
 
-class DiffusionStudentOtherNoise(ReferenceBackend):
+class DiffusionStudentOtherNoise(ComposedBackend):
     """The student denoises another noise of its own, in a pass of its own, as the unofficial port of ELT does."""
 
     def diffusion_task(self, config: Any, batch: Any, draws: Any) -> Any:
@@ -164,12 +167,14 @@ class DiffusionTeacherFollows(Altered, ReferenceBackend):
     changes = instead("ops.stop_gradient", stop_gradient=lambda x: x)
 
 
+class _StudentStopped(DiffusionTarget):
+    def distillation(self, student: Any, teacher: Any) -> Any:
+        return super().distillation(stop_gradient(student), teacher)
+
+
 class DiffusionStudentStopped(Altered, ReferenceBackend):
     """The gradient of the distillation is stopped at the student instead of at the teacher."""
 
     changes = instead("ops.stop_gradient", stop_gradient=lambda x: x) + instead(
-        "objective.diffusion_losses",
-        diffusion_distillation=lambda student, *args, **settings: diffusion_distillation(
-            stop_gradient(student), *args, **settings
-        ),
+        "objective.diffusion", DiffusionTarget=_StudentStopped
     )
