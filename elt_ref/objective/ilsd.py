@@ -8,7 +8,7 @@
 and E5.3 through the first L_int. The stop-gradient is on the teacher's prediction alone.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from elt_ref.errors import RequestError
 from elt_ref.ops import stop_gradient
 
 
+@runtime_checkable
 class Target(Protocol):
     """What the network should predict: either family's losses of a prediction."""
 

@@ -14,7 +14,7 @@ from elt_ref.conformance.clauses import Clause, Family, clauses
 from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong import decoding, wrong_implementations
-from elt_ref.generation.mask_schedule import masked_fraction
+from elt_ref.schedules import masked_fraction
 
 FAMILIES = ("ANYTIME", "BLOCK", "CLIP", "DECODE", "DISTIL", "DROP", "GRAD", "GUIDE", "LOOP", "MASK", "SHARE")
 MODULES = ("clips", "decoding", "distillation", "guidance", "loops", "masked_parts", "masking")

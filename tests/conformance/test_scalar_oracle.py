@@ -17,26 +17,19 @@ from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.scalar.draws import splitmix64
 from elt_ref.conformance.scalar.measures import jacobi
 from elt_ref.conformance.scalar.values import Value, differentiate, dot, exp, log, sqrt, tanh
-from elt_ref.generation import (
-    DecodeNoise,
+from elt_ref.generation import DecodeNoise, decode_step, denoise_step, guide, predict_clean, predict_tokens
+from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
+from elt_ref.model import (
+    adaln_zero_layer,
     add_noise,
-    decode_step,
-    denoise_step,
-    guidance_scale_at,
-    guide,
-    log_snr,
-    log_snr_derivative,
-    mask_lengths,
-    predict_clean,
-    predict_tokens,
+    forward,
+    loop_states,
+    open_network,
+    post_norm_layer,
     prediction_target,
-    time_grid,
     to_x0,
 )
-from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
-from elt_ref.model import forward, loop_states, open_network
 from elt_ref.model.diffusion import modulate, patchify, unpatchify
-from elt_ref.model.layer import adaln_zero_layer, post_norm_layer
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
@@ -50,12 +43,20 @@ from elt_ref.objective import (
     mask_tokens,
     masked_distillation,
     masked_ground_truth,
-    truth_weight_at,
     vanilla_loss,
 )
 from elt_ref.ops import silu, value_and_gradient
+from elt_ref.schedules import (
+    guidance_scale_at,
+    learning_rate_at,
+    log_snr,
+    log_snr_derivative,
+    mask_lengths,
+    time_grid,
+    truth_weight_at,
+)
 from elt_ref.training import TrainState, train_step
-from elt_ref.training.optimizer import Moments, adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
+from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 
 ORACLE = ScalarBackend()
 MASKED = {

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from networks import make_config, random_labels, random_parameters, random_tokens
 
 from elt_ref.config import SamplingConfig
-from elt_ref.generation import DecodeNoise, decode, decode_step, draw_noise, mask_lengths, sample, sampling_temperature
+from elt_ref.generation import DecodeNoise, decode, decode_step, draw_noise, sample
 from elt_ref.model import Network
+from elt_ref.schedules import mask_lengths, sampling_temperature
 from elt_ref.streams import stream
 
 CODES, MASK = 5, 9

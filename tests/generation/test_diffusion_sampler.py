@@ -9,22 +9,10 @@ from hypothesis import strategies as st
 
 from elt_ref.arrays import DTYPES, tree_leaves, tree_rebuild
 from elt_ref.config import Config, DiffusionConfig
-from elt_ref.generation import (
-    EarlyExit,
-    denoise,
-    denoise_step,
-    initial_noise,
-    leaning_schedule,
-    log_snr,
-    predict_clean,
-    sample,
-    step_noise,
-    step_variance,
-    time_grid,
-    to_x0,
-)
-from elt_ref.model import declare_parameters, forward
+from elt_ref.generation import denoise, denoise_step, initial_noise, predict_clean, sample, step_noise, step_variance
+from elt_ref.model import declare_parameters, forward, to_x0
 from elt_ref.ops import counting
+from elt_ref.schedules import EarlyExit, leaning_schedule, log_snr, time_grid
 
 SMALL = {
     "family": "diffusion",

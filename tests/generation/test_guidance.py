@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import examples, make_config, random_labels, random_parameters, random_tokens
 
-from elt_ref.generation import branches, guidance_scale_at, guide, predict_tokens, sample
+from elt_ref.generation import branches, guide, predict_tokens, sample
 from elt_ref.model import forward
 from elt_ref.ops import counting
+from elt_ref.schedules import guidance_scale_at
 
 scales = st.floats(-2, 10)
 

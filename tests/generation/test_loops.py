@@ -10,17 +10,10 @@ from hypothesis import strategies as st
 from networks import make_config, random_labels, random_parameters, random_tokens
 
 from elt_ref.errors import RequestError
-from elt_ref.generation import (
-    EarlyExit,
-    check_loop_schedule,
-    draw_noise,
-    loops_at,
-    parse_loop_schedule,
-    predict_tokens,
-    sample,
-)
+from elt_ref.generation import check_loop_schedule, draw_noise, loops_at, predict_tokens, sample
 from elt_ref.model import forward
 from elt_ref.ops import counting, softmax
+from elt_ref.schedules import EarlyExit, parse_loop_schedule
 from elt_ref.streams import stream
 
 CONFIG = make_config(grid=(2, 3), max_loops=3, sampling={"steps": 4})

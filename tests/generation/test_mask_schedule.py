@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elt_ref.generation import mask_lengths, masked_count, masked_fraction
+from elt_ref.schedules import mask_lengths, masked_count, masked_fraction
 
 # Tokens masked after steps 0 … K − 1 of decoding n unknown tokens, in float64.
 TABLES = {

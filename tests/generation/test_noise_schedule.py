@@ -10,17 +10,8 @@ from pydantic import ValidationError
 
 from elt_ref.config import DiffusionConfig
 from elt_ref.errors import RequestError
-from elt_ref.generation import (
-    add_noise,
-    leaning_schedule,
-    log_snr,
-    log_snr_derivative,
-    parse_loop_schedule,
-    prediction_target,
-    signal_and_noise,
-    to_epsilon,
-    to_x0,
-)
+from elt_ref.model import add_noise, prediction_target, to_epsilon, to_x0
+from elt_ref.schedules import leaning_schedule, log_snr, log_snr_derivative, parse_loop_schedule, signal_and_noise
 
 TIMES = np.linspace(0, 1, 21)
 shifts = st.floats(-3, 3)

@@ -14,9 +14,8 @@ from elt_ref.arrays import DTYPES, tree_leaves
 from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.measure import count
-from elt_ref.model import forward, init_parameters, loop_states, open_network
+from elt_ref.model import adaln_zero_layer, forward, init_parameters, loop_states, open_network
 from elt_ref.model.diffusion import patchify, unpatchify
-from elt_ref.model.layer import adaln_zero_layer
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.ops import counting, value_and_gradient
 

@@ -11,8 +11,9 @@ from networks import Example, examples, make_config, random_labels, random_param
 
 from elt_ref.arrays import tree_items, tree_leaves, tree_map
 from elt_ref.errors import RequestError
-from elt_ref.model import apply_block, check_loops, forward, last_state, loop_states, open_network
+from elt_ref.model import apply_block, forward, last_state, loop_states, open_network
 from elt_ref.ops import counting, value_and_gradient
+from elt_ref.schedules import check_loops
 
 
 def open_example(example: Example):

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.generation import add_noise, log_snr, prediction_target, to_epsilon
+from elt_ref.model import add_noise, prediction_target, to_epsilon
 from elt_ref.objective import diffusion_distillation, diffusion_ground_truth, loss_weight
+from elt_ref.schedules import log_snr
 
 KINDS = ["x0", "epsilon", "v"]
 biases = st.floats(-3, 3)

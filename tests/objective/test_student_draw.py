@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_ref.errors import RequestError
-from elt_ref.objective import draw_student_loops, truth_weight_at
+from elt_ref.objective import draw_student_loops
+from elt_ref.schedules import truth_weight_at
 from elt_ref.streams import stream
 
 # Upper one-in-a-million points of chi-square: a right draw fails one seed in a million.

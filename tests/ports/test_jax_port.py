@@ -14,26 +14,19 @@ from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.config import dump_config
 from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.generation import (
-    DecodeNoise,
+from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, guide
+from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
+from elt_ref.model import (
+    adaln_zero_layer,
     add_noise,
-    decode,
-    decode_step,
-    denoise,
-    denoise_step,
-    guidance_scale_at,
-    guide,
-    log_snr,
-    log_snr_derivative,
-    mask_lengths,
+    declare_parameters,
+    loop_states,
+    open_network,
+    post_norm_layer,
     prediction_target,
-    time_grid,
     to_x0,
 )
-from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
-from elt_ref.model import declare_parameters, loop_states, open_network
 from elt_ref.model.diffusion import modulate, patchify, unpatchify
-from elt_ref.model.layer import adaln_zero_layer, post_norm_layer
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
@@ -47,17 +40,24 @@ from elt_ref.objective import (
     mask_tokens,
     masked_distillation,
     masked_ground_truth,
-    truth_weight_at,
     vanilla_loss,
 )
 from elt_ref.ops import silu, value_and_gradient
+from elt_ref.schedules import (
+    guidance_scale_at,
+    learning_rate_at,
+    log_snr,
+    log_snr_derivative,
+    mask_lengths,
+    time_grid,
+    truth_weight_at,
+)
 from elt_ref.training import (
     Moments,
     TrainState,
     adamw,
     clip_gradient,
     init_state,
-    learning_rate_at,
     load_checkpoint,
     moving_average,
     save_checkpoint,

@@ -14,7 +14,8 @@ from tiny_training import FAMILIES, examples, tiny
 
 from elt_ref.arrays import tree_leaves
 from elt_ref.errors import RequestError
-from elt_ref.training import Batch, draw, init_state, load_checkpoint, save_checkpoint, train_step
+from elt_ref.objective import Batch, draw
+from elt_ref.training import init_state, load_checkpoint, save_checkpoint, train_step
 
 
 def trained(config, steps=2):

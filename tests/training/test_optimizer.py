@@ -11,7 +11,8 @@ from tiny_training import tiny
 from elt_ref.arrays import tree_items, tree_leaves, tree_map
 from elt_ref.config import TrainingConfig
 from elt_ref.model import init_parameters
-from elt_ref.training import adamw, clip_gradient, learning_rate_at, moving_average, zero_moments
+from elt_ref.schedules import learning_rate_at
+from elt_ref.training import adamw, clip_gradient, moving_average, zero_moments
 from elt_ref.training.optimizer import is_kernel
 
 

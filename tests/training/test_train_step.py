@@ -11,11 +11,11 @@ from networks import random_parameters
 from tiny_training import FAMILIES, examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.objective import truth_weight_at
+from elt_ref.objective import Batch, batch_indices, draw, stream_names
 from elt_ref.ops import counting
+from elt_ref.schedules import truth_weight_at
 from elt_ref.streams import stream
-from elt_ref.training import Batch, batch_indices, draw, init_state, loss_terms, train_step
-from elt_ref.training.draws import stream_names
+from elt_ref.training import init_state, loss_terms, train_step
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from elt_ref.config import validate
-from elt_ref.training import Batch
+from elt_ref.objective import Batch
 
 MODEL = {"layers": 1, "max_loops": 3, "width": 4, "heads": 2, "mlp_width": 4, "classes": 2}
 OF_THE_FAMILY = {
