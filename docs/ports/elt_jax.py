@@ -1,12 +1,12 @@
-# A document, not a package; the methods of `Backend` are typed and described by elt_ref/conformance/backend.py.
+# A document, not a package; elt_ref/conformance/backend.py types and describes the methods of `Backend`.
 # ruff: noqa: ANN001, ANN003, ANN201, ANN202
 """Elastic Looped Transformers in JAX, in one file: both families, training and sampling.
 
     F_(N,L)(x) = g(g(… g(x)))     L loops of one block g of N layers
 
-A port in the sense of elt_ref's documentation: the same parameters under the same names, the same numbers. Everything
-is a pure function of pytrees. The loop is a `lax.scan` that keeps its states where students learn from them, and a
-`fori_loop` with a traced number of turns where only the last state counts: one compiled program serves every L.
+A port of elt_ref: the same parameters under the same names give the same numbers. Everything is a pure function of
+pytrees. In training the loop is a `lax.scan`, which keeps the states for the student. In sampling it is a `fori_loop`
+with a traced number of turns, because only the last state counts: one compiled program serves every L.
 
     python elt_jax.py config.toml examples.safetensors checkpoint.safetensors
 
@@ -38,7 +38,7 @@ from safetensors.numpy import save_file
 Tree: TypeAlias = Any
 
 # ---------------------------------------------------------------------------------------------------- configuration
-# Frozen, hence hashable, hence static to jit. Fields and defaults are those of elt_ref's TOML.
+# Frozen, hence hashable, hence static to jit. Fields and defaults equal elt_ref's TOML.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class Looped:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedModel(Looped):
-    """[model] of the masked family: MaskGIT."""
+    """The section [model] of the masked family, as in MaskGIT."""
 
     grid: tuple[int, ...]
     codebook_size: int
@@ -64,13 +64,13 @@ class MaskedModel(Looped):
     initial_deviation: float = 0.02
 
     tokens = property(lambda self: math.prod(self.grid))
-    # Rows of the embedding: codes, classes, "no class" (if any), mask.
+    # The embedding's rows: codes, classes, "no class" (if any), mask.
     mask_token = property(lambda self: self.codebook_size + self.classes + self.unconditional_row)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionModel(Looped):
-    """[model] of the diffusion family: DiT."""
+    """The section [model] of the diffusion family, as in DiT."""
 
     shape: tuple[int, int, int]  # height, width, channels
     patch_size: int
@@ -84,7 +84,7 @@ class DiffusionModel(Looped):
 
 @dataclass(frozen=True, kw_only=True)
 class Diffusion:
-    """[diffusion]: noise schedule, loss weight, sampler."""
+    """The section [diffusion]: noise schedule, loss weight, sampler."""
 
     shift: float
     bias: float
@@ -101,7 +101,7 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Objective:
-    """[objective]."""
+    """The section [objective]."""
 
     kind: str = "ilsd"
     min_loops: int = 1
@@ -114,7 +114,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Sampling:
-    """[sampling]."""
+    """The section [sampling], without its steps and loops."""
 
     guidance_scale: float = 1.0
     guidance_schedule: str = "constant"
@@ -125,7 +125,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Training:
-    """[training]."""
+    """The section [training]."""
 
     steps: int = 800
     batch_size: int = 64
@@ -144,7 +144,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Config:
-    """What a training step needs to know."""
+    """The sections that a training step reads."""
 
     model: MaskedModel | DiffusionModel
     diffusion: Diffusion | None
@@ -153,7 +153,7 @@ class Config:
 
 
 def read_section(kind: type, section: Mapping[str, Any]) -> Any:
-    """Return the section as its dataclass; keys of no interest here are passed over."""
+    """Return the section as its dataclass; keys that the dataclass lacks are ignored."""
     known = {f.name: section[f.name] for f in fields(kind) if f.name in section}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
@@ -177,7 +177,7 @@ def dotted(path: Any) -> str:
 
 
 def unflatten(flat: Mapping[str, Any]) -> Tree:
-    """Return the tree of dotted names; numbers index lists."""
+    """Return the tree from dotted names; numbers index lists."""
     tree: dict[str, Any] = {}
     for name, leaf in flat.items():
         *parents, last = name.split(".")
@@ -200,7 +200,7 @@ def init_parameters(key: Array, model: MaskedModel | DiffusionModel, dtype: str 
     d = model.width
     zeros, ones = initializers.zeros, initializers.ones
     masked = isinstance(model, MaskedModel)
-    # As elt_ref: a normal cut at ±2 and not corrected for the cut (MaskGIT), or Xavier-uniform (DiT).
+    # As in elt_ref: a normal cut at ±2, without a correction for the cut (MaskGIT), or Xavier-uniform (DiT).
     kernel = initializers.truncated_normal(model.initial_deviation) if masked else initializers.glorot_uniform()
 
     def linear(inputs: int, outputs: int, weight: Callable[..., Array] = kernel) -> Tree:
@@ -251,7 +251,7 @@ def scaled_norm(p: Tree, x: Array, epsilon: float) -> Array:
 
 
 def attention(p: Tree, x: Array, heads: int) -> Array:
-    """Attend from every token to every token; `jax.nn.dot_product_attention` would take its softmax in float32."""
+    """Attend from every token to every token; `jax.nn.dot_product_attention` would compute its softmax in float32."""
     batch, n, d = x.shape
     q, k, v = jnp.moveaxis(linear(p["query_key_value"], x).reshape(batch, n, 3, heads, d // heads), 2, 0)
     probabilities = jax.nn.softmax(jnp.einsum("bqhc,bkhc->bhqk", q, k) / math.sqrt(d // heads))
@@ -265,19 +265,19 @@ def mlp(p: Tree, x: Array) -> Array:
 
 @partial(jax.jit, static_argnames=("heads", "epsilon"))
 def masked_layer(p: Tree, x: Array, heads: int, epsilon: float) -> Array:
-    """Post-LN: each residual sum is normalised. x [B, n, d]."""
+    """Post-LN layer: normalise each residual sum. x [B, n, d]."""
     x = scaled_norm(p["attention_norm"], x + attention(p["attention"], x, heads), epsilon)
     return scaled_norm(p["mlp_norm"], x + mlp(p["mlp"], x), epsilon)
 
 
 def modulation(p: Tree, conditioning: Array, chunks: int) -> list[Array]:
-    """Return `chunks` vectors [B, 1, d] for a layer or the head, made of c [B, d]."""
+    """Return `chunks` vectors [B, 1, d] for a layer or the head, computed from c [B, d]."""
     return jnp.split(linear(p, jax.nn.silu(conditioning))[:, None], chunks, axis=-1)
 
 
 @partial(jax.jit, static_argnames=("heads", "epsilon"))
 def diffusion_layer(p: Tree, x: Array, modulation: list[Array], heads: int, epsilon: float) -> Array:
-    """adaLN-Zero: each branch reads a modulated norm and is added through a gate. x [B, n, d]."""
+    """adaLN-Zero layer: each branch reads a modulated norm and adds through a gate. x [B, n, d]."""
     shift1, scale1, gate1, shift2, scale2, gate2 = modulation
     x = x + gate1 * attention(p["attention"], layer_norm(x, epsilon) * (1 + scale1) + shift1, heads)
     return x + gate2 * mlp(p["mlp"], layer_norm(x, epsilon) * (1 + scale2) + shift2)
@@ -287,7 +287,7 @@ def diffusion_layer(p: Tree, x: Array, modulation: list[Array], heads: int, epsi
 
 
 class Network(NamedTuple):
-    """A network that has read its inputs: head(g(… g(state)))."""
+    """A network with its inputs embedded; its prediction is head(g(… g(state)))."""
 
     state: Array  # [B, n, d] before the first loop
     block: Callable[[Array], Array]  # g, state to state
@@ -295,7 +295,7 @@ class Network(NamedTuple):
 
 
 def masked_network(parameters: Tree, model: MaskedModel, tokens: Array, labels: Array) -> Network:
-    """MaskGIT: [class | tokens], embedded; logits over the codebook from the tied embedding. tokens [B, T]."""
+    """MaskGIT's network: embed [class | tokens]; the tied embedding gives logits over the codebook. tokens [B, T]."""
     tables, final, epsilon = parameters["embedding"], parameters["head"], model.layer_norm_epsilon
     ids = jnp.concatenate([model.codebook_size + labels.astype(int)[:, None], tokens], axis=1)
 
@@ -313,12 +313,12 @@ def masked_network(parameters: Tree, model: MaskedModel, tokens: Array, labels: 
 
 
 def diffusion_network(parameters: Tree, model: DiffusionModel, noisy: Array, time: Array, labels: Array) -> Network:
-    """DiT: patches of z_t, and c of time and class, which does not change from loop to loop. noisy [B, H, W, C]."""
+    """DiT's network: embed patches of z_t, and time and class as c, the same in every loop. noisy [B, H, W, C]."""
     tables, final, epsilon = parameters["embedding"], parameters["head"], model.layer_norm_epsilon
     features = time_features(time, model.time_features, model.time_scale).astype(noisy.dtype)
     hidden = linear(tables["time_out"], jax.nn.silu(linear(tables["time_in"], features)))
     conditioning = hidden + tables["label"][labels]
-    # Once for all loops: nothing a loop computes enters the modulations.
+    # Computed once for all loops: the modulations depend on nothing that a loop computes.
     layers = [(layer, modulation(layer["modulation"], conditioning, 6)) for layer in parameters["block"]]
     shift, scale = modulation(final["modulation"], conditioning, 2)
 
@@ -336,12 +336,12 @@ def diffusion_network(parameters: Tree, model: DiffusionModel, noisy: Array, tim
 
 
 def open_network(parameters: Tree, model: MaskedModel | DiffusionModel, *inputs: Array) -> Network:
-    """Return the family's network: of (tokens, labels) or of (noisy, time, labels)."""
+    """Return the family's network with its inputs embedded: (tokens, labels) or (noisy, time, labels)."""
     return (masked_network if isinstance(model, MaskedModel) else diffusion_network)(parameters, model, *inputs)
 
 
 def loop_states(network: Network, loops: int) -> Array:
-    """Return the states after 1 … L loops, [L, B, n, d]; those of few loops are the first of many."""
+    """Return the states after 1 … L loops, [L, B, n, d]; fewer loops give a prefix."""
 
     def loop(x: Array, _: None) -> tuple[Array, Array]:
         x = network.block(x)
@@ -361,27 +361,27 @@ def frequencies(count: int) -> np.ndarray:
 
 
 def positions(rows: int, columns: int, width: int) -> np.ndarray:
-    """Return [T, d]: [sin, cos] of the column, then [sin, cos] of the row. A constant, so made by NumPy."""
+    """Return [T, d]: [sin, cos] of the column, then [sin, cos] of the row. NumPy makes it, because it is a constant."""
     row, column = np.divmod(np.arange(rows * columns), columns)
     angles = [place[:, None] * frequencies(width // 4) for place in (column, row)]
     return np.concatenate([wave(angle) for angle in angles for wave in (np.sin, np.cos)], axis=1)
 
 
 def time_features(time: Array, width: int, scale: float) -> Array:
-    """Return [cos, sin] of scale · t times the frequencies, [B, width]; `float` is the widest float switched on."""
+    """Return [cos, sin] of scale · t times the frequencies, [B, width]; `float` is the widest float enabled."""
     angles = time.astype(float)[:, None] * (scale * frequencies(width // 2))
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=1)
 
 
 def patchify(samples: Array, size: int) -> Array:
-    """Cut [B, H, W, C] into patches [B, T, C · size²], each as (channel, row, column): the order of a convolution."""
+    """[B, H, W, C] → [B, T, C · size²], each patch as (channel, row, column): the order of a convolution's weights."""
     batch, height, width, channels = samples.shape
     split = samples.reshape(batch, height // size, size, width // size, size, channels)
     return split.transpose(0, 1, 3, 5, 2, 4).reshape(batch, -1, size * size * channels)
 
 
 def unpatchify(patches: Array, shape: tuple[int, int, int], size: int) -> Array:
-    """Put patches [B, T, size² · C], each as (row, column, channel), together to [B, H, W, C]: not the same order."""
+    """[B, T, size² · C], each patch as (row, column, channel), unlike `patchify` → [B, H, W, C]."""
     height, width, channels = shape
     split = patches.reshape(-1, height // size, width // size, size, size, channels)
     return split.transpose(0, 1, 3, 2, 4, 5).reshape(-1, *shape)
@@ -393,8 +393,8 @@ def unpatchify(patches: Array, shape: tuple[int, int, int], size: int) -> Array:
 def log_snr_and_slope(time: Array, diffusion: Diffusion) -> tuple[Array, Array]:
     """Return λ(t) of the shifted cosine schedule, and dλ/dt.
 
-    −2 log tan(a) with a rising evenly from a₀ to a₁. Written with b = π/2 − a as 2 log(sin b / sin a), where neither
-    end loses digits in float32.
+    λ = −2 log tan(a), with a rising evenly from a₀ to a₁. The code has b = π/2 − a and 2 log(sin b / sin a), which
+    loses no digits in float32 at either end.
     """
     t = time.astype(float)
     a0, b0 = math.atan(math.exp(-diffusion.log_snr_max / 2)), math.atan(math.exp(diffusion.log_snr_min / 2))
@@ -422,13 +422,13 @@ def add_noise(clean: Array, noise: Array, log_snr: Array) -> Array:
 
 
 def prediction_target(kind: str, clean: Array, noise: Array, log_snr: Array) -> Array:
-    """Return x, ε or v = α ε − σ x."""
+    """Return the prediction's target: x, ε or v = α ε − σ x."""
     alpha, sigma = signal_and_noise(log_snr, clean)
     return {"x0": clean, "epsilon": noise, "v": alpha * noise - sigma * clean}[kind]
 
 
 def to_clean(kind: str, prediction: Array, noisy: Array, log_snr: Array) -> Array:
-    """Return the x0 that a prediction means: itself, (z − σ ε) / α, or α z − σ v."""
+    """Convert a prediction to x0: itself, (z − σ ε) / α, or α z − σ v."""
     alpha, sigma = signal_and_noise(log_snr, noisy)
     if kind == "x0":
         return prediction
@@ -436,7 +436,7 @@ def to_clean(kind: str, prediction: Array, noisy: Array, log_snr: Array) -> Arra
 
 
 def loss_weight(time: Array, diffusion: Diffusion) -> Array:
-    """Return w(t) = (−dλ/dt) e^b sigmoid(λ − b) on x0, and its equivalent on ε or v."""
+    """Return w(t) = (−dλ/dt) e^b sigmoid(λ − b) for x0, or its equivalent for ε or v."""
     snr, slope = log_snr_and_slope(time, diffusion)
     log_sigmoid, b = jax.nn.log_sigmoid, diffusion.bias
     log_weight = {
@@ -458,9 +458,9 @@ def ilsd_loss(
     ground_truth: Callable[[Array], Array],
     distillation: Callable[[Array, Array], Array],
 ) -> tuple[Array, dict[str, Array]]:
-    """E5: return the loss and its terms. One pass serves both: the student's state is one the teacher goes through.
+    """E5: return the loss and its terms. One pass serves both: the teacher passes through the student's state.
 
-    L_int may be traced: the states are kept for the way back anyway, and the student's is looked up among them.
+    L_int may be traced: the backward pass needs all states anyway, and the student's is one of them.
     """
     states = loop_states(network, max_loops)
     teacher = network.head(states[-1])
@@ -485,7 +485,7 @@ def masked_loss(
     objective: Objective,
     rematerialise: bool = False,
 ) -> tuple[Array, dict[str, Array]]:
-    """E5 with E7 and E8: cross-entropy with the truth and with the teacher over masked tokens. tokens, mask [B, T]."""
+    """E5 with E7 and E8: cross-entropy with truth and teacher over the masked tokens. tokens, mask [B, T]."""
     network = masked_network(parameters, model, jnp.where(mask, model.mask_token, tokens), labels)
     dtype, smoothing = network.state.dtype, objective.label_smoothing
     weights = mask.astype(dtype) / len(mask)
@@ -519,7 +519,7 @@ def diffusion_loss(
     objective: Objective,
     rematerialise: bool = False,
 ) -> tuple[Array, dict[str, Array]]:
-    """E5 with E9 and E10: weighted squared errors at the same t and noise. clean, noise [B, H, W, C], time [B]."""
+    """E5 with E9 and E10: weighted squared errors at one t and noise. clean, noise [B, H, W, C], time [B]."""
     snr, _ = log_snr_and_slope(time, diffusion)
     network = diffusion_network(parameters, model, add_noise(clean, noise, snr), time, labels)
     target = prediction_target(diffusion.prediction, clean, noise, snr)
@@ -541,12 +541,12 @@ def diffusion_loss(
 
 
 def remember_less(network: Network) -> Network:
-    """Keep one state a loop and evaluate the block again on the way back."""
+    """Keep one state a loop, and evaluate the block again in the backward pass."""
     return network._replace(block=jax.checkpoint(network.block))
 
 
 def truth_weight_at(step: Array, steps: int) -> Array:
-    """Return λ: 1 at the first step, 0 at the last."""
+    """Return the truth weight λ: 1 at the first step, 0 at the last."""
     return jnp.clip(1 - step / max(1, steps - 1), 0, 1)
 
 
@@ -556,18 +556,18 @@ def draw_student_loops(key: Array, min_loops: int, max_loops: int) -> Array:
 
 
 def lowest(scores: Array, count: Array) -> Array:
-    """Mark the `count` [B] lowest of scores [B, T]; of equal scores the first, for the sorts are stable."""
+    """Mark the `count` [B] lowest scores of each row [B, T]; among equal scores the first, as the sorts are stable."""
     return scores.argsort(axis=1).argsort(axis=1) < count[:, None]
 
 
 def mask_tokens(ratio: Array, order: Array) -> Array:
-    """Return which tokens are masked: the max(1, ⌊T cos(πr/2)⌋) lowest of `order` [B, T], for ratio r [B]."""
+    """Return the mask [B, T]: the max(1, ⌊T cos(πr/2)⌋) lowest of `order` [B, T], for ratio r [B]."""
     fraction = jnp.clip(jnp.cos(math.pi / 2 * ratio), 1e-6, 1)
     return lowest(order, jnp.maximum(1, jnp.floor(order.shape[1] * fraction).astype(int)))
 
 
 def drop_labels(labels: Array, draws: Array, rate: float, classes: int) -> Array:
-    """Return the labels [B], those whose draw falls below the rate replaced by "no class"."""
+    """Replace a label of [B] by "no class" if its draw is below the rate."""
     return jnp.where(draws < rate, classes, labels.astype(int))
 
 
@@ -575,7 +575,7 @@ def drop_labels(labels: Array, draws: Array, rate: float, classes: int) -> Array
 
 
 class State(NamedTuple):
-    """Everything a training step changes. The trees are named as in the checkpoint."""
+    """Everything that a training step changes. The trees have their names in the checkpoint."""
 
     step: Array | int
     parameters: Tree
@@ -591,7 +591,7 @@ def init_state(parameters: Tree) -> State:
 
 
 def batch_loss(parameters: Tree, batch: Mapping[str, Array], weight: Array, config: Config) -> tuple[Array, Tree]:
-    """Return the configured objective of a batch: ``examples``, ``labels`` and the draws that corrupt them."""
+    """Return the configured objective; the batch has ``examples``, ``labels`` and the draws that corrupt them."""
     model, objective, remat = config.model, config.objective, config.training.rematerialise
     student = None if objective.kind == "vanilla" else batch["student_loops"]
     labels = drop_labels(batch["labels"], batch["label_drop"], objective.label_drop_rate, model.classes)
@@ -606,19 +606,19 @@ def batch_loss(parameters: Tree, batch: Mapping[str, Array], weight: Array, conf
 
 
 PROCESSES = "processes"
-"""The axis along which a batch is shared, under `jax.vmap`, `jax.pmap` or `jax.shard_map`."""
+"""Name of the axis along which processes share a batch, under `jax.vmap`, `jax.pmap` or `jax.shard_map`."""
 
 
 def train_step(
     config: Config, state: State, batch: Mapping[str, Array], *, across: str | None = None
 ) -> tuple[State, Array]:
-    """Return the state after one step, and the loss; `across` is the axis along which others have their shares."""
+    """Return the state after one step, and the loss; `across` names the axis along which processes share the batch."""
     training, step = config.training, jnp.asarray(state.step)
     weight = truth_weight_at(step, training.steps).astype(training.dtype)
     value_and_grad = jax.value_and_grad(batch_loss, has_aux=True)
     (loss, _), gradient = value_and_grad(state.parameters, batch, weight, config)
     if across is not None:
-        loss, gradient = lax.pmean((loss, gradient), across)  # equal shares: the mean of their means is the mean
+        loss, gradient = lax.pmean((loss, gradient), across)  # the shares are equal, so this is the batch's mean
     gradient, _ = clip_gradient(gradient, training.gradient_clip)
     parameters, first, second = adamw(
         state.parameters, gradient, state.first_moment, state.second_moment, step, training
@@ -629,22 +629,22 @@ def train_step(
 
 @partial(jax.jit, static_argnames="config")
 def train_steps(state: State, batches: Mapping[str, Array], *, config: Config) -> tuple[State, Array]:
-    """Return the state after S steps, and the losses [S]; every array of `batches` begins with an axis of S."""
+    """Return the state after S steps, and the losses [S]; every array in `batches` has S as its first axis."""
     return lax.scan(partial(train_step, config), state, batches)
 
 
 @partial(jax.jit, static_argnames="config")
 def train_steps_across(state: State, batches: Mapping[str, Array], *, config: Config) -> tuple[State, Array]:
-    """Do as `train_steps` with batches [S, processes, B / processes, …], all but ``student_loops`` [S].
+    """Do `train_steps` with batches [S, processes, B / processes, …]; only ``student_loops`` is [S].
 
-    Every process holds the whole state. Here the axis is mapped on one device; on many, shard it.
+    Every process has the whole state. Here one device maps the axis; on many devices, shard it.
     """
     mapped = {name: None if name == "student_loops" else 0 for name in batches}
 
     def step(state: State, batch: Mapping[str, Array]) -> tuple[State, Array]:
         one = partial(train_step, config, across=PROCESSES)
         ends = jax.vmap(one, in_axes=(None, mapped), axis_name=PROCESSES)(state, batch)
-        return jax.tree.map(lambda leaf: leaf[0], ends)  # all are the same
+        return jax.tree.map(lambda leaf: leaf[0], ends)  # all processes end with the same state
 
     return lax.scan(step, state, batches)
 
@@ -653,11 +653,11 @@ def train_steps_across(state: State, batches: Mapping[str, Array], *, config: Co
 def adamw(
     parameters: Tree, gradient: Tree, first: Tree, second: Tree, step: Array | int, training: Training
 ) -> tuple[Tree, Tree, Tree]:
-    """Return parameters and moments after a step: bias-corrected, ε outside the root, decay of kernels only."""
+    """Return parameters and moments after a step: bias correction, ε outside the root, decay of kernels only."""
     step = jnp.asarray(step)
     rate = learning_rate_at(step, training)
 
-    def correction(beta: float) -> Array:  # 1 − βᵗ, which subtracted in float32 would lose digits
+    def correction(beta: float) -> Array:  # 1 − βᵗ; a subtraction in float32 would lose digits
         return -jnp.expm1((step + 1) * (math.log(beta) if beta else -math.inf))
 
     def update(path: Any, theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:
@@ -678,7 +678,7 @@ def learning_rate_at(step: Array, training: Training) -> Array:
     """Return η: a linear warm-up, then constant, or a cosine that would reach zero one step after the last."""
     warmup, steps = training.warmup_steps, training.steps
     rate = training.learning_rate * jnp.ones_like(step, float)
-    if training.schedule == "cosine":  # ½ (1 + cos πw) = sin² (π/2 (1 − w)), exact to the end of the way w
+    if training.schedule == "cosine":  # ½ (1 + cos πw) = sin² (π/2 (1 − w)), exact up to the end, w = 1
         rate *= jnp.square(jnp.sin(math.pi / 2 * jnp.clip((steps - step) / max(1, steps - warmup), 0, 1)))
     return jnp.where(step < warmup, training.learning_rate * (step + 1) / max(1, warmup), rate)
 
@@ -701,7 +701,7 @@ def moving_average(average: Tree, parameters: Tree, decay: float) -> Tree:
 
 
 def guidance_scales(scale: float, steps: int, schedule: str) -> np.ndarray:
-    """Return s_k [K]: constant, or a ramp from 1, conditional, to s."""
+    """Return s_k [K]: constant, or a ramp from 1 (conditional) to s."""
     way = np.arange(steps) / max(1, steps - 1) if schedule == "ramp" else np.ones(steps)
     return 1 + (scale - 1) * way
 
@@ -714,7 +714,7 @@ def guide(conditional: Array, unconditional: Array, scale: Array | float) -> Arr
 def predict(
     parameters: Tree, model: Any, inputs: tuple[Array, ...], labels: Array, loops: Array, scale: Array | None
 ) -> Array:
-    """Return the prediction after L loops, guided by both branches in one batch unless the scale is None."""
+    """Return the prediction after L loops, guided with both branches in one batch unless the scale is None."""
     if scale is None:
         return forward(open_network(parameters, model, *inputs, labels), loops)
     twice = [jnp.concatenate([array, array]) for array in inputs]
@@ -725,7 +725,8 @@ def predict(
 def scheduled_lengths(start: Array, steps: int, precision: str = "float64") -> Array:
     """Return ⌊start · γ((k + 1)/K)⌋ [K, B].
 
-    NumPy's γ, whose precision does not hang on the device: at (k + 1)/K = 2/3 it decides between 128 and 127 of 256.
+    NumPy computes γ, so that its precision does not depend on the device: at (k + 1)/K = 2/3 it decides between 128 and
+    127 of 256.
     """
     ratio = (np.arange(1, steps + 1) / steps).astype(precision)
     gamma = np.clip(np.cos(ratio.dtype.type(math.pi / 2) * ratio), 1e-6, 1)
@@ -733,7 +734,7 @@ def scheduled_lengths(start: Array, steps: int, precision: str = "float64") -> A
 
 
 def still_masked(unknown: Array, scheduled: Array) -> Array:
-    """Return how many of `unknown` [B] stay masked: at least one is found, at least one left, where there are any."""
+    """Return how many of `unknown` [B] stay masked: as scheduled, within 1 … unknown − 1; 0 and 1 stay as they are."""
     return jnp.minimum(jnp.maximum(1, jnp.minimum(unknown - 1, scheduled)), unknown)
 
 
@@ -757,13 +758,13 @@ def decode_step(
     mask_token: int,
     sampling: Sampling,
 ) -> tuple[Array, Array]:
-    """E1: return the next tokens, some masked again, and the answer, none masked. `left` is 1 − (k + 1)/K."""
+    """E1: return the next tokens, some masked again, and the answer without masks. `left` is 1 − (k + 1)/K."""
     left = jnp.asarray(left, logits.dtype)
     temperature = 0.5 + 0.8 * left if sampling.sampling_temperature == "elt" else 1
     unknown = tokens == mask_token
     drawn = (logits / temperature + token_noise).argmax(-1)  # Gumbel-max: a draw from the softmax
     answer = jnp.where(unknown, drawn.astype(tokens.dtype), tokens)
-    # Confidence is of the untempered prediction, and known tokens are beyond doubt.
+    # Confidence comes from the untempered prediction; known tokens have infinite confidence.
     confidence = jnp.take_along_axis(jax.nn.log_softmax(logits), drawn[..., None], axis=-1)[..., 0]
     confidence += sampling.choice_temperature * left * confidence_noise
     confidence = jnp.where(unknown, confidence, jnp.inf)
@@ -817,7 +818,7 @@ def step_coefficients(snr_t: Array, snr_s: Array, last: Array | bool, diffusion:
 
 
 def denoise_step(noisy: Array, clean: Array, noise: Array, coefficients: Array, clip: float | None) -> Array:
-    """E2: return the sample at the next time, from the guided prediction `clean` of x0."""
+    """E2: return the sample at the next time, from the guided prediction x̂ (`clean`)."""
     keep, take, stir = coefficients.astype(noisy.dtype)
     clean = clean if clip is None else jnp.clip(clean, -clip, clip)
     return keep * noisy + take * clean + stir * noise
@@ -858,7 +859,7 @@ def diffusion_sample(
 
 
 def encode_clips(clips: Array, codebook: Array, patch_frames: int, patch_size: int) -> Array:
-    """Return the nearest codes [B, T] of the tubelets of [B, F, H, W, C], time slowest and columns fastest."""
+    """[B, F, H, W, C] → [B, T], the code nearest to each tubelet, time slowest and columns fastest."""
     batch, frames, height, width, channels = clips.shape
     size, grid = patch_size, (frames // patch_frames, height // patch_size, width // patch_size)
     split = clips.reshape(batch, grid[0], patch_frames, grid[1], size, grid[2], size, channels)
@@ -867,7 +868,7 @@ def encode_clips(clips: Array, codebook: Array, patch_frames: int, patch_size: i
 
 
 def decode_clips(tokens: Array, codebook: Array, grid: Sequence[int], patch_frames: int, patch_size: int) -> Array:
-    """Return the clips [B, F, H, W, C] of tokens [B, T]."""
+    """[B, T] → [B, F, H, W, C], each token's code as a tubelet."""
     batch, (times, rows, columns), size = len(tokens), grid, patch_size
     channels = codebook.shape[1] // (patch_frames * size**2)
     values = codebook[tokens].reshape(batch, times, rows, columns, patch_frames, size, size, channels)
@@ -876,16 +877,16 @@ def decode_clips(tokens: Array, codebook: Array, grid: Sequence[int], patch_fram
 
 
 def given_frames(tokens: Array, frames: Array, grid: Sequence[int], mask_token: int) -> Array:
-    """Keep the tokens [B, T] of tubelets all of whose frames [F] are given; the mask elsewhere."""
+    """Keep a token of [B, T] if all frames of its tubelet are known (`frames` [F]); put the mask elsewhere."""
     known = jnp.repeat(frames.reshape(grid[0], -1).all(axis=1), grid[1] * grid[2])
     return jnp.where(known, tokens, mask_token)
 
 
-# --------------------------------------------------------------------------------------------- accounts and measures
+# --------------------------------------------------------------------------------------------- counting and measures
 
 
 def count(model: MaskedModel | DiffusionModel, loops: int) -> dict[str, int]:
-    """Return parameters of the looped layers and of the whole network, and the multiply-adds of the looped layers."""
+    """Return the looped parameters, all parameters, and the looped multiply-adds of a forward pass."""
     shapes = flatten(jax.eval_shape(partial(init_parameters, model=model), jax.random.key(0)))
     n, d = model.tokens + isinstance(model, MaskedModel), model.width
     layer = n * (4 * d * d + 2 * d * model.mlp_width) + 2 * n * n * d
@@ -897,7 +898,7 @@ def count(model: MaskedModel | DiffusionModel, loops: int) -> dict[str, int]:
 
 
 def frechet_distance(features: Array, others: Array) -> Array:
-    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), the root in its symmetric form; features [n, f], [m, f]."""
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), with the symmetric root; features [n, f], [m, f]."""
 
     def gaussian(x: Array) -> tuple[Array, Array]:
         centred = x - x.mean(0)
@@ -942,10 +943,10 @@ def save_checkpoint(path: Path, state: State, *, seed: int, family: str) -> None
 
 
 def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
-    """Return the state and the metadata of a checkpoint of elt_ref. Arrays stay NumPy's until they are used."""
+    """Return the state and the metadata of an elt_ref checkpoint. Arrays stay NumPy's until JAX uses them."""
     with safe_open(path, "np") as file:
         metadata = json.loads(file.metadata()["elt_ref"])
-        trees = unflatten({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  no mapping
+        trees = unflatten({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  not a mapping
     return State(metadata["step"], **trees), metadata
 
 
@@ -954,7 +955,7 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Description:
-    """What `Backend` says of itself."""
+    """The backend's description of itself."""
 
     name: str = "elt_jax"
     version: str = jax.__version__
@@ -973,7 +974,7 @@ def _forward(parameters: Tree, *inputs: Array, model: Any, loops: Array) -> Arra
     return forward(open_network(parameters, model, *inputs), loops)
 
 
-_GRADIENTS = {  # value, terms and gradient from one compiled program
+_GRADIENTS = {  # one compiled program gives value, terms and gradient
     masked_loss: jax.jit(jax.value_and_grad(masked_loss, has_aux=True), static_argnames=("model", "objective")),
     diffusion_loss: jax.jit(
         jax.value_and_grad(diffusion_loss, has_aux=True), static_argnames=("model", "diffusion", "objective")
@@ -987,15 +988,15 @@ _answers = itertools.count(1)
 def _named(prefix: str, tree: Tree) -> dict[str, np.ndarray]:
     named = {f"{prefix}{name}": np.asarray(leaf) for name, leaf in flatten(tree).items()}
     if next(_answers) % 50 == 0:
-        jax.clear_caches()  # every case is of other shapes, and a compiled program holds memory maps, which run out
+        jax.clear_caches()  # every case has new shapes; compiled programs keep memory maps, which would run out
     return named
 
 
 class Backend:
-    """Everything above under the names of elt_ref's conformance contract: NumPy in, NumPy out, in the input's dtype."""
+    """The operations of elt_ref's judge: NumPy arrays in, NumPy arrays out, in the input's dtype."""
 
     def __init__(self) -> None:
-        """Switch on float64, and exact products where the device would round them."""
+        """Enable float64, and exact products on devices that would round them."""
         jax.config.update("jax_enable_x64", True)
         jax.config.update("jax_default_matmul_precision", "highest")
 
@@ -1200,7 +1201,7 @@ class Backend:
     def count(self, *, model, loops):
         return {name: np.asarray(number, np.int64) for name, number in count(read_model(model), loops).items()}
 
-    def frechet_distance(self, *, features, others):  # in float64, as is usual: small eigenvalues need it
+    def frechet_distance(self, *, features, others):  # in float64, as usual: small eigenvalues need it
         distance = frechet_distance(jnp.asarray(features, float), jnp.asarray(others, float))
         return {"distance": np.asarray(distance, features.dtype)}
 
@@ -1212,18 +1213,18 @@ class Backend:
 
 
 def seed_key(seed: int) -> Array:
-    """Return the key of a seed in 0 … 2⁶⁴ − 1: both halves count, also where integers have 32 bits."""
+    """Return the key of a seed in 0 … 2⁶⁴ − 1: both halves count, even if integers have 32 bits."""
     return jax.random.fold_in(jax.random.key(np.uint32(seed % 2**32)), np.uint32(seed // 2**32))
 
 
 def step_keys(key: Array, step: Array | int) -> dict[str, Array]:
-    """Return a key for every purpose of a training step: any step can be drawn alone."""
+    """Return a key for every draw of a training step; a step's keys depend on no other step."""
     names = ("mask_ratio", "mask_order", "time", "noise", "label_drop", "student_loops")
     return dict(zip(names, jax.random.split(jax.random.fold_in(key, step), len(names)), strict=True))
 
 
 def draw(key: Array, step: Array | int, config: Config) -> dict[str, Array]:
-    """Return the randomness of a training step."""
+    """Return a training step's draws."""
     model, objective, dtype = config.model, config.objective, config.training.dtype
     keys, batch = step_keys(key, step), config.training.batch_size
 
@@ -1242,7 +1243,7 @@ def draw(key: Array, step: Array | int, config: Config) -> dict[str, Array]:
 
 
 def read_config(document: Mapping[str, Any]) -> Config:
-    """Return the configuration of a TOML document, as elt_ref reads it."""
+    """Return a TOML document's configuration, as elt_ref reads it."""
     diffusion = dict(document.get("diffusion", {}))
     biases = {"sid2_default_b0": 0.0, "vdmpp_b2": 2.0}
     if isinstance(bias := diffusion.get("bias"), str):
@@ -1263,7 +1264,7 @@ def read_examples(path: Path, dtype: str, scale: float | None) -> tuple[np.ndarr
     """Return tokens [count, T], or latents [count, H, W, C] times the scale, and labels [count]."""
     with safe_open(path, "np") as file:
         labels = file.get_tensor("labels")
-        if "tokens" in file.keys():  # noqa: SIM118  no mapping
+        if "tokens" in file.keys():  # noqa: SIM118  not a mapping
             return file.get_tensor("tokens").reshape(len(labels), -1), labels
         scale = float(file.metadata()["scale"]) if scale is None else scale
         return (scale * file.get_tensor("latents")).astype(dtype), labels
@@ -1272,10 +1273,10 @@ def read_examples(path: Path, dtype: str, scale: float | None) -> tuple[np.ndarr
 def main() -> None:
     """Train on all examples of a file and write a checkpoint."""
     parser = argparse.ArgumentParser(description="Train an Elastic Looped Transformer.")
-    parser.add_argument("config", type=Path, help="TOML, as of elt_ref")
+    parser.add_argument("config", type=Path, help="a configuration of elt_ref, in TOML")
     parser.add_argument("examples", type=Path, help="safetensors: tokens or latents, and labels (docs/data.md)")
     parser.add_argument("checkpoint", type=Path, help="safetensors, written at the end")
-    parser.add_argument("--scale", type=float, help="of latents; the file's where not given")
+    parser.add_argument("--scale", type=float, help="factor of the latents; default: the file's")
     given = parser.parse_args()
     document = tomllib.loads(given.config.read_text(encoding="utf-8"))
     config, seed = read_config(document), document.get("seed", 0)
@@ -1293,7 +1294,7 @@ def main() -> None:
     state = init_state(init_parameters(init_key, config.model, training.dtype))
     chosen = np.empty(0, int)
     for number in range(1, training.steps + 1):
-        while len(chosen) < training.batch_size:  # epoch after epoch, each in an order of its own
+        while len(chosen) < training.batch_size:  # epoch after epoch, each in its own order
             chosen = np.concatenate([chosen, order.permutation(len(labels))])
         now, chosen = np.split(chosen, [training.batch_size])
         state, loss = step(state, examples[now], labels[now])

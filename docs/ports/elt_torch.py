@@ -1,11 +1,11 @@
 """Elastic Looped Transformers in PyTorch: both families, training with self-distillation, any-time sampling.
 
-A worked port of elt_ref, which it does not import. It reads and writes the same checkpoints, draws the same random
-numbers, and offers every operation that elt_ref judges implementations by (`Backend`, at the end).
+A complete port of elt_ref that does not import it. It reads and writes the same checkpoints, draws the same random
+numbers, and implements every operation by which elt_ref judges implementations (`Backend`, at the end).
 
 `elt_torch_distributed.py` beside it trains from the command line, in one process or many.
 
-Shapes: B batch, T tokens (n with the class token), V codes, d width, m MLP width, H W C a sample, K sampling steps.
+Shapes: B batch, T tokens (n with the class token), V codes, d width, m MLP width, H W C sample sides, K sampling steps.
 """
 
 import copy
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F  # noqa: N812  everyone's name of it
+import torch.nn.functional as F  # noqa: N812  everyone's name for it
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Up, GELU in its tanh form, down."""
+    """Linear up, GELU in its tanh form, linear down."""
 
     def __init__(self, width: int, mlp_width: int) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class MLP(nn.Module):
 
 
 class PostNormLayer(nn.Module):
-    """f_θ of the masked family, BERT's: a = LN(x + Attn(x)), y = LN(a + MLP(a))."""
+    """The masked family's f_θ, as in BERT: a = LN(x + Attn(x)), y = LN(a + MLP(a))."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, epsilon: float) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class PostNormLayer(nn.Module):
 
 
 class AdaLNZeroLayer(nn.Module):
-    """f_θ of the diffusion family, DiT's: modulated norms before, gates after attention and MLP."""
+    """The diffusion family's f_θ, as in DiT: modulated norms before attention and MLP, gates after them."""
 
     def __init__(self, width: int, heads: int, mlp_width: int, epsilon: float) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class AdaLNZeroLayer(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """Of x [B, n, d], with the modulation [B, 6 d] as `self.modulation` makes it of SiLU(c)."""
+        """[B, n, d] → [B, n, d]; the modulation [B, 6 d] is `self.modulation` of SiLU(c)."""
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation[:, None].chunk(6, dim=-1)  # [B, 1, d] each
         x = x + gate1 * self.attention(modulated_norm(x, shift1, scale1, self.epsilon))
         return x + gate2 * self.mlp(modulated_norm(x, shift2, scale2, self.epsilon))
@@ -106,25 +106,25 @@ def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, epsilon: float) -> T
 
 
 def frequencies(count: int, device: torch.device | None = None) -> Tensor:
-    """Return 10000^(−i / count), from 1 downwards, float64."""
+    """Return the falling frequencies 10000^(−i / count) in float64."""
     return torch.exp(-math.log(10000) * torch.arange(count, dtype=torch.float64, device=device) / count)
 
 
 def sine_cosine_positions(rows: int, columns: int, width: int) -> Tensor:
-    """[rows · columns, d], float64: sines and cosines of the column (DiT: "w goes first"), then of the row."""
+    """Return [rows · columns, d] in float64: sines and cosines of the column (DiT: "w goes first"), then of the row."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     angles = torch.stack([column, row]).flatten(1)[..., None] * frequencies(width // 4)  # [2, T, d / 4]
     return torch.cat([angles.sin(), angles.cos()], dim=-1).transpose(0, 1).flatten(1)
 
 
 def time_features(time: Tensor, width: int, scale: float) -> Tensor:
-    """[B, width], float64, of t [B]: cosines first, unlike the positions. float32 angles would lose three digits."""
+    """[B] → [B, width] in float64: cosines first, unlike the positions. float32 angles would lose three digits."""
     angles = scale * time.double()[:, None] * frequencies(width // 2, time.device)
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def patchify(samples: Tensor, patch_size: int) -> Tensor:
-    """[B, H, W, C] → [B, T, C · size²], each patch as (channel, row, column), as a convolution's weights have it."""
+    """[B, H, W, C] → [B, T, C · size²], each patch as (channel, row, column): the order of a convolution's weights."""
     return F.unfold(samples.permute(0, 3, 1, 2), patch_size, stride=patch_size).mT
 
 
@@ -137,22 +137,22 @@ def unpatchify(patches: Tensor, shape: Sequence[int], patch_size: int) -> Tensor
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Networks: what stands before the loop, the block g_Θ, what stands after it
+# Networks: the embedding before the loop, the block g_Θ, the head after the loop
 
 
 class ELT(nn.Module):
-    """E3, E4: the block of N layers, applied L times. Submodules carry elt_ref's names; see `reference_names`."""
+    """E3, E4: the block of N layers, applied L times. Submodules have elt_ref's names; see `reference_names`."""
 
     block: nn.ModuleList
     rematerialise = False
-    """Keep one state a loop and evaluate the block again on the way back."""
+    """Whether training keeps one state a loop and evaluates the block again in the backward pass."""
 
     def open(self, **inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        """Read the inputs: the state before the first loop [B, n, d], g_Θ, and the head."""
+        """Embed the inputs. Return the state before the first loop [B, n, d], the block g_Θ, and the head."""
         raise NotImplementedError
 
     def loop(self, block: Callable[[Tensor], Tensor], x: Tensor, loops: int) -> Iterator[Tensor]:
-        """Yield the states after 1 … L loops. Nothing else is inside: no input again, no loop index, no norm."""
+        """Yield the states after 1 … L loops. A loop is the block alone: no input again, no loop index, no norm."""
         if self.rematerialise and torch.is_grad_enabled():
             block = partial(rematerialised, block, use_reentrant=False)
         for _ in range(loops):
@@ -160,7 +160,7 @@ class ELT(nn.Module):
             yield x
 
     def forward(self, *, exits: Sequence[int], **inputs: Tensor) -> list[Tensor]:
-        """Return the prediction after each number of loops in `exits`, of one pass: a student is a prefix."""
+        """Return the predictions after each number of loops in `exits`, from one pass: a student is a prefix."""
         x, block, head = self.open(**inputs)
         states = enumerate(self.loop(block, x, max(exits)), start=1)
         predictions = {loops: head(state) for loops, state in states if loops in exits}
@@ -168,7 +168,7 @@ class ELT(nn.Module):
 
 
 class MaskedELT(ELT):
-    """Inputs: tokens [B, T] with the mask id where unknown, labels [B]. Predicts logits [B, T, V]."""
+    """Tokens [B, T], with the mask id where unknown, and labels [B] → logits [B, T, V]."""
 
     def __init__(self, model: Settings) -> None:
         super().__init__()
@@ -187,14 +187,14 @@ class MaskedELT(ELT):
         self.head = MaskedHead(width, model.codebook_size, epsilon)
 
     def open(self, *, tokens: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
-        """The class token comes first and goes through the loop with the others."""
+        """Embed the class token and the tokens; the class token comes first and goes through the loop too."""
         words = self.embedding.word(torch.cat([self.codes + labels[:, None], tokens], dim=1))
         x = self.embedding.norm(words + self.embedding.position.weight)
         return x, nn.Sequential(*self.block), partial(self.head, table=self.embedding.word.weight[: self.codes])
 
 
 class MaskedHead(nn.Module):
-    """Dense, GELU, norm, then the word embedding again with a bias of its own: logits over the codebook alone."""
+    """Linear, GELU, norm, then the tied word embedding with its own bias: logits over the codebook alone."""
 
     def __init__(self, width: int, codes: int, epsilon: float) -> None:
         super().__init__()
@@ -203,13 +203,13 @@ class MaskedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(codes))
 
     def forward(self, state: Tensor, table: Tensor) -> Tensor:
-        """[B, T + 1, d] → [B, T, V]; nothing is predicted at the class token."""
+        """[B, T + 1, d] → [B, T, V]; the class token predicts nothing."""
         hidden = F.gelu(self.dense(state[:, 1:]), approximate="tanh")
         return F.linear(self.norm(hidden), table, self.bias)
 
 
 class DiffusionELT(ELT):
-    """Inputs: noisy samples [B, H, W, C], time [B] in [0, 1], labels [B]. Predicts x0, ε or v [B, H, W, C]."""
+    """Noisy samples [B, H, W, C], time [B] in [0, 1] and labels [B] → x0, ε or v [B, H, W, C]."""
 
     positions: Tensor
 
@@ -235,7 +235,7 @@ class DiffusionELT(ELT):
         self.register_buffer("positions", positions, persistent=False)
 
     def open(self, *, noisy: Tensor, time: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
-        """The modulations are made once: no loop changes the conditioning."""
+        """Embed the patches, and compute the modulations once: no loop changes the conditioning."""
         conditioning = F.silu(self.condition(time, labels))
         modulations = [layer.modulation(conditioning) for layer in self.block]
         final = self.head.modulation(conditioning)
@@ -253,28 +253,28 @@ class DiffusionELT(ELT):
         return self.embedding.patch(patchify(noisy, self.settings.patch_size)) + self.positions, block, head
 
     def condition(self, time: Tensor, labels: Tensor) -> Tensor:
-        """Return c [B, d]: time through its MLP, plus the label's row."""
+        """Return the conditioning c [B, d]: the MLP of the time plus the row of the label."""
         features = time_features(time, self.settings.time_features, self.settings.time_scale)
         hidden = F.silu(self.embedding.time_in(features.to(self.positions.dtype)))
         return self.embedding.time_out(hidden) + self.embedding.label(labels)
 
 
 def build(model: Settings) -> ELT:
-    """Return the network of the configured family."""
+    """Return the configured family's network."""
     return DiffusionELT(model) if model.family == "diffusion" else MaskedELT(model)
 
 
 def mask_token(model: Settings) -> int:
-    """Return the id of the mask: the last row of the embedding."""
+    """Return the mask's id: the last row of the embedding."""
     return model.codebook_size + model.classes + model.unconditional_row
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# elt_ref's names. Its kernels are [inputs, outputs] and the only parameters whose names end in `.weight`.
+# elt_ref's names. Kernels are [inputs, outputs] there, and no other parameter's name ends in `.weight`.
 
 
 def reference_names(model: nn.Module) -> dict[str, str]:
-    """Return PyTorch's name of each parameter by elt_ref's: norms have a `scale`, tables only their own name."""
+    """Map elt_ref's names to PyTorch's. In elt_ref norms have a `scale`, and a table has its module's name alone."""
     names = {}
     for path, module in model.named_modules():
         suffix = {nn.LayerNorm: ".scale", nn.Embedding: ""}.get(type(module), ".weight")
@@ -284,7 +284,7 @@ def reference_names(model: nn.Module) -> dict[str, str]:
 
 
 def reference_layout(name: str, tensor: Tensor) -> Tensor:
-    """Transpose kernels, from one layout to the other or back."""
+    """Transpose a kernel, from one layout to the other; return any other tensor as it is."""
     return tensor.T.contiguous() if is_kernel(name) else tensor
 
 
@@ -294,24 +294,24 @@ def is_kernel(name: str) -> bool:
 
 
 def parameters_by_name(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters themselves, in PyTorch's layout, by elt_ref's names."""
+    """Return the parameters, in PyTorch's layout, by elt_ref's names."""
     return {name: model.get_parameter(own) for name, own in reference_names(model).items()}
 
 
 def dump_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies of the parameters as elt_ref has them."""
+    """Return copies of the parameters, in elt_ref's layout, by elt_ref's names."""
     return {name: reference_layout(name, p.detach().clone()) for name, p in parameters_by_name(model).items()}
 
 
 def load_parameters(model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
-    """Load elt_ref's parameters: all of them, and no others."""
+    """Load elt_ref's parameters; a missing or an extra one is an error."""
     names = reference_names(model)
     model.load_state_dict({names[name]: reference_layout(name, tensor) for name, tensor in parameters.items()})
 
 
 @torch.no_grad()
 def initialise(model: nn.Module, settings: Settings, generator: torch.Generator) -> None:
-    """Draw initial parameters: MaskGIT's truncated normal, or DiT's, whose layers begin as the identity."""
+    """Draw initial parameters: MaskGIT's truncated normal, or DiT's scheme, whose layers start as the identity."""
     for name, parameter in parameters_by_name(model).items():
         if parameter.ndim == 1:
             parameter.fill_(name.endswith(".scale"))
@@ -327,7 +327,7 @@ def initialise(model: nn.Module, settings: Settings, generator: torch.Generator)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Noise: λ = log(α² / σ²) falls with t, from clean (0) to noise (1); all of it in float64
+# Noise: λ = log(α² / σ²) falls as t goes from clean (0) to noise (1); computed in float64
 
 
 def log_snr(diffusion: Settings, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -342,7 +342,7 @@ def log_snr(diffusion: Settings, time: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def signal_and_noise(log_snr: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return α and σ of each sample, [B, 1, 1, 1] in the dtype of `like`."""
+    """Return each sample's α and σ, [B, 1, 1, 1] in the dtype of `like`."""
     snr = log_snr.double().view(-1, *[1] * (like.ndim - 1))
     return snr.sigmoid().sqrt().to(like), (-snr).sigmoid().sqrt().to(like)
 
@@ -354,13 +354,13 @@ def add_noise(clean: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
 
 
 def prediction_target(kind: str, clean: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
-    """Return what the network is to predict."""
+    """Return the prediction's target: x0, ε or v."""
     alpha, sigma = signal_and_noise(log_snr, clean)
     return {"x0": clean, "epsilon": noise, "v": alpha * noise - sigma * clean}[kind]
 
 
 def to_clean(kind: str, prediction: Tensor, noisy: Tensor, log_snr: Tensor) -> Tensor:
-    """Return the x0 that a prediction means."""
+    """Convert a prediction to x0."""
     alpha, sigma = signal_and_noise(log_snr, noisy)
     if kind == "x0":
         return prediction
@@ -368,7 +368,7 @@ def to_clean(kind: str, prediction: Tensor, noisy: Tensor, log_snr: Tensor) -> T
 
 
 def loss_weight(diffusion: Settings, time: Tensor) -> Tensor:
-    """Return w(t) [B]: sigmoid on x0, times e^−λ for ε and sigmoid(−λ) for v, which is the same loss of x0."""
+    """Return w(t) [B]: the sigmoid weight for x0, times e^−λ for ε and sigmoid(−λ) for v: the same loss in x0."""
     snr, derivative = log_snr(diffusion, time)
     bias = diffusion.bias
     log_weight = {
@@ -384,7 +384,7 @@ def loss_weight(diffusion: Settings, time: Tensor) -> Tensor:
 
 
 class Losses(NamedTuple):
-    """E5 and its three terms, before λ weighs them."""
+    """E5's total, and its three terms before λ weighs them."""
 
     total: Tensor
     teacher_truth: Tensor
@@ -401,7 +401,7 @@ def ilsd_loss(
     student_loops: int | None,
     truth_weight: float,
 ) -> Losses:
-    """E5: intra-loop self-distillation of one pass of L_max loops; without a student, its first term alone."""
+    """E5: intra-loop self-distillation in one pass of L_max loops; without a student, the first term alone."""
     if student_loops is None:
         (teacher,) = predict([max_loops])
         truth = ground_truth(teacher)
@@ -422,13 +422,13 @@ def masked_losses(
     label_smoothing: float,
     **ilsd: Any,
 ) -> Losses:
-    """E7 and E8 over the masked tokens. The true tokens and their mask are [B, T]."""
-    weight = mask.double() / len(mask)  # a mean over the batch either way: equal slices of it may be averaged
+    """E7 and E8 over the masked tokens; true tokens [B, T], mask [B, T]."""
+    weight = mask.double() / len(mask)  # always a mean over the batch, so that equal slices may be averaged
     if reduction == "mean_per_sample":
         weight = weight / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
     def cross_entropy(logits: Tensor, target: Tensor, smoothing: float = 0) -> Tensor:
-        # Smoothing is of the truth alone; the teacher's prediction is soft already.
+        # Smoothing applies to the truth alone; the teacher's prediction is soft already.
         flat = target.flatten(0, 1)
         losses = F.cross_entropy(logits.flatten(0, 1), flat, reduction="none", label_smoothing=smoothing)
         return (losses.reshape(weight.shape) * weight.to(losses)).sum()
@@ -455,7 +455,7 @@ def diffusion_losses(
     reduction: str,
     **ilsd: Any,
 ) -> Losses:
-    """E9 and E10, at the same time, noise and weight. clean and noise [B, H, W, C], time [B]."""
+    """E9 and E10 with one time, noise and weight; clean and noise [B, H, W, C], time [B]."""
     snr, _ = log_snr(diffusion, time)
     noisy, target = add_noise(clean, noise, snr), prediction_target(diffusion.prediction, clean, noise, snr)
     weight = loss_weight(diffusion, time) / (clean[0].numel() if reduction == "mean_per_sample" else 1)
@@ -473,7 +473,7 @@ def diffusion_losses(
 
 
 def truth_weight_at(step: int, steps: int) -> float:
-    """Return λ: linear, exactly 1 at the first step and 0 at the last."""
+    """Return the truth weight λ: linear, exactly 1 at the first step and 0 at the last."""
     return 1 - step / max(1, steps - 1)
 
 
@@ -483,23 +483,23 @@ def draw_student_loops(seed: int, step: int, min_loops: int, max_loops: int) -> 
 
 
 def masked_fraction(ratio: Tensor) -> Tensor:
-    """Return γ(r) = cos(π r / 2), within [1e-6, 1]."""
+    """Return γ(r) = cos(π r / 2), clipped to [1e-6, 1]."""
     return (math.pi / 2 * ratio).cos().clamp(1e-6, 1)
 
 
 def lowest(scores: Tensor, count: Tensor) -> Tensor:
-    """Mark the `count` [B] lowest scores of each row [B, T], exactly; of equal scores the first."""
+    """Mark exactly the `count` [B] lowest scores of each row [B, T]; among equal scores, the first."""
     return scores.argsort(dim=1, stable=True).argsort(dim=1) < count[:, None]
 
 
 def mask_tokens(ratio: Tensor, order: Tensor) -> Tensor:
-    """Return which tokens [B, T] the network is not to see. In float64, as the mask schedule of decoding is."""
+    """Return the mask [B, T] of the tokens to hide. float64, like the mask schedule of decoding."""
     count = (order.shape[1] * masked_fraction(ratio.double())).floor().clamp(min=1)
     return lowest(order, count)
 
 
 def drop_labels(labels: Tensor, draws: Tensor, rate: float, classes: int) -> Tensor:
-    """Return the labels [B], some of them "no class", whose id follows those of the classes."""
+    """Replace some labels [B] by "no class", whose id is `classes`."""
     return labels.masked_fill(draws < rate, classes)
 
 
@@ -513,13 +513,13 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
 
 
 def guidance_scale_at(step: int, steps: int, scale: float, schedule: str) -> float:
-    """Return s of a sampling step; a ramp begins with 1."""
+    """Return the guidance scale s at a sampling step; a ramp starts at 1."""
     return scale if schedule == "constant" else 1 + (scale - 1) * step / max(1, steps - 1)
 
 
 @torch.no_grad()
 def predict(network: ELT, labels: Tensor, loops: int, scale: float, **inputs: Tensor) -> Tensor:
-    """Return the guided prediction: one pass for s = 0 and 1, both branches in one batch otherwise."""
+    """Return the guided prediction: one branch for s = 0 or 1, otherwise both branches in one batch."""
     none = torch.full_like(labels, network.no_class)
     sides = [side for side, used in ((labels, scale != 0), (none, scale != 1)) if used]
     repeated = {name: torch.cat([x] * len(sides)) for name, x in inputs.items()}
@@ -528,7 +528,7 @@ def predict(network: ELT, labels: Tensor, loops: int, scale: float, **inputs: Te
 
 
 def masked_length(start: Tensor, unknown: Tensor, step: int, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Return how many tokens [B] stay masked after a step: fewer than before it, and one at the least.
+    """Return how many tokens [B] stay masked after a step: fewer than before, and at least one.
 
     The dtype decides the tie at (step + 1) / steps = 2/3, where γ is one half: 128 of 256 in float64, 127 in float32.
     """
@@ -551,12 +551,12 @@ def decode_step(
     sampling_temperature: str,
     schedule_dtype: torch.dtype = torch.float64,
 ) -> tuple[Tensor, Tensor]:
-    """E1: sample every unknown token, mask the least confident again. Return the tokens, and the answer before."""
+    """E1: sample every unknown token, mask the least confident again. Return the tokens, and the unmasked answer."""
     unknown = tokens == mask_token
     left = 1 - (step + 1) / steps
     temperature = 0.5 + 0.8 * left if sampling_temperature == "elt" else 1
     answer = torch.where(unknown, (logits / temperature + token_noise).argmax(dim=-1), tokens)
-    # Confidence is of the untempered prediction, and known tokens are beyond doubt.
+    # Confidence comes from the untempered prediction; known tokens have infinite confidence.
     chosen = answer.where(unknown, 0)[..., None]
     confidence = logits.log_softmax(dim=-1).gather(-1, chosen)[..., 0] + choice_temperature * left * confidence_noise
     length = masked_length(start, unknown.sum(dim=1), step, steps, schedule_dtype)
@@ -575,7 +575,7 @@ def masked_sample(
     confidence_noise: Tensor,
     loops: Sequence[int],
 ) -> Tensor:
-    """Decode from tokens [B, T] in K = len(loops) steps; the result is the last answer, before masking again."""
+    """Decode tokens [B, T] in K = len(loops) steps; return the last answer, before masking."""
     mask, answer, steps = mask_token(model), tokens, len(loops)
     start = (tokens == mask).sum(dim=1)
     for step in range(steps):
@@ -599,7 +599,7 @@ def masked_sample(
 def denoise_step(
     diffusion: Settings, noisy: Tensor, clean: Tensor, noise: Tensor, *, log_snr_t: float, log_snr_s: float, last: bool
 ) -> Tensor:
-    """E2: from z_t and the guided x̂ to z_s at s < t. The last step returns x̂."""
+    """E2: step from z_t to z_s at s < t with the guided x̂. The last step returns x̂."""
     if diffusion.clip is not None:
         clean = clean.clamp(-diffusion.clip, diffusion.clip)
     if last:
@@ -608,7 +608,7 @@ def denoise_step(
         torch.tensor([sign * log_snr_t, sign * log_snr_s], dtype=torch.float64).sigmoid().sqrt().tolist()
         for sign in (1, -1)
     )
-    if diffusion.sampler == "ddim":  # the step's noise is what the (clipped) prediction leaves
+    if diffusion.sampler == "ddim":  # the step's noise is the ε̂ that the (clipped) prediction implies
         return alpha_s * clean + sigma_s * ((noisy - alpha_t * clean) / sigma_t)
     share = -math.expm1(log_snr_t - log_snr_s)
     fraction = {"small": 0, "large": 1, "interpolated": diffusion.variance_fraction}[diffusion.variance]
@@ -618,7 +618,7 @@ def denoise_step(
 
 def diffusion_sample(
     network: ELT,
-    model: Settings,  # noqa: ARG001  both samplers are called alike
+    model: Settings,  # noqa: ARG001  both samplers have the same signature
     *,
     diffusion: Settings,
     sampling: Settings,
@@ -648,16 +648,16 @@ def diffusion_sample(
 
 
 def time_grid(steps: int) -> Tensor:
-    """Return the K + 1 times of sampling, from 1 to 0."""
+    """Return the K + 1 sampling times, from 1 to 0."""
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Clips: tubelets as tokens, and the start of a decoding that frames are given to
+# Clips: tubelets as tokens, and a decoding's start from known frames
 
 
 def encode_clips(clips: Tensor, codebook: Tensor, patch_frames: int, patch_size: int) -> Tensor:
-    """[B, F, H, W, C] → the nearest codes [B, T] of tubelets, time slowest, columns fastest."""
+    """[B, F, H, W, C] → [B, T], the code nearest to each tubelet, time slowest and columns fastest."""
     sides = (patch_frames, patch_size, patch_size)
     tubelets = clips
     for axis, side in enumerate(sides, start=1):  # [B, times, rows, columns, C, frame, row, column]
@@ -667,7 +667,7 @@ def encode_clips(clips: Tensor, codebook: Tensor, patch_frames: int, patch_size:
 
 
 def decode_clips(tokens: Tensor, codebook: Tensor, grid: Sequence[int], patch_frames: int, patch_size: int) -> Tensor:
-    """Return the clips [B, F, H, W, C] of tokens [B, T]."""
+    """[B, T] → [B, F, H, W, C], each token's code as a tubelet."""
     values = F.embedding(tokens, codebook).unflatten(2, (patch_frames, patch_size, patch_size, -1))
     values = values.unflatten(1, tuple(grid))  # [B, times, rows, columns, frame, row, column, C]
     values = values.permute(0, 1, 4, 2, 5, 3, 6, 7)
@@ -675,7 +675,7 @@ def decode_clips(tokens: Tensor, codebook: Tensor, grid: Sequence[int], patch_fr
 
 
 def given_frames(tokens: Tensor, frames: Tensor, grid: Sequence[int], mask_token: int) -> Tensor:
-    """Keep the tokens [B, T] of tubelets all of whose frames [F] are given; the mask elsewhere."""
+    """Keep a token of [B, T] if all frames of its tubelet are known (`frames` [F]); put the mask elsewhere."""
     known = frames.unflatten(0, (grid[0], -1)).all(dim=1)
     return tokens.where(known.repeat_interleave(grid[1] * grid[2]), mask_token)
 
@@ -685,7 +685,7 @@ def given_frames(tokens: Tensor, frames: Tensor, grid: Sequence[int], mask_token
 
 
 def adamw(parameters: Mapping[str, Tensor], training: Settings) -> torch.optim.AdamW:
-    """PyTorch's AdamW is the reference's: ε outside the root of the corrected moment, decay decoupled, here of kernels.
+    """Return PyTorch's AdamW, which equals the reference's: ε outside the root, decoupled decay, here of kernels only.
 
     θ ← θ − η (m̂ / (√v̂ + ε) + w θ)
     """
@@ -698,20 +698,20 @@ def adamw(parameters: Mapping[str, Tensor], training: Settings) -> torch.optim.A
 
 
 def optimizer_step(optimizer: torch.optim.Optimizer, step: int, training: Settings) -> None:
-    """Step at the learning rate of this step (from 0)."""
+    """Do one optimizer step at the learning rate of `step`, counted from 0."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate_at(step, training)
     optimizer.step()
 
 
 def set_moments(optimizer: torch.optim.Optimizer, step: int, tensors: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Make the optimizer what it was after `step` steps; tensors are (parameter, first, second moment)."""
+    """Restore the optimizer's state after `step` steps; tensors are (parameter, first moment, second moment)."""
     for parameter, first, second in tensors:
         optimizer.state[parameter] = {"step": torch.tensor(float(step)), "exp_avg": first, "exp_avg_sq": second}
 
 
 def learning_rate_at(step: int, training: Settings) -> float:
-    """Return η: a linear warm-up, then constant, or a cosine that reaches zero one step after the last."""
+    """Return η: a linear warm-up, then constant or a cosine that reaches zero one step after the last."""
     rate, warmup = training.learning_rate, training.warmup_steps
     if step < warmup:
         return rate * (step + 1) / warmup
@@ -724,7 +724,7 @@ def learning_rate_at(step: int, training: Settings) -> float:
 def clip_gradient(gradient: Sequence[Tensor], largest: float) -> Tensor:
     """Scale in place to a global norm of at most `largest`; return the norm before.
 
-    Not nn.utils.clip_grad_norm_, which adds 1e-6 to the norm. A norm of NaN leaves all as it is, to be seen.
+    nn.utils.clip_grad_norm_ would add 1e-6 to the norm. A norm of NaN changes nothing, so that it stays visible.
     """
     norm = nn.utils.get_total_norm(gradient)
     if norm > largest:
@@ -735,13 +735,13 @@ def clip_gradient(gradient: Sequence[Tensor], largest: float) -> Tensor:
 
 @torch.no_grad()
 def moving_average(average: Iterable[Tensor], parameters: Iterable[Tensor], decay: float) -> None:
-    """Update in place, after the step. Not swa_utils.AveragedModel, which begins as a copy after the first step."""
+    """Update in place, after the step. swa_utils.AveragedModel would start as a copy after the first step."""
     for mean, parameter in zip(average, parameters, strict=True):
         mean.lerp_(parameter, 1 - decay)
 
 
 class Trainer:
-    """Everything a step changes, and the step. Where a process group exists, gradients are averaged over it."""
+    """Everything that a step changes, and the step. If a process group exists, it averages gradients."""
 
     def __init__(self, model: ELT, config: Settings) -> None:
         self.config, self.model, self.step = config, model, 0
@@ -751,7 +751,7 @@ class Trainer:
         self.optimizer = adamw(self.parameters, config.training)
 
     def losses(self, examples: Tensor, labels: Tensor, draws: Mapping[str, Tensor], **ilsd: Any) -> Losses:
-        """Corrupt the examples, tokens [B, T] or samples [B, H, W, C], and judge what the network makes of them."""
+        """Corrupt the examples, tokens [B, T] or samples [B, H, W, C]; return the network's losses on them."""
         config, model, objective = self.config, self.config.model, self.config.objective
         asked = {"reduction": objective.reduction, **ilsd}
         asked["labels"] = drop_labels(labels, draws["label_drop"], objective.label_drop_rate, model.classes)
@@ -764,12 +764,12 @@ class Trainer:
     def train_step(
         self, examples: Tensor, labels: Tensor, draws: Mapping[str, Tensor], student_loops: int | None
     ) -> Losses:
-        """Do one step; the draws are for these examples."""
+        """Do one step on the examples, with their draws."""
         training = self.config.training
         truth_weight = truth_weight_at(self.step, training.steps)
         losses = self.losses(examples, labels, draws, student_loops=student_loops, truth_weight=truth_weight)
         self.optimizer.zero_grad()
-        losses.total.backward()  # here DistributedDataParallel averages, so every process clips the same gradient
+        losses.total.backward()  # DistributedDataParallel averages here, so every process clips the same gradient
         clip_gradient([p.grad for p in self.parameters.values()], training.gradient_clip)
         optimizer_step(self.optimizer, self.step, training)
         moving_average(self.average.parameters(), self.model.parameters(), training.average_decay)
@@ -788,7 +788,7 @@ class Trainer:
         save_checkpoint(path, trees, checkpoint_metadata(self.config.model.family, seed, step))
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint, be it of this port or of elt_ref."""
+        """Go on from a checkpoint that this port or elt_ref wrote."""
         trees, metadata = load_checkpoint(path)
         self.step = metadata["step"]
         load_parameters(self.model, trees["parameters"])
@@ -809,17 +809,17 @@ STREAMS = {
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Return the trees (parameters, average, first_moment, second_moment) by elt_ref's names, and the metadata."""
+    """Return the trees (parameters, average, first_moment, second_moment) with elt_ref's names, and the metadata."""
     trees: dict[str, dict[str, Tensor]] = {}
     with safe_open(path, "pt") as file:
-        for name in file.keys():  # noqa: SIM118  safe_open is no dict
+        for name in file.keys():  # noqa: SIM118  safe_open is not a dict
             part, _, rest = name.partition(".")
             trees.setdefault(part, {})[rest] = file.get_tensor(name)
         return trees, json.loads(file.metadata()["elt_ref"])
 
 
 def save_checkpoint(path: Path, trees: Mapping[str, Mapping[str, Tensor]], metadata: Mapping[str, Any]) -> None:
-    """Write a whole checkpoint, or leave what was there."""
+    """Write a whole checkpoint; a failure leaves the old file."""
     tensors = {f"{part}.{name}": tensor.cpu() for part, tree in trees.items() for name, tensor in tree.items()}
     temporary = path.with_name(f".{path.name}.tmp")
     save_file(tensors, temporary, {"elt_ref": json.dumps(metadata, sort_keys=True)})
@@ -827,7 +827,7 @@ def save_checkpoint(path: Path, trees: Mapping[str, Mapping[str, Tensor]], metad
 
 
 def checkpoint_metadata(family: str, seed: int, step: int) -> dict[str, Any]:
-    """Return what elt_ref asks for: with the seed and the step, every random stream of the run is known."""
+    """Return the metadata that elt_ref reads: seed and step determine every random stream of the run."""
     streams = {
         name: {"generator": "Philox", "key": stream_key(seed, name).tolist(), "counter": "[0, 0, 0, step]"}
         for name in STREAMS[family]
@@ -836,21 +836,21 @@ def checkpoint_metadata(family: str, seed: int, step: int) -> dict[str, Any]:
 
 
 def stream_key(seed: int, name: str) -> np.ndarray:
-    """Return the two words that key a stream."""
+    """Return the two key words of a stream."""
     return np.frombuffer(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:16], "<u8").astype(np.uint64)
 
 
 def stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
-    """Open one of elt_ref's named streams: functions of (seed, name, step), the same for every process and device."""
+    """Open one of elt_ref's named streams, a function of (seed, name, step): the same in every process and device."""
     return np.random.Generator(np.random.Philox(key=stream_key(seed, name), counter=[0, 0, 0, step]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Accounts and measures
+# Counting and measures
 
 
 def count(model: Settings, loops: int) -> tuple[int, int, int]:
-    """Return the parameters of the looped layers and of all, and the multiply-adds of the loop in a forward pass."""
+    """Return the looped parameters, all parameters, and the loop's multiply-adds in a forward pass."""
     with torch.device("meta"):  # shapes without memory
         sizes = {name: p.numel() for name, p in parameters_by_name(build(model)).items()}
     d, m = model.width, model.mlp_width
@@ -858,13 +858,13 @@ def count(model: Settings, loops: int) -> tuple[int, int, int]:
         n = math.prod(model.grid) + 1
     else:
         n = model.shape[0] * model.shape[1] // model.patch_size**2
-    macs = n * (4 * d * d + 2 * d * m) + 2 * n * n * d  # projections and MLP; scores and their sums
+    macs = n * (4 * d * d + 2 * d * m) + 2 * n * n * d  # projections and MLP; scores and weighted sums
     looped = sum(size for name, size in sizes.items() if name.startswith("block."))
     return looped, sum(sizes.values()), loops * model.layers * macs
 
 
 def frechet_distance(features: Tensor, others: Tensor) -> Tensor:
-    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), the root in a form that singular covariances have too."""
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), with a root that exists for singular covariances too."""
     features, others = features.double(), others.double()
     first, second = (torch.atleast_2d(x.T.cov()) for x in (features, others))
     values, vectors = torch.linalg.eigh(first)
@@ -874,7 +874,7 @@ def frechet_distance(features: Tensor, others: Tensor) -> Tensor:
 
 
 def inception_score(logits: Tensor, splits: int) -> Tensor:
-    """Return exp E KL(p(y|x) ‖ p(y)), the mean over runs of neighbouring samples."""
+    """Return exp E KL(p(y|x) ‖ p(y)), averaged over splits of neighbouring samples."""
     scores = []
     for part in logits.double().log_softmax(dim=-1).tensor_split(splits):
         log_average = part.logsumexp(dim=0) - math.log(len(part))
@@ -883,12 +883,12 @@ def inception_score(logits: Tensor, splits: int) -> Tensor:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# For elt_ref's judge: every operation of elt_ref.conformance, NumPy in and out
+# Adapter for elt_ref's judge: every operation of elt_ref.conformance, with NumPy inputs and outputs
 
 
 @dataclass(frozen=True)
 class Description:
-    """What the judge is told first."""
+    """The backend's description of itself; the judge reads it first."""
 
     name: str
     version: str
@@ -898,9 +898,9 @@ class Description:
 
 
 def operation(function: Callable[..., Any], *names: str) -> Callable[..., dict[str, np.ndarray]]:
-    """Make a method of arrays out of a function of tensors; `names` are those of its results, if it has none itself.
+    """Wrap a function of tensors as a method of arrays. `names` name its results, unless it returns a dict.
 
-    The floats of an answer have the dtype of those that came, float64 where none did: schedules work in float64.
+    The answer's floats have the dtype of the question's floats, or float64 if it has none: schedules work in float64.
     """
 
     @functools.wraps(function)
@@ -920,7 +920,7 @@ def operation(function: Callable[..., Any], *names: str) -> Callable[..., dict[s
 
 
 def to_torch(value: Any) -> Any:
-    """Copy an array into a tensor, a dict of arrays into one of tensors; make a configuration's section `Settings`."""
+    """Copy an array into a tensor, a dict of arrays into a dict of tensors; wrap a section in `Settings`."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.array(value, order="C"))
     if not isinstance(value, Mapping):
@@ -930,26 +930,26 @@ def to_torch(value: Any) -> Any:
 
 
 def to_numpy(value: Any, dtype: torch.dtype) -> np.ndarray:
-    """Return an array, of this dtype if of floats."""
+    """Return an array; floats get this dtype."""
     tensor = torch.as_tensor(value, dtype=torch.float64 if isinstance(value, list) else None).detach()
     return (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().numpy()
 
 
 def loaded(parameters: Mapping[str, Tensor], module: nn.Module) -> Any:
-    """Return the module with these parameters of elt_ref, in their dtype."""
+    """Load elt_ref's parameters into the module, in their dtype, and return it."""
     load_parameters(module.to(next(iter(parameters.values())).dtype), parameters)
     return module
 
 
 def run_masked_layer(parameters: dict[str, Tensor], x: Tensor, heads: int, epsilon: float) -> Tensor:
-    """Apply a layer of its own."""
+    """Apply one layer outside any network."""
     return loaded(parameters, PostNormLayer(x.shape[-1], heads, len(parameters["mlp.up.bias"]), epsilon))(x)
 
 
 def run_diffusion_layer(
     parameters: dict[str, Tensor], x: Tensor, conditioning: Tensor, heads: int, epsilon: float
 ) -> Tensor:
-    """Apply a layer of its own."""
+    """Apply one layer outside any network."""
     layer = loaded(parameters, AdaLNZeroLayer(x.shape[-1], heads, len(parameters["mlp.up.bias"]), epsilon))
     return layer(x, layer.modulation(F.silu(conditioning)))
 
@@ -962,7 +962,7 @@ def run_states(model: Settings, parameters: dict, loops: int, **inputs: Tensor) 
 
 
 def run_layers(model: Settings, parameters: dict, loops: int, **inputs: Tensor) -> Tensor:
-    """Return the state after each layer of each loop [L, N, B, n, d]: shows where a wrong port departs first."""
+    """Return the state after each layer of each loop [L, N, B, n, d]; it shows where a wrong port departs first."""
     network = loaded(parameters, build(model))
     taps: list[Tensor] = []
     for layer in network.block:
@@ -978,13 +978,13 @@ def run_forward(model: Settings, parameters: dict, loops: int, **inputs: Tensor)
 
 
 def run_objective(losses: Callable[..., Losses], model: Settings, parameters: dict, **asked: Any) -> dict[str, Tensor]:
-    """Return the terms that the objective has."""
+    """Return the objective's terms."""
     terms = losses(loaded(parameters, build(model)), model, **asked)
     return {name: term for name, term in terms._asdict().items() if term is not None}
 
 
 def run_gradient(losses: Callable[..., Losses], model: Settings, parameters: dict, **asked: Any) -> dict[str, Tensor]:
-    """Return the gradient of the total, in elt_ref's layout."""
+    """Return the total's gradient, in elt_ref's layout."""
     network = loaded(parameters, build(model))
     losses(network, model, **asked).total.backward()
     return {name: reference_layout(name, p.grad) for name, p in parameters_by_name(network).items()}
@@ -996,7 +996,7 @@ def run_sample(sampler: Callable[..., Tensor], model: Settings, parameters: dict
 
 
 def run_mask_lengths(start: Tensor, steps: int) -> Tensor:
-    """Return the lengths [K, B]: as many are unknown before a step as the one before left."""
+    """Return the lengths [K, B]; each step starts with the tokens that the previous step left masked."""
     lengths = [start]
     for step in range(steps):
         lengths.append(masked_length(start, lengths[-1], step, steps))
@@ -1006,7 +1006,7 @@ def run_mask_lengths(start: Tensor, steps: int) -> Tensor:
 def run_optimizer_step(
     training: Settings, step: int, parameters: dict, gradient: dict, first: dict, second: dict
 ) -> dict[str, Tensor]:
-    """Step in place: what came are copies."""
+    """Do one step in place; the arguments are copies already."""
     optimizer = adamw(parameters, training)
     for name, parameter in parameters.items():
         parameter.grad = gradient[name]
@@ -1030,7 +1030,7 @@ def run_moving_average(average: dict, parameters: dict, decay: float) -> dict[st
 def run_training(
     examples: str, parameters: dict, labels: Tensor, student_loops: Tensor, **asked: Any
 ) -> dict[str, Tensor]:
-    """Train on S batches; `examples` is the name of what is learned. Sections are settings, the other tensors draws."""
+    """Train on S batches. `examples` names the argument with the examples; the other tensors are draws."""
     config = Settings(**{name: value for name, value in asked.items() if isinstance(value, Settings)})
     draws = {name: value for name, value in asked.items() if isinstance(value, Tensor)}
     trainer = Trainer(loaded(parameters, build(config.model)), config)
@@ -1044,12 +1044,12 @@ def run_training(
 
 
 def prefixed(**trees: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the trees in one, under names that begin with theirs."""
+    """Merge the trees into one, with each tree's name as a prefix."""
     return {f"{prefix}.{name}": tensor for prefix, tree in trees.items() for name, tensor in tree.items()}
 
 
 class Backend:
-    """The operations, with the arguments and results that elt_ref/conformance/backend.py tells."""
+    """The operations; elt_ref/conformance/backend.py describes their arguments and results."""
 
     masked_layer = operation(run_masked_layer, "x")
     diffusion_layer = operation(run_diffusion_layer, "x")
@@ -1102,6 +1102,6 @@ class Backend:
     inception_score = operation(inception_score, "score")
 
     def describe(self) -> Description:
-        """Say who is judged: everything above is an operation."""
+        """Return the description: everything above is an operation."""
         names = tuple(name for name in vars(Backend) if name != "describe" and not name.startswith("_"))
         return Description("elt_torch", torch.__version__, names)

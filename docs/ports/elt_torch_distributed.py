@@ -3,8 +3,8 @@
     python elt_torch_distributed.py config.toml examples.safetensors --out run
     torchrun --nproc_per_node=2 elt_torch_distributed.py config.toml examples.safetensors --out run
 
-Both lead to the same parameters, up to rounding: every process draws the batch and all its randomness as a function of
-(seed, step) and takes its own slice, and losses are means over the batch. The streams are those of elt_ref, which can
+Both give the same parameters, up to rounding. Every process draws the whole batch and its randomness as a function of
+(seed, step), and takes its own slice; losses are means over the batch. The random streams are elt_ref's, so elt_ref can
 sample from the run and go on with it.
 """
 
@@ -75,7 +75,7 @@ OF_THE_FAMILY = {
 
 
 def read_config(path: Path) -> Settings:
-    """Read a configuration of elt_ref, as far as training goes; what is left out has elt_ref's default."""
+    """Read the parts of an elt_ref configuration that training needs; a missing key has elt_ref's default."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     sections = {name: default | document.get(name, {}) for name, default in DEFAULTS.items()}
     sections["model"] = OF_THE_FAMILY[sections["model"]["family"]] | sections["model"]
@@ -88,7 +88,7 @@ def read_config(path: Path) -> Settings:
 
 
 def shift_value(shift: str | float | None) -> float | None:
-    """Return the number that "none" or "32/64" (resolution of the noise over that of the image) stands for."""
+    """Convert "none" or "32/64" (noise resolution over image resolution) to a number."""
     if not isinstance(shift, str):
         return shift
     if shift == "none":
@@ -98,7 +98,7 @@ def shift_value(shift: str | float | None) -> float | None:
 
 
 def read_examples(path: Path, config: Settings) -> tuple[Tensor, Tensor]:
-    """Return tokens [count, T] or scaled latents [count, H, W, C], and labels, of a file as docs/data.md has it."""
+    """Read tokens [count, T] or scaled latents [count, H, W, C], and labels; docs/data.md describes the file."""
     with safe_open(path, "pt") as file:
         labels = file.get_tensor("labels").long()
         if config.model.family == "masked":
@@ -108,7 +108,7 @@ def read_examples(path: Path, config: Settings) -> tuple[Tensor, Tensor]:
 
 
 def draw(config: Settings, step: int) -> tuple[dict[str, Tensor], int | None]:
-    """Make the draws of a step for the whole batch, and L_int."""
+    """Draw a step's randomness for the whole batch, and L_int."""
     seed, size, model, objective = config.seed, config.training.batch_size, config.model, config.objective
 
     def uniform(name: str, per: str = "sample") -> np.ndarray:
@@ -134,14 +134,14 @@ def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def batch_indices(config: Settings, step: int, count: int) -> list[int]:
-    """Return which of `count` examples a step learns from: epoch after epoch."""
+    """Return the indices, among `count` examples, of a step's batch: epoch after epoch."""
     size = config.training.batch_size
     positions = range(step * size, (step + 1) * size)
     return [epoch_order(config.seed, position // count, count)[position % count] for position in positions]
 
 
 def train(config: Settings, examples: Tensor, labels: Tensor, checkpoint: Path, *, resume: bool) -> Trainer:
-    """Train to the configured number of steps. Of the batch and its draws, each process takes its own slice."""
+    """Train to the configured number of steps. Each process takes its own slice of the batch and its draws."""
     rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     training = config.training
@@ -150,7 +150,7 @@ def train(config: Settings, examples: Tensor, labels: Tensor, checkpoint: Path, 
             f"training.batch_size: expected a multiple of {processes} processes, got {training.batch_size}"
         )
     share = training.batch_size // processes
-    own = slice(rank * share, (rank + 1) * share)  # equal slices: the mean of their means is the mean
+    own = slice(rank * share, (rank + 1) * share)  # slices are equal, so the mean of their means is the batch's mean
 
     model = build(config.model).to(getattr(torch, training.dtype))
     initialise(model, config.model, torch.Generator().manual_seed(config.seed))
@@ -171,11 +171,11 @@ def train(config: Settings, examples: Tensor, labels: Tensor, checkpoint: Path, 
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# For elt_ref's judge
+# Adapter for elt_ref's judge
 
 
 class Backend(elt_torch.Backend):
-    """That of elt_torch, and training in processes that are started for it."""
+    """elt_torch's backend, with training across processes that it starts."""
 
     def masked_training_across(self, *, processes: int, **asked: Any) -> dict[str, np.ndarray]:
         """Train with DistributedDataParallel over gloo."""
@@ -184,7 +184,7 @@ class Backend(elt_torch.Backend):
             return load_file(Path(folder) / "answer.safetensors")
 
     def describe(self) -> elt_torch.Description:
-        """Say who is judged."""
+        """Return the description."""
         described = super().describe()
         operations = (*described.operations, "masked_training_across")
         return dataclasses.replace(described, name="elt_torch_distributed", operations=operations)
@@ -207,7 +207,7 @@ def train_share(rank: int, processes: int, folder: Path, asked: dict[str, Any]) 
 
 
 def leave() -> NoReturn:
-    """End this process of a group once all are here, at once: tearing down gloo's threads races and may abort."""
+    """Exit without cleanup once every process of the group is here: gloo's teardown races and may abort."""
     dist.barrier()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -215,7 +215,7 @@ def leave() -> NoReturn:
 
 
 def main() -> None:
-    """Train from the command line, in one process or in as many as torchrun starts."""
+    """Train from the command line, in one process or in all that torchrun starts."""
     parser = argparse.ArgumentParser(description="Train an Elastic Looped Transformer.")
     parser.add_argument("config", type=Path, help="a configuration of elt_ref, in TOML")
     parser.add_argument("examples", type=Path, help="safetensors: tokens or latents, and labels")
