@@ -18,6 +18,7 @@ TOKENS, CODES, CLASSES, MASK = 16, 128, 10, -1  # T, V; the mask is the embeddin
 NORM_EPSILON, INITIAL_DEVIATION, LABEL_DROP_RATE, SAMPLING_STEPS, CHOICE_TEMPERATURE = 1e-12, 0.08, 0.1, 8, 4.5
 TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 3000, 64, 4e-3, 100
 BETA1, BETA2, ADAM_EPSILON, WEIGHT_DECAY, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 0.1, 1.0, 0.998
+
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
 
 
@@ -58,17 +59,10 @@ def layer(x, theta):  # f_θ, normalised after each sum
     return layer_norm(x + mlp(x, **theta["mlp"]), **theta["mlp_norm"])
 
 
-def block(x, thetas):
-    """E3: g_Θ, N layers with weights of their own."""
-    for theta in thetas:
-        x = layer(x, theta)
-    return x
-
-
-def loop_states(x, thetas, loops):
-    """E4: F_(N,L), one state after each loop. Nothing but the block is inside the loop."""
-    for _ in range(loops):
-        x = block(x, thetas)  # costs N layers of 4d² + 2d · MLP_WIDTH + 2nd multiply-adds a token
+def loop_states(x, thetas, loops):  # yields the state after each loop
+    for _ in range(loops):  # E4: F_(N,L), the same block again and again; nothing else is inside the loop
+        for theta in thetas:  # E3: g_Θ, a block of N layers; a layer costs 4d² + 2d · MLP_WIDTH + 2nd MACs a token
+            x = layer(x, theta)
         yield x
 
 
@@ -121,20 +115,21 @@ def draw(random):  # every random choice of a step
     return random.random(BATCH_SIZE), random.random((BATCH_SIZE, TOKENS)), random.random(BATCH_SIZE), student_loops
 
 
-def train_step(state, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, step, steps):
+def train_step(state, unflatten, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, step, steps):
     mask = lowest(mask_order, np.maximum(1, masked_count(mask_ratio)))  # [B, T]
     labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some see no class, so that guidance can
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
-    loss, gradient = value_and_grad(ilsd_loss)(state[0], tokens, labels, mask, student_loops, truth_weight)
-    (g, unflatten), (decayed, _) = flatten(gradient), flatten(kernels(gradient))  # from here on, trees are vectors
-    theta, first, second, average = (flatten(tree)[0] for tree in state)
+    theta, first, second, average = state  # each is one long vector
+    loss, gradient = value_and_grad(ilsd_loss)(unflatten(theta), tokens, labels, mask, student_loops, truth_weight)
+    (g, _), (decayed, _) = flatten(gradient), flatten(kernels(gradient))
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
     first = BETA1 * first + (1 - BETA1) * g
     second = BETA2 * second + (1 - BETA2) * g * g
     change = first / (1 - BETA1 ** (step + 1)) / (np.sqrt(second / (1 - BETA2 ** (step + 1))) + ADAM_EPSILON)
-    theta = theta - LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS) * (change + WEIGHT_DECAY * decayed * theta)
+    rate = LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS)
+    theta = theta - rate * (change + WEIGHT_DECAY * decayed * theta)
     average = AVERAGE_DECAY * average + (1 - AVERAGE_DECAY) * theta
-    return [unflatten(vector) for vector in (theta, first, second, average)], loss
+    return (theta, first, second, average), loss
 
 
 def kernels(tree, key=""):  # 1 at the weights of linear maps, which decay; 0 elsewhere
@@ -147,12 +142,12 @@ def train(examples, classes, steps, seed=0):
     """A1: Algorithm 1, from tokens and their classes to averaged parameters."""
     random = np.random.default_rng(seed)
     theta, unflatten = flatten(initial_parameters(random))
-    state = [unflatten(vector) for vector in (theta, 0 * theta, 0 * theta, theta)]
+    state = theta, 0 * theta, 0 * theta, theta
     for step in range(steps):
         chosen = random.integers(len(examples), size=BATCH_SIZE)
-        state, loss = train_step(state, examples[chosen], classes[chosen], *draw(random), step, steps)
+        state, loss = train_step(state, unflatten, examples[chosen], classes[chosen], *draw(random), step, steps)
         print(f"\rstep {step + 1} of {steps}, loss {loss:.3f}", end="", flush=True)
-    return state[-1]
+    return unflatten(state[-1])
 
 
 # ---- Generating: K steps, each of any number of loops --------------------------------------------------------------
