@@ -370,10 +370,13 @@ def bench(
 def show(
     name: Annotated[
         str,
-        typer.Argument(metavar="ID", help="An equation (E5), a choice (objective.reduction) or a clause (LOOP-01)."),
+        typer.Argument(
+            metavar="ID",
+            help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction) or a clause (LOOP-01).",
+        ),
     ],
 ) -> None:
-    """Show an equation with its source and a worked number, a choice and its reason, or a clause."""
+    """Show an equation or algorithm (source, worked number, the page's lines), a choice and its reason, or a clause."""
     if re.fullmatch(r"[A-Z]+-[0-9]+", name):
         from elt_ref.conformance.commands import show_clause  # noqa: PLC0415
 

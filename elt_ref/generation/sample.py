@@ -32,7 +32,7 @@ def sample(
     loops: LoopSchedule | None = None,
     start: Int[np.ndarray, "batch tokens"] | None = None,
 ) -> Sampled:
-    """Draw samples for `labels`. The same seed gives the same noise, whatever the loops.
+    """A2: draw samples for `labels`. The same seed gives the same noise, whatever the loops.
 
     Args:
         parameters: as from `init_parameters`, or the average of a trained run.

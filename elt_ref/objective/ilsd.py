@@ -41,7 +41,7 @@ class LossTerms(NamedTuple):
 
 
 def ilsd_loss(target: Target, student: Any, teacher: Any, *, truth_weight: float) -> LossTerms:
-    """E5: the ILSD loss of two predictions from one pass.
+    """E5: the ILSD loss of two predictions from one pass, E5.1 + λ E5.2 + (1 − λ) E5.3.
 
     Args:
         target: L_GT and L_dist of the batch.

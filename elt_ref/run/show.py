@@ -1,29 +1,35 @@
-"""``elt-ref show``: an equation with a number worked out by the function that owns it, or a choice."""
+"""``elt-ref show``: an equation or algorithm with a worked number and the pages' lines, or a choice."""
 
 import math
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from elt_ref.config import DiffusionConfig
+from elt_ref.config import DiffusionConfig, load_preset
 from elt_ref.errors import RequestError, nearest
-from elt_ref.generation import denoise_step, mask_lengths, step_variance
-from elt_ref.model import apply_block, loop_states
+from elt_ref.generation import denoise_step, sample, step_variance
+from elt_ref.model import apply_block, init_parameters, loop_states
 from elt_ref.objective import (
-    diffusion_distillation,
-    diffusion_ground_truth,
+    Batch,
+    DiffusionTarget,
+    LossTerms,
+    MaskedTarget,
+    draw,
     draw_student_loops,
     ilsd_loss,
-    masked_distillation,
-    masked_ground_truth,
 )
+from elt_ref.ops import counting
+from elt_ref.run.page_lines import excerpts
 from elt_ref.run.specs import choices, equations
+from elt_ref.schedules import mask_lengths
 from elt_ref.streams import stream
+from elt_ref.training import init_state, train_step
 
 
 def show(name: str) -> str:
-    """Return the text of an equation (``E5``) or a choice (``objective.reduction``).
+    """Return the text of an equation (``E5``), an algorithm (``A1``) or a choice (``objective.reduction``).
 
     Raises:
         RequestError: there is none of that name.
@@ -35,20 +41,27 @@ def show(name: str) -> str:
     entry = known[key]
     if isinstance(entry, str):
         return f"{key}\n\n{entry}"
-    formula = "\n".join(f"    {line}" for line in entry["formula"].strip().splitlines())
+    pages = "".join(
+        f"\n\nelt_ref/paper/{excerpt.page}, line {excerpt.first}\n\n{_indented(excerpt.text)}"
+        for excerpt in excerpts(key)
+    )
     return (
-        f"{key} · {entry['title']}\n\n{formula}\n\nSource   {entry['source']}\nOwner    {entry['owner']}\n"
-        f"Worked   {WORKED[key]()}"
+        f"{key} · {entry['title']}\n\n{_indented(entry['formula'].strip())}\n\nSource   {entry['source']}\n"
+        f"Owner    {entry['owner']}\nWorked   {WORKED[key]()}{pages}"
     )
 
 
-def _decode_step() -> str:
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+
+
+def _worked_decoding() -> str:
     unknown = np.array([16])
     lengths = []
     for step in range(8):
         unknown = mask_lengths(np.array([16]), unknown, step=step, steps=8, precision="float64")
         lengths.append(int(unknown[0]))
-    return f"16 tokens in K = 8 steps; still masked after each: {lengths}; the answer is taken before the last re-mask"
+    return f"16 tokens in K = 8 steps; still masked after each: {lengths}; the answer comes before the last re-mask"
 
 
 LAYERS: list[Callable[[int], int]] = [lambda x: 2 * x, lambda x: x + 1]
@@ -68,38 +81,86 @@ def _worked_loop() -> str:
     return f"the block of E3 from x = 3: states after 1, 2, 3 loops are {states}; F_(2,3)(3) = {states[-1]}"
 
 
+class _Squares:
+    """Squared errors from y = 5: a target for mental arithmetic."""
+
+    def ground_truth(self, prediction: Any) -> Any:
+        return (prediction - 5.0) ** 2
+
+    def distillation(self, student: Any, teacher: Any) -> Any:
+        return (student - teacher) ** 2
+
+
+EXAMPLE = "states 1, 2, 4 (L_max = 3), L_int = 1, y = 5, squared errors"
+
+
+def _example() -> LossTerms:
+    return ilsd_loss(_Squares(), np.array(1.0), np.array(4.0), truth_weight=0.25)
+
+
 def _worked_ilsd() -> str:
-    states = [np.array(value) for value in (1.0, 2.0, 4.0)]
-    terms = ilsd_loss(
-        states,
-        1,
-        head=lambda state: state,
-        ground_truth=lambda prediction: (prediction - 5.0) ** 2,
-        distillation=lambda student, teacher: (student - teacher) ** 2,
-        truth_weight=0.25,
-    )
+    terms = _example()
     return (
-        f"states 1, 2, 4 (L_max = 3), L_int = 1, y = 5, squared errors, λ = 0.25: {terms.teacher_truth:g} "
-        f"+ 0.25 · {terms.student_truth:g} + 0.75 · {terms.distillation:g} = {terms.total:g}"
+        f"{EXAMPLE}, λ = 0.25: {terms.teacher_truth:g} + 0.25 · {terms.student_truth:g} "
+        f"+ 0.75 · {terms.distillation:g} = {terms.total:g}"
     )
+
+
+def _worked_teacher_truth() -> str:
+    return f"{EXAMPLE}: (4 − 5)² = {_example().teacher_truth:g}"
+
+
+def _worked_student_truth() -> str:
+    return f"{EXAMPLE}, λ = 0.25: 0.25 (1 − 5)² = {0.25 * _example().student_truth:g}"
+
+
+def _worked_self_distillation() -> str:
+    return f"{EXAMPLE}, λ = 0.25: 0.75 (1 − 4)² = {0.75 * _example().distillation:g}"
+
+
+def _worked_training() -> str:
+    config = load_preset("digits-masked", {"training.steps": 5, "training.batch_size": 2})
+    state, batch = init_state(config), Batch(np.arange(32).reshape(2, 16), np.array([3, 8]))
+    with counting() as work:
+        infos = []
+        for step in range(5):
+            state, info = train_step(state, batch, draw(config, step), config=config)
+            infos.append(info)
+    weights = ", ".join(f"{info.truth_weight:g}" for info in infos)
+    loops = ", ".join(str(info.student_loops) for info in infos)
+    return (
+        f"digits-masked (N = 2, L_max = 4) in 5 steps: λ = {weights}; L_int = {loops}; "
+        f"a step calls {work.calls['layer'] // 5} layers and {work.calls['head'] // 5} heads"
+    )
+
+
+def _worked_inference() -> str:
+    config = load_preset("digits-masked")
+    parameters = init_parameters(config, seed=0)
+    calls = []
+    for loops in (1, 4, 8):
+        with counting() as work:
+            sample(parameters, config, np.array([3]), loops=loops)
+        calls.append(work.calls["layer"])
+    return f"digits-masked (N = 2), K = 8 steps: L = 1, 4, 8 take {calls[0]}, {calls[1]}, {calls[2]} layer calls"
 
 
 def _worked_draw() -> str:
     generator = stream(0, "show")
     drawn = Counter(draw_student_loops(generator, min_loops=1, max_loops=4) for _ in range(9000))
     counts = ", ".join(f"{loops}: {drawn[loops]}" for loops in sorted(drawn))
-    return f"9,000 draws with L_min = 1, L_max = 4 fell on {counts}; never on 4"
+    return f"9,000 draws with L_min = 1, L_max = 4 give {counts}; never on 4"
 
 
 def _worked_truth() -> str:
     logits = np.array([[[0.0, math.log(3)]]])
-    value = masked_ground_truth(logits, np.array([[1]]), np.array([[True]]))
+    value = MaskedTarget(np.array([[1]]), np.array([[True]])).ground_truth(logits)
     return f"P = (1/4, 3/4), y = 1: −log 3/4 = {value:.6f}"
 
 
 def _worked_distillation() -> str:
     teacher, student = np.array([[[0.0, math.log(3)]]]), np.zeros((1, 1, 2))
-    value = masked_distillation(student, teacher, np.array([[True]]))
+    value = MaskedTarget(np.array([[0]]), np.array([[True]])).distillation(student, teacher)
     return f"teacher (1/4, 3/4), student (1/2, 1/2): log 2 = {value:.6f}"
 
 
@@ -122,25 +183,32 @@ def _worked_denoising() -> str:
 
 
 def _worked_diffusion_truth() -> str:
-    value = diffusion_ground_truth(np.full((1, 1, 1, 1), 3.0), np.ones((1, 1, 1, 1)), HALF, diffusion=PIXELS)
+    value = DiffusionTarget(np.ones((1, 1, 1, 1)), HALF, PIXELS).ground_truth(np.full((1, 1, 1, 1), 3.0))
     return f"b = 0, t = 1/2 (λ = 0, w = 1/2 without −dλ/dt), x̂ = 3, x_0 = 1: ½ · 2² = {value:.6f}"
 
 
 def _worked_diffusion_distillation() -> str:
-    value = diffusion_distillation(np.full((1, 1, 1, 1), 3.0), np.ones((1, 1, 1, 1)), HALF, diffusion=PIXELS)
+    value = DiffusionTarget(np.ones((1, 1, 1, 1)), HALF, PIXELS).distillation(
+        np.full((1, 1, 1, 1), 3.0), np.ones((1, 1, 1, 1))
+    )
     return f"the same weight, student 3, teacher 1: {value:.6f}"
 
 
 WORKED: dict[str, Callable[[], str]] = {
-    "E1": _decode_step,
+    "E1": _worked_decoding,
     "E2": _worked_denoising,
     "E3": _worked_block,
     "E4": _worked_loop,
     "E5": _worked_ilsd,
+    "E5.1": _worked_teacher_truth,
+    "E5.2": _worked_student_truth,
+    "E5.3": _worked_self_distillation,
     "E6": _worked_draw,
     "E7": _worked_truth,
     "E8": _worked_distillation,
     "E9": _worked_diffusion_truth,
     "E10": _worked_diffusion_distillation,
+    "A1": _worked_training,
+    "A2": _worked_inference,
 }
-"""By equation, a number worked out by its owner."""
+"""Numbers worked out by the owners, by id."""

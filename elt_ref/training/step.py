@@ -63,7 +63,7 @@ def init_state(config: Experiment) -> TrainState:
 
 
 def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Experiment) -> tuple[TrainState, StepInfo]:
-    """Return the state after one step, and what happened. The old state is not changed.
+    """A1: return the state after one step, and what happened. The old state is not changed.
 
     Raises:
         RequestError: examples, labels or L_int do not fit the configuration.

@@ -5,10 +5,14 @@ import math
 import re
 from collections import Counter
 from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
+import elt_ref
 from elt_ref.objective import draw_student_loops
+from elt_ref.run import page_lines
 from elt_ref.run.show import WORKED
 from elt_ref.run.specs import choices, equations
 from elt_ref.streams import stream
@@ -38,11 +42,16 @@ EXPECTED = {
     "E3": lambda: f"g_Θ(3) = {2 * 3 + 1}",
     "E4": lambda: f"are [{2 * 3 + 1}, {2 * 7 + 1}, {2 * 15 + 1}]; F_(2,3)(3) = 31",
     "E5": lambda: f"= {(4 - 5) ** 2 + 0.25 * (1 - 5) ** 2 + 0.75 * (1 - 4) ** 2}",
+    "E5.1": lambda: f"(4 − 5)² = {(4 - 5) ** 2}",
+    "E5.2": lambda: f"0.25 (1 − 5)² = {0.25 * (1 - 5) ** 2:g}",
+    "E5.3": lambda: f"0.75 (1 − 4)² = {0.75 * (1 - 4) ** 2:g}",
     "E6": draws,
     "E7": lambda: f"= {-math.log(3 / 4):.6f}",
     "E8": lambda: f"= {-(1 / 4 * math.log(1 / 2) + 3 / 4 * math.log(1 / 2)):.6f}",
     "E9": lambda: f"= {1 / 2 * (3 - 1) ** 2:.6f}",
     "E10": lambda: f"teacher 1: {1 / 2 * (3 - 1) ** 2:.6f}",
+    "A1": lambda: f"λ = {', '.join(f'{1 - step / 4:g}' for step in range(5))};",
+    "A2": lambda: f"L = 1, 4, 8 take {8 * 2}, {8 * 2 * 4}, {8 * 2 * 8} layer calls",
 }
 
 
@@ -62,9 +71,10 @@ def test_an_equation(done, name):
     assert EXPECTED[name]() in worked[1]
 
     module, _, function = equation["owner"].partition(":")
-    owner = getattr(import_module(module), function)
+    owner = attrgetter(function)(import_module(module))
     assert f"Owner    {equation['owner']}" in out
-    assert re.match(rf"{name}\b", inspect.getdoc(owner)), f"{equation['owner']} does not say that it owns {name}"
+    documented = inspect.getdoc(owner)
+    assert name in documented, f"{equation['owner']} does not say that it owns {name}"
 
 
 @pytest.mark.parametrize("name", list(choices()))
@@ -83,3 +93,43 @@ def test_an_unknown_name_tells_the_nearest(refused):
         "got 'objective.reductoin'; did you mean 'objective.reduction'?"
     )
     assert "expected one of E1, E2, E3" in refused("show", "E99")
+
+
+# --- the pages' lines
+
+PAPER = Path(elt_ref.__file__).parent / "paper"
+FAMILY = {"E1": "masked", "E7": "masked", "E8": "masked", "E2": "diffusion", "E9": "diffusion", "E10": "diffusion"}
+
+
+@pytest.mark.parametrize("name", list(EXPECTED))
+def test_the_lines_of_the_page_are_shown_word_for_word(done, name):
+    out = done("show", name).out
+    for family in [FAMILY[name]] if name in FAMILY else ["masked", "diffusion"]:
+        assert f"elt_ref/paper/{family}.py, line " in out, f"{name} does not show its lines of {family}.py"
+    shown = re.split(r"^elt_ref/paper/(\w+\.py), line (\d+)$", out, flags=re.MULTILINE)[1:]
+    for page, first, text in zip(shown[::3], shown[1::3], shown[2::3], strict=True):
+        lines = [line[4:] for line in text.strip("\n").splitlines()]
+        there = (PAPER / page).read_text(encoding="utf-8").splitlines()[int(first) - 1 :][: len(lines)]
+        margin = len(there[0]) - len(there[0].lstrip())
+        assert lines == [line[margin:] for line in there]
+        assert any(re.search(rf"\b{re.escape(name)}\b(?!\.\d)", line) for line in lines)
+
+
+PAGE = """def f(x):
+    \"\"\"E5: a loss.\"\"\"
+    for y in x:  # E3: a block
+        x = y
+    return (
+        x  # E5.1
+    )
+"""
+
+
+def test_lines_are_read_from_the_page_so_that_they_cannot_drift(monkeypatch):
+    monkeypatch.setattr(page_lines, "PAGES", ("one.py",))
+    monkeypatch.setattr(page_lines, "page_text", lambda _: PAGE)
+    text = {name: [excerpt.text for excerpt in page_lines.excerpts(name)] for name in ("E3", "E5", "E5.1", "E1")}
+    assert text["E3"] == ["for y in x:  # E3: a block\n    x = y"]
+    assert text["E5.1"] == ["return (\n    x  # E5.1\n)"]
+    assert text["E5"] == [PAGE.rstrip()]
+    assert text["E1"] == []
