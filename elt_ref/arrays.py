@@ -1,4 +1,4 @@
-"""The Array type with named dimensions, trees of parameters, the dtype policy, and checks of arrays.
+"""The Array type with named dimensions, trees of parameters, the dtype policy, and checks of input.
 
 Every signature of the package states its shapes with jaxtyping, for example ``Float[Array, "batch tokens width"]``.
 The tests enforce them (with beartype); at run time they cost nothing.
@@ -7,6 +7,7 @@ The dtype policy: float64 to judge, float32 to train, and no operation widens si
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
@@ -102,3 +103,14 @@ def check_integers(
         first = [int(index) for index in np.argwhere(wrong)[0]]
         place = f"position {first[0]}" if len(first) == 1 else f"{first}"
         raise RequestError(f"{what}: expected {expected}, got {array[wrong][0]} at {place}")
+
+
+def check_loops(loops: Any, where: str = "loops") -> int:
+    """Return `loops` if it is an integer ≥ 1.
+
+    Raises:
+        RequestError: it is not; the sentence begins with `where`.
+    """
+    if isinstance(loops, bool) or not isinstance(loops, Integral) or loops < 1:
+        raise RequestError(f"{where}: expected an integer of at least 1, got {loops!r}")
+    return int(loops)

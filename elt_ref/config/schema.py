@@ -6,7 +6,7 @@ every function below that serves one family takes that family's type.
 
 import math
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -78,8 +78,8 @@ class _NetworkConfig(_Section):
             raise ValueError(f"heads: expected a divisor of width {self.width}, got {self.heads}")
         return self
 
-    unconditional_row: bool
-    """Whether there is a row for "no class"."""
+    if TYPE_CHECKING:  # each family declares it in its own place
+        unconditional_row: bool
 
     @property
     def unconditional_class(self) -> int:
@@ -142,7 +142,7 @@ class DiffusionModelConfig(_NetworkConfig):
     """Sample shape: height, width, channels."""
     patch_size: PositiveInt
     """Side of a patch; divides height and width."""
-    unconditional_row: Literal[True] = True
+    unconditional_row: Literal[True] = True  # pyright: ignore[reportIncompatibleVariableOverride]  frozen
     """The label table always has a row for "no class"."""
     layer_norm_epsilon: PositiveFloat = 1e-6
     """ε of every norm, inside the root."""
@@ -411,7 +411,7 @@ class DiffusionExperiment(Config):
     """An experiment with diffusion."""
 
     model: DiffusionModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
-    diffusion: DiffusionConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    diffusion: DiffusionConfig  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
 
 
 Experiment: TypeAlias = MaskedExperiment | DiffusionExperiment

@@ -43,11 +43,11 @@ from elt_ref.objective import (
     Draws,
     LossTerms,
     MaskedDraws,
+    MaskedTarget,
     Target,
     corrupt_diffusion,
     draw_student_loops,
     drop_labels,
-    hide_tokens,
     loss_weight,
     mask_tokens,
 )
@@ -466,8 +466,9 @@ def _masked_loss(
 ) -> tuple[LossTerms, Tree]:
     objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_smoothing": label_smoothing}
     config = masked_configuration(model, objective=objective)
-    inputs, target = hide_tokens(config, tokens, mask, labels)
-    return _loss(config, parameters, inputs, target, student_loops, truth_weight)
+    seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
+    target = MaskedTarget(tokens, mask, reduction, label_smoothing)
+    return _loss(config, parameters, (seen, labels), target, student_loops, truth_weight)
 
 
 def _diffusion_loss(

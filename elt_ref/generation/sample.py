@@ -1,6 +1,7 @@
 """Sampling from a trained network of either family, at any number of loops."""
 
 from functools import partial
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -57,4 +58,4 @@ def sample(
         result = states[-1].noisy
     else:
         raise RequestError("start: expected none in the diffusion family, got tokens")
-    return Sampled(result, np.stack([state.loops_used for state in states]))
+    return Sampled(result, np.stack([*map(attrgetter("loops_used"), states)]))

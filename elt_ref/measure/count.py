@@ -8,11 +8,11 @@ branches of guidance, all sampling steps: here `looped_macs_per_sample`.
 import math
 from dataclasses import dataclass
 
-from elt_ref.arrays import tree_items
+from elt_ref.arrays import check_loops, tree_items
 from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig
 from elt_ref.generation import branches
 from elt_ref.model import declare_parameters
-from elt_ref.schedules import check_loops, guidance_scale_at
+from elt_ref.schedules import guidance_scale_at
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from elt_ref.arrays import Tree
+from elt_ref.arrays import Tree, check_loops
 from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.model.diffusion import DIFFUSION_NETWORK
 from elt_ref.model.loop import run
 from elt_ref.model.masked import MASKED_NETWORK
 from elt_ref.model.network import Network
-from elt_ref.schedules import check_loops
 
 NETWORKS: dict[type[Experiment], Network] = {MaskedExperiment: MASKED_NETWORK, DiffusionExperiment: DIFFUSION_NETWORK}
 """Network by type of experiment."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from jaxtyping import Float
 
-from elt_ref.arrays import Array, Tree
+from elt_ref.arrays import Array, Tree, check_loops
 from elt_ref.config import Experiment
 from elt_ref.model.network import Network
 from elt_ref.ops import (
@@ -34,7 +34,6 @@ from elt_ref.ops import (
     rematerialise,
     residual_layer_norm,
 )
-from elt_ref.schedules import check_loops
 
 
 def run(

@@ -14,7 +14,7 @@ from elt_ref.objective.draws import (
     stream_names,
 )
 from elt_ref.objective.ilsd import LossTerms, Target, ilsd_loss, vanilla_loss
-from elt_ref.objective.masked import MaskedTarget, corrupt_masked, hide_tokens
+from elt_ref.objective.masked import MaskedTarget, corrupt_masked
 
 __all__ = [
     "Batch",
@@ -31,7 +31,6 @@ __all__ = [
     "draw",
     "draw_student_loops",
     "drop_labels",
-    "hide_tokens",
     "ilsd_loss",
     "loss_weight",
     "mask_tokens",

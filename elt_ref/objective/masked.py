@@ -78,12 +78,6 @@ def corrupt_masked(
         batch.labels, draws.label_drop, rate=objective.label_drop_rate, unconditional=model.unconditional_class
     )
     mask = mask_tokens(draws.mask_ratio, draws.mask_order)
-    return hide_tokens(config, batch.examples, mask, labels)
-
-
-def hide_tokens(
-    config: MaskedExperiment, tokens: Tokens, mask: Bool[np.ndarray, "batch tokens"], labels: Labels
-) -> tuple[tuple[Tokens, Labels], MaskedTarget]:
-    """Return the network's inputs where `mask` hides tokens, and the target behind it."""
-    seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
-    return (seen, labels), MaskedTarget(tokens, mask, config.objective.reduction, config.objective.label_smoothing)
+    seen = np.where(mask, model.mask_token, batch.examples.astype(np.int64))
+    target = MaskedTarget(batch.examples, mask, objective.reduction, objective.label_smoothing)
+    return (seen, labels), target

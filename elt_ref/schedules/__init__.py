@@ -3,7 +3,6 @@
 from elt_ref.schedules.loops import (
     EarlyExit,
     LoopSchedule,
-    check_loops,
     leaning_schedule,
     loops_per_step,
     parse_loop_schedule,
@@ -22,7 +21,6 @@ from elt_ref.schedules.steps import (
 __all__ = [
     "EarlyExit",
     "LoopSchedule",
-    "check_loops",
     "guidance_scale_at",
     "leaning_schedule",
     "learning_rate_at",

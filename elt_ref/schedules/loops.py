@@ -5,11 +5,11 @@ An integer; one integer per step; or early exit, which loops until the predictio
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
+from elt_ref.arrays import check_loops
 from elt_ref.errors import RequestError
 
 
@@ -51,17 +51,6 @@ def loops_per_step(schedule: LoopSchedule, steps: int) -> Sequence[int | EarlyEx
     if len(schedule) != steps:
         raise RequestError(f"loops: expected one number for each of {steps} sampling steps, got {len(schedule)}")
     return [check_loops(loops, f"loops of step {step}") for step, loops in enumerate(schedule)]
-
-
-def check_loops(loops: Any, where: str = "loops") -> int:
-    """Return `loops` if it is an integer ≥ 1.
-
-    Raises:
-        RequestError: it is not; the sentence begins with `where`.
-    """
-    if isinstance(loops, bool) or not isinstance(loops, Integral) or loops < 1:
-        raise RequestError(f"{where}: expected an integer of at least 1, got {loops!r}")
-    return int(loops)
 
 
 def leaning_schedule(mean: int, steps: int, lean: str) -> list[int]:

@@ -28,9 +28,9 @@ from elt_ref.objective import (
     DiffusionDraws,
     LossTerms,
     MaskedDraws,
+    MaskedTarget,
     corrupt_diffusion,
     corrupt_masked,
-    hide_tokens,
     ilsd_loss,
     vanilla_loss,
 )
@@ -102,7 +102,9 @@ class ComposedBackend(ReferenceBackend):
 
     def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         """Return the task of predicting masked tokens."""
-        return task_of(hide_tokens(config, tokens, mask, labels))
+        seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
+        target = MaskedTarget(tokens, mask, config.objective.reduction, config.objective.label_smoothing)
+        return task_of(((seen, labels), target))
 
     def masked_states(
         self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
