@@ -499,6 +499,8 @@ class Operations(Protocol):
         ...
 
 
+JUDGED_DTYPES = ("float64", "float32")
+"""The dtypes that clauses are judged in."""
 TAPS = ("masked_layers", "diffusion_layers")
 """Operations that no clause needs."""
 OPERATIONS = tuple(name for name in vars(Operations) if not name.startswith("_") and name not in TAPS)

@@ -20,7 +20,7 @@ class Suite(_Part):
     version: str
 
 
-class Judged(_Part):
+class JudgedBackend(_Part):
     """Who was judged, by its own description."""
 
     name: str
@@ -57,7 +57,7 @@ class Document(_Part):
     """The whole report."""
 
     suite: Suite
-    backend: Judged
+    backend: JudgedBackend
     seconds: float
     passed: bool
     """Whether something was judged and nothing failed that is not known: exit code 0."""
@@ -72,7 +72,7 @@ def document(report: Report) -> Document:
     backend = report.backend
     return Document(
         suite=Suite(name="elt_ref", version=elt_ref.__version__),
-        backend=Judged(
+        backend=JudgedBackend(
             name=backend.name,
             version=backend.version,
             families=list(report.families),

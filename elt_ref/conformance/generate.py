@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from elt_ref.conformance.backend import JUDGED_DTYPES
 from elt_ref.conformance.case import SUMS, Case, Output, Stored, arguments, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
@@ -27,7 +28,6 @@ from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.files import write_bytes, write_text
 from elt_ref.streams import stream
 
-DTYPES = ("float64", "float32")
 ROOM, APART = 16.0, 4.0
 LEAST = 64.0
 """Of a tolerance, in units of the dtype's rounding."""
@@ -108,7 +108,7 @@ def answered(case: Case) -> tuple[Case, dict[str, np.ndarray], float, dict[str, 
     """Return a case with its answer, the oracles' agreement, and noise and tolerance by dtype."""
     answer, agreement = golden(case)
     noise, tolerance = {}, {}
-    for dtype in DTYPES:
+    for dtype in JUDGED_DTYPES:
         measured = max(measure_noise(case, answer, dtype), agreement)
         if not np.isfinite(measured):
             raise ValueError(f"{case.id}: rounding to {dtype} changes a discrete answer; choose another case")
@@ -145,7 +145,7 @@ def generate(folder: Path, only: str = "") -> None:
         group = [answered(case) for case in groups[clause]]
         if missed := undecided(clause, group, "float64"):
             raise ValueError(f"{clause}: no case tells {', '.join(missed)} apart in float64")
-        decided = [dtype for dtype in DTYPES if dtype == "float64" or not undecided(clause, group, dtype)]
+        decided = [dtype for dtype in JUDGED_DTYPES if dtype == "float64" or not undecided(clause, group, dtype)]
         for case, answer, agreement, noise, tolerance in group:
             write(folder, case, answer, agreement, noise, {dtype: tolerance[dtype] for dtype in decided})
         print(f"{clause}: {len(group)} cases, {', '.join(decided)}", file=sys.stderr)  # noqa: T201

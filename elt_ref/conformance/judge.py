@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from elt_ref.conformance.backend import FAMILIES, OPERATIONS, TAPS, Description, Unsupported
+from elt_ref.conformance.backend import FAMILIES, JUDGED_DTYPES, OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
 from elt_ref.conformance.choices import CHOICES, declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
@@ -22,7 +22,6 @@ from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.errors import RequestError, nearest
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
-DTYPES = ("float64", "float32")
 
 
 @runtime_checkable
@@ -188,7 +187,10 @@ def checked(description: Any) -> Description:
             f"describe: expected name, version, operations, dtypes and choices, got {type(description).__name__} "
             f"({error})"
         ) from error
-    for what, given, known in (("operation", found.operations, (*OPERATIONS, *TAPS)), ("dtype", found.dtypes, DTYPES)):
+    for what, given, known in (
+        ("operation", found.operations, (*OPERATIONS, *TAPS)),
+        ("dtype", found.dtypes, JUDGED_DTYPES),
+    ):
         for name in given:
             if name not in known:
                 several = ", ".join(known) if len(known) <= 2 else f"{len(known)} known ones"
