@@ -97,7 +97,7 @@ def imported_examples(config: Config, dataset: tiny_datasets.Dataset) -> np.ndar
     for section in ("tokenizer", "latents"):
         if getattr(config, section) is not None:
             raise RequestError(
-                f"{section}: expected no [{section}] section, because '{dataset.name}' holds {dataset.kind}; got one"
+                f"{section}: expected no [{section}] section, because '{dataset.name}' holds {dataset.kind}"
             )
     if isinstance(dataset, tiny_datasets.LatentDataset):
         return dataset.train.examples * np.float32(dataset.scale)

@@ -134,7 +134,10 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"tokenizer.patch_size": 2}, "tokenizer: expected no [tokenizer] section, for 'codes' holds tokens; got one"),
+        (
+            {"tokenizer.patch_size": 2},
+            "tokenizer: expected no [tokenizer] section, because 'codes' holds tokens",
+        ),
         ({"model.codebook_size": 6}, "model.codebook_size: expected 5 as in 'codes', got 6"),
         ({"model.grid": [3, 2]}, "model.grid: expected [2, 3] as in the data, got [3, 2]"),
         ({"model.classes": 3}, "model.classes: expected 2, as many as data set 'codes' has, got 3"),

@@ -1,4 +1,4 @@
-"""Wrong loops of the diffusion family."""
+"""Mistakes in the loop of the diffusion family."""
 
 from itertools import count
 from typing import Any
@@ -23,7 +23,7 @@ class DiffusionInputInjected(ReferenceBackend):
 
 
 class DiffusionLoopsTold(ReferenceBackend):
-    """The conditioning is made anew in every loop and told its number, as in LoopViT and Universal Transformers."""
+    """The conditioning of every loop includes the loop's number, as in LoopViT and Universal Transformers."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         network = super().network(config, parameters, *inputs)
@@ -43,7 +43,7 @@ class DiffusionLoopsTold(ReferenceBackend):
 
 
 class DiffusionDepthTold(ReferenceBackend):
-    """Each loop's change is divided by the number of loops, so that few loops are no prefix of many."""
+    """Each loop's update is divided by the number of loops, so few loops are no prefix of many."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:
@@ -55,7 +55,7 @@ class DiffusionDepthTold(ReferenceBackend):
 
 
 class DiffusionStatesFromInput(ReferenceBackend):
-    """The state before the first loop is counted as that after it: one loop too few."""
+    """The state before the first loop counts as the state after it: one loop too few."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         states = super().states(network, loops, config)
@@ -76,7 +76,7 @@ class DiffusionConditionedOnce(ReferenceBackend):
 
 
 class DiffusionTimeAtInput(ReferenceBackend):
-    """Time is added to the patches and nowhere else, as in the unofficial port of ELT."""
+    """Time enters only as a sum with the patches, as in the unofficial port of ELT."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:
@@ -91,7 +91,7 @@ class DiffusionTimeAtInput(ReferenceBackend):
 
 
 class DiffusionOneModulation(ReferenceBackend):
-    """All layers share the modulation weights of the first, adaLN-single without a table of each layer."""
+    """All layers share the modulation weights of the first: adaLN-single without a table per layer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:
@@ -102,7 +102,7 @@ class DiffusionOneModulation(ReferenceBackend):
 
 
 class DiffusionStopsAtMax(ReferenceBackend):
-    """More loops than in training are cut to L_max: further states repeat its last."""
+    """Loops stop at L_max: further states repeat its last."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:
