@@ -19,7 +19,7 @@ from elt_ref.errors import RequestError
 if TYPE_CHECKING:
     Array: TypeAlias = np.ndarray
 else:
-    # Under differentiation an array is boxed; for a reader and for the type checker it is the array.
+    # Autograd boxes arrays while it differentiates; for readers and the type checker a box is an array.
     Array = Union[np.ndarray, ArrayBox]
 
 Tree: TypeAlias = Any
@@ -50,7 +50,7 @@ def tree_leaves(tree: Tree) -> list[Any]:
 
 
 def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
-    """Return a tree of the structure of `like` whose leaves are `leaves`, in the order of `tree_items`."""
+    """Return a tree with the structure of `like` and these leaves, in the order of `tree_items`."""
     supply = iter(leaves)
 
     def build(node: Tree) -> Tree:
@@ -64,7 +64,7 @@ def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
 
 
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Apply `function` to corresponding leaves of trees of the same structure."""
+    """Apply `function` to corresponding leaves of trees with the same structure."""
     return tree_rebuild(tree, [function(*leaves) for leaves in zip(*map(tree_leaves, (tree, *others)), strict=True)])
 
 

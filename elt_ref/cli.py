@@ -1,4 +1,4 @@
-"""The commands. Every ``--json`` prints one JSON object on stdout and nothing else there; progress goes to stderr.
+"""The commands. With ``--json`` a command prints one JSON object on stdout and nothing else; progress goes to stderr.
 
 Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong, 130 interrupted.
 """
@@ -27,14 +27,14 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Data sets: those that come along, and your own.", no_args_is_help=True)
+data_app = typer.Typer(help="Data sets: the built-in ones and your own.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 conform_app = typer.Typer(help="Judge an implementation of ELT, clause by clause.", no_args_is_help=True)
 app.add_typer(conform_app, name="conform")
 
 Seed = Annotated[
     int,
-    typer.Option(help="Of the noise; the same seed gives the same noise at every loop count.", min=0, max=2**64 - 1),
+    typer.Option(help="Seed of the noise; it gives the same noise at every loop count.", min=0, max=2**64 - 1),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 Source = Annotated[str, typer.Argument(metavar="PRESET|FILE.toml", help="A preset by name, or a configuration file.")]
@@ -42,7 +42,7 @@ BackendName = Annotated[
     str | None, typer.Argument(metavar="BACKEND", help="package.module:Backend, or file.py:Backend.")
 ]
 Exec = Annotated[
-    str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines instead.")
+    str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines, instead of BACKEND.")
 ]
 SECONDS = 60.0
 Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
@@ -60,14 +60,14 @@ Given = Annotated[
     str | None,
     typer.Option(
         metavar="FRAMES",
-        help="Of clips: keep these frames of held-out ones, e.g. 0-1 or 0-1,6-7, and generate the rest.",
+        help="For clips: keep these frames of held-out clips, e.g. 0-1 or 0-1,6-7, and generate the rest.",
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
 def main() -> None:
-    """Run a command; every error is one sentence on stderr."""
+    """Run a command; an error is one sentence on stderr."""
     settle_process()
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    # Without a command typer's error is the help text, which speaks for itself.
+    # Without a command, typer's error is the help text, already on the screen.
     print(message if message.startswith("Usage: ") else f"elt-ref: {message}", file=sys.stderr)
     return code
 
@@ -105,7 +105,7 @@ def _print_json(document: Any) -> None:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the models, the pictures and the report.")] = Path("elt-demo"),
 ) -> None:
-    """Train ILSD and plain looped transformers of both families on real digits, compare them at every loop count."""
+    """Train ILSD and plain looped transformers of both families on digits, and compare them at every loop count."""
     from elt_ref.run.demo import run_demo  # noqa: PLC0415  commands load what they need
 
     console = Console(stderr=True)
@@ -113,8 +113,9 @@ def demo(
         run_demo(out, console)
     except KeyboardInterrupt:
         words = shlex.join(["elt-ref", *sys.argv[1:]])
-        kept = f"Interrupted; what was learned is kept in {out}"
-        console.print(f"{kept}. Go on with: {words}", highlight=False, soft_wrap=True)
+        console.print(
+            f"Interrupted; progress is saved in {out}. Continue with: {words}", highlight=False, soft_wrap=True
+        )
         raise
 
 
@@ -125,9 +126,9 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.steps=500.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the whole run.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME where not given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the whole run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
 ) -> None:
     """Train a model into a run folder."""
     from elt_ref.run.train import train_run  # noqa: PLC0415
@@ -136,13 +137,13 @@ def train(
     folder = out or Path("runs") / config.name
     console = Console(stderr=True)
     if resume and not (folder / "checkpoint.safetensors").exists():
-        console.print(f"No checkpoint in {folder} yet: this begins at the first step.", highlight=False, soft_wrap=True)
+        console.print(f"No checkpoint in {folder} yet; starting at the first step.", highlight=False, soft_wrap=True)
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
         saved = (folder / "checkpoint.safetensors").exists()
         words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
-        state = f"saved in {folder}. Go on" if saved else "nothing was learned yet. Start again"
+        state = f"progress is saved in {folder}. Continue" if saved else "there is no checkpoint yet. Start again"
         console.print(f"Interrupted; {state} with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True)
         raise
     if prepared.reconstruction_error is not None:
@@ -181,19 +182,20 @@ def sample(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="Pictures to .png, clips also to .gif or .webp, tokens or latents to .safetensors."
+            metavar="FILE",
+            help="A .png for pictures, also .gif or .webp for clips, .safetensors for tokens or latents.",
         ),
     ],
     loops: Annotated[
         str | None,
         typer.Option(
-            metavar="L|SCHEDULE", help="4, or one a step (1,2,4,…), or early exit (exit:0.02); L_max if not given."
+            metavar="L|SCHEDULE", help="4, or one a step (1,2,4,…), or early exit (exit:0.02); L_max by default."
         ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes in turn, e.g. 0,1,2; all by default.")] = None,
-    count: Annotated[int | None, typer.Option(help="How many samples; ten of each label where not given.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; all by default.")] = None,
+    count: Annotated[int | None, typer.Option(help="Number of samples; ten of each label by default.")] = None,
     given: Given = None,
     seed: Seed = 0,
 ) -> None:
@@ -215,13 +217,13 @@ def sample(
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
-    asked = np.resize(chosen, number)
-    frames = None if given is None else give_frames(opened, asked, given)
-    sampled = sample_to_file(opened, asked, out, loops=schedule, seed=seed, given=frames)
+    classes = np.resize(chosen, number)
+    frames = None if given is None else give_frames(opened, classes, given)
+    sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
     console = Console(stderr=True)
-    told = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
-    how = f"; early exit took {told}" if isinstance(schedule, EarlyExit) else ""
+    spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
+    how = f"; early exit took {spread}" if isinstance(schedule, EarlyExit) else ""
     console.print(f"Wrote {number} samples to {out}{how}.", highlight=False)
 
 
@@ -236,14 +238,14 @@ def _numbers(what: str, text: str) -> list[int]:
 def evaluate(
     run: RunFolder,
     loops: Annotated[
-        str, typer.Option(metavar="L,L,…", help="Loop counts or schedules to judge, e.g. 1,4,early:4,late:4,exit:0.02.")
+        str, typer.Option(metavar="L,L,…", help="Loop counts or schedules, e.g. 1,4,early:4,late:4,exit:0.02.")
     ] = "1,2,4,8",
-    count: Annotated[int, typer.Option(help="Samples for each, at least 10.")] = 500,
+    count: Annotated[int, typer.Option(help="Samples for each of them, at least 10.")] = 500,
     given: Given = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Judge a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."""
+    """Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."""
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
@@ -278,10 +280,10 @@ def compare(
 @app.command()
 def count(
     source: Source,
-    loops: Annotated[int | None, typer.Option(help="L; the preset's where not given.")] = None,
+    loops: Annotated[int | None, typer.Option(help="L; the preset's by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Count parameters, multiply-adds and FLOPs; for the paper's models, beside the paper's table."""
+    """Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table."""
     from elt_ref.measure import count as count_network  # noqa: PLC0415
     from elt_ref.run.paper import count_table, paper_row, paper_table  # noqa: PLC0415
 
@@ -302,47 +304,53 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="PEER",
-            help="torch, torch-compile, jax, or another checkout of elt_ref as ./before; may be repeated. "
-            "None: we are timed alone.",
+            help="torch, torch-compile, jax, or another checkout of elt_ref, e.g. ./before; may be repeated. "
+            "Without a peer elt_ref is timed alone.",
         ),
     ] = None,
     work: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WORK", help="train, sample, conform, profile, loop-cache; may be repeated. The first three."
+            metavar="WORK",
+            help="train, sample, conform, profile, loop-cache; may be repeated. Default: the first three.",
         ),
     ] = None,
     family: Annotated[
-        list[str] | None, typer.Option(metavar="FAMILY", help="masked, diffusion or video; may be repeated. All.")
+        list[str] | None,
+        typer.Option(metavar="FAMILY", help="masked, diffusion or video; may be repeated. Default: all."),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. The last three."),
+        typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. Default: the last three."),
     ] = None,
     pairs: Annotated[
-        int, typer.Option(help="Repetitions of each side, even; with loop-cache, of each of its processes.", min=2)
+        int, typer.Option(help="Repetitions of each side (for loop-cache, of each process); an even number.", min=2)
     ] = 16,
-    threads: Annotated[int, typer.Option(help="Of each side.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each side.", min=1)] = 1,
     kernels: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Of our OpenBLAS, e.g. Haswell. Those it takes by itself, whatever the environment names.",
+            help="Kernels of our OpenBLAS, e.g. Haswell. Default: OpenBLAS chooses; the environment is ignored.",
         ),
     ] = None,
     ports: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="With elt_torch.py and elt_jax.py; docs/ports of a checkout.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of elt_torch.py and elt_jax.py. Default: docs/ports of a checkout."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Measure what benchmarks.md tells, and write it and its pictures there."),
+        typer.Option(metavar="FOLDER", help="Measure the parts of benchmarks.md; write page and pictures there."),
     ] = None,
     part: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="With --out: of the page; may be repeated. All.")
+        list[str] | None,
+        typer.Option(metavar="PART", help="With --out: part of the page; may be repeated. Default: all."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time training, sampling and conformance, beside PyTorch and JAX where asked, by interleaved pairs."""
+    """Time training, sampling and conformance in interleaved pairs, on request beside PyTorch and JAX."""
     from elt_ref.bench.command import bench as measure  # noqa: PLC0415
     from elt_ref.bench.command import publish, request  # noqa: PLC0415
     from elt_ref.bench.table import tables  # noqa: PLC0415
@@ -354,16 +362,16 @@ def bench(
             raise RequestError("--part: expected --out with it, got none")
         documents = {"": measure([request(**chosen, pairs=pairs, threads=threads)])}.items()
     elif chosen or threads != 1:
-        raise RequestError("--out: expected --part and --pairs alone with it, for the page says what is measured")
+        raise RequestError("--out: expected only --part and --pairs with it, because the page fixes the measurements")
     else:
         documents = publish(out, part or (), pairs)
-    told = {}
+    printed = {}
     for name, document in documents:
-        told[name] = document.json()
+        printed[name] = document.json()
         for table in () if as_json else tables(document):
             Console().print(table)
     if as_json:
-        _print_json(told if out else told[""])
+        _print_json(printed if out else printed[""])
 
 
 @app.command()
@@ -423,19 +431,19 @@ def data_import(
         typer.Argument(metavar="KIND", help="pictures or clips (a folder a class), idx, cifar, npz, tokens, latents."),
     ],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A file or a folder.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
-    height: Annotated[int | None, typer.Option(help="In pixels; 8 of folders, else the data's own.")] = None,
-    width: Annotated[int | None, typer.Option(help="In pixels; 8 of folders, else the data's own.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new data set.")],
+    height: Annotated[int | None, typer.Option(help="Height in pixels; 8 for folders, else the data's own.")] = None,
+    width: Annotated[int | None, typer.Option(help="Width in pixels; 8 for folders, else the data's own.")] = None,
     colour: Annotated[
-        bool | None, typer.Option("--colour/--grey", help="Grey of folders, else as the data are.")
+        bool | None, typer.Option("--colour/--grey", help="Default: grey for folders, else as the data are.")
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="Of clips in folders: how many of each; 4.")] = None,
-    scale: Annotated[float | None, typer.Option(help="Of latents: the factor that training multiplies by.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames of each clip in folders; 4 by default.")] = None,
+    scale: Annotated[float | None, typer.Option(help="For latents: the factor that training multiplies by.")] = None,
     test_fraction: Annotated[
-        float | None, typer.Option(help="Share held out of training; 0.2 where the data are not divided.")
+        float | None, typer.Option(help="Share held out of training; 0.2 if the data are not already split.")
     ] = None,
 ) -> None:
-    """Import your own pictures, clips, tokens or latents, and tell how to train on them."""
+    """Import your own pictures, clips, tokens or latents, and print how to train on them."""
     from elt_ref.run.describe import describe, draw_dataset, import_data  # noqa: PLC0415
     from elt_ref.run.suggest import training_command  # noqa: PLC0415
     from tiny_datasets import dataset_folder  # noqa: PLC0415
@@ -460,7 +468,7 @@ def conform_list() -> None:
 
 @conform_app.command("smoke")
 def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = SECONDS) -> None:
-    """Check the harness, not the numbers: forms, dtypes, repetition."""
+    """Check the harness, not the numbers: shapes, dtypes, repetition."""
     from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
 
     raise typer.Exit(run_smoke(open_door(backend, program, timeout), Console()))
@@ -474,13 +482,13 @@ def conform_run(
     only: Only = None,
     known: KnownFile = None,
     write_known: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="Write a draft of known failures, reasons to be filled in.")
+        Path | None, typer.Option(metavar="FILE.toml", help="Write a draft of known failures; fill in the reasons.")
     ] = None,
     report: Reports = None,
     every: Every = False,
     as_json: Json = False,
 ) -> None:
-    """Judge a backend; exit code 1 where a clause does not hold."""
+    """Judge a backend; exit code 1 if a clause does not hold."""
     from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
 
     door = open_door(backend, program, timeout)

@@ -1,4 +1,4 @@
-"""Errors that a person can act on: one sentence saying what, where, expected and got."""
+"""Errors that a person can act on: one sentence with what, where, expected and got."""
 
 import difflib
 from collections.abc import Iterable

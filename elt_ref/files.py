@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written to a temporary name, flushed to the disk, renamed; and read whole."""
+"""Files are written whole or not at all: to a temporary name, flushed to the disk, renamed; and read whole."""
 
 import os
 from contextlib import suppress
@@ -11,17 +11,17 @@ from elt_ref.errors import RequestError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave what was there.
+    """Write a whole file, or leave the old one.
 
     A kill at any moment leaves the old file or the new one, and at most a hidden temporary file that the next write
-    takes over. On any error the temporary file is removed.
+    reuses. On any error the temporary file is removed.
 
     Args:
-        path: in a folder that exists.
-        content: all of it.
+        path: a file in a folder that exists.
+        content: the whole content.
 
     Raises:
-        RequestError: the place cannot be written to.
+        RequestError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -40,25 +40,26 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole text file in UTF-8, or leave what was there; errors as `write_bytes`."""
+    """Write a whole text file in UTF-8, or leave the old one; raises as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
-DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F32", "F64"}
-"""As safetensors spells those that NumPy has by itself."""
+NUMPY_DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F32", "F64"}
+"""The dtypes that NumPy has by itself, as safetensors spells them."""
 
 
 def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the tensors and the text metadata of a safetensors file.
 
     Raises:
-        RequestError: it is missing, cut short, something else, or has a dtype NumPy lacks; begins with `what`.
+        RequestError: the file is missing, truncated, something else, or has a dtype NumPy lacks; the sentence begins
+            with `what`.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
-            # NumPy learns others when a package that has them is loaded; what can be read must not depend on that.
-            strange = {file.get_slice(name).get_dtype() for name in names} - DTYPES
+            # Other packages add dtypes to NumPy when loaded; reading must not depend on that.
+            strange = {file.get_slice(name).get_dtype() for name in names} - NUMPY_DTYPES
             if not strange:
                 return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
             error: Exception | str = f"a tensor of {min(strange)}, which NumPy lacks"
@@ -70,7 +71,7 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a loss of power (where folders can be opened)."""
+    """Flush a folder's entries, so that a rename survives a power loss (on systems that can open folders)."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
 """Randomness enters by one door: named streams, each a pure function of (seed, name, step).
 
 A stream is a Philox counter generator whose key is the first 128 bits of SHA-256("seed/name") and whose counter's
-highest word is the step. So one consumer never shifts another, any step can be replayed alone, and a checkpoint that
-holds the seed and the step holds every stream.
+highest word is the step. So no consumer shifts another, any step can be replayed alone, and the seed and step in a
+checkpoint restore every stream.
 """
 
 import hashlib

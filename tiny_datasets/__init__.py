@@ -1,7 +1,4 @@
-"""Tiny datasets: digits, photos and shapes that ship with the package, and importers for one's own.
-
-One's own may be pictures, clips, tokens or latents.
-"""
+"""Tiny datasets that ship with the package, and importers for your own pictures, clips, tokens or latents."""
 
 from tiny_datasets.catalogue import data_home, dataset_folder, load, names
 from tiny_datasets.cifar import import_cifar

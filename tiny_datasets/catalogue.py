@@ -1,4 +1,4 @@
-"""Which datasets there are and where each one lives: shipped inside this package, or imported into the data home."""
+"""The catalogue of datasets: shipped inside this package, or imported into the data home."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "ELT_REF_DATA"
 DRAWN = {drawn.NAME: drawn.draw_dataset for drawn in (bouncing_digits, moving_digits, shapes)}
-"""The shipped datasets that are drawn anew whenever they are loaded; their folders hold no files of data."""
+"""The shipped datasets that are drawn anew at every load; their folders hold no data files."""
 
 SHIPPED = ("digits", "photos", *DRAWN)
-"""Every one has a folder in this package."""
+"""Names of the shipped datasets; each has a folder in this package."""
 
-# Lower case only, so that two names never meet in one folder of a file system that ignores case.
+# Lower case only, so that two names never share a folder on a file system that ignores case.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -59,7 +59,7 @@ def names(home: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 def dataset_folder(name: str, home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of a dataset's files. What else is known about the dataset can be kept beside them.
+    """Return the folder of a dataset's files. Further files about the dataset can be kept there too.
 
     Args:
         name: A name out of `names`.
@@ -120,8 +120,8 @@ def add(dataset: Dataset, home: str | os.PathLike[str] | None = None) -> None:
     """Store a new dataset, whole or not at all.
 
     Args:
-        dataset: What to store; its name must be free.
-        home: The folder of imported datasets, made if need be; `data_home()` when None.
+        dataset: The dataset to store; its name must be free.
+        home: The folder of imported datasets, created if missing; `data_home()` when None.
 
     Raises:
         DatasetError: If the name is malformed or taken, or the files cannot be written.
@@ -130,7 +130,7 @@ def add(dataset: Dataset, home: str | os.PathLike[str] | None = None) -> None:
     folder = _home(home)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Under a hidden name on the same file system; the rename is the one moment at which the dataset appears.
+        # Write under a hidden name on the same file system; the rename makes the whole dataset appear at once.
         with tempfile.TemporaryDirectory(prefix=".importing-", dir=folder) as workshop:
             draft = Path(workshop) / dataset.name
             draft.mkdir()
@@ -147,6 +147,6 @@ def _home(home: str | os.PathLike[str] | None) -> Path:
 
 
 def _holds_dataset(entry: Path) -> bool:
-    """Tell a dataset, even a damaged one, from any other folder."""
+    """Return whether a folder is a dataset, even a damaged one."""
     files = (METADATA_FILE, TENSOR_FILE)
     return bool(_NAME.fullmatch(entry.name)) and any((entry / file).is_file() for file in files)

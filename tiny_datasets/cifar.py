@@ -37,16 +37,15 @@ def import_cifar(
 ) -> PictureDataset | ClipDataset:
     """Make a dataset of a folder of CIFAR's binary files, and store it.
 
-    CIFAR-10 is ``data_batch_1.bin`` and on, ``test_batch.bin`` and ``batches.meta.txt``, each record one byte of label
-    and the 32×32 pixels of red, green and blue; CIFAR-100 is ``train.bin``, ``test.bin`` and ``fine_label_names.txt``,
-    each record with a byte of the coarse label, which is passed over, before the fine one. The division into training
-    and test is kept.
+    CIFAR-10 has ``data_batch_1.bin`` and so on, ``test_batch.bin`` and ``batches.meta.txt``; a record is one label byte
+    and the 32×32 pixels of red, green and blue. CIFAR-100 has ``train.bin``, ``test.bin`` and ``fine_label_names.txt``;
+    a record has a coarse label, which is ignored, before the fine one. The split into training and test is kept.
 
     Args:
         path: The folder.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        height: Of every picture, in pixels, 1 to 1024; 32 when None. Pictures are cut to their centre and shrunk.
-        width: Of every picture, in pixels, 1 to 1024; 32 when None.
+        height: Height of every picture in pixels, 1 to 1024; 32 when None. Pictures are cut to their centre and shrunk.
+        width: Width of every picture in pixels, 1 to 1024; 32 when None.
         colour: Whether to keep three channels (RGB) or make them one (grey); three when None.
         home: The folder of imported datasets; `data_home()` when None.
 
@@ -97,7 +96,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
 
 
 def _read_records(paths: Sequence[Path], label_bytes: int, classes: int) -> LabelledArrays:
-    """Return the records of files one after another, channels last; the last byte of the label counts."""
+    """Return the records of all files in order, channels last; the last label byte counts."""
     parts = []
     for path in paths:
         content, record = _content(path), label_bytes + _PIXELS

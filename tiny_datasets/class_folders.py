@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class FolderContents(NamedTuple):
-    """What was read of such a folder."""
+    """The content of such a folder."""
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     """Names of the classes' folders, sorted."""
     left_out: int
-    """How many entries are neither a class's folder nor an example."""
+    """Number of entries that are neither a class's folder nor an example."""
 
 
 def read_class_folders(
@@ -37,25 +37,25 @@ def read_class_folders(
 
     Args:
         root: The folder.
-        is_member: Tells an example from any other entry of a class's folder.
-        what: Examples in the plural, and maybe in brackets what they end in, for the errors: ``"pictures (.png)"``.
-        read: Returns an example; all are of one shape.
+        is_member: Returns whether an entry of a class's folder is an example.
+        what: The kind of examples in the plural, for the errors: ``"pictures (.png)"``.
+        read: Returns an example; all examples have one shape.
         test_fraction: Strictly between 0 and 1.
 
     Raises:
-        DatasetError: If it is no folder, cannot be read, has no classes, a class's name cannot be printed, a class has
-            no examples, or none has two. And what `read` raises.
+        DatasetError: If `root` is no folder, cannot be read or has no classes, a class's name cannot be printed, a
+            class has no examples, or none has two. Errors of `read` pass through.
     """
     members, left_out = _find_members(root, is_member, what)
-    labels = np.repeat(np.arange(len(members), dtype=np.int64), [len(found) for found in members.values()])
+    labels = np.repeat(np.arange(len(members), dtype=np.int64), [len(entries) for entries in members.values()])
     held_out = held_out_counts(labels, len(members), test_fraction, root)
-    examples = np.stack([read(entry) for found in members.values() for entry in found])
+    examples = np.stack([read(entry) for entries in members.values() for entry in entries])
     train, test = divide(examples, labels, held_out)
     return FolderContents(train, test, tuple(members), left_out)
 
 
 def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> tuple[dict[str, list[Path]], int]:
-    """Return the examples by class, both sorted, and how many entries are none."""
+    """Return the examples by class, both sorted, and the number of other entries."""
     kind = what.partition(" (")[0]
     if not root.is_dir():
         got = "a file" if root.exists() else "nothing there"
@@ -72,16 +72,16 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
         if not is_plain(name):
             raise DatasetError(f"{root} must hold sub-folders with names in UTF-8 on one line, got {name!r}")
     members = {
-        name: [entry for entry in found if not entry.name.startswith(".") and is_member(entry)]
-        for name, found in entries.items()
+        name: [entry for entry in listed if not entry.name.startswith(".") and is_member(entry)]
+        for name, listed in entries.items()
     }
-    for name, found in members.items():
-        if not found:
+    for name, examples in members.items():
+        if not examples:
             raise DatasetError(f"{root / name} must hold {what}, got none")
     total = len(top) - len(folders) + sum(map(len, entries.values()))
     return members, total - sum(map(len, members.values()))
 
 
 def sorted_entries(folder: Path) -> list[Path]:
-    """Return a folder's entries by name; paths themselves sort differently from one system to the next."""
+    """Return a folder's entries sorted by name; the order of paths differs between systems."""
     return sorted(folder.iterdir(), key=lambda entry: entry.name)

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_DECODED_PIXELS = 2**30
-"""The most pixels that are decoded of one animated file, over all of its frames up to the last one that is taken."""
+"""The most pixels to decode from one animated file, over all frames up to the last one used."""
 
 
 def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
-    """Read as many frames as wanted, evenly spread over a clip, and bring each to size as a picture.
+    """Read `frames` frames, evenly spread over a clip, and bring each to size.
 
-    The clip is divided into equal parts, one for each wanted frame, and the frame in the middle of each is taken. An
-    animated file's frames count one each, however long they are shown. A folder's frames come in the order of their
-    names, numbers in them by their value; hidden files and those that are no picture by their name are passed over.
+    The clip is divided into `frames` equal parts, and the frame in the middle of each is used. A frame of an animated
+    file counts once, however long it is shown. A folder's frames are sorted by name, with numbers by value; hidden
+    files and files whose names are not a picture's are ignored.
 
     Args:
         path: An animated GIF, PNG or WebP file, or a folder of pictures.
-        frames: How many, at least 1.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
+        frames: Number of frames, at least 1.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
         colour: Whether the result has three channels (RGB) or one (grey).
 
     Returns:
@@ -46,7 +46,7 @@ def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool)
     if path.is_dir():
         return _read_folder(path, frames, height, width, colour=colour)
     with open_picture(path) as file:
-        # Those who cannot show an animated PNG may be given another picture, which comes before its frames.
+        # An animated PNG may begin with a still picture for viewers that cannot play it.
         first = 1 if file.info.get("default_image") else 0
         chosen = [first + index for index in _spread(getattr(file, "n_frames", 1) - first, frames, path)]
         pixels = (chosen[-1] + 1) * file.width * file.height
@@ -92,5 +92,5 @@ def _spread(count: int, frames: int, path: Path) -> list[int]:
 
 
 def _numbered(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts frame10 after frame9."""
+    """Return a sort key that puts frame10 after frame9."""
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split("([0-9]+)", path.name)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = frozenset({".apng", ".gif", ".png", ".webp"})
-"""What an animated file's name ends in, in lower case; any case will do."""
+"""Suffixes of animated files, in lower case; case is ignored."""
 
 
 def import_clips(
@@ -35,17 +35,17 @@ def import_clips(
     """Make a dataset of a folder that holds one folder of clips for each class, and store it.
 
     A clip is an animated GIF, PNG or WebP file, or a folder of frames, which are pictures in the order of their names,
-    ``frame10`` after ``frame9``. Of longer clips as many frames as wanted are taken, evenly spread: the middle one of
-    each of as many equal parts. Each frame is treated as `import_pictures` treats a picture. Hidden files and files
-    that are no clip by their name are left out, and the dataset's description says how many. The same folder always
+    ``frame10`` after ``frame9``. A longer clip is divided into `frames` equal parts, and the middle frame of each is
+    used. Each frame is treated as `import_pictures` treats a picture. Hidden files and files whose names are not
+    a clip's are left out; the dataset's description says how many. The same folder always
     gives the same dataset.
 
     Args:
         path: The folder. The names of its sub-folders, sorted, become the classes.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        frames: Of every clip, 1 to 1024.
-        height: Of every frame, in pixels, 1 to 1024.
-        width: Of every frame, in pixels, 1 to 1024.
+        frames: Frames of every clip, 1 to 1024.
+        height: Height of every frame in pixels, 1 to 1024.
+        width: Width of every frame in pixels, 1 to 1024.
         colour: Whether to keep three channels (RGB) or one (grey).
         test_fraction: The share of each class to hold out, strictly between 0 and 1; every class keeps at least one
             clip for training, and a class of two or more holds out at least one.
@@ -63,7 +63,7 @@ def import_clips(
     check_fraction(test_fraction)
     for side, size in (("frames", frames), ("height", height), ("width", width)):
         check_side(side, size)
-    # Pillow is slow to import and of no use to anyone who only loads datasets.
+    # Import Pillow late: it is slow, and loading a dataset does not need it.
     from tiny_datasets.clip_file import read_clip  # noqa: PLC0415
 
     root = Path(path)
@@ -83,7 +83,7 @@ def import_clips(
             f"shrunk to {height}x{width} {'colour' if colour else 'grey'} pixels; files left out: {left_out}."
         ),
         licence="not stated",
-        # Its name and not its path: reports are shared, and paths tell of people.
+        # The name, not the path: reports are shared, and paths reveal people.
         source=f"a folder of clips called '{plain(root.resolve().name)}'",
         white=255,
     )

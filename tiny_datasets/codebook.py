@@ -1,4 +1,4 @@
-"""Read a codebook: the patch of pixels, of one frame or more, that each token stands for."""
+"""Read a codebook: the patch or tubelet of pixels for each token."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def read_codebook(file: TensorFile, codes: int, patch_size: int, patch_frames: i
     """Return the tensor ``codebook`` of a file.
 
     Args:
-        file: Holds the tensor, of any floating-point dtype.
-        codes: How many rows it must have.
+        file: The file with the tensor, in any floating-point dtype.
+        codes: Required number of rows.
         patch_size: Height and width of a patch in pixels.
-        patch_frames: How many frames of a clip a patch has; 1 for pictures.
+        patch_frames: Frames of a patch; 1 for pictures.
 
     Returns:
         float32 ``[codes, patch_frames · patch_size · patch_size · channels]`` with 1 or 3 channels, read-only.
 
     Raises:
-        DatasetError: If it has another shape, is not floating-point, or holds what is no finite float32.
+        DatasetError: If the tensor has another shape, is not floating-point, or has a value that is no finite float32.
     """
     codebook = file.finite_floats("codebook", rank=2)
     rows, features = codebook.shape

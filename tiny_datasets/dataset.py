@@ -1,4 +1,4 @@
-"""What a dataset is: two splits, and what is known about them."""
+"""Datasets: two splits, and facts about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["pictures", "clips", "tokens", "latents"]
 
 
-# Arrays do not compare to one bool, so none of these classes pretends to have an equality.
+# Arrays do not compare to one bool, so none of these classes defines equality.
 @dataclass(frozen=True, eq=False)
 class Split:
     """The training part or the test part of a dataset, read-only, in a fixed order that mixes the classes.
@@ -42,17 +42,17 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """What all have in common; every dataset is a `PictureDataset`, `ClipDataset`, `TokenDataset` or `LatentDataset`.
+    """Common base: every dataset is a `PictureDataset`, `ClipDataset`, `TokenDataset` or `LatentDataset`.
 
     Attributes:
         kind: ``"pictures"``, ``"clips"``, ``"tokens"`` or ``"latents"``.
-        name: The name `load` knows it by.
+        name: The name for `load`.
         train: The examples to learn from.
         test: The examples held out.
         classes: The name of each class; a label is an index into it.
         description: One or two sentences about the examples.
-        licence: The terms the examples come under.
-        source: Where the examples come from.
+        licence: The licence of the examples.
+        source: The origin of the examples.
     """
 
     kind: ClassVar[Kind]
@@ -71,8 +71,8 @@ class PictureDataset(Dataset):
 
     Attributes:
         white: The value of full intensity, 1 to 255; 0 is black.
-        is_valid: Tells which pictures (floating-point, 0 black and 1 white, ``[count, height, width, channels]``) are
-            members of their classes ``[count]``; None where no rule says so.
+        is_valid: Returns whether pictures (floating-point, 0 black and 1 white, ``[count, height, width, channels]``)
+            are members of their classes ``[count]``; None if there is no rule.
     """
 
     kind: ClassVar[Kind] = "pictures"
@@ -104,10 +104,10 @@ class ClipDataset(Dataset):
 
     Attributes:
         white: The value of full intensity, 1 to 255; 0 is black.
-        motions: How each clip moves; None where nobody says so.
-        find_motions: Tells which motion each clip (floating-point, 0 black and 1 white,
-            ``[count, frames, height, width, channels]``) shows: int64 ``[count]``, indices into the names of `motions`,
-            −1 where its frames do not move as any of them. None where no rule says so.
+        motions: The motion of each clip; None if unknown.
+        find_motions: Detects the motion of each clip (floating-point, 0 black and 1 white,
+            ``[count, frames, height, width, channels]``): int64 ``[count]``, indices into the names of `motions`, −1 if
+            the frames follow none of them. None if there is no rule.
     """
 
     kind: ClassVar[Kind] = "clips"
@@ -118,15 +118,15 @@ class ClipDataset(Dataset):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenDataset(Dataset):
-    """A dataset of grids of tokens that some tokenizer made elsewhere, of pictures or of clips.
+    """A dataset of token grids from an external tokenizer of pictures or clips.
 
     Attributes:
-        codebook_size: How many different tokens there are.
+        codebook_size: Number of different tokens.
         codebook: float32 ``[codebook_size, patch_frames · patch_size · patch_size · channels]``, the patch or tubelet
-            each token stands for, flattened in the order (frame, row, column, channel), 0 black and 1 white; None when
+            of each token, flattened in the order (frame, row, column, channel), 0 black and 1 white; None when
             unknown, and then tokens cannot be drawn.
         patch_size: Height and width of a patch in pixels; None exactly when `codebook` is None.
-        patch_frames: How many frames of a clip each token stands for; 1 for pictures.
+        patch_frames: Frames of a clip in each token; 1 for pictures.
     """
 
     kind: ClassVar[Kind] = "tokens"
@@ -138,10 +138,10 @@ class TokenDataset(Dataset):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LatentDataset(Dataset):
-    """A dataset of latents that some encoder made elsewhere, as the encoder gave them.
+    """A dataset of latents from an external encoder, unscaled.
 
     Attributes:
-        scale: The factor that latents are to be multiplied by before training on them, finite and above 0.
+        scale: The factor that training multiplies latents by, finite and above 0.
     """
 
     kind: ClassVar[Kind] = "latents"

@@ -12,18 +12,15 @@ if TYPE_CHECKING:
 
 
 def fit_picture(picture: Image.Image, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
-    """Cut the centre of a picture to the wanted shape and shrink that to the wanted size.
+    """Crop the largest central part with the requested aspect ratio, and shrink it to the requested size.
 
-    The cut is the largest central one of the wanted height to width.
-
-    The filter is BOX: a new pixel is the mean of the old ones it covers, which is how the shipped digits were made.
-    No detail is skipped over, and nothing overshoots at edges as it would with LANCZOS, whose halos are two new pixels
-    wide: a good part of a picture this small.
+    The filter is BOX: a new pixel is the mean of the old ones it covers, as in the shipped digits. It skips no detail
+    and does not overshoot at edges. LANCZOS would: its halos are two new pixels wide, too much for so small a picture.
 
     Args:
-        picture: With 8 bits a channel and nothing transparent.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
+        picture: A picture with 8 bits a channel and no transparency.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
         colour: Whether the result has three channels (RGB) or one (grey).
 
     Returns:
@@ -34,16 +31,16 @@ def fit_picture(picture: Image.Image, height: int, width: int, *, colour: bool) 
 
 
 def fit_array(examples: NDArray[np.uint8], height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
-    """Bring every picture of an array, or every frame of its clips, to the wanted size and colours.
+    """Bring every picture of an array, or every frame of its clips, to the requested size and colours.
 
     Args:
         examples: uint8 ``[…, height, width, channels]``, channels 1 or 3, 0 black and 255 white.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
         colour: Whether the result has three channels (RGB) or one (grey).
 
     Returns:
-        uint8 ``[…, height, width, channels]``; the examples as they are where nothing changes.
+        uint8 ``[…, height, width, channels]``; the examples themselves if nothing changes.
     """
     wanted = (height, width, 3 if colour else 1)
     if examples.shape[-3:] == wanted:

@@ -1,4 +1,4 @@
-"""Make a dataset of IDX files, the format of MNIST and its kin."""
+"""Make a dataset of IDX files, the format of MNIST and similar datasets."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def import_idx(
     """Make a dataset of IDX files of pictures and labels, and store it.
 
     Either a folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
-    ``t10k-labels-idx1-ubyte``, whose division into training and test is kept; or one file of pictures, with the file of
-    labels beside it, called the same but for ``labels`` and ``idx1``. Names may have ``.`` before ``idx`` and end in
-    ``.gz``; files may be compressed with gzip whatever their names. The classes are ``"0"``, ``"1"``, … up to the
+    ``t10k-labels-idx1-ubyte``, whose split into training and test is kept; or one file of pictures, with the file of
+    labels beside it under the same name except ``labels`` and ``idx1``. Names may have ``.`` before ``idx`` and end in
+    ``.gz``; files may be compressed with gzip under any name. The classes are ``"0"``, ``"1"``, … up to the
     greatest label.
 
     Args:
         path: The folder or the file.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        height: Of every picture, in pixels, 1 to 1024; the files' own when None. Pictures are cut to their centre and
-            shrunk.
-        width: Of every picture, in pixels, 1 to 1024; the files' own when None.
-        colour: Whether to make three equal channels of the one; no when None.
+        height: Height of every picture in pixels, 1 to 1024; the files' own when None. Pictures are cut to their
+            centre and shrunk.
+        width: Width of every picture in pixels, 1 to 1024; the files' own when None.
+        colour: Whether to repeat the one channel three times; no when None.
         test_fraction: The share of each class to hold out, strictly between 0 and 1, for one file of pictures; 0.2 when
             None. Must be None for a folder.
         home: The folder of imported datasets; `data_home()` when None.
@@ -62,8 +62,8 @@ def import_idx(
         The stored dataset, with ``white = 255``.
 
     Raises:
-        DatasetError: If an argument is out of range, the name is taken, a file is missing, damaged or not as its header
-            says, pictures and labels do not match, no class has two, or the dataset cannot be written. Nothing is
+        DatasetError: If an argument is out of range, the name is taken, a file is missing, damaged or contradicts its
+            header, pictures and labels do not match, no class has two, or the dataset cannot be written. Nothing is
             stored then.
     """
     check_new_name(name, home)
@@ -94,7 +94,7 @@ def import_idx(
 
 
 def _find(folder: Path, name: str) -> Path:
-    """Return the file of that name in a folder, or with ``.idx`` for ``-idx``, or with ``.gz`` at the end."""
+    """Return the file `name` in a folder, also with ``.idx`` for ``-idx`` or with ``.gz`` at the end."""
     choices = [folder / (spelling + end) for end in ("", ".gz") for spelling in (name, name.replace("-idx", ".idx"))]
     for choice in choices:
         if choice.is_file():
@@ -146,7 +146,7 @@ def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
 
 
 def _read_at_most(file: BinaryIO | gzip.GzipFile, size: int) -> bytes:
-    """Read piece by piece, so that memory grows with what is there and not with what a header promises."""
+    """Read piece by piece, so that memory grows with the content and not with the header's promise."""
     content = bytearray()
     while piece := file.read(min(_CHUNK, size - len(content))):
         content += piece

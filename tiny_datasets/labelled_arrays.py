@@ -1,4 +1,4 @@
-"""Make a dataset of arrays of pictures or clips, whatever file they came out of."""
+"""Make a dataset of arrays of pictures or clips from any file format."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEST_FRACTION = 0.2
-"""The share of each class that is held out where neither the data nor the request say."""
+"""Default share of each class to hold out, if neither the data nor the request sets it."""
 
 
 class LabelledArrays(NamedTuple):
     """Examples and their labels, in the order of their file."""
 
     examples: NDArray[np.uint8]
-    """``[count, height, width, channels]`` of pictures or ``[count, frames, height, width, channels]`` of clips, 1 or 3
+    """Pictures ``[count, height, width, channels]`` or clips ``[count, frames, height, width, channels]``, 1 or 3
     channels, 0 black and 255 white."""
     labels: NDArray[np.int64]
-    """``[count]``, indices into the classes."""
+    """Labels ``[count]``, indices into the classes."""
 
 
 class Wanted(NamedTuple):
-    """What a request asks of the examples; None leaves it as the data have it."""
+    """Requested properties of the examples; None keeps the property of the data."""
 
     height: int | None
-    """In pixels, 1 to 1024."""
+    """Height in pixels, 1 to 1024."""
     width: int | None
-    """In pixels, 1 to 1024."""
+    """Width in pixels, 1 to 1024."""
     colour: bool | None
     """Whether to make three channels (RGB) or one (grey)."""
     test_fraction: float | None
-    """The share of each class to hold out, strictly between 0 and 1; None where the data have test examples."""
+    """The share of each class to hold out, strictly between 0 and 1; None if the data have test examples."""
 
     def check(self) -> None:
-        """Refuse what is out of range.
+        """Refuse values out of range.
 
         Raises:
-            DatasetError: If anything is.
+            DatasetError: If a value is out of range.
         """
         for side, size in (("height", self.height), ("width", self.width)):
             if size is not None:
@@ -67,23 +67,23 @@ def store_arrays(
     source: str,
     home: str | os.PathLike[str] | None,
 ) -> PictureDataset | ClipDataset:
-    """Bring examples to the wanted size and colours, divide them unless they are, and store them.
+    """Bring examples to the requested size and colours, split them if they are not split yet, and store them.
 
     Args:
         name: The new dataset's name, checked.
-        train: The examples to learn from, or all of them.
-        test: The examples held out, of the same shape; None where a share of each class is to be held out.
+        train: The training examples, or all examples.
+        test: The held-out examples, of the same shape; None to hold out a share of each class.
         classes: The name of each class.
-        wanted: What is asked, checked.
+        wanted: The checked request.
         path: The file or folder of the examples, for the errors.
-        source: Where the examples come from, for people.
+        source: The origin of the examples, for people.
         home: The folder of imported datasets; `data_home()` when None.
 
     Returns:
         The stored dataset, with ``white = 255``.
 
     Raises:
-        DatasetError: If the examples have their own division and the request another, no class has two examples, or
+        DatasetError: If the examples are split and the request asks for another split, no class has two examples, or
             the dataset cannot be written. Nothing is stored then.
     """
     examples = train.examples
@@ -126,7 +126,7 @@ def store_arrays(
 
 
 def _fitted(examples: NDArray[np.uint8], height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
-    # Pillow is slow to import and of no use to anyone who only loads datasets.
+    # Import Pillow late: it is slow, and loading a dataset does not need it.
     from tiny_datasets.fit import fit_array  # noqa: PLC0415
 
     return fit_array(examples, height, width, colour=colour)

@@ -1,4 +1,4 @@
-"""Read the labels of examples that were made elsewhere, and the classes they point to."""
+"""Read the labels of imported examples, and their classes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from tiny_datasets.tensor_file import TensorFile
 
 MAX_CLASSES = 2**16
-"""The greatest number of classes. A larger one is a mistake, and would cost gigabytes to find out."""
+"""The greatest number of classes. A larger one is a mistake, and would cost gigabytes."""
 
 
 def read_labels(file: TensorFile, count: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return the tensor ``labels`` of a file, and the names of the classes.
 
     Args:
-        file: Holds the tensor, of any integer dtype, and maybe metadata ``classes``, a JSON list of names; without it
-            the classes are ``"0"``, ``"1"``, … up to the greatest label.
-        count: How many labels there must be, at least 1.
+        file: The file with the tensor, in any integer dtype, and optional metadata ``classes``, a JSON list of names;
+            by default the classes are ``"0"``, ``"1"``, … up to the greatest label.
+        count: Required number of labels, at least 1.
 
     Returns:
         int64 ``[count]``, indices into the classes; and the classes.
 
     Raises:
-        DatasetError: If there is another number of labels, a label has no class, or the classes are no list of names.
+        DatasetError: If the number of labels is wrong, a label has no class, or the classes are no list of names.
     """
     labels = file.integers("labels", rank=1)
     check_label_count(labels, count, file.path)
@@ -43,22 +43,22 @@ def read_labels(file: TensorFile, count: int) -> tuple[NDArray[np.int64], tuple[
 
 
 def check_label_count(labels: NDArray[np.integer], count: int, where: Path | str) -> None:
-    """Refuse labels that are not as many as the examples.
+    """Refuse labels unless there is one for each example.
 
     Args:
         labels: ``[number of labels]``.
-        count: How many examples there are.
-        where: The file, and maybe which array in it, for the error.
+        count: Number of examples.
+        where: The file, optionally with the array in it, for the error.
 
     Raises:
-        DatasetError: If they are not.
+        DatasetError: If the numbers differ.
     """
     if len(labels) != count:
         raise DatasetError(f"{where} must hold one label for each of its {count} examples, got {len(labels)}")
 
 
 def numbered_classes(*labels: NDArray[np.integer], where: Path | str) -> tuple[str, ...]:
-    """Return the names ``"0"``, ``"1"``, … of as many classes as labels say there are, up to the greatest label.
+    """Return the class names ``"0"``, ``"1"``, … up to the greatest label.
 
     Args:
         labels: One or more arrays, none of them empty.
@@ -75,7 +75,7 @@ def numbered_classes(*labels: NDArray[np.integer], where: Path | str) -> tuple[s
 
 
 def count_of(values: NDArray[np.integer], most: int) -> int:
-    """Return the greatest value + 1, kept from 1 to `most` so that any other value is found to be out of range."""
+    """Return the greatest value + 1, clipped to 1 … `most`, so that a check of ranges finds any other value."""
     return min(max(int(values.max()) + 1, 1), most)
 
 

@@ -1,4 +1,4 @@
-"""Make a dataset of latents that some encoder made elsewhere."""
+"""Make a dataset of latents from an external encoder."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def import_latents(
 
     and this text metadata:
 
-    * ``scale``, needed unless the argument is given: a number above 0.
+    * ``scale``, required unless passed as an argument: a number above 0.
     * ``classes``, optional: a JSON list of names; by default ``"0"``, ``"1"``, … up to the greatest label.
 
     Args:
         path: The file.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        scale: The factor that latents are to be multiplied by before training on them, finite and above 0, such as
-            0.18215 for Stable Diffusion's autoencoder; the file's own when None.
+        scale: The factor that training multiplies latents by, finite and above 0, such as 0.18215 for Stable
+            Diffusion's autoencoder; the file's own when None.
         test_fraction: The share of each class to hold out, strictly between 0 and 1; every class keeps at least one
             example for training, and a class of two or more holds out at least one.
         home: The folder of imported datasets; `data_home()` when None.
@@ -51,7 +51,7 @@ def import_latents(
         The stored dataset.
 
     Raises:
-        DatasetError: If an argument is out of range, the name is taken, the file is not as above, no scale is given,
+        DatasetError: If an argument is out of range, the name is taken, the file is not as above, the scale is missing,
             no class has two examples, or the dataset cannot be written. Nothing is stored then.
     """
     check_new_name(name, home)
@@ -76,7 +76,7 @@ def import_latents(
         classes=classes,
         description=f"{len(labels)} latents of {height}x{width}x{channels} numbers, in {len(classes)} classes.",
         licence="not stated",
-        # Its name and not its path: reports are shared, and paths tell of people.
+        # The name, not the path: reports are shared, and paths reveal people.
         source=f"a file of latents called '{plain(file.path.name)}'",
         scale=factor,
     )

@@ -1,4 +1,4 @@
-"""How large examples of a dataset may be. They are meant to be tiny, and a file that says otherwise is a mistake."""
+"""Limits on the size of examples. Datasets are meant to be tiny; a larger file is a mistake."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ MAX_BYTES = 2**31
 
 
 def check_side(side: str, size: int) -> None:
-    """Refuse a height, a width or a number of frames (`side` says which) that is not from 1 to `MAX_SIDE`.
+    """Refuse a height, a width or a number of frames (`side` names it) outside 1 … `MAX_SIDE`.
 
     Raises:
-        DatasetError: If it is not.
+        DatasetError: If `size` is out of range.
     """
     if not 1 <= size <= MAX_SIDE:
         raise DatasetError(f"{side} must be from 1 to {MAX_SIDE}{'' if side == 'frames' else ' pixels'}, got {size}")
 
 
 def check_shape(shape: Sequence[int], item_bytes: int, where: Path | str) -> None:
-    """Refuse the shape of an array that nobody means to train on, before any memory is spent on it.
+    """Refuse an array that is too large, before any memory is spent on it.
 
     Args:
         shape: ``[count, …]``.
         item_bytes: Bytes of a number.
-        where: The file, and maybe which array in it, for the error.
+        where: The file, optionally with the array in it, for the error.
 
     Raises:
         DatasetError: If the array would be empty, has a side beyond `MAX_SIDE` or more than `MAX_BYTES`.

@@ -1,4 +1,4 @@
-"""`dataset.json`, the half of a stored dataset that people can read."""
+"""`dataset.json`, the human-readable half of a stored dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA = 1
 
 
 class MetadataFile:
-    """The fields of one `dataset.json`, each checked when it is asked for.
+    """The fields of one `dataset.json`, each checked when it is read.
 
     Attributes:
         path: The file.
@@ -27,7 +27,7 @@ class MetadataFile:
         """Read the file.
 
         Raises:
-            DatasetError: If it is missing, is no JSON object or has another schema version.
+            DatasetError: If the file is missing, is no JSON object or has another schema version.
         """
         self.path = path
         try:
@@ -47,7 +47,7 @@ class MetadataFile:
         """Return the field `name`, a text.
 
         Raises:
-            DatasetError: If it is something else, or missing.
+            DatasetError: If the field is missing or has another type.
         """
         value = self._field(name)
         if not isinstance(value, str):
@@ -58,7 +58,7 @@ class MetadataFile:
         """Return the field `name`, a whole number above 0.
 
         Raises:
-            DatasetError: If it is something else, or missing.
+            DatasetError: If the field is missing or has another type.
         """
         value = self._field(name)
         if type(value) is not int or value < 1:  # isinstance would let True pass
@@ -69,7 +69,7 @@ class MetadataFile:
         """Return the field `name`, a finite number above 0.
 
         Raises:
-            DatasetError: If it is something else, or missing.
+            DatasetError: If the field is missing or has another type.
         """
         value = self._field(name)
         if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:  # isinstance would let True pass
@@ -80,7 +80,7 @@ class MetadataFile:
         """Return the field ``classes``, a list of different names.
 
         Raises:
-            DatasetError: If it is something else, or missing.
+            DatasetError: If the field is missing or has another type.
         """
         return class_names(self._field("classes"), self.path)
 
@@ -94,7 +94,7 @@ def class_names(value: object, path: Path) -> tuple[str, ...]:
     """Return a JSON value as the names of classes.
 
     Args:
-        value: What stands under ``classes`` in the file.
+        value: The value of ``classes`` in the file.
         path: The file.
 
     Returns:

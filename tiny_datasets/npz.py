@@ -42,7 +42,7 @@ def import_npz(
 ) -> PictureDataset | ClipDataset:
     """Make a dataset of an NPZ file of pictures or clips and their labels, and store it.
 
-    The file holds ``images`` and ``labels``; or ``x_train``, ``y_train``, ``x_test`` and ``y_test``, whose division is
+    The file holds ``images`` and ``labels``; or ``x_train``, ``y_train``, ``x_test`` and ``y_test``, whose split is
     kept. Other arrays are ignored. Nothing in the file is ever unpickled.
 
     * Examples: ``[count, height, width]`` or ``[count, height, width, channels]`` of pictures, or
@@ -53,12 +53,12 @@ def import_npz(
     Args:
         path: The file.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        height: Of every picture or frame, in pixels, 1 to 1024; the file's own when None. They are cut to their centre
-            and shrunk.
-        width: Of every picture or frame, in pixels, 1 to 1024; the file's own when None.
+        height: Height of every picture or frame in pixels, 1 to 1024; the file's own when None. They are
+            cut to their centre and shrunk.
+        width: Width of every picture or frame in pixels, 1 to 1024; the file's own when None.
         colour: Whether to make three channels (RGB) or one (grey); as in the file when None.
-        test_fraction: The share of each class to hold out, strictly between 0 and 1; 0.2 when None. Must be None where
-            the file has a division of its own.
+        test_fraction: The share of each class to hold out, strictly between 0 and 1; 0.2 when None. Must be None if
+            the file is already split.
         home: The folder of imported datasets; `data_home()` when None.
 
     Returns:
@@ -90,7 +90,7 @@ def import_npz(
 
 
 def _read_parts(path: Path) -> list[LabelledArrays]:
-    """Return all of the examples with their labels; or those to learn from, and those held out."""
+    """Return all examples with their labels as one part, or the training part and the test part."""
     if not path.is_file():
         raise DatasetError(f"{path} must be an NPZ file, got {'a folder' if path.is_dir() else 'no such file'}")
     try:
@@ -107,7 +107,7 @@ def _read_parts(path: Path) -> list[LabelledArrays]:
 
 
 def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]:
-    """Return the names of the arrays of examples and labels that an archive holds."""
+    """Return the names of an archive's arrays of examples and labels."""
     found = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
     layouts = [layout for layout in (_WHOLE, _DIVIDED) if all(name in found for pair in layout for name in pair)]
     if len(layouts) != 1:
@@ -119,7 +119,7 @@ def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]
 
 
 def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]:
-    """Return an array whose size is what its header and its archive both say; no more than that is decompressed."""
+    """Return an array whose size agrees in its header and the archive; no more than that is decompressed."""
     where = f"'{name}' in {path}"
     member = archive.getinfo(f"{name}.npy")
     with archive.open(member) as file:
@@ -141,7 +141,7 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[Any]
 
 
 def _labelled(arrays: Sequence[NDArray[Any]], names: Sequence[str], path: Path) -> LabelledArrays:
-    """Return examples and labels, two arrays of these names, checked."""
+    """Check the arrays of examples and labels, named `names`, and return them."""
     examples, labels = arrays
     where = [f"'{name}' in {path}" for name in names]
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# A name ending in .png does not make a PNG, and some of Pillow's other formats start programs to be read.
+# A name ending in .png does not make a PNG, and for some other formats Pillow starts external programs.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 
 def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
     """Read a picture upright and bring it to size with `fit_picture`.
 
-    Transparency becomes black, the value of nothing there, and of several frames only the first is read.
+    Transparent pixels become black, and of several frames only the first is read.
 
     Args:
         path: A BMP, GIF, JPEG, PNG, TIFF or WebP file, whatever its name.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
+        height: Height of the result in pixels.
+        width: Width of the result in pixels.
         colour: Whether the result has three channels (RGB) or one (grey).
 
     Returns:
@@ -39,7 +39,7 @@ def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArra
 
     Raises:
         DatasetError: If the file is no picture, is damaged, has more pixels than Pillow's limit against decompression
-            bombs, or has pixels of a kind that does not say what white is.
+            bombs, or has a pixel format without a defined white.
     """
     with open_picture(path) as file:
         return fit_picture(upright(file, path), height, width, colour=colour)
@@ -47,7 +47,7 @@ def read_picture(path: Path, height: int, width: int, *, colour: bool) -> NDArra
 
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
-    """Open a picture file, and say in one sentence what goes wrong while it is open.
+    """Open a picture file, and turn any error while it is open into one sentence.
 
     Raises:
         DatasetError: If the file is no picture, is damaged, or has more pixels than Pillow's limit against
@@ -71,17 +71,17 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
 
 def upright(file: Image.Image, path: Path) -> Image.Image:
-    """Return an open file's present frame turned by its EXIF orientation, 8 bits a channel, nothing transparent.
+    """Return an open file's current frame turned by its EXIF orientation, 8 bits a channel, without transparency.
 
     Raises:
-        DatasetError: If its pixels are of a kind that does not say what white is.
+        DatasetError: If its pixel format has no defined white.
     """
     picture = ImageOps.exif_transpose(file)
     if picture.mode.startswith("I;16"):
         # Pillow's own conversion would clip at 255 instead of scaling.
         return Image.fromarray((np.asarray(picture).astype(np.float32) / 257).round().astype(np.uint8))
     if picture.mode in ("I", "F"):
-        raise DatasetError(f"{path} must have 8 or 16 bits a channel, got 32, of which nobody knows how many are white")
+        raise DatasetError(f"{path} must have 8 or 16 bits a channel, got 32, which do not define white")
     if picture.has_transparency_data:
         black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, picture.convert("RGBA"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""What a picture's file name ends in, in lower case; any case will do."""
+"""Suffixes of pictures, in lower case; case is ignored."""
 
 
 def import_pictures(
@@ -34,14 +34,14 @@ def import_pictures(
     """Make a dataset of a folder that holds one folder of pictures for each class, and store it.
 
     Each picture is turned upright by its EXIF orientation, put on black where it is transparent, cut to its centre and
-    shrunk. Hidden files, folders inside a class's folder and files that are no picture by their name are left out, and
-    the dataset's description says how many. The same folder always gives the same dataset.
+    shrunk. Hidden files, folders inside a class's folder and files whose names are not a picture's are left out; the
+    dataset's description says how many. The same folder always gives the same dataset.
 
     Args:
         path: The folder. The names of its sub-folders, sorted, become the classes.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        height: Of every picture, in pixels, 1 to 1024.
-        width: Of every picture, in pixels, 1 to 1024.
+        height: Height of every picture in pixels, 1 to 1024.
+        width: Width of every picture in pixels, 1 to 1024.
         colour: Whether to keep three channels (RGB) or one (grey).
         test_fraction: The share of each class to hold out, strictly between 0 and 1; every class keeps at least one
             picture for training, and a class of two or more holds out at least one.
@@ -59,7 +59,7 @@ def import_pictures(
     check_fraction(test_fraction)
     check_side("height", height)
     check_side("width", width)
-    # Pillow is slow to import and of no use to anyone who only loads datasets.
+    # Import Pillow late: it is slow, and loading a dataset does not need it.
     from tiny_datasets.picture_file import read_picture  # noqa: PLC0415
 
     root = Path(path)
@@ -79,7 +79,7 @@ def import_pictures(
             f"to {height}x{width} {'colour' if colour else 'grey'} pixels; files left out: {left_out}."
         ),
         licence="not stated",
-        # Its name and not its path: reports are shared, and paths tell of people.
+        # The name, not the path: reports are shared, and paths reveal people.
         source=f"a folder of pictures called '{plain(root.resolve().name)}'",
         white=255,
     )
@@ -88,5 +88,5 @@ def import_pictures(
 
 
 def is_picture(entry: Path) -> bool:
-    """Return whether an entry of a folder is a file that is a picture by its name."""
+    """Return whether an entry of a folder is a file with a picture's suffix."""
     return entry.suffix.lower() in SUFFIXES and not entry.is_dir()

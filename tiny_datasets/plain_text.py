@@ -1,10 +1,10 @@
-"""Names that come from file systems and files, and must be printed on one line and written as UTF-8."""
+"""Names from file systems and files: they must print on one line and encode as UTF-8."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Control characters, halves of surrogate pairs (what Python makes of bytes that are no UTF-8), line and paragraph ends.
+# Control characters, halves of surrogate pairs (Python's form of bytes that are no UTF-8), line and paragraph ends.
 _NOT_PLAIN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -14,7 +14,7 @@ def is_plain(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    r"""Return a text with every character that is not plain written as a backslash escape, such as ``\udcff``."""
+    r"""Return a text with every other character as a backslash escape, such as ``\udcff``."""
     return "".join(
         character if is_plain(character) else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_fraction(test_fraction: float) -> None:
-    """Refuse a test fraction that is not strictly between 0 and 1 (NaN is not).
+    """Refuse a test fraction that is not strictly between 0 and 1, such as NaN.
 
     Raises:
-        DatasetError: If it is not.
+        DatasetError: If the fraction is out of range.
     """
     if not 0 < test_fraction < 1:
         raise DatasetError(f"test_fraction must be greater than 0 and less than 1, got {test_fraction}")
@@ -35,12 +35,12 @@ def held_out_counts(labels: NDArray[np.int64], classes: int, test_fraction: floa
 
     Args:
         labels: int64 ``[count]``, from 0 to ``classes − 1``.
-        classes: How many classes there are.
+        classes: Number of classes.
         test_fraction: Strictly between 0 and 1.
         where: The file or folder of the examples, for the error.
 
     Returns:
-        One count a class.
+        One count per class.
 
     Raises:
         DatasetError: If no class has two examples, so that there would be nothing to test on.
@@ -60,7 +60,7 @@ def divide(examples: NDArray[Any], labels: NDArray[np.int64], held_out: Sequence
     Args:
         examples: ``[count, …]``.
         labels: int64 ``[count]``, indices into `held_out`.
-        held_out: How many examples of each class go to the test split, at most as many as there are.
+        held_out: Number of examples of each class for the test split, at most all of them.
 
     Returns:
         The training split and the test split; every example is in exactly one of them.
@@ -90,8 +90,8 @@ def mixed(examples: NDArray[Any], labels: NDArray[np.int64]) -> Split:
 
 
 def shuffled(count: int, purpose: str) -> list[int]:
-    """Return a fixed permutation of ``range(count)``, another one for every purpose.
+    """Return a fixed permutation of ``range(count)``, different for every purpose.
 
-    Sorting by a hash needs no random generator, whose stream a new version of its library may change.
+    It sorts by a hash: a random generator may change its stream in a new version of its library.
     """
     return sorted(range(count), key=lambda index: hashlib.sha256(f"{purpose}:{index}".encode()).digest())

@@ -1,4 +1,4 @@
-"""A dataset on disk: a folder of `dataset.json` (what is known) and `dataset.safetensors` (the numbers)."""
+"""A dataset on disk: a folder with `dataset.json` (the metadata) and `dataset.safetensors` (the numbers)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
 
     Args:
         folder: An existing folder. Its name is the dataset's name, which is therefore not written into the files.
-        dataset: What to write. A rule that judges pictures or clips is code and a labelling by motion belongs to such a
+        dataset: The dataset to write. Rules for pictures or clips are code, and a labelling by motion belongs to such a
             rule, so neither is written.
 
     Raises:
@@ -57,17 +57,17 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
             tensors["codebook"] = dataset.codebook
     if isinstance(dataset, LatentDataset):
         fields["scale"] = dataset.scale
-    # safetensors stores memory as it lies and takes it for row-major.
+    # safetensors stores memory as it is and assumes row-major order.
     row_major = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     _write_through(folder / METADATA_FILE, metadata_text(fields).encode())
     _write_through(folder / TENSOR_FILE, safetensors.numpy.save(row_major))
 
 
 def read_dataset(folder: Path) -> PictureDataset | ClipDataset | TokenDataset | LatentDataset:
-    """Read the dataset stored in a folder, and check all that `Dataset` and `Split` promise of it.
+    """Read the dataset stored in a folder, and check every promise of `Dataset` and `Split`.
 
     Args:
-        folder: Holds the two files; its name is the dataset's name.
+        folder: The folder of the two files; its name is the dataset's name.
 
     Returns:
         The dataset, its arrays read-only.
@@ -115,9 +115,9 @@ def read_dataset(folder: Path) -> PictureDataset | ClipDataset | TokenDataset | 
 def _split(
     file: TensorFile, part: str, dtype: type[np.number], rank: int, *, limit: int | None = None, classes: int
 ) -> Split:
-    """Return one split, its examples of `dtype` and `rank`, its labels below `classes`.
+    """Return one split, with examples of `dtype` and `rank`, and labels below `classes`.
 
-    Examples are whole numbers below `limit`; or finite floating-point numbers where there is no limit.
+    Examples are whole numbers below `limit`, or finite floating-point numbers if there is no limit.
     """
     name = f"{part}_examples"
     examples = file.floats(name, rank) if limit is None else file.integers(name, rank)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F32", "F64"}
-"""As safetensors spells those that NumPy has by itself."""
+"""The dtypes that NumPy has by itself, as safetensors spells them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class TensorFile:
 
     Attributes:
         path: The file.
-        tensors: Each tensor that was asked for and found, by name.
+        tensors: The requested tensors that exist, by name.
         metadata: The file's text metadata.
     """
 
@@ -55,10 +55,9 @@ class TensorFile:
         """Return the tensor `name` as float32.
 
         Raises:
-            DatasetError: If its dtype is not floating-point, it has not `rank` axes, or it holds what is no finite
-                float32.
+            DatasetError: If its dtype is not floating-point, it has not `rank` axes, or a value is no finite float32.
         """
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes an infinity, refused as one below
+        with np.errstate(over="ignore"):  # a value too large for float32 becomes infinite, which is refused below
             numbers = self.floats(name, rank).astype(np.float32)
         if not np.isfinite(numbers).all():
             raise DatasetError(f"'{name}' in {self.path} must hold finite float32 numbers, got a NaN or an infinity")
@@ -68,7 +67,7 @@ class TensorFile:
         """Refuse the integer tensor `name` if a value is outside 0 … ``limit − 1``.
 
         Raises:
-            DatasetError: If one is.
+            DatasetError: If a value is outside.
         """
         values = self.tensors[name]
         for value in (int(values.min(initial=0)), int(values.max(initial=0))):
@@ -89,25 +88,25 @@ def read_tensor_file(path: Path, required: Sequence[str], optional: Sequence[str
 
     Args:
         path: The file.
-        required: Names of tensors that must be there.
-        optional: Names of tensors that may be there; all others are ignored.
+        required: Names of required tensors.
+        optional: Names of optional tensors; all others are ignored.
 
     Returns:
-        What was found.
+        The tensors and the metadata.
 
     Raises:
-        DatasetError: If the file is missing, unreadable, not safetensors or cut short, lacks a required tensor, or
-            stores a wanted one in a dtype NumPy does not have.
+        DatasetError: If the file is missing, unreadable, not safetensors or truncated, lacks a required tensor, or
+            stores a requested one in a dtype that NumPy lacks.
     """
     if not path.is_file():
         raise DatasetError(f"{path} must be a safetensors file, got {'a folder' if path.is_dir() else 'no such file'}")
     try:
         with safe_open(path, framework="numpy") as file:
-            found = sorted(file.keys())
+            names = sorted(file.keys())
             for name in required:
-                if name not in found:
-                    raise DatasetError(f"{path} must hold a tensor '{name}', got {', '.join(found) or 'none at all'}")
-            wanted = [name for name in (*required, *optional) if name in found]
+                if name not in names:
+                    raise DatasetError(f"{path} must hold a tensor '{name}', got {', '.join(names) or 'none at all'}")
+            wanted = [name for name in (*required, *optional) if name in names]
             tensors = {name: _read_tensor(file, name, path) for name in wanted}
             return TensorFile(path, tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
@@ -115,7 +114,7 @@ def read_tensor_file(path: Path, required: Sequence[str], optional: Sequence[str
 
 
 def _read_tensor(file: Any, name: str, path: Path) -> NDArray[Any]:
-    # NumPy learns others when a package that has them is loaded; what can be read must not depend on that.
+    # Other packages add dtypes to NumPy when loaded; reading must not depend on that.
     if (dtype := file.get_slice(name).get_dtype()) not in _DTYPES:
         raise DatasetError(f"'{name}' in {path} must have a dtype NumPy can read, got {dtype}")
     return file.get_tensor(name)

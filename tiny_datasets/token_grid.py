@@ -1,4 +1,4 @@
-"""How many axes grids of tokens have: those of pictures 3, those of clips 4."""
+"""The number of axes of token grids: 3 for pictures, 4 for clips."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from tiny_datasets.tensor_file import TensorFile
 
 CLIP_RANK = 4
-"""Of ``[count, frames, rows, columns]``."""
+"""Axes of ``[count, frames, rows, columns]``."""
 
 
 def grid_rank(file: TensorFile, name: str) -> int:
     """Return the number of axes of the tensor `name`, which holds grids of tokens.
 
     Args:
-        file: Holds the tensor.
-        name: Its name.
+        file: The file with the tensor.
+        name: The name of the tensor.
 
     Returns:
         3 for ``[count, rows, columns]`` and 4 for ``[count, frames, rows, columns]``.
 
     Raises:
-        DatasetError: If it has another number of axes.
+        DatasetError: If the tensor has another number of axes.
     """
     shape = file.tensors[name].shape
     if len(shape) not in (CLIP_RANK - 1, CLIP_RANK):

@@ -1,4 +1,4 @@
-"""Make a dataset of tokens that some tokenizer made elsewhere."""
+"""Make a dataset of tokens from an external tokenizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import os
 
 MAX_CODES = 2**24
-"""The greatest codebook size. A larger one is a mistake, and would cost gigabytes to find out."""
+"""The greatest codebook size. A larger one is a mistake, and would cost gigabytes."""
 
 
 def import_tokens(
@@ -36,19 +36,18 @@ def import_tokens(
 
     The file holds these tensors:
 
-    * ``tokens``: ``[count, rows, columns]`` of pictures or ``[count, frames, rows, columns]`` of clips, any integer
+    * ``tokens``: ``[count, rows, columns]`` for pictures or ``[count, frames, rows, columns]`` for clips, any integer
       dtype, values from 0 to ``codebook_size − 1``.
     * ``labels``: ``[count]``, any integer dtype, indices into the classes.
     * ``codebook``, optional: ``[codebook_size, patch_frames · patch_size · patch_size · channels]``, floating-point,
-      the patch or tubelet of pixels each token stands for, flattened in the order (frame, row, column, channel) with
+      the patch or tubelet of each token, flattened in the order (frame, row, column, channel) with
       1 or 3 channels, 0 black and 1 white.
 
     and this text metadata:
 
     * ``codebook_size``, optional: a whole number; by default the rows of the codebook, or else the greatest token + 1.
     * ``patch_size``: a whole number, needed with a codebook.
-    * ``patch_frames``, optional: a whole number, how many frames each token stands for; by default 1, and always 1 for
-      pictures.
+    * ``patch_frames``, optional: a whole number, the frames in each token; by default 1, and always 1 for pictures.
     * ``classes``, optional: a JSON list of names; by default ``"0"``, ``"1"``, … up to the greatest label.
 
     Args:
@@ -91,7 +90,7 @@ def import_tokens(
         classes=classes,
         description=f"{len(labels)} grids of {sides} tokens out of {codes}, in {len(classes)} classes.",
         licence="not stated",
-        # Its name and not its path: reports are shared, and paths tell of people.
+        # The name, not the path: reports are shared, and paths reveal people.
         source=f"a file of tokens called '{plain(file.path.name)}'",
         codebook_size=codes,
         codebook=codebook,
@@ -120,7 +119,7 @@ def _patch_frames(file: TensorFile) -> int:
 
 
 def _number(file: TensorFile, key: str) -> int:
-    """Return a whole number from 1 to `MAX_CODES` out of the file's metadata."""
+    """Return a whole number from 1 to `MAX_CODES` from the file's metadata."""
     text = file.metadata.get(key)
     if text is None:
         raise DatasetError(f"{file.path} must have metadata '{key}', got only {', '.join(file.metadata) or 'none'}")

@@ -1,4 +1,4 @@
-"""``elt-ref bench``: check the request, measure, tell."""
+"""``elt-ref bench``: check the request, measure, report."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -32,10 +32,10 @@ def request(
     kernels: str | None = None,
     ports: Path | None = None,
 ) -> Request:
-    """Return the request of these options; of those not given, the defaults.
+    """Return the request that these options describe; a missing option takes its default.
 
     Raises:
-        RequestError: an unknown word, a peer that is not there, or pairs that are odd.
+        RequestError: an unknown word, a missing peer, or an odd number of pairs.
     """
     if pairs % 2:
         raise RequestError(f"--pairs: expected an even number, so that no side comes first more often, got {pairs}")
@@ -62,21 +62,21 @@ def _known(option: str, words: Iterable[str], known: Sequence[str]) -> tuple[str
 
 
 def bench(requests: Sequence[Request]) -> Document:
-    """Measure what is asked for, and tell on stderr what is being measured.
+    """Measure every request, and show progress on stderr.
 
     Args:
-        requests: all of the same threads and kernels; one at least.
+        requests: at least one; all with the same threads and kernels.
 
     Raises:
-        RequestError: our side could not work.
-        DisagreementError: two sides did not do the same.
+        RequestError: our side failed.
+        DisagreementError: two sides gave different answers.
     """
     with Console(stderr=True).status("measuring …") as status:
 
         def progress(what: str) -> None:
             status.update(f"measuring {what} …")
 
-        documents = [_measure(asked, progress) for asked in requests]
+        documents = [_measure(request, progress) for request in requests]
     first = documents[0]
     return Document(
         first.machine,
@@ -88,31 +88,30 @@ def bench(requests: Sequence[Request]) -> Document:
     )
 
 
-def _measure(asked: Request, progress: Callable[[str], None]) -> Document:
-    told = machine(asked.kernels)
-    peak, results = measure(asked, progress)
-    points = loop_cache(asked, progress) if LOOP_CACHE in asked.works else ()
-    shares = profiles(asked, progress) if PROFILE in asked.works else ()
-    return Document(told, asked.threads, peak, results, points, shares)
+def _measure(request: Request, progress: Callable[[str], None]) -> Document:
+    facts = machine(request.kernels)
+    peak, results = measure(request, progress)
+    points = loop_cache(request, progress) if LOOP_CACHE in request.works else ()
+    shares = profiles(request, progress) if PROFILE in request.works else ()
+    return Document(facts, request.threads, peak, results, points, shares)
 
 
 def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[tuple[str, Document]]:
-    """Measure the parts of the page of benchmarks one by one; each is written as soon as it is there, then yielded.
+    """Measure the parts of the benchmark page one by one; write each as soon as it is measured, then yield it.
 
     Args:
-        folder: receives the page, or holds one with the parts' markers, and the pictures.
-        parts: names of `PARTS`; all of them where none is given.
+        folder: the folder of the page and its pictures; a page that exists must have the markers of the parts.
+        parts: names of `PARTS`; all of them if empty.
         pairs: repetitions of each side.
 
     Raises:
-        RequestError: an unknown part, a peer that is not there, our side could not work, or the folder cannot be
-            written to.
-        DisagreementError: two sides did not do the same.
+        RequestError: an unknown part, a missing peer, a failure of our side, or a folder that cannot be written.
+        DisagreementError: two sides gave different answers.
     """
     chosen = _known("--part", parts, tuple(PARTS)) or tuple(PARTS)
-    asked = {part: [request(**words, pairs=pairs) for words in PARTS[part]] for part in chosen}
+    requests = {part: [request(**words, pairs=pairs) for words in PARTS[part]] for part in chosen}
     page.prepare(folder)
     for part in chosen:
-        document = bench(asked[part])
+        document = bench(requests[part])
         page.write(folder, part, document, f"elt-ref bench --out docs --part {part} --pairs {pairs}")
         yield part, document

@@ -6,32 +6,32 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """One work at one size, beside a peer or alone."""
+    """One workload at one size, compared with a peer or timed alone."""
 
     work: str
     """``train``: one step; ``sample``: a batch through all sampling steps; ``conform``: all clauses."""
     family: str
     size: str
     peer: str | None
-    """None where nothing was compared."""
+    """None if nothing was compared."""
     ratio_median: float | None
-    """Our seconds over the peer's, by pairs: below 1 we are faster."""
+    """Median over pairs of our seconds ÷ the peer's; below 1 we are faster."""
     ratio_low: float | None
     """Lower quartile."""
     ratio_high: float | None
     """Upper quartile."""
     share_of_peak: float | None
-    """FLOPs of our matrix products ÷ median seconds ÷ the machine's matrix-product peak; None of ``conform``."""
+    """FLOPs of our matrix products ÷ median seconds ÷ the machine's matrix-product peak; None for ``conform``."""
     peak_memory_mb: float | None
-    """Of our process, Python and libraries included, in 10⁶ bytes."""
+    """Memory of our process in 10⁶ bytes, Python and libraries included."""
     seconds_median: float
     peer_seconds_median: float | None
     floor: float | None
-    """What the ratio would be if we did nothing but our matrix products, at the peak; None without a ratio."""
+    """Ratio if we did only our matrix products, at the peak; None without a ratio."""
     peer_peak_memory_mb: float | None
     pairs: int
     failure: str | None
-    """Why the peer could not do this work, in a sentence; the ratios are None then, and we were timed alone."""
+    """Reason why the peer could not do this, in a sentence; then the ratios are None and we were timed alone."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +41,38 @@ class LoopPoint:
     width: int
     batch: int
     tokens: int
-    """Of a sample, the class token counted."""
+    """Tokens of a sample, including the class token."""
     layers: int
-    """N; all of it is looped."""
+    """N; all layers are looped."""
     loops: int
     """L; the unlooped network has N · L layers."""
     looped_bytes: int
-    """Of the weights of the N layers."""
+    """Bytes of the weights of N layers."""
     unlooped_bytes: int
-    """Of the weights of the N · L layers."""
+    """Bytes of the weights of N · L layers."""
     ratio_median: float
-    """Throughput of the looped over that of the unlooped."""
+    """Throughput of the looped network ÷ throughput of the unlooped one."""
     ratio_low: float
     ratio_high: float
     samples_per_second: float
-    """Of the looped network, one forward pass each."""
+    """Throughput of the looped network; a sample is one forward pass."""
 
     @property
     def rows(self) -> int:
-        """Of every matrix product with a kernel."""
+        """Rows of every matrix product with a kernel."""
         return self.batch * self.tokens
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where our time of a work goes."""
+    """Shares of our time in one workload."""
 
     work: str
     """``train`` or ``sample``."""
     family: str
     size: str
     shares: dict[str, float]
-    """Of its time, by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
+    """Share of the time by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,6 @@ class Document:
     profiles: tuple[Profile, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """Return it for JSON; without ``loop_cache`` and ``profiles`` where those were not asked for."""
+        """Return the document for JSON; without ``loop_cache`` and ``profiles`` if they were not measured."""
         document = asdict(self)
-        return {name: told for name, told in document.items() if told or name not in ("loop_cache", "profiles")}
+        return {name: value for name, value in document.items() if value or name not in ("loop_cache", "profiles")}

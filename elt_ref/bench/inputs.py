@@ -1,4 +1,4 @@
-"""What every side is given: parameters, batches and draws, noise of sampling. Pure functions of a configuration."""
+"""Inputs of every side: parameters, batches and draws, sampling noise. Pure functions of a configuration."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from elt_ref.objective import Batch, Draws, draw
 from elt_ref.streams import stream
 
 STEPS = 8
-"""Batches that are taken in turn; both sides of a pair are given the same one."""
+"""Number of batches, used in turn; both sides of a pair receive the same one."""
 
 
 def parameters_of(config: Experiment) -> Tree:
-    """Return initial parameters with noise over them: at zero, gates and biases would hide layers from the answers."""
+    """Return initial parameters plus noise: gates and biases of zero would hide layers from the answers."""
     generator = stream(config.seed, "bench_parameters")
 
     def disturbed(leaf: np.ndarray) -> np.ndarray:
@@ -29,7 +29,7 @@ def training_inputs(config: Experiment) -> list[tuple[Batch, Draws]]:
 
 
 def sampling_inputs(config: Experiment) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return labels [batch], and by name the noise of all sampling steps, stacked [steps, batch, …]."""
+    """Return labels [batch], and the noise of all sampling steps by name, stacked [steps, batch, …]."""
     batch, steps = config.training.batch_size, range(config.sampling.steps)
     labels = np.arange(batch) % config.model.classes
     if isinstance(config, DiffusionExperiment):

@@ -1,4 +1,4 @@
-"""The works as the JAX port does them: jit, on the processor; a repetition ends when its arrays are there."""
+"""The workloads in the JAX port: jit, on the CPU; a repetition ends when its arrays are ready."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from elt_ref.bench.reference_side import judged
 
 
 def open_jax(job: Job) -> Repetition:
-    """Return the repetition; what is jitted is compiled at the first."""
+    """Return the repetition; its first call compiles."""
     port = load_port(job.side, job.ports)
     if job.work == "conform":
         return judged(port.Backend())
@@ -30,8 +30,8 @@ def _training(port: Any, job: Job) -> Repetition:
     state = port.init_state(_parameters(port, job))
     inputs = []
     for batch, draws in training_inputs(job.network):
-        given = {"examples": batch.examples, "labels": batch.labels, **draws._asdict()}
-        inputs.append({name: port.jnp.asarray(value) for name, value in given.items() if value is not None})
+        arrays = {"examples": batch.examples, "labels": batch.labels, **draws._asdict()}
+        inputs.append({name: port.jnp.asarray(value) for name, value in arrays.items() if value is not None})
 
     def repeat(index: int) -> np.ndarray:
         nonlocal state
@@ -45,20 +45,20 @@ def _sampling(port: Any, job: Job) -> Repetition:
     ours, document = job.network, job.network.model_dump(mode="json", exclude_none=True)
     labels, noise = sampling_inputs(ours)
     model = port.read_model(document["model"])
-    asked = {name: port.jnp.asarray(value) for name, value in noise.items()}
-    asked |= {
+    arguments = {name: port.jnp.asarray(value) for name, value in noise.items()}
+    arguments |= {
         "labels": port.jnp.asarray(labels),
         "loops": port.jnp.full(ours.sampling.steps, ours.model.max_loops),
     }
     static = {"model": model, "sampling": port.read_section(port.Sampling, document["sampling"])}
     if ours.model.family == "masked":
         sampler = port.masked_sample
-        asked["tokens"] = port.jnp.full((len(labels), model.tokens), model.mask_token)
+        arguments["tokens"] = port.jnp.full((len(labels), model.tokens), model.mask_token)
     else:
         sampler, static["diffusion"] = port.diffusion_sample, port.read_section(port.Diffusion, document["diffusion"])
     parameters = _parameters(port, job)
 
     def repeat(_index: int) -> np.ndarray:
-        return np.asarray(port.jax.block_until_ready(sampler(parameters, **asked, **static)))
+        return np.asarray(port.jax.block_until_ready(sampler(parameters, **arguments, **static)))
 
     return repeat

@@ -1,4 +1,4 @@
-"""A job: what one process repeats. It travels as JSON from the command to the process of a side."""
+"""A job: the work that one process repeats. It travels as JSON from the command to the process of a side."""
 
 import json
 from collections.abc import Callable
@@ -16,24 +16,24 @@ Repetition: TypeAlias = Callable[[int], np.ndarray]
 
 @dataclass(frozen=True)
 class Job:
-    """Who does what."""
+    """A workload and the side that runs it."""
 
     side: str
     """``elt_ref``, a peer, ``unlooped``, or ``matmul``."""
     work: str
-    """``train``, ``sample``, ``conform`` or ``forward``; of no meaning to ``matmul``."""
+    """``train``, ``sample``, ``conform`` or ``forward``; ``matmul`` ignores it."""
     config: Experiment | None
-    """None where the work has no network of its own: ``conform`` and ``matmul``."""
+    """None if the workload has no network of its own: ``conform`` and ``matmul``."""
     ports: Path
-    """The folder of the ports."""
+    """Folder of the ports."""
     threads: int
-    """Of every matrix product, on either side."""
+    """Threads of every matrix product, on either side."""
     kernels: str | None = None
-    """Of our OpenBLAS, as OPENBLAS_CORETYPE; it ignores names it does not know. None: those it takes by itself."""
+    """Kernels of our OpenBLAS, as OPENBLAS_CORETYPE; unknown names are ignored. None: OpenBLAS chooses."""
 
     @property
     def network(self) -> Experiment:
-        """The configuration, of a work that has one."""
+        """The configuration; an error if the workload has none."""
         if self.config is None:
             raise ValueError(f"{self.work}: expected a work with a network")
         return self.config
@@ -45,7 +45,7 @@ class Job:
 
     @staticmethod
     def from_json(line: str) -> "Job":
-        """Return the job of such a line."""
+        """Return the job that `to_json` wrote."""
         document = json.loads(line)
         config = document["config"] and validate(document["config"], where="job")
         return Job(**{**document, "config": config, "ports": Path(document["ports"])})

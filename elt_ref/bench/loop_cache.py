@@ -1,6 +1,6 @@
 """The paper's throughput claim on this machine: N layers looped L times against N · L layers, the same arithmetic.
 
-The weights of the looped block may stay in a cache where those of the unlooped network do not fit.
+The weights of the looped block may stay in a cache that the weights of the unlooped network overflow.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ from elt_ref.measure import parameter_count
 
 WIDTHS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
 INPUTS = ((1, 1), (1, 16), (16, 16))
-"""Batch and tokens; the class token comes with them."""
+"""Batch and tokens, without the class token."""
 LAYERS, LOOPS, HEAD_WIDTH = 1, 12, 32
 PROCESSES = 3
-"""Of each side, one after the other: where memory lies stays as it is while a process lives, and may cost a tenth."""
+"""Processes of each side, one after another: memory placement is fixed for a process's life and may cost a tenth."""
 
 
 def loop_cache(
@@ -30,10 +30,10 @@ def loop_cache(
     widths: Sequence[int] = WIDTHS,
     inputs: Sequence[tuple[int, int]] = INPUTS,
 ) -> tuple[LoopPoint, ...]:
-    """Measure every width at every (batch, tokens) of the inputs; the request says pairs, a process, and threads.
+    """Measure every width at every (batch, tokens) of the inputs; the request sets pairs per process, and threads.
 
     Raises:
-        DisagreementError: the two networks did not predict the same.
+        DisagreementError: the two networks gave different predictions.
     """
     points = []
     for batch, tokens in inputs:
@@ -44,7 +44,7 @@ def loop_cache(
 
 
 def looped_network(width: int, batch: int, tokens: int) -> Experiment:
-    """Return the configuration: of the masked family, `LAYERS` layers looped `LOOPS` times."""
+    """Return a masked configuration of `LAYERS` layers looped `LOOPS` times."""
     sizes = {
         "model.grid": [tokens],
         "model.layers": LAYERS,

@@ -1,6 +1,6 @@
 """Forward passes of a looped network, and of the unlooped network of the same depth with the same weights copied.
 
-So both do the same arithmetic and give the same prediction; only where the weights come from differs.
+Both do the same arithmetic and give the same prediction; they differ only in where the weights come from.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from elt_ref.streams import stream
 
 FLOPS_A_REPETITION = 2e9
 MOST_PASSES = 50
-"""Small passes are repeated, until they make about so much, for the first finds the caches cold."""
+"""Work of a repetition: small passes are repeated up to about this much, because the first finds the caches cold."""
 
 
 def open_loop(job: Job) -> Repetition:

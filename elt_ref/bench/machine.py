@@ -1,4 +1,4 @@
-"""The machine and the versions that a benchmark was made with; no names of hosts, users or folders."""
+"""The machine and the library versions of a benchmark; no names of hosts, users or folders."""
 
 import os
 import platform
@@ -12,10 +12,10 @@ _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def machine(kernels: str | None = None) -> dict[str, Any]:
-    """Return processor, cores, caches in bytes by level, system, BLAS, and versions of what is installed.
+    """Return processor, cores, caches in bytes by level, system, BLAS, and versions of installed libraries.
 
     Args:
-        kernels: of OpenBLAS, as a `Job` names them.
+        kernels: the kernels of OpenBLAS, as in `Job`.
     """
     return {
         "processor": processor(),
@@ -38,17 +38,17 @@ def processor() -> str:
 
 
 def caches(folder: Path = _CACHES) -> dict[str, int]:
-    """Return the bytes of each level's data cache, as ``{"L1": …, "L2": …, "L3": …}``; nothing where not told."""
-    found = {}
+    """Return the bytes of each level's data cache, as ``{"L1": …, "L2": …, "L3": …}``; empty if unknown."""
+    sizes = {}
     for entry in sorted(folder.glob("index*")):
         try:
             kind, level, size = ((entry / name).read_text("utf-8").strip() for name in ("type", "level", "size"))
         except OSError:
             continue
-        told = re.fullmatch(r"(\d+)([KM]?)", size)
-        if kind != "Instruction" and told is not None:
-            found[f"L{level}"] = int(told[1]) * {"": 1, "K": 2**10, "M": 2**20}[told[2]]
-    return found
+        match = re.fullmatch(r"(\d+)([KM]?)", size)
+        if kind != "Instruction" and match is not None:
+            sizes[f"L{level}"] = int(match[1]) * {"": 1, "K": 2**10, "M": 2**20}[match[2]]
+    return sizes
 
 
 def blas() -> str:
@@ -56,8 +56,8 @@ def blas() -> str:
     import numpy as np  # noqa: PLC0415  after the process is settled
 
     built = np.show_config(mode="dicts")
-    found = built["Build Dependencies"]["blas"] if built else {}
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+    library = built["Build Dependencies"]["blas"] if built else {}
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
 
 
 def _version(library: str) -> str | None:

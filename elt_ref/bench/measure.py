@@ -1,4 +1,4 @@
-"""Every work, family, size and peer that was asked for."""
+"""Measuring every workload, family, size and peer of a request."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -17,12 +17,12 @@ from elt_ref.config import Experiment
 
 NETWORK_WORKS = ("train", "sample")
 MATMULS = 5
-"""Products before every comparison; the best of all of them is the peak."""
+"""Matrix products timed before every comparison; the fastest of all is the peak."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured."""
+    """The measurements to make."""
 
     works: tuple[str, ...]
     families: tuple[str, ...]
@@ -34,7 +34,7 @@ class Request:
     kernels: str | None = None
 
     def job(self, side: str, work: str, config: Experiment | None = None) -> Job:
-        """Return what a side does under this request."""
+        """Return the job of a side under this request."""
         return Job(side, work, config, self.ports, self.threads, self.kernels)
 
 
@@ -54,11 +54,11 @@ class _Timing:
 def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, tuple[Result, ...]]:
     """Return the matrix-product peak in 10⁹ FLOPs a second, and a result for every comparison.
 
-    Where a peer fails, its result says why, and the others are measured all the same.
+    If a peer fails, its result says why, and the other comparisons go on.
 
     Raises:
-        SideError: our side could not work.
-        DisagreementError: two sides did not do the same.
+        SideError: our side failed.
+        DisagreementError: two sides gave different answers.
     """
     timings, products = [], []
     with Worker(request.job("matmul", "matmul")) as matmul:
@@ -73,17 +73,17 @@ def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, t
 
 
 def profiles(request: Request, progress: Callable[[str], None]) -> tuple[Profile, ...]:
-    """Return where the time of training and of sampling goes, for every family and size of the request."""
-    found = []
+    """Return the time profile of training and of sampling, for every family and size of the request."""
+    shares = []
     for work, family, size in product(NETWORK_WORKS, request.families, request.sizes):
         progress(f"profile {work} {family} {size}")
         with Worker(request.job("elt_ref", work, benched(family, size))) as side:
-            found.append(Profile(work, family, size, side.shares()))
-    return tuple(found)
+            shares.append(Profile(work, family, size, side.shares()))
+    return tuple(shares)
 
 
 def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:
-    """Yield our job, family, size and peer of every comparison; without a peer that does a work, we are timed alone."""
+    """Yield our job, family, size and peer of every comparison; if no peer supports a workload, we are timed alone."""
     for work in request.works:
         peers: Sequence[str | None] = [peer for peer in request.peers if work in works_of(peer)]
         for peer in peers or [None]:
@@ -100,7 +100,7 @@ def _time(job: Job, family: str, size: str, peer: str | None, request: Request) 
     try:
         return _time_sides([job, replace(job, side=peer)], family, size, peer, request)
     except SideError as error:
-        alone = _time_sides([job], family, size, None, request)  # raises where it was not the peer that failed
+        alone = _time_sides([job], family, size, None, request)  # raises if the failure was ours
         return replace(alone, peer=peer, failure=str(error))
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark writes into a folder: pictures, and the measured parts of ``benchmarks.md`` between markers."""
+"""Writing a benchmark into a folder: pictures, and the measured parts of ``benchmarks.md`` between markers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ END = "<!-- end -->"
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder and, where there is none, a page with nothing between its markers.
+    """Make the folder and, if it has no page, a page with nothing between its markers.
 
     Raises:
-        RequestError: it cannot be made, or its page lacks a marker.
+        RequestError: the folder cannot be made, or its page lacks a marker.
     """
     path = folder / PAGE
     try:
@@ -39,7 +39,7 @@ def between(text: str, part: str, new: str, path: Path) -> str:
     """Return the page's `text` with `new` between the markers of a part.
 
     Raises:
-        RequestError: the markers are not there.
+        RequestError: a marker is missing.
     """
     before, marker, rest = text.partition(f"<!-- {part} -->\n")
     _, end, after = rest.partition(END)
@@ -49,25 +49,25 @@ def between(text: str, part: str, new: str, path: Path) -> str:
 
 
 def write(folder: Path, part: str, document: Document, words: str) -> None:
-    """Draw the picture of a part, then write the part; the others stay.
+    """Draw the picture of a part, then write the part; the other parts stay.
 
     Args:
-        folder: As `prepare` left it.
-        part: One of `PARTS`.
-        document: What was measured.
-        words: The command that did.
+        folder: a folder that `prepare` has made.
+        part: one of `PARTS`.
+        document: the measurements.
+        words: the command that made them.
 
     Raises:
         RequestError: a file cannot be written.
     """
     path, picture = folder / PAGE, f"{PICTURES}/bench-{part}.png"
     text = path.read_text(encoding="utf-8")
-    for name, lines in ((NETWORKS, _networks()), (part, _told(document, words, folder, picture))):
+    for name, lines in ((NETWORKS, _networks()), (part, _rendered(document, words, folder, picture))):
         text = between(text, name, "\n".join(["", *lines, "", ""]), path)
     write_text(path, text)
 
 
-def _told(document: Document, words: str, folder: Path, picture: str) -> Iterator[str]:
+def _rendered(document: Document, words: str, folder: Path, picture: str) -> Iterator[str]:
     from elt_ref.bench.plots import draw_loop_cache, draw_ratios  # noqa: PLC0415  only where something is drawn
 
     yield from _machine(document, words)
@@ -76,7 +76,7 @@ def _told(document: Document, words: str, folder: Path, picture: str) -> Iterato
         yield from _markdown(PROFILE_COLUMNS, map(profile_row, document.profiles))
     if document.loop_cache:
         draw_loop_cache(folder / picture, document.loop_cache, document.machine["caches"])
-        yield from ("", f"![Throughput of the looped over that of the unlooped network]({picture})", "")
+        yield from ("", f"![Throughput of the looped network over the unlooped one]({picture})", "")
         yield from _markdown(LOOP_COLUMNS, map(loop_row, document.loop_cache))
     if any(result.ratio_median is not None for result in document.results):
         draw_ratios(folder / picture, document.results)
@@ -113,7 +113,7 @@ def _machine(document: Document, words: str) -> Iterator[str]:
     caches = ", ".join(f"{level} {size / 2**10:,.0f} KiB" for level, size in machine["caches"].items())
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     yield from (f"    {words}", "")
-    yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; caches: {caches or 'not told'}."
+    yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; caches: {caches or 'unknown'}."
     yield f"Python {machine['python']}, {versions}; BLAS {machine['blas']}, kernels: {machine['kernels']}."
     peak = f"matrix products reach {document.matmul_peak_gflops:.0f}·10⁹ FLOPs a second"
     yield f"Threads of each side: {document.threads}; {peak}."

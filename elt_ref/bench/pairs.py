@@ -10,25 +10,25 @@ from elt_ref.bench.worker import Timed, Worker
 from elt_ref.errors import TrainingError
 
 WARM_UP = 8
-"""Repetitions before any is timed: every batch once, so that everything is compiled and allocated."""
+"""Untimed repetitions at the start: every batch once, so that everything is compiled and allocated."""
 COMPARED = 3
-"""Of these, the first whose answers are compared: after the first, gradient and optimizer have had their say."""
+"""Number of warm-up repetitions whose answers are compared; from the second on they depend on the optimizer."""
 TOLERANCE = 2e-5
-"""Of a number of an answer, relative to the largest; the ports are within 1e-6."""
+"""Largest difference between two answers, relative to their largest number; the ports stay within 1e-6."""
 TOKENS_MAY_DIFFER = 0.02
-"""Share of sampled tokens that may be others, for rounding decides a close draw."""
+"""Share of sampled tokens that may differ, because rounding decides a close draw."""
 PAUSE = 0.2
-"""Seconds between repetitions on several threads: those of OpenBLAS spin for half as long after a product."""
+"""Seconds between repetitions on several threads: OpenBLAS threads spin for half as long after a product."""
 MOST_CORES = 1.2
-"""Processor time over wall time, for each thread that was asked for."""
+"""Largest processor time ÷ wall time for each requested thread."""
 
 
 class DisagreementError(TrainingError):
-    """Two sides gave different answers, or one used more threads: nothing was compared. Exit code 1."""
+    """Two sides gave different answers, or one used too many threads, so there is no comparison. Exit code 1."""
 
 
 def check_agreement(ours: np.ndarray, theirs: np.ndarray, where: str) -> None:
-    """Raise `DisagreementError` unless two answers are those of the same work in float32."""
+    """Raise `DisagreementError` unless two answers agree as float32 results of the same work."""
     if ours.shape != theirs.shape:
         raise DisagreementError(f"{where}: expected answers of one shape, got {ours.shape} and {theirs.shape}")
     apart = np.abs(ours - theirs) > TOLERANCE * np.abs(ours).max()
@@ -40,27 +40,27 @@ def check_agreement(ours: np.ndarray, theirs: np.ndarray, where: str) -> None:
 
 
 def warm_up(sides: Sequence[Worker], repetitions: int = WARM_UP) -> None:
-    """Repeat without timing, and compare the answers of all sides with those of the first.
+    """Repeat without timing, and compare the answers of every side with the first side's.
 
     Raises:
-        DisagreementError: they are not the same.
+        DisagreementError: they differ.
     """
     for index in range(repetitions):
-        told = [side.run(index, answer=index < COMPARED).answer for side in sides]
-        for side, answer in zip(sides[1:], told[1:], strict=True):
-            if told[0] is not None and answer is not None:
+        answers = [side.run(index, answer=index < COMPARED).answer for side in sides]
+        for side, answer in zip(sides[1:], answers[1:], strict=True):
+            if answers[0] is not None and answer is not None:
                 where = f"bench, {side.job.work}, {sides[0].job.side} and {side.job.side}, repetition {index}"
-                check_agreement(told[0], answer, where)
+                check_agreement(answers[0], answer, where)
 
 
 def interleave(sides: Sequence[Worker], pairs: int) -> list[list[float]]:
-    """Return the seconds of `pairs` rounds, for each side; each round goes the other way than the one before.
+    """Return the seconds of `pairs` rounds, for each side; every round reverses the order of the round before.
 
-    So each side follows itself as often as the other, where the pairs are even: what one leaves behind, as in the
-    caches, disturbs both alike.
+    With an even number of pairs each side follows itself as often as it follows the other, so leftovers, as in the
+    caches, disturb both alike.
 
     Raises:
-        DisagreementError: a side used more cores than it was given threads.
+        DisagreementError: a side used more cores than threads allowed to it.
     """
     rounds: list[list[Timed]] = [[] for _ in sides]
     order = list(range(len(sides)))
@@ -83,7 +83,7 @@ def _check_threads(side: Worker, timed: Sequence[Timed]) -> None:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return lower quartile, median and upper quartile; of one value, itself."""
+    """Return lower quartile, median and upper quartile; a single value is all three."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")

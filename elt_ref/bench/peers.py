@@ -1,6 +1,6 @@
 """The peers: ports of the documentation, and other checkouts of elt_ref, such as one before a change.
 
-Both are found by their folder; no framework is imported but by a port.
+Both are located by their folder; only a port imports a framework.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import elt_ref
 from elt_ref.errors import RequestError, nearest
 
 PORTS = Path(elt_ref.__file__).parents[1] / "docs" / "ports"
-"""Beside the package in a checkout; they are not installed with it."""
+"""Folder of the ports in a checkout; they are not installed with the package."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Peer:
     """Another implementation of the same algorithm."""
 
     framework: str
-    """What is imported, and the name of elt_ref's extra."""
+    """Framework that is imported, and the name of elt_ref's extra."""
     file: str
-    """In the folder of the ports."""
+    """File name in the folder of the ports."""
     works: tuple[str, ...]
 
 
@@ -38,20 +38,20 @@ CHECKOUT_WORKS = ("train", "sample", "conform")
 
 
 def is_checkout(name: str) -> bool:
-    """Return whether the peer is the path of a checkout of elt_ref that can be benched.
+    """Return whether the peer is the path of a checkout of elt_ref with a benchmark.
 
-    It has a separator, as ``./before``, for a bare name is that of a side.
+    The path has a separator, as in ``./before``; a bare name is a side.
     """
     return Path(name).name != name and Path(name, "elt_ref", "bench", "process.py").is_file()
 
 
 def works_of(name: str) -> tuple[str, ...]:
-    """Return the works that a peer does."""
+    """Return the workloads that a peer supports."""
     return PEERS[name].works if name in PEERS else CHECKOUT_WORKS
 
 
 def check_peer(name: str, ports: Path) -> None:
-    """Raise RequestError unless the peer is a checkout, or has its port in the folder and its framework installed."""
+    """Raise RequestError unless the peer is a checkout, or its port is in the folder and its framework is installed."""
     if name not in PEERS:
         if is_checkout(name):
             return
@@ -72,6 +72,6 @@ def load_port(name: str, ports: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise RequestError(f"--ports: expected a Python file, got {path}")
-    sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+    sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""The figures: ratios to the peers, and the looped against the unlooped network."""
+"""The figures: ratios to the peers, and the looped network against the unlooped one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ RATIO_TICKS = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
 def draw_ratios(path: Path, results: Sequence[Result]) -> None:
     """Write a PNG of our time over each peer's, a row for each work, family and size, on a logarithmic axis.
 
-    A mark is the median of the pairs, its bar their quartiles; left of the line at 1 we are faster.
+    A mark is the median of the pairs, a bar their quartiles; left of the line at 1 we are faster.
 
     Args:
         path: The PNG to write.
-        results: Those without a ratio are left out; there is at least one with.
+        results: At least one with a ratio; results without one are left out.
 
     Raises:
         RequestError: If the file cannot be written.
@@ -75,8 +75,8 @@ def _ratio_axis(axes: Axes, results: Sequence[Result]) -> None:
 def draw_loop_cache(path: Path, points: Sequence[LoopPoint], caches: Mapping[str, int]) -> None:
     """Write a PNG of the looped network's throughput over the unlooped one's against width, a line for each input.
 
-    Dashed verticals mark the width at which the weights of the looped block fill a cache, dotted ones that at which
-    those of the unlooped network do.
+    A dashed vertical marks the width at which the weights of the looped block fill a cache; a dotted one, the width at
+    which the weights of the unlooped network do.
 
     Args:
         path: The PNG to write.
@@ -144,5 +144,5 @@ def _mark_caches(axes: Axes, points: Sequence[LoopPoint], caches: Mapping[str, i
 
 
 def width_that_fills(size: int, layers: int) -> float:
-    """Return the width at which float32 kernels of so many layers, 12 d² numbers each, take `size` bytes."""
+    """Return the width at which the float32 kernels of `layers` layers, 12 d² numbers each, take `size` bytes."""
     return (size / (4 * 12 * layers)) ** 0.5

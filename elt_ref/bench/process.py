@@ -1,11 +1,11 @@
 """The process of one side: ``python -m elt_ref.bench.process``, a job on the first line, then one request a line.
 
     {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
-    {"do": "macs"}                              → {"macs": 123}      multiply-adds of one repetition, as the ops count
-    {"do": "shares"}                            → {"shares": {"linear": 0.7, …}}   of one of our repetitions, profiled
+    {"do": "macs"}                              → {"macs": 123}      multiply-adds of one repetition, counted by the ops
+    {"do": "shares"}                            → {"shares": {"linear": 0.7, …}}   profile of one of our repetitions
     {"do": "memory"}                            → {"megabytes": 80.1}
 
-It works only while it is asked. What goes wrong is told as ``{"error": "one sentence"}``.
+It is idle between requests. An error is reported as ``{"error": "one sentence"}``.
 """
 
 import json
@@ -23,7 +23,7 @@ from elt_ref.run.process import keep_freed_memory
 def main() -> None:
     """Read the job, then answer requests until the input ends."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a framework prints is no reply
+    os.dup2(2, 1)  # a framework's own output must not mix with the replies
     keep_freed_memory()  # on every side alike
 
     def tell(reply: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         tell({"ready": True})
         for line in sys.stdin:
             tell(_reply(repetition, json.loads(line)))
-    except Exception as error:  # noqa: BLE001  whatever a framework raises is told
+    except Exception as error:  # noqa: BLE001  a framework may raise anything; report it
         tell({"error": " ".join(f"{type(error).__name__}: {error}".split())})
 
 
@@ -45,7 +45,7 @@ def open_side(job: Job) -> Repetition:
 
 
 def _opener(job: Job) -> Callable[[Job], Repetition]:
-    # A process loads what its side needs: its memory is measured.
+    # Load only what the side needs, because the memory of the process is measured.
     if job.side in {"torch", "torch-compile"}:
         from elt_ref.bench.torch_side import open_torch  # noqa: PLC0415
 
@@ -79,14 +79,14 @@ def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
     processor, started = time.process_time(), time.perf_counter()
     answer = repetition(request["index"])
     seconds, spent = time.perf_counter() - started, time.process_time() - processor
-    told = answer.ravel().tolist() if request["answer"] else None
-    return {"seconds": seconds, "processor_seconds": spent, "answer": told}
+    flat = answer.ravel().tolist() if request["answer"] else None
+    return {"seconds": seconds, "processor_seconds": spent, "answer": flat}
 
 
 def peak_memory_mb() -> float | None:
-    """Return the largest memory that this process held at once, in 10⁶ bytes; None where the system does not tell."""
+    """Return the largest memory that this process held at once, in 10⁶ bytes; None if unknown."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage would begin with what the parent held
+    if status.exists():  # Linux: getrusage would include the parent's memory
         peak = next(
             (line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")), None
         )

@@ -1,7 +1,7 @@
-"""Where the time of a repetition goes, by the rooms of the package: each op for itself, the optimizer, the rest.
+"""Time profile of a repetition, by the rooms of the package: each op alone, the optimizer, the rest.
 
-Python tells of every call and return; the time in between belongs to the innermost function of a part that is at work.
-What the telling itself takes is left out, but for some tenths of a microsecond a call.
+Python reports every call and return; the time in between belongs to the innermost active function of a part.
+The cost of the reports is left out, except some tenths of a microsecond a call.
 """
 
 import sys
@@ -21,7 +21,7 @@ PARTS = {
     "lookup and losses": ("ops/embedding.py", "ops/softmax.py", "ops/squared_error.py"),
     "optimizer": ("training/optimizer.py",),
 }
-"""Files of the package; value and VJP of an op stand in one. What they call is theirs."""
+"""Files of the package by part; an op's file holds its value and its VJP. Time of their callees is included."""
 REST = "the rest"
 
 _FOLDER = Path(elt_ref.__file__).parent
@@ -33,20 +33,20 @@ def shares(repetition: Repetition) -> dict[str, float]:
     spent = dict.fromkeys((*PARTS, REST), 0.0)
     at_work = [REST]
 
-    def told(frame: FrameType, event: str, _argument: object) -> None:
+    def on_event(frame: FrameType, event: str, _argument: object) -> None:
         nonlocal since
         if event in {"call", "return"}:
             spent[at_work[-1]] += time.perf_counter() - since
             if event == "call":
                 at_work.append(_PART_OF.get(frame.f_code.co_filename, at_work[-1]))
-            elif len(at_work) > 1:  # the first return is that of a function whose call was not seen
+            elif len(at_work) > 1:  # the first return belongs to a call that was not reported
                 at_work.pop()
             since = time.perf_counter()
 
     for index in range(WARM_UP):
         repetition(index)
     since = time.perf_counter()
-    sys.setprofile(told)
+    sys.setprofile(on_event)
     try:
         for index in range(REPETITIONS):
             repetition(index)

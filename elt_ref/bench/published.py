@@ -1,4 +1,4 @@
-"""What ``docs/benchmarks.md`` tells, by the parts of the page: which networks, peers, threads and kernels."""
+"""The parts of ``docs/benchmarks.md``: their networks, peers, threads and kernels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,4 +14,4 @@ PARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "profile": ({"works": ("profile",)},),
     "loop-cache": ({"works": ("loop-cache",)},),
 }
-"""Each is one or more requests; what a request does not say has the defaults of `elt_ref.bench.command.request`."""
+"""Requests of each part, as arguments of `elt_ref.bench.command.request`."""

@@ -1,4 +1,4 @@
-"""The works as elt_ref does them."""
+"""The workloads in elt_ref."""
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def _sampling(config: Experiment) -> Repetition:
 
 
 def _conformance() -> Repetition:
-    """The judge's questions, asked of the reference."""
+    """The reference under the judge."""
     from elt_ref.conformance.reference import ReferenceBackend  # noqa: PLC0415  only of this work
 
     return judged(ReferenceBackend())
@@ -60,7 +60,7 @@ def _conformance() -> Repetition:
 def judged(backend: object) -> Repetition:
     """Return the repetition of a conformance run of `backend`. The answer is which clauses passed.
 
-    Left out is the profile ``distributed``: its time is that of starting processes, and not each port's backend has it.
+    The profile ``distributed`` is left out: it mostly starts processes, and not every port's backend has it.
     """
     from elt_ref.conformance.case import read_vectors  # noqa: PLC0415
     from elt_ref.conformance.clauses import clauses  # noqa: PLC0415
@@ -78,7 +78,7 @@ def judged(backend: object) -> Repetition:
 
 
 def open_matmul(_job: Job) -> Repetition:
-    """Return a product of two square float32 matrices of `MATRIX_SIDE`: what the machine can do at most."""
+    """Return a product of two square float32 matrices of `MATRIX_SIDE`: the machine's best rate."""
     generator = stream(0, "matmul")
     left, right = (generator.standard_normal((MATRIX_SIDE, MATRIX_SIDE), dtype=np.float32) for _ in range(2))
     product = np.empty_like(left)

@@ -1,4 +1,4 @@
-"""The networks that are timed: three families, from the presets' size upwards. Data are random, of the right shape."""
+"""The networks of the benchmark: three families, from the presets' size upwards. Data are random."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _GRIDS: Mapping[str, Mapping[str, Any]] = {
     "diffusion": {"model.shape": [16, 16, 4], "training.batch_size": 32},
     "video": {"model.grid": [2, 8, 8], "training.batch_size": 16},
 }
-"""Of the larger sizes: 2,048 tokens a batch."""
+"""Batch of the larger sizes: 2,048 tokens."""
 
 _WIDTHS: Mapping[str, Mapping[str, Any]] = {
     "tiny": {
@@ -30,7 +30,7 @@ SIZES = tuple(_WIDTHS)
 DEFAULT_SIZES = ("small", "medium", "large")
 
 _COMMON = {"training.steps": 1_000_000, "training.warmup_steps": 1, "sampling.steps": 8}
-"""The loss weight λ hardly moves while it is timed, and already the first step learns at the whole rate."""
+"""Settings under which λ hardly moves while it is timed, and the first step already has the full learning rate."""
 
 
 def benched(family: str, size: str) -> Experiment:
@@ -40,5 +40,5 @@ def benched(family: str, size: str) -> Experiment:
 
 
 def tokens_a_batch(config: Experiment) -> int:
-    """Return batch × tokens, class tokens not counted."""
+    """Return batch × tokens, without class tokens."""
     return config.training.batch_size * config.model.tokens

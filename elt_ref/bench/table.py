@@ -15,7 +15,7 @@ LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ u
 
 
 def result_row(result: Result) -> tuple[str, ...]:
-    """Return the cells of a result, under `COLUMNS`; in brackets the quartiles of the ratio."""
+    """Return the cells of a result, under `COLUMNS`; the brackets hold the quartiles of the ratio."""
     return (
         result.work,
         f"{result.family} {result.size}",
@@ -30,7 +30,7 @@ def result_row(result: Result) -> tuple[str, ...]:
 
 
 def loop_row(point: LoopPoint) -> tuple[str, ...]:
-    """Return the cells of a point, under `LOOP_COLUMNS`: the bytes are those of the weights."""
+    """Return the cells of a point, under `LOOP_COLUMNS`; the bytes are of the weights."""
     return (
         str(point.rows),
         str(point.width),
@@ -54,7 +54,7 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def summaries(results: Sequence[Result]) -> Iterator[str]:
-    """Yield a sentence for every work and peer: the geometric mean of the ratios, the worst; and for every failure."""
+    """Yield a sentence for every workload and peer, with geometric mean and worst ratio, and one for every failure."""
     for work, peer in dict.fromkeys((result.work, result.peer) for result in results):
         group = [result for result in results if (result.work, result.peer) == (work, peer)]
         ratios = [(result.ratio_median, f"{result.family} {result.size}") for result in group if result.ratio_median]
@@ -77,9 +77,9 @@ def tables(document: Document) -> Iterator[Table]:
         title = "Where our time goes"
         yield _table(title, PROFILE_COLUMNS, map(profile_row, document.profiles), None)
     if document.loop_cache:
-        told = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())
+        caches = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())
         title = "N layers looped L times against N · L layers"
-        yield _table(title, LOOP_COLUMNS, map(loop_row, document.loop_cache), f"Caches: {told or 'not told'}.")
+        yield _table(title, LOOP_COLUMNS, map(loop_row, document.loop_cache), f"Caches: {caches or 'unknown'}.")
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: str | None) -> Table:

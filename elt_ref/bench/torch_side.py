@@ -1,4 +1,4 @@
-"""The works as the PyTorch port does them, eager or compiled."""
+"""The workloads in the PyTorch port, eager or compiled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,15 +52,15 @@ def _sampling(port: Any, job: Job, network: Callable[[Any], Any]) -> Repetition:
     settings, config = _sections(port, job), job.network
     module = network(_module(port, job, settings.model))
     labels, noise = sampling_inputs(config)
-    asked = {"sampling": settings.sampling, "loops": [config.model.max_loops] * config.sampling.steps}
-    asked |= {"labels": port.to_torch(labels), **port.to_torch(noise)}
+    arguments = {"sampling": settings.sampling, "loops": [config.model.max_loops] * config.sampling.steps}
+    arguments |= {"labels": port.to_torch(labels), **port.to_torch(noise)}
     if config.model.family == "masked":
         unknown = np.full((len(labels), config.model.tokens), port.mask_token(settings.model))
-        sampler, asked["tokens"] = port.masked_sample, port.to_torch(unknown)
+        sampler, arguments["tokens"] = port.masked_sample, port.to_torch(unknown)
     else:
-        sampler, asked["diffusion"] = port.diffusion_sample, settings.diffusion
+        sampler, arguments["diffusion"] = port.diffusion_sample, settings.diffusion
 
     def repeat(_index: int) -> np.ndarray:
-        return sampler(module, settings.model, **asked).numpy()
+        return sampler(module, settings.model, **arguments).numpy()
 
     return repeat

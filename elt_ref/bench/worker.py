@@ -1,4 +1,4 @@
-"""The way to the process of a side: start it, ask it, end it."""
+"""The client of a side's process: starts it, sends requests, ends it."""
 
 import json
 import os
@@ -24,11 +24,11 @@ _THREAD_VARIABLES = (
     "TORCHINDUCTOR_COMPILE_THREADS",
 )
 _TUNING = ("OPENBLAS_", "MKL_")
-"""Variables of the environment that tune the BLAS of one side begin so. Without them each suits itself."""
+"""Prefixes of environment variables that tune a BLAS; without those variables each side chooses for itself."""
 
 
 class SideError(RequestError):
-    """A side could not work: its framework failed, or its process ended."""
+    """A side failed: its framework raised, or its process ended."""
 
     def __init__(self, job: Job, got: str) -> None:
         super().__init__(f"bench, {job.side}, {job.work}: expected a repetition, got {got}")
@@ -40,13 +40,13 @@ class Timed:
 
     seconds: float
     processor_seconds: float
-    """Of all its threads."""
+    """Processor time of all its threads."""
     answer: np.ndarray | None
-    """Where it was asked for."""
+    """Answer, if it was requested."""
 
 
 class Worker:
-    """A process that repeats a job when asked. Use it in a ``with``; it ends at the end."""
+    """A process that repeats a job on request. Use it in a ``with``, which ends it."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -78,25 +78,25 @@ class Worker:
         self._log.close()
 
     def run(self, index: int, *, answer: bool = False) -> Timed:
-        """Do one repetition.
+        """Run one repetition.
 
         Raises:
-            SideError: the side could not.
+            SideError: the side failed.
         """
         reply = self._ask(json.dumps({"do": "run", "index": index, "answer": answer}))
-        told = np.array(reply["answer"]) if answer else None
-        return Timed(reply["seconds"], reply["processor_seconds"], told)
+        flat = np.array(reply["answer"]) if answer else None
+        return Timed(reply["seconds"], reply["processor_seconds"], flat)
 
     def shares(self) -> dict[str, float]:
-        """Return the share of its time that a repetition spends in each of our parts; of our side only."""
+        """Return the share of a repetition's time spent in each part; only our side has parts."""
         return self._ask(json.dumps({"do": "shares"}))["shares"]
 
     def macs(self) -> int:
-        """Return the multiply-adds of one repetition, as elt_ref's ops count them."""
+        """Return the multiply-adds of one repetition, counted by elt_ref's ops."""
         return self._ask(json.dumps({"do": "macs"}))["macs"]
 
     def peak_memory_mb(self) -> float | None:
-        """Return the largest memory that the process held so far, in 10⁶ bytes; None where the system does not tell."""
+        """Return the largest memory that the process held so far, in 10⁶ bytes; None if unknown."""
         return self._ask(json.dumps({"do": "memory"}))["megabytes"]
 
     def _ask(self, line: str) -> dict[str, Any]:
@@ -120,9 +120,9 @@ class Worker:
 
 
 def environment(job: Job) -> dict[str, str]:
-    """Return the environment of a side: so many threads for NumPy's BLAS, OpenMP and XLA alike, and the kernels."""
+    """Return the environment of a side: the thread count for NumPy's BLAS, OpenMP and XLA, and the kernels."""
     settings = {name: str(job.threads) for name in _THREAD_VARIABLES}
-    # What XLA frees in an arena of its own is given back and mapped anew at every call; 0 leaves it so.
+    # XLA returns the memory it frees in its own arena and maps it again at every call; 0 leaves it so.
     settings["MALLOC_ARENA_MAX"] = os.environ.get("MALLOC_ARENA_MAX", "1")
     settings["JAX_PLATFORMS"] = "cpu"
     if job.threads == 1:

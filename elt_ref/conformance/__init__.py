@@ -1,1 +1,1 @@
-"""The judge: what it asks of an implementation, what it compares with, and what it says."""
+"""The judge of implementations: its questions, the right answers, and its reports."""

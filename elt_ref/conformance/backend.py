@@ -1,18 +1,18 @@
-"""What an implementation may be asked to do. NumPy arrays in, NumPy arrays out; all but `describe` is optional.
+"""The interface of an implementation. NumPy arrays in, NumPy arrays out; everything except `describe` is optional.
 
 An operation takes keyword arguments: arrays by name, and settings that JSON can hold. It returns a dict of arrays by
-name; scalars are arrays without axes. Floating-point arrays arrive in the dtype under test and are to be answered in
-it; where none arrives, any floating dtype will do. Randomness is always an input. Nothing that is passed may be
-changed.
+name; scalars are arrays without axes. Floating-point arrays arrive in the dtype under test, and the answer must have
+the same dtype; if no floating-point array arrives, any floating dtype will do. Randomness is always an input. An
+operation must not change its arguments.
 
 Parameters are a flat dict from dotted name to array, as in ``specs/parameters.md``; kernels are [inputs, outputs].
 `model`, `diffusion`, `objective`, `sampling`, `training` are the sections of a configuration as plain dicts:
-``specs/configuration.md`` says what their keys mean. Every key is present, of `sampling` every one but ``loops``.
+``specs/configuration.md`` says what their keys mean. Every key is present, except ``loops`` of `sampling`.
 
-The dtype under test is that of arrays. Schedules (γ, log-SNR, weights, sines and cosines, learning rates) are computed
-in float64 whatever it is, from arguments that were rounded to it, and rounded to it last. Done in float32 they are held
-to the same tolerance, and a floor may fall on the other side. The draws of `drop_labels` are not widened, nor is a
-`log_snr` that is an argument; the mask schedule of decoding has the precision that is declared.
+The dtype under test applies to arrays. Schedules (γ, log-SNR, weights, sines and cosines, learning rates) are always
+computed in float64, from arguments that were rounded to the dtype, and their results are rounded to it last. Computed
+in float32 they must meet the same tolerance, and a floor may fall on the other side. The draws of `drop_labels` are not
+widened, nor is an argument `log_snr`; the mask schedule of decoding has the declared precision.
 
 Shapes: B batch, T tokens, V codes, d width, L loops, K sampling steps, F H W C frames, height, width and channels of a
 sample.
@@ -29,30 +29,30 @@ Parameters: TypeAlias = Mapping[str, np.ndarray]
 Section: TypeAlias = Mapping[str, Any]
 
 
-class Unsupported(Exception):  # noqa: N818  an answer, not a mistake
-    """Raised by a backend that lacks the operation or cannot do what was asked; allowed where declared absent."""
+class Unsupported(Exception):  # noqa: N818  an answer, not an error
+    """Raised by a backend that lacks an operation or cannot answer a question; allowed for undeclared operations."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a backend says of itself before anything is asked."""
+    """A backend's description of itself, read before any question."""
 
     name: str
     version: str
     operations: tuple[str, ...]
-    """Names of the operations it offers, taps too. What is offered is judged; what is not is not awarded."""
+    """Names of the operations it offers, including taps. Only these are judged and awarded."""
     dtypes: tuple[str, ...] = ("float64", "float32")
-    """Of ``float64`` and ``float32``."""
+    """Dtypes that it supports, out of ``float64`` and ``float32``."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """Its names for what the paper leaves open, by choice: see `elt_ref.conformance.choices`.
+    """Its alternative for each choice that the paper leaves open: see `elt_ref.conformance.choices`.
 
-    Who offers ``mask_lengths`` must declare ``sampling.schedule_precision``.
+    A backend that implements ``mask_lengths`` must declare ``sampling.schedule_precision``.
     """
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """An implementation under judgement. Write the methods that you have; leave out the others."""
+    """An implementation to judge. Write the methods that you have; leave out the others."""
 
     def describe(self) -> Description:
         """Return name, version, operations, dtypes and choices."""
@@ -60,7 +60,7 @@ class Backend(Protocol):
 
 
 class Operations(Protocol):
-    """The operations, their arguments and results. For reading and for type checkers; nothing needs to inherit it."""
+    """The operations, their arguments and results, for readers and type checkers; no class needs to inherit it."""
 
     # --- layers and parts of the networks
 
@@ -82,7 +82,7 @@ class Operations(Protocol):
         ...
 
     def time_features(self, *, time: np.ndarray, width: int, scale: float) -> Tensors:
-        """Return ``features`` [B, width] of t [B] in [0, 1]: what goes into the timestep MLP. Angles in float64."""
+        """Return ``features`` [B, width] of t [B] in [0, 1], the input of the timestep MLP. Angles in float64."""
         ...
 
     def patchify(self, *, samples: np.ndarray, patch_size: int) -> Tensors:
@@ -90,7 +90,7 @@ class Operations(Protocol):
         ...
 
     def unpatchify(self, *, patches: np.ndarray, shape: list[int], patch_size: int) -> Tensors:
-        """Return ``samples`` [B, H, W, C] of patches [B, T, patch² · C] as the output layer writes them.
+        """Return ``samples`` [B, H, W, C] from patches [B, T, patch² · C] in the order of the output layer.
 
         `shape` is [H, W, C].
         """
@@ -133,7 +133,7 @@ class Operations(Protocol):
         labels: np.ndarray,
         loops: int,
     ) -> Tensors:
-        """Return ``prediction`` [B, H, W, C] after L loops, of whatever the network predicts."""
+        """Return the network's ``prediction`` [B, H, W, C] after L loops."""
         ...
 
     # --- objectives
@@ -153,9 +153,9 @@ class Operations(Protocol):
     ) -> Tensors:
         """Return the ILSD loss: ``total``, ``teacher_truth``, ``student_truth``, ``distillation``, all scalars.
 
-        tokens [B, T] are the true codes, mask [B, T] bool says which the network does not see. The terms are those
-        before λ = `truth_weight` weighs them. With `student_loops` None: the vanilla objective, ``total`` and
-        ``teacher_truth`` alone.
+        tokens [B, T] are the true codes; mask [B, T] bool marks the codes hidden from the network. The terms are not
+        yet weighted by λ = `truth_weight`. If `student_loops` is None, the objective is vanilla, with ``total`` and
+        ``teacher_truth`` only.
         """
         ...
 
@@ -189,7 +189,7 @@ class Operations(Protocol):
         truth_weight: float,
         reduction: str,
     ) -> Tensors:
-        """Return what `masked_objective` returns, for clean and noise [B, H, W, C] and time [B].
+        """Return the terms of `masked_objective` for clean and noise [B, H, W, C] and time [B].
 
         The noise level and the weight of a sample are computed from `time` widened to float64.
         """
@@ -213,24 +213,24 @@ class Operations(Protocol):
         ...
 
     def truth_weights(self, *, steps: int) -> Tensors:
-        """Return ``weights`` [steps]: λ at each step of a training."""
+        """Return ``weights`` [steps]: λ at each training step."""
         ...
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
-        """Return ``loops`` [count] int64: L_int as drawn at `count` training steps of a run with this seed."""
+        """Return ``loops`` [count] int64: the L_int of `count` training steps of a run with this seed."""
         ...
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
-        """Return ``mask`` [B, T] bool of training: ratio [B] in [0, 1); of order [B, T] the lowest are masked.
+        """Return the training ``mask`` [B, T] bool: ratio [B] in [0, 1); the lowest of order [B, T] are masked.
 
-        `ratio` is to be widened to float64 before γ and the floor; `order` is compared as it comes.
+        Widen `ratio` to float64 before γ and the floor; compare `order` without widening.
         """
         ...
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
-        """Return ``labels`` [B]: those whose draw [B] falls below the rate become "no class", whose id is `classes`.
+        """Return ``labels`` [B]: a label whose draw [B] is below the rate becomes "no class", with id `classes`.
 
-        Strictly below, with the rate in the dtype of `draws`; no question has a draw so near the rate that it matters.
+        Strictly below, with the rate in the dtype of `draws`; no question has a draw so close to the rate.
         """
         ...
 
@@ -241,7 +241,7 @@ class Operations(Protocol):
         ...
 
     def loss_weight(self, *, diffusion: Section, time: np.ndarray) -> Tensors:
-        """Return ``weight`` [B]: w(t) for what the network predicts. In float64, rounded last."""
+        """Return ``weight`` [B]: w(t) for the network's kind of prediction. In float64, rounded last."""
         ...
 
     def add_noise(self, *, clean: np.ndarray, noise: np.ndarray, log_snr: np.ndarray) -> Tensors:
@@ -249,11 +249,11 @@ class Operations(Protocol):
         ...
 
     def prediction_target(self, *, kind: str, clean: np.ndarray, noise: np.ndarray, log_snr: np.ndarray) -> Tensors:
-        """Return ``target`` [B, H, W, C]: what a network of kind ``x0``, ``epsilon`` or ``v`` is to predict."""
+        """Return ``target`` [B, H, W, C] of a network of kind ``x0``, ``epsilon`` or ``v``."""
         ...
 
     def to_clean(self, *, kind: str, prediction: np.ndarray, noisy: np.ndarray, log_snr: np.ndarray) -> Tensors:
-        """Return ``clean`` [B, H, W, C]: the x0 that a prediction means."""
+        """Return ``clean`` [B, H, W, C]: the x0 that follows from a prediction."""
         ...
 
     def denoise_step(
@@ -277,10 +277,10 @@ class Operations(Protocol):
     # --- decoding and guidance
 
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
-        """Return ``lengths`` [K, B] int64: how many tokens stay masked after each step.
+        """Return ``lengths`` [K, B] int64: the number of tokens still masked after each step.
 
-        start [B]: tokens unknown before the first step; as many are unknown before a step as the one before left. γ and
-        n₀ γ, of which the floor is taken, are computed in the precision that `describe` declares as
+        start [B]: tokens unknown before the first step; later steps begin with the tokens that the previous step left
+        masked. γ and n₀ γ, before its floor, are computed in the precision that `describe` declares as
         ``sampling.schedule_precision``, whatever the dtype under test. γ is clipped to [1e-6, 1], as in training, so
         that it is not 0 after the last step; below two million tokens that changes no length.
         """
@@ -302,14 +302,14 @@ class Operations(Protocol):
     ) -> Tensors:
         """Return ``tokens`` [B, T], some masked again, and ``answer`` [B, T], none masked.
 
-        logits [B, T, V] guided already; token_noise [B, T, V] and confidence_noise [B, T] are standard Gumbel; start
-        [B] as in `mask_lengths`; step from 0; sampling_temperature is ``plain`` or ``elt``. As many stay masked as
-        `mask_lengths` says, in the declared precision; logits and noise are added in the dtype under test.
+        logits [B, T, V] are guided; token_noise [B, T, V] and confidence_noise [B, T] are standard Gumbel; start [B] as
+        in `mask_lengths`; step from 0; sampling_temperature is ``plain`` or ``elt``. The number of masked tokens is as
+        in `mask_lengths`, in the declared precision; logits and noise are added in the dtype under test.
         """
         ...
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
-        """Return ``guided``, of the shape of both."""
+        """Return ``guided``, with the shape of the arguments."""
         ...
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
@@ -330,8 +330,8 @@ class Operations(Protocol):
     ) -> Tensors:
         """Return ``tokens`` [B, T] after K = len(loops) steps, `loops[k]` loops at step k in both branches of guidance.
 
-        tokens [B, T] to start from; token_noise [K, B, T, V], confidence_noise [K, B, T] as of `decode_step`. Of
-        `sampling`, K and the precision of the schedule are not read: len(loops) is, and the declared precision.
+        tokens [B, T] are the start; token_noise [K, B, T, V] and confidence_noise [K, B, T] as in `decode_step`. Ignore
+        the steps and the schedule precision of `sampling`: use len(loops) and the declared precision.
         """
         ...
 
@@ -349,7 +349,7 @@ class Operations(Protocol):
     ) -> Tensors:
         """Return ``samples`` [B, H, W, C] after K = len(loops) steps. initial_noise [B, H, W, C], step_noise [K, …].
 
-        Times and log-SNR in float64, of `sampling` K is not read.
+        Times and log-SNR in float64. Ignore the steps of `sampling`: use len(loops).
         """
         ...
 
@@ -365,13 +365,13 @@ class Operations(Protocol):
     def decode_clips(
         self, *, tokens: np.ndarray, codebook: np.ndarray, grid: list[int], patch_frames: int, patch_size: int
     ) -> Tensors:
-        """Return ``clips`` [B, F, H, W, C]: the inverse, of codes. `grid` is [tubelets in time, rows, columns]."""
+        """Return ``clips`` [B, F, H, W, C] from codes, the inverse. `grid` is [tubelets in time, rows, columns]."""
         ...
 
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
-        """Return ``tokens`` [B, T] to start a decoding from, the mask where nothing is known.
+        """Return ``tokens`` [B, T] to start a decoding from, with the mask at unknown places.
 
-        tokens [B, T] of whole clips, frames [F] bool: which frames are given, whole tubelets of them.
+        tokens [B, T] of whole clips; frames [F] bool marks the known frames, in whole tubelets.
         """
         ...
 
@@ -399,7 +399,7 @@ class Operations(Protocol):
         ...
 
     def moving_average(self, *, average: Parameters, parameters: Parameters, decay: float) -> Tensors:
-        """Return ``average.NAME`` after a step that led to `parameters`."""
+        """Return ``average.NAME`` after a step that produced `parameters`."""
         ...
 
     def masked_training(
@@ -418,9 +418,9 @@ class Operations(Protocol):
     ) -> Tensors:
         """Train from step 0 for S steps; return ``parameters.NAME``, ``average.NAME``, and ``total`` [S], the losses.
 
-        S = len(tokens) ≤ training["steps"], which λ and the learning rate go by; tokens [S, B, T], labels [S, B],
-        mask_ratio [S, B] (to be widened to float64), mask_order [S, B, T], label_drop [S, B], student_loops [S].
-        Always the ILSD objective; of `objective`, ``reduction``, ``label_smoothing`` and ``label_drop_rate`` are read.
+        S = len(tokens) ≤ training["steps"], the length for λ and the learning rate; tokens [S, B, T], labels [S, B],
+        mask_ratio [S, B] (widen to float64), mask_order [S, B, T], label_drop [S, B], student_loops [S]. The objective
+        is always ILSD; only ``reduction``, ``label_smoothing`` and ``label_drop_rate`` of `objective` are used.
         """
         ...
 
@@ -439,7 +439,7 @@ class Operations(Protocol):
         label_drop: np.ndarray,
         student_loops: np.ndarray,
     ) -> Tensors:
-        """Do as `masked_training`, in that many processes; process p of P has rows p B / P … (p + 1) B / P of a batch.
+        """Do `masked_training` in `processes` processes; process p of P has rows p B / P … (p + 1) B / P of a batch.
 
         ``total`` [S] is the loss of the whole batch.
         """
@@ -460,7 +460,7 @@ class Operations(Protocol):
         label_drop: np.ndarray,
         student_loops: np.ndarray,
     ) -> Tensors:
-        """Do as `masked_training` for clean and noise [S, B, H, W, C], time [S, B] (to be widened to float64)."""
+        """Do `masked_training` with clean and noise [S, B, H, W, C] and time [S, B] (widen to float64)."""
         ...
 
     # --- accounts and measures
@@ -477,12 +477,12 @@ class Operations(Protocol):
         """Return ``score`` of logits [n, classes]: the mean over the splits."""
         ...
 
-    # --- taps: not judged, but asked when a network is wrong, to say in which layer of which loop its numbers part
+    # --- taps: not judged; when a network is wrong, they show the layer and loop in which its numbers diverge
 
     def masked_layers(
         self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
     ) -> Tensors:
-        """Return ``layers`` [L, N, B, T + 1, d]: the state after each layer of each loop, as of `masked_states`."""
+        """Return ``layers`` [L, N, B, T + 1, d]: the state after each layer of each loop, as in `masked_states`."""
         ...
 
     def diffusion_layers(
@@ -495,14 +495,16 @@ class Operations(Protocol):
         labels: np.ndarray,
         loops: int,
     ) -> Tensors:
-        """Return ``layers`` [L, N, B, T, d]: the state after each layer of each loop, as of `diffusion_states`."""
+        """Return ``layers`` [L, N, B, T, d]: the state after each layer of each loop, as in `diffusion_states`."""
         ...
 
 
+JUDGED_DTYPES = ("float64", "float32")
+"""The dtypes that clauses are judged in."""
 TAPS = ("masked_layers", "diffusion_layers")
 """Operations that no clause needs."""
 OPERATIONS = tuple(name for name in vars(Operations) if not name.startswith("_") and name not in TAPS)
-"""Every operation that is judged, in the order in which they build on one another."""
+"""Every judged operation, in the order in which they build on one another."""
 FAMILIES = {
     "masked": (
         *(name for name in OPERATIONS if name.startswith("masked_")),
@@ -528,4 +530,4 @@ FAMILIES = {
         "time_grid",
     ),
 }
-"""Operations that one family of networks alone has."""
+"""Operations of only one family of networks."""

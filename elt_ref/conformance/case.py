@@ -1,8 +1,8 @@
-"""A case: one question to an implementation, with everything random in it given as numbers.
+"""A case: one question to an implementation, with all randomness as input arrays.
 
-`Case` is a question as it is written down in `elt_ref.conformance.cases`. The generator answers it twice and stores
-it under ``specs/vectors/CLAUSE/``: ``SLUG.json``, ``SLUG.inputs.safetensors`` and, apart so that it can stay at home,
-``SLUG.answers.safetensors``. `Vector` is such a stored case.
+`Case` is a question as written in `elt_ref.conformance.cases`. The generator answers it twice and stores it under
+``specs/vectors/CLAUSE/``: ``SLUG.json``, ``SLUG.inputs.safetensors`` and, in a file of its own so that an export can
+leave it out, ``SLUG.answers.safetensors``. `Vector` is a stored case.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 
 TREES = ("parameters", "gradient", "first", "second", "average")
-"""Arguments that are dicts of arrays: their tensors are called ``TREE.NAME``."""
+"""Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question, before it is answered. Floats are float64 here and are rounded to the dtype under test."""
+    """A question without its answer. Floats are float64 here and are rounded to the dtype under test."""
 
     clause: str
     slug: str
-    """Words with hyphens, different from those of the clause's other cases."""
+    """Words joined by hyphens, unique within the clause."""
     operation: str
     why: str
-    """What mistake it would catch."""
+    """Mistake that the case would catch."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that JSON can hold."""
     inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Arguments that are arrays; those of a tree as ``parameters.NAME``."""
+    """Arguments that are arrays; arrays of a tree have names ``parameters.NAME``."""
     choice: tuple[str, str] | None = None
-    """The declared choice under which this is the question, if it depends on one."""
+    """Declared choice that the question depends on, if any."""
 
     @property
     def id(self) -> str:
@@ -47,13 +47,13 @@ class Case:
 
 
 class Output(BaseModel):
-    """What is known of one array of an answer."""
+    """Shape and dtype of one array of an answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     shape: list[int]
     dtype: Literal["float64", "int64", "bool"]
-    """Floats are compared within the tolerance of the case, the others exactly."""
+    """Dtype; floats are compared within the tolerance of the case, others exactly."""
 
 
 class Stored(BaseModel):
@@ -70,9 +70,9 @@ class Stored(BaseModel):
     settings: dict[str, Any]
     outputs: dict[str, Output]
     tolerance: dict[str, float]
-    """Largest error by dtype; a dtype that cannot tell right from wrong here is absent."""
+    """Largest accepted error by dtype; a dtype that cannot tell right from wrong here is absent."""
     noise: dict[str, float]
-    """Largest error that rounding alone made, by dtype: at most a sixteenth of the tolerance."""
+    """Largest error due to rounding, by dtype: at most a sixteenth of the tolerance."""
     agreement: float
     """Error between the two oracles, in float64."""
 
@@ -84,7 +84,7 @@ class Vector:
     stored: Stored
     inputs: Mapping[str, np.ndarray]
     answers: Mapping[str, np.ndarray] | None
-    """None where they were left at home."""
+    """None if they were not read."""
 
     @property
     def id(self) -> str:
@@ -98,7 +98,7 @@ def vectors_folder() -> Path:
 
 
 def arguments(settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray], dtype: str) -> dict[str, Any]:
-    """Return the keyword arguments of an operation: floats in `dtype`, trees gathered, arrays of the caller's own."""
+    """Return the keyword arguments of an operation: floats in `dtype`, trees as dicts, fresh copies of the arrays."""
     result: dict[str, Any] = json.loads(json.dumps(dict(settings)))
     for name, array in inputs.items():
         value = array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array.copy()
@@ -111,21 +111,21 @@ def arguments(settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray], dty
 
 
 SUMS = "SHA256SUMS"
-"""Beside the clauses' folders: the hash of every file, as ``sha256sum -c`` reads it."""
+"""File beside the clauses' folders with the hash of every file, in the format of ``sha256sum -c``."""
 
 
 def read_vectors(folder: Path | None = None, *, answers: bool = True) -> list[Vector]:
-    """Read every vector, in order of their ids.
+    """Read every vector, in the order of ids.
 
     Raises:
-        RequestError: a file is missing, one too many, damaged, or not the one that was published.
+        RequestError: a file is missing, unexpected, damaged, or not the published one.
     """
     folder = vectors_folder() if folder is None else folder
     published = _read_sums(folder / SUMS)
     questions = sorted(name for name in published if name.endswith(".json"))
-    found = {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
-    if strangers := sorted(found - set(published)):
-        raise RequestError(f"vector {folder / strangers[0]}: expected a file that was published, got another")
+    present = {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+    if strangers := sorted(present - set(published)):
+        raise RequestError(f"vector {folder / strangers[0]}: expected a published file, got another")
     return [_read_vector(folder, name.removesuffix(".json"), published, answers=answers) for name in questions]
 
 
@@ -139,13 +139,13 @@ def _read_vector(folder: Path, name: str, published: Mapping[str, str], *, answe
 
 
 def _published(folder: Path, name: str, published: Mapping[str, str]) -> bytes:
-    """Return the contents of a file of the vectors, as they were published."""
+    """Return the published content of a file of the vectors."""
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
         raise RequestError(f"vector {folder / name}: expected a file, got {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != published.get(name):
-        raise RequestError(f"vector {folder / name}: expected the bytes that were published, got others")
+        raise RequestError(f"vector {folder / name}: expected the published bytes, got others")
     return content
 
 
@@ -158,7 +158,7 @@ def _read_sums(path: Path) -> dict[str, str]:
 
 
 def sums(folder: Path) -> str:
-    """Return the hash of every file of the vectors, a line each."""
+    """Return the hash of every file of the vectors, one per line."""
     files = sorted(path for path in folder.glob("*/*") if path.is_file())
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files

@@ -1,7 +1,8 @@
-"""What the paper leaves open and an implementation may declare: its names, its alternatives, which vectors ask for one.
+"""Choices that the paper leaves open: their names, their alternatives, and the vectors that depend on one.
 
-The names are those of ``specs/choices.md``. Nothing declared means every alternative: they come as settings. An
-implementation that has one alternative alone declares it, is asked for no other, and is held to it in every clause.
+The names are as in ``specs/choices.md``. A backend that declares nothing supports every alternative, passed as a
+setting. An implementation with only one alternative declares it; it gets no question about another, and must follow it
+in every clause.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,21 +16,21 @@ SAMPLINGS = ("masked_sample", "diffusion_sample")
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing that is open."""
+    """One open choice."""
 
     alternatives: tuple[str, ...]
-    """That can be declared; the first is the reference's default."""
+    """Alternatives to declare; the first is the reference's default."""
     operations: tuple[str, ...]
-    """For whose answers it matters."""
+    """Operations whose answers depend on it."""
     argument: str | None = None
-    """What such an operation calls it where it comes as an argument of its own and not in its section."""
+    """Name of the operation's argument for it, if it is not a key of a section."""
     needed: bool = False
-    """Whether it must be declared, because it is no setting of any operation."""
+    """Whether it must be declared, because no operation has it as a setting."""
 
 
 CHOICES: Mapping[str, Choice] = {
     "objective.reduction": Choice(("mean_per_sample", "sum"), OBJECTIVES + TRAININGS),
-    # A smoothing other than none is a number, and no name.
+    # A smoothing other than none is a number, not a name.
     "objective.label_smoothing": Choice(("0.0",), ("masked_objective", "masked_gradient", *TRAININGS)),
     "model.unconditional_row": Choice(("true",), ("masked_states", "masked_forward", "count")),
     "sampling.schedule_precision": Choice(("float64", "float32"), ("mask_lengths",), needed=True),
@@ -57,12 +58,12 @@ CHOICES: Mapping[str, Choice] = {
 }
 
 
-def asked(operation: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each choice that matters to a question, and the alternative that the question asks for.
+def requested(operation: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each choice that a question depends on, and the alternative that it requests.
 
     Args:
-        operation: of the question.
-        settings: its arguments that are no arrays.
+        operation: operation of the question.
+        settings: arguments of the question other than arrays.
     """
     diffusion, sampling = settings.get("diffusion", {}), settings.get("sampling", {})
     for name, choice in CHOICES.items():
@@ -70,7 +71,7 @@ def asked(operation: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, st
         if operation not in choice.operations or choice.needed:
             continue
         if name == "diffusion.variance" and diffusion["sampler"] == "ddim":
-            continue  # its steps have none
+            continue  # its steps have no masks
         if name == "sampling.guidance_schedule" and sampling.get("guidance_scale") == 1:
             continue
         value = settings.get(section, {}).get(field, settings.get(field, settings.get(choice.argument or field)))
@@ -79,5 +80,5 @@ def asked(operation: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, st
 
 
 def declared_otherwise(declared: Mapping[str, str], operation: str, settings: Mapping[str, Any]) -> str | None:
-    """Return the choice, if there is one, of which a question asks for another alternative than the declared one."""
-    return next((name for name, value in asked(operation, settings) if declared.get(name, value) != value), None)
+    """Return the first choice for which a question requests another alternative than the declared one, or None."""
+    return next((name for name, value in requested(operation, settings) if declared.get(name, value) != value), None)

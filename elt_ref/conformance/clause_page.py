@@ -20,7 +20,7 @@ def page() -> str:
         "a *choice* are needed for the profile; of a choice the implementation declares its alternative.",
         "`elt-ref show ID` lists the cases of a clause and the wrong implementations that it refuses.",
         "",
-        "| profile | what it is |",
+        "| profile | content |",
         "|---|---|",
         *(f"| {name} | {title} |" for name, title in PROFILES.items()),
     ]
@@ -29,7 +29,7 @@ def page() -> str:
         for clause in family.clause:
             equation = f", {clause.equation}" if clause.equation else ""
             operations = ", ".join(f"`{operation}`" for operation in clause.needs)
-            only = "".join(f", of {choice} = {value}" for choice, value in clause.only.items())
+            only = "".join(f", for {choice} = {value}" for choice, value in clause.only.items())
             shown = f"{plural(cases.get(clause.id, 0), 'case')} of {operations}"
             refused = plural(len(clause.wrong), "wrong implementation")
             about = f"{clause.level}, {clause.profile}{equation}{only}; {shown}; {refused}."

@@ -17,12 +17,12 @@ PROFILES = {
     "masked": "The masked family: network, masking, losses, gradient",
     "diffusion": "The diffusion family: network, noise schedule, losses, gradient",
     "trainer": "Training steps: optimizer, clipping, average, whole steps",
-    "distributed": "Training across processes: as many equal one",
+    "distributed": "Training across processes: several processes equal one",
     "sampler": "Any-time sampling: decoding, denoising, guidance",
     "clips": "Clips of the masked family: tubelets, positions over time, frame prediction",
     "measures": "Counts of parameters and work, and the measures of quality",
 }
-"""What an implementation can be awarded, each whole or not at all."""
+"""Profiles that an implementation can be awarded, each whole or not at all."""
 
 
 class Clause(BaseModel):
@@ -31,29 +31,29 @@ class Clause(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Z]+-[0-9]{2}$")]
-    """FAMILY-NN; never renumbered, never used again."""
+    """Permanent id FAMILY-NN; never renumbered, never reused."""
     since: str
-    """Version of the specification that has it first."""
+    """First version of the specification with this clause."""
     level: Level
-    """``must`` is needed for its profile; of a ``choice`` the declared alternative is demanded."""
+    """``must``: required for its profile; ``choice``: the declared alternative is required."""
     profile: str
     """Of `PROFILES`."""
     text: str
-    """The clause: one or two normative sentences."""
+    """Text of the clause: one or two normative sentences."""
     equation: str | None = None
-    """E1 … E10, where it states a part of one."""
+    """Equation E1 … E10 that it states a part of, if any."""
     source: str
-    """Where it is said: the paper's section with a quote, or the primary source."""
+    """Source: the paper's section with a quote, or the primary source."""
     only: dict[str, str] = {}
-    """Alternatives of `elt_ref.conformance.choices` that it is about; one who declares another is not asked."""
+    """Alternatives of `elt_ref.conformance.choices` that it covers; a backend that declares another skips it."""
     needs: Annotated[list[str], Field(min_length=1)]
-    """Operations that show it."""
+    """Operations that test it."""
     wrong: Annotated[list[str], Field(min_length=1)]
     """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
 
     @property
     def family(self) -> str | None:
-        """The family of networks, ``masked`` or ``diffusion``, that has it; None where both have."""
+        """The family of networks that it belongs to, ``masked`` or ``diffusion``; None for both."""
         return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)
 
 
@@ -88,7 +88,7 @@ def clause(id_: str) -> Clause:
     """Return a clause.
 
     Raises:
-        RequestError: there is none of that id.
+        RequestError: no clause has this id.
     """
     if id_ not in clauses():
         raise RequestError(f"clause: expected an id such as DISTIL-03, got '{id_}'{nearest(id_, clauses())}")

@@ -1,4 +1,4 @@
-"""``elt-ref conform …``: what each command does, without its options."""
+"""The work behind each ``elt-ref conform …`` command."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Pytho
     """Return the door to a Python object or to a program.
 
     Raises:
-        RequestError: neither or both are given, or it cannot be opened.
+        RequestError: neither or both are passed, or the door cannot be opened.
     """
     if (backend is None) == (command is None):
         got = "neither" if backend is None else "both"
@@ -37,34 +37,34 @@ def list_clauses(console: Console) -> None:
     table = Table()
     for column in ("clause", "level", "profile", "text"):
         table.add_column(column)
-    for found in clauses().values():
-        table.add_row(found.id, found.level, found.profile, found.text)
+    for each in clauses().values():
+        table.add_row(each.id, each.level, each.profile, each.text)
     console.print(table)
 
 
 def show_clause(id_: str) -> str:
-    """Return a clause with its source, what shows it and what breaks it.
+    """Return a clause with its source, its cases and the mistakes that break it.
 
     Raises:
-        RequestError: there is none of that id.
+        RequestError: no clause has this id.
     """
     from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only here
 
-    found = clause(id_)
+    shown = clause(id_)
     known = wrong_implementations()
-    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in found.wrong]
+    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in shown.wrong]
     cases = [
         f"  {vector.id}: {vector.stored.why}" for vector in read_vectors(answers=False) if vector.stored.clause == id_
     ]
     lines = [
-        f"{found.id} ({found.level}, profile {found.profile}, since {found.since})",
+        f"{shown.id} ({shown.level}, profile {shown.profile}, since {shown.since})",
         "",
-        found.text,
+        shown.text,
         "",
-        *([f"equation   {found.equation}"] if found.equation else []),
-        *(f"only of    {choice} = {value}" for choice, value in found.only.items()),
-        f"source     {found.source}",
-        f"shown by   {', '.join(found.needs)}",
+        *([f"equation   {shown.equation}"] if shown.equation else []),
+        *(f"only for   {choice} = {value}" for choice, value in shown.only.items()),
+        f"source     {shown.source}",
+        f"shown by   {', '.join(shown.needs)}",
         "cases",
         *cases,
         "wrong implementations that it refuses",
@@ -74,27 +74,25 @@ def show_clause(id_: str) -> str:
 
 
 def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
-    """Print what is wrong with a harness; return the exit code."""
+    """Print the problems of a harness; return the exit code."""
     try:
-        found = smoke(door, read_vectors())
+        results = smoke(door, read_vectors())
     finally:
         ended = close(door)
-    broken = [one for one in found if one.told]
+    broken = [one for one in results if one.fault]
     for name in undeclared(door):
         console.print(f"{name}: has a method that describe() does not name, so it is not judged", highlight=False)
     for one in broken:
-        console.print(f"{one.operation}: {one.told}", highlight=False, markup=False)
+        console.print(f"{one.operation}: {one.fault}", highlight=False, markup=False)
     if ended:
         console.print(ended, highlight=False, markup=False)
-    told = "the harness answers in good form" if not broken else f"{len(broken)} not in good form"
-    console.print(
-        f"{reports.plural(len(found), 'operation')} asked: {told}. Whether the numbers are right, `conform run` says."
-    )
+    summary = "all answers are well-formed" if not broken else f"{len(broken)} not well-formed"
+    console.print(f"{reports.plural(len(results), 'operation')} called: {summary}. `conform run` checks the numbers.")
     return int(bool(broken or ended))
 
 
 def close(door: object) -> str:
-    """Let a program end; return what was wrong with its end, in a sentence, or nothing."""
+    """Let a program end; return a sentence if it ended wrongly, else an empty text."""
     try:
         if isinstance(door, ProcessDoor):
             door.close()
@@ -115,10 +113,10 @@ def run(
     every: bool,
     vectors: Path | None = None,
 ) -> int:
-    """Judge, tell, write what was asked for; return the exit code.
+    """Judge a backend, print the report, write the requested files; return the exit code.
 
     Raises:
-        RequestError: no clause begins with `only`, a file is wrong or cannot be written.
+        RequestError: no clause id begins with `only`, or a file is wrong or cannot be written.
     """
     for beginning in only.split(","):
         if not any(id_.startswith(beginning) for id_ in clauses()):
@@ -147,7 +145,7 @@ def run(
         statuses = {verdict.clause.id: verdict.status for verdict in report.verdicts}
         drafted = draft(statuses, dt.datetime.now(tz=dt.UTC).date())
         write_text(write_known, drafted)
-        what = "with a reason to be written for each" if drafted else "which is empty: nothing fails"
+        what = "fill in a reason for each" if drafted else "which is empty: nothing fails"
         Console(stderr=True).print(f"Wrote {write_known}, {what}.", highlight=False, soft_wrap=True)
     if as_json:
         print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
@@ -167,7 +165,7 @@ def _text(report: Report, path: Path, called: str) -> str:
 
 
 def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
-    """Print a report for people."""
+    """Print a report for human readers."""
     shown = reports.table(report, every=every)
     if shown.row_count:
         console.print(shown)
@@ -177,7 +175,7 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
 
 
 def export_questions(folder: Path) -> int:
-    """Write the questions; return how many."""
+    """Write the questions; return their number."""
     vectors = read_vectors(answers=False)
     export(vectors, folder)
     return len(vectors)

@@ -1,10 +1,9 @@
-"""How far an answer is from the right one: one number a case, which no size of an array enters.
+"""The error of an answer: one number per case, independent of the sizes of arrays.
 
 error = max over outputs of max|a − b| / scale,  scale = max(‖b‖∞, a thousandth of the largest ‖b‖∞ of the case)
 
-The second term keeps an output that is next to zero, such as the gradient of a bias behind a norm, from being judged
-by its rounding. Integers and booleans are right or wrong. What is drawn at random is right or wrong too, by its
-distribution.
+The second term keeps the rounding of an output near zero, such as the gradient of a bias before a norm, from counting
+as an error. Integers and booleans must be equal. Random draws must have the right distribution.
 """
 
 import math
@@ -14,31 +13,31 @@ from typing import Any
 import numpy as np
 
 SHARE = 1e-3
-"""Of the case's largest output, below which an output's own size does not count."""
+"""Smallest scale of an output, relative to the case's largest output."""
 
 
 def mismatch(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray], dtype: str | None) -> str | None:
     """Return what is wrong with the form of an answer, in words, or None.
 
     Args:
-        answer: what was answered.
+        answer: the backend's answer.
         right: the right answer.
-        dtype: what floats must be answered in; None where any will do.
+        dtype: required dtype of floats; None accepts any.
     """
     if set(answer) != set(right):
         missing, extra = sorted(set(right) - set(answer)), sorted(set(answer) - set(right))
         got = [f"none of {', '.join(missing[:3])}"] * bool(missing) + [f"also {', '.join(extra[:3])}"] * bool(extra)
         return f"expected the outputs {', '.join(list(right)[:6])}, got {' and '.join(got)}"
     for name, value in right.items():
-        found = np.asarray(answer[name])
-        if found.shape != value.shape:
-            return f"expected '{name}' of shape {list(value.shape)}, got {list(found.shape)}"
-        kind, wanted = found.dtype, value.dtype
+        actual = np.asarray(answer[name])
+        if actual.shape != value.shape:
+            return f"expected '{name}' of shape {list(value.shape)}, got {list(actual.shape)}"
+        kind, wanted = actual.dtype, value.dtype
         if np.issubdtype(wanted, np.floating):
             if not np.issubdtype(kind, np.floating) or (dtype is not None and kind != dtype):
                 return f"expected '{name}' in {dtype or 'floating point'}, got {kind}"
-            if not np.isfinite(found).all():
-                return f"expected finite numbers in '{name}', got {found[~np.isfinite(found)].ravel()[0]}"
+            if not np.isfinite(actual).all():
+                return f"expected finite numbers in '{name}', got {actual[~np.isfinite(actual)].ravel()[0]}"
         elif not np.issubdtype(kind, np.integer if np.issubdtype(wanted, np.integer) else np.bool_):
             return f"expected '{name}' as {wanted}, got {kind}"
     return None
@@ -47,7 +46,7 @@ def mismatch(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray], 
 def difference(
     operation: str, settings: Mapping[str, Any], answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]
 ) -> tuple[float, str]:
-    """Return the error of an answer of the right form, and the output it is largest in."""
+    """Return the error of a well-formed answer, and the output with the largest error."""
     if operation == "student_draws":
         drawn = np.asarray(answer["loops"])
         uniform = is_uniform(drawn, settings["min_loops"], settings["max_loops"])
@@ -56,11 +55,11 @@ def difference(
 
 
 DEVIATIONS = 6.5
-"""Of a count from its expectation that no fair draw shows: fewer than one in 10⁹ right implementations fail."""
+"""Deviation of a count that no fair draw reaches: fewer than one in 10⁹ right implementations fail."""
 
 
 def is_uniform(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
-    """Tell whether integers could be independent uniform draws from lowest … beyond − 1."""
+    """Return whether integers could be independent uniform draws from lowest … beyond − 1."""
     values = beyond - lowest
     if drawn.min() < lowest or drawn.max() >= beyond:
         return False
@@ -70,16 +69,16 @@ def is_uniform(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
 
 
 def error(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> tuple[float, str]:
-    """Return the error of an answer of the right form, and the output it is largest in; infinite if not exact."""
+    """Return the error of a well-formed answer, and its output; infinite if an exact output differs."""
     sizes = {name: float(np.abs(value).max(initial=0)) for name, value in right.items() if _floating(value)}
     floor = SHARE * max(sizes.values(), default=0.0)
     worst, where = 0.0, next(iter(right))
     for name, value in right.items():
-        found = np.asarray(answer[name])
+        actual = np.asarray(answer[name])
         if not _floating(value):
-            distance = 0.0 if np.array_equal(found, value) else np.inf
+            distance = 0.0 if np.array_equal(actual, value) else np.inf
         else:
-            largest = float(np.abs(found.astype(value.dtype) - value).max(initial=0))
+            largest = float(np.abs(actual.astype(value.dtype) - value).max(initial=0))
             distance = largest / max(sizes[name], floor, np.finfo(np.float64).tiny)
         if distance > worst:
             worst, where = distance, name

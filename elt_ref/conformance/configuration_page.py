@@ -1,6 +1,6 @@
-"""What stands in the sections of a configuration: ``python -m elt_ref.conformance.configuration_page``.
+"""The sections of a configuration on one page: ``python -m elt_ref.conformance.configuration_page``.
 
-It writes ``specs/configuration.md`` from the fields of `elt_ref.config` and their docstrings.
+The command writes ``specs/configuration.md`` from the fields of `elt_ref.config` and their docstrings.
 """
 
 import ast
@@ -29,13 +29,13 @@ from elt_ref.run.specs import specs_folder
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the page: a section as one family of networks has it, or both."""
+    """One table of the page: a section for one family of networks, or for both."""
 
     name: str
-    """Of the section, as in TOML, and as the argument of an operation."""
+    """Name of the section in TOML, and of the argument of an operation."""
     kind: type[BaseModel]
     family: str
-    """``masked``, ``diffusion`` or ``both``."""
+    """Family of networks: ``masked``, ``diffusion`` or ``both``."""
 
 
 TABLES = (
@@ -46,7 +46,7 @@ TABLES = (
     Table("sampling", SamplingConfig, "both"),
     Table("training", TrainingConfig, "both"),
 )
-"""Of the sections that operations receive, in the order of the page."""
+"""Tables of the sections that operations receive, in the order of the page."""
 
 
 def page() -> str:
@@ -55,9 +55,9 @@ def page() -> str:
         "# The sections of a configuration",
         "",
         "Written by `python -m elt_ref.conformance.configuration_page` from `elt_ref/config/schema.py`. In TOML a key",
-        "may be left out where it has a default. Operations receive sections as JSON objects, every key present, but",
+        "may be omitted if it has a default. Operations receive sections as JSON objects with every key, except that",
         "`sampling` comes without `loops`: an operation that samples has an argument of that name. A name that TOML",
-        "allows for a number (`shift`, `bias`) has become the number. Why a default is what it is stands in",
+        "allows for a number (`shift`, `bias`) is already replaced by the number. The reasons for the defaults are in",
         "[choices.md](choices.md).",
     ]
     for table in TABLES:
@@ -73,7 +73,7 @@ def page() -> str:
         ]
         meanings = _docstrings(table.kind)
         for key, schema in table.kind.model_json_schema()["properties"].items():
-            default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "must be given"
+            default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "required"
             family = "masked" if (table.name, key) in MASKED_ONLY else table.family
             meaning = _prose(meanings.get(key, ""))
             lines.append(f"| `{key}` | {value(schema)} | {default} | {family} | {meaning} |".replace("|  |", "| |"))
@@ -81,7 +81,7 @@ def page() -> str:
 
 
 def receivers(table: Table) -> list[str]:
-    """Return the operations that take the section of a table, those of the other family left out."""
+    """Return the operations that take the section of a table, without those of the other family."""
     other = {"masked": "diffusion_", "diffusion": "masked_"}.get(table.family)
     return [
         name
@@ -93,7 +93,7 @@ def receivers(table: Table) -> list[str]:
 
 
 def value(schema: Mapping[str, Any]) -> str:
-    """Return in words what values a JSON Schema allows."""
+    """Return the values that a JSON Schema allows, in words."""
     if "anyOf" in schema:
         return " or ".join(value(each) for each in schema["anyOf"])
     if "const" in schema:
@@ -109,12 +109,12 @@ def value(schema: Mapping[str, Any]) -> str:
 
 
 BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤", "multipleOf": "multiple of"}
-"""Words of JSON Schema, and how they are written here."""
+"""Words of JSON Schema, and their form on the page."""
 
 
 def _docstrings(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the docstrings of fields, the literals that follow them; those of a base class too."""
-    found: dict[str, str] = {}
+    """Return the docstrings of fields (the literals that follow them), including a base class's."""
+    texts: dict[str, str] = {}
     for parent in reversed(kind.__mro__[: kind.__mro__.index(BaseModel)]):
         (definition,) = ast.parse(inspect.getsource(parent)).body
         statements = definition.body if isinstance(definition, ast.ClassDef) else []
@@ -125,8 +125,8 @@ def _docstrings(kind: type[BaseModel]) -> dict[str, str]:
                 and isinstance(after, ast.Expr)
                 and isinstance(after.value, ast.Constant)
             ):
-                found[field.target.id] = str(after.value.value)
-    return found
+                texts[field.target.id] = str(after.value.value)
+    return texts
 
 
 def _prose(docstring: str) -> str:

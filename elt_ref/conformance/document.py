@@ -20,16 +20,16 @@ class Suite(_Part):
     version: str
 
 
-class Judged(_Part):
-    """Who was judged, by its own description."""
+class JudgedBackend(_Part):
+    """The judged backend, by its own description."""
 
     name: str
     version: str
     families: list[str]
-    """Of networks, that it has operations of; the profiles are awarded for these."""
+    """Families of networks that it has operations of; profiles are awarded for these."""
     dtypes: list[str]
     choices: dict[str, str]
-    """The alternatives that it declared, and was held to."""
+    """Declared alternatives, which it had to follow."""
 
 
 class ProfileRow(_Part):
@@ -45,11 +45,11 @@ class ClauseRow(_Part):
     id: str
     status: Status
     dtype: str | None
-    """Of the case that is nearest to its tolerance, or of the first that failed."""
+    """Dtype of the case nearest to its tolerance, or of the first that failed."""
     error_over_tolerance: float | None
-    """Of that case; at most 1 where it passed, null where nothing could be compared."""
+    """Error of that case over its tolerance; at most 1 if it passed, null if nothing could be compared."""
     cases: int
-    """That were put to the backend."""
+    """Number of cases that the backend answered."""
     message: str
 
 
@@ -57,12 +57,12 @@ class Document(_Part):
     """The whole report."""
 
     suite: Suite
-    backend: Judged
+    backend: JudgedBackend
     seconds: float
     passed: bool
-    """Whether something was judged and nothing failed that is not known: exit code 0."""
+    """Whether something was judged and all failures are known: exit code 0."""
     complaints: list[str]
-    """What is wrong with the file of known failures, or with the program's end."""
+    """Problems of the file of known failures, or of the program's exit."""
     profiles: list[ProfileRow]
     clauses: list[ClauseRow]
 
@@ -72,7 +72,7 @@ def document(report: Report) -> Document:
     backend = report.backend
     return Document(
         suite=Suite(name="elt_ref", version=elt_ref.__version__),
-        backend=Judged(
+        backend=JudgedBackend(
             name=backend.name,
             version=backend.version,
             families=list(report.families),
@@ -96,6 +96,6 @@ def clause_row(verdict: Verdict) -> ClauseRow:
         status=verdict.status,
         dtype=worst.dtype if worst else None,
         error_over_tolerance=None if error is None else float(f"{error:.3g}"),
-        cases=len({found.vector for found in verdict.findings}),
+        cases=len({finding.vector for finding in verdict.findings}),
         message=verdict.message,
     )

@@ -1,6 +1,6 @@
 """Three ways to an implementation: a Python object, a program that speaks JSON lines, a folder of answers.
 
-Expected answers never pass through a door: it is given the inputs of a vector and gives back what was answered.
+Expected answers never pass through a door: it receives the inputs of a vector and returns the backend's answer.
 """
 
 import importlib
@@ -41,20 +41,20 @@ class PythonDoor:
         """Return the backend's description."""
         return self.backend.describe()
 
-    def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  other doors need the dtype
-        """Call the operation; what it was given must come back unchanged."""
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  other doors need the dtype
+        """Call the operation; it must leave its arguments unchanged."""
         operation = getattr(self.backend, vector.stored.operation, None)
         if operation is None:
             raise Unsupported(f"no method {vector.stored.operation}")
-        before = {name: value.copy() for name, value in flat(given).items()}
+        before = {name: value.copy() for name, value in flat(keywords).items()}
         with within(self.timeout):
-            answer = operation(**given)
+            answer = operation(**keywords)
         if not isinstance(answer, Mapping):
             raise TypeError(f"expected a dict of arrays by name, got {type(answer).__name__}")
         for name, value in answer.items():
             if not isinstance(value, np.ndarray | np.generic):
                 raise TypeError(f"expected '{name}' to be an array, got {type(value).__name__}")
-        changed = [name for name, value in flat(given).items() if not np.array_equal(value, before[name])]
+        changed = [name for name, value in flat(keywords).items() if not np.array_equal(value, before[name])]
         if changed:
             raise ValueError(f"expected the arguments to be left alone, got another '{changed[0]}'")
         return answer
@@ -62,7 +62,7 @@ class PythonDoor:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError where this takes longer; only in a main thread, and where the system has such a signal."""
+    """Raise TimeoutError after `seconds`; only in the main thread, and if the system has an alarm signal."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,7 +75,7 @@ def within(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # Somebody's own alarm, a test's perhaps, goes on where it was.
+        # Restore another alarm that was running, such as a test's.
         signal.setitimer(signal.ITIMER_REAL, left and max(1e-3, left - (time.monotonic() - started)))
         signal.signal(signal.SIGALRM, handler)
 
@@ -84,7 +84,7 @@ def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
     """Import ``package.module:Backend`` (a class, a function without arguments, or an object) or ``file.py:Backend``.
 
     Raises:
-        RequestError: it is not there, or has no describe().
+        RequestError: the backend does not exist, or has no describe().
     """
     module_name, colon, attribute = name.rpartition(":")
     if not colon or not module_name or not attribute:
@@ -94,17 +94,17 @@ def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
     except FileNotFoundError as error:
         raise RequestError(f"backend {name}: expected a Python file, got {error}") from error
     except (Exception, SystemExit) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise RequestError(f"backend {name}: expected a module that can be imported, got {told}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise RequestError(f"backend {name}: expected a module that can be imported, got {reason}") from error
     if not hasattr(module, attribute):
         near = nearest(attribute, [word for word in vars(module) if not word.startswith("_")])
         raise RequestError(f"backend {name}: expected '{attribute}' in {module_name}, got none{near}")
-    found = getattr(module, attribute)
+    member = getattr(module, attribute)
     try:
-        backend = found() if isinstance(found, type) or not hasattr(found, "describe") else found
+        backend = member() if isinstance(member, type) or not hasattr(member, "describe") else member
     except (Exception, SystemExit) as error:
-        told = f"{type(error).__name__}: {error}"
-        raise RequestError(f"backend {name}: expected something to call without arguments, got {told}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise RequestError(f"backend {name}: expected something to call without arguments, got {reason}") from error
     if not isinstance(backend, Backend):
         raise RequestError(f"backend {name}: expected a method describe(), got an object without one")
     return PythonDoor(backend, timeout)
@@ -113,7 +113,7 @@ def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
 def _import(module_name: str) -> Any:
     path = Path(module_name)
     if path.suffix != ".py":
-        sys.path.insert(0, "")  # as `python -m` has it: what lies in the current folder can be named
+        sys.path.insert(0, "")  # as in `python -m`: modules of the current folder can be imported
         return importlib.import_module(module_name)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -126,9 +126,9 @@ def _import(module_name: str) -> Any:
 
 
 class ProcessDoor:
-    """A program that reads a JSON object a line and answers with one; tensors go by safetensors files.
+    """A program that reads one JSON object per line and answers with one; tensors travel in safetensors files.
 
-    The program is started once, and again after it died or was killed for taking too long.
+    The program is started once, and again after it died or was killed for a timeout.
     """
 
     def __init__(self, command: str, timeout: float = 60.0) -> None:
@@ -140,13 +140,13 @@ class ProcessDoor:
         self.lines: queue.Queue[str | None] = queue.Queue()
         self.number = 0
         self.silent: set[str] = set()
-        """Operations that took too long, and are not waited for again."""
+        """Operations that timed out and are not tried again."""
 
     def describe(self) -> Description:
-        """Greet the program and return what it says of itself.
+        """Greet the program and return its description.
 
         Raises:
-            RequestError: it cannot be started, or does not answer as the protocol says.
+            RequestError: the program cannot be started, or does not follow the protocol.
         """
         try:
             self._start()
@@ -159,20 +159,20 @@ class ProcessDoor:
             described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
         )
 
-    def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:
-        """Ask the program. Its death, silence or a malformed line is an error, and it is started anew."""
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
+        """Call the program. Its death, silence or a malformed line is an error; the program is started again."""
         if vector.stored.operation in self.silent:
-            raise TimeoutError(f"{vector.stored.operation} did not answer within {self.timeout:g} s before")
+            raise TimeoutError(f"{vector.stored.operation} already failed to answer within {self.timeout:g} s")
         if self.process is None:
             self._start()
             self._ask(Hello(protocol=PROTOCOL), Described)
         self.number += 1
         place = Path(self.folder.name)
         tensors, answer = place / f"{self.number}.in.safetensors", place / f"{self.number}.out.safetensors"
-        arrays = flat(given)
+        arrays = flat(keywords)
         write_bytes(tensors, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-        settings = {name: value for name, value in given.items() if name not in TREES and name not in arrays}
-        asked = Call(
+        settings = {name: value for name, value in keywords.items() if name not in TREES and name not in arrays}
+        call = Call(
             id=self.number,
             operation=vector.stored.operation,
             dtype=dtype,
@@ -181,7 +181,7 @@ class ProcessDoor:
             outputs=str(answer),
         )
         try:
-            reply = self._ask(asked, Reply)
+            reply = self._ask(call, Reply)
         except Exception as error:
             if isinstance(error, TimeoutError):
                 self.silent.add(vector.stored.operation)
@@ -204,10 +204,10 @@ class ProcessDoor:
             answer.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Say goodbye; the program is to end by itself, with exit code 0.
+        """Say goodbye; the program must end by itself, with exit code 0.
 
         Raises:
-            RuntimeError: it did not.
+            RuntimeError: the program did not.
         """
         process, code = self.process, 0
         if process is not None and process.stdin is not None:
@@ -258,7 +258,7 @@ class ProcessDoor:
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
-                    with suppress(OSError):  # what was not written yet cannot be any more
+                    with suppress(OSError):  # the pipe may be broken with unwritten output
                         pipe.close()
         self.process = None
 
@@ -267,15 +267,15 @@ def _read_lines(pipe: Any, lines: "queue.Queue[str | None]") -> None:
     try:
         for line in pipe:
             lines.put(line if line.endswith("\n") else f"{line}<no end of line>")
-    except ValueError:  # closed while it was read
+    except ValueError:  # closed during a read
         pass
     lines.put(None)
 
 
-def flat(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the arrays among arguments, those of trees by ``TREE.NAME``."""
+def flat(keywords: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays among arguments; arrays of trees have names ``TREE.NAME``."""
     result = {}
-    for name, value in given.items():
+    for name, value in keywords.items():
         if isinstance(value, np.ndarray):
             result[name] = value
         elif name in TREES:
@@ -293,7 +293,7 @@ class FilesDoor:
         """Read ``description.json``.
 
         Raises:
-            RequestError: it is missing or wrong.
+            RequestError: the file is missing or wrong.
         """
         path = self.folder / "description.json"
         try:
@@ -308,7 +308,7 @@ class FilesDoor:
             described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
         )
 
-    def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  asked by `export`
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  the dtype is part of the path
         """Read the answer."""
         path = self.folder / dtype / f"{vector.id}.safetensors"
         try:
@@ -325,7 +325,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
     """Write every question without its answer: ``questions/DTYPE/CLAUSE/SLUG.json`` and ``.safetensors``.
 
     Raises:
-        RequestError: the folder holds something already.
+        RequestError: the folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder}: expected a new or empty folder, got one with files")
@@ -334,8 +334,8 @@ def export(vectors: list[Vector], folder: Path) -> None:
         for dtype in stored.tolerance:
             place = folder / "questions" / dtype / stored.clause
             place.mkdir(parents=True, exist_ok=True)
-            given = arguments(stored.settings, vector.inputs, dtype)
-            arrays = {name: np.ascontiguousarray(array) for name, array in flat(given).items()}
+            keywords = arguments(stored.settings, vector.inputs, dtype)
+            arrays = {name: np.ascontiguousarray(array) for name, array in flat(keywords).items()}
             write_bytes(place / f"{stored.slug}.safetensors", save(arrays))
             outputs = {
                 name: {"shape": output.shape, "dtype": _answer_dtype(output.dtype, dtype)}

@@ -1,4 +1,4 @@
-"""What an implementer knows already: failures with a reason and an expiry, and waivers of tolerance. Strict.
+"""Known failures, each with a reason and an expiry date, and waivers of tolerance. The file is checked strictly.
 
 [[known]]
 clause = "DECODE-03"
@@ -32,15 +32,15 @@ class _Entry(BaseModel):
 
 
 class Known(_Entry):
-    """A failure that is known. It must fail: once the clause passes, the entry must go."""
+    """A known failure. The clause must fail: once it passes, the entry must go."""
 
     issue: str | None = None
     until: dt.date
-    """The last day on which it is accepted."""
+    """Last day on which the failure is accepted."""
 
 
 class Waiver(_Entry):
-    """A tolerance made wider; the verdict says WAIVED where that was needed, and no profile is awarded by it."""
+    """A wider tolerance; the verdict is WAIVED if it was needed, and then no profile is awarded."""
 
     factor: Annotated[float, Field(gt=1, le=100)]
 
@@ -54,7 +54,7 @@ class Exceptions(BaseModel):
     waivers: Annotated[tuple[Waiver, ...], Field(alias="waiver")] = ()
 
     def known(self, clause: str) -> Known | None:
-        """Return the entry of a clause, if there is one that has not expired."""
+        """Return the unexpired entry of a clause, if there is one."""
         today = dt.datetime.now(tz=dt.UTC).date()
         return next((entry for entry in self.known_failures if entry.clause == clause and entry.until >= today), None)
 
@@ -63,29 +63,29 @@ class Exceptions(BaseModel):
         return next((entry for entry in self.waivers if entry.clause == clause), None)
 
     def complaints(self, statuses: Mapping[str, str], *, whole: bool) -> tuple[str, ...]:
-        """Return what is wrong with the file itself, one sentence each.
+        """Return the problems of the file itself, one sentence each.
 
         Args:
-            statuses: what came of each clause.
-            whole: whether all clauses were judged, so that an entry without a verdict is one too many.
+            statuses: status of each judged clause.
+            whole: whether all clauses were judged, so that an entry without a verdict is an error.
         """
-        found = []
+        sentences = []
         today = dt.datetime.now(tz=dt.UTC).date()
         for entry in self.known_failures:
             status = statuses.get(entry.clause)
             if entry.until < today:
-                found.append(f"known {entry.clause}: expected a day that is not over, got {entry.until}")
+                sentences.append(f"known {entry.clause}: expected a day that is not past, got {entry.until}")
             elif status is not None and status != "KNOWN":
-                found.append(f"known {entry.clause}: expected a clause that fails, got {status}; remove the entry")
+                sentences.append(f"known {entry.clause}: expected a clause that fails, got {status}; remove the entry")
         strangers = [entry.clause for entry in (*self.known_failures, *self.waivers) if entry.clause not in statuses]
-        return (*found, *(f"{id_}: expected the id of a clause, got no such" for id_ in strangers if whole))
+        return (*sentences, *(f"{id_}: expected the id of a clause, got no such" for id_ in strangers if whole))
 
 
 def read_exceptions(path: Path) -> Exceptions:
     """Read a file of known failures and waivers.
 
     Raises:
-        RequestError: it is not there, not TOML, or an entry is wrong.
+        RequestError: the file is missing or not TOML, or an entry is wrong.
     """
     try:
         return Exceptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -98,9 +98,9 @@ def read_exceptions(path: Path) -> Exceptions:
 
 
 def draft(statuses: Mapping[str, str], today: dt.date) -> str:
-    """Return the text of a file that calls every failing clause known for thirty days.
+    """Return the text of a file that lists every failing clause as known for thirty days.
 
-    The reasons are left empty, and are refused until they are written.
+    The reasons are empty, and the file is refused until they are filled in.
     """
     until = today + dt.timedelta(days=30)
     entries = [

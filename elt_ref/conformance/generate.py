@@ -1,10 +1,9 @@
 """Answer every case twice and store it: ``python -m elt_ref.conformance.generate``.
 
 The reference answers in extended precision (``numpy.longdouble``), scalar Python in float64; they must agree. Then
-the tolerance is measured, for each dtype: ROOM times the largest error that rounding the inputs, rounding on the way
-and a last-bit disturbance of the inputs make, or that lies between the two oracles. A dtype in which some wrong
-implementation of the clause is not at least APART tolerances away in any of the clause's cases is left out: it cannot
-tell right from wrong there.
+the tolerance is measured for each dtype: ROOM times the largest error from rounding the inputs, rounding intermediate
+results and disturbing the last bit of the inputs, or between the two oracles. A dtype is left out of a clause if some
+wrong implementation is less than APART tolerances away in all of the clause's cases: it cannot tell right from wrong.
 """
 
 import json
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from elt_ref.conformance.backend import JUDGED_DTYPES
 from elt_ref.conformance.case import SUMS, Case, Output, Stored, arguments, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
@@ -27,10 +27,9 @@ from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.files import write_bytes, write_text
 from elt_ref.streams import stream
 
-DTYPES = ("float64", "float32")
 ROOM, APART = 16.0, 4.0
 LEAST = 64.0
-"""Of a tolerance, in units of the dtype's rounding."""
+"""Smallest tolerance, in units of the dtype's rounding."""
 AGREEMENT = 1e-11
 """Largest error between the two oracles."""
 DISTURBANCES = 5
@@ -38,8 +37,8 @@ DISTURBANCES = 5
 Answers = Mapping[str, np.ndarray]
 
 
-def held(backend: Any, case: Case) -> Any:
-    """Return a backend that holds itself to the choice that a case is about."""
+def with_choice(backend: Any, case: Case) -> Any:
+    """Return a backend that follows the choice of a case."""
     if case.choice is not None:
         name, alternative = case.choice
         backend.choices = {**backend.choices, name: alternative}
@@ -47,13 +46,13 @@ def held(backend: Any, case: Case) -> Any:
 
 
 def ask(backend: Any, case: Case, dtype: str, disturbance: int = 0) -> dict[str, np.ndarray]:
-    """Return a backend's answer to a case, its floating inputs rounded to `dtype` and moved by a last bit if asked."""
-    given = arguments(case.settings, rounded(case, dtype, disturbance), dtype)
-    return {name: np.asarray(value) for name, value in getattr(backend, case.operation)(**given).items()}
+    """Return a backend's answer to a case, with floats rounded to `dtype`, and disturbed in the last bit on request."""
+    keywords = arguments(case.settings, rounded(case, dtype, disturbance), dtype)
+    return {name: np.asarray(value) for name, value in getattr(backend, case.operation)(**keywords).items()}
 
 
 def rounded(case: Case, dtype: str, disturbance: int) -> dict[str, np.ndarray]:
-    """Return the inputs, floats rounded to float32 so that every dtype is asked the same question, then disturbed."""
+    """Return the inputs, with floats rounded to float32 so that every dtype has the same question, then disturbed."""
     result = {}
     for name, array in case.inputs.items():
         value = array
@@ -61,7 +60,7 @@ def rounded(case: Case, dtype: str, disturbance: int) -> dict[str, np.ndarray]:
             value = array.astype(np.float32).astype(np.float64)
             if disturbance:
                 unit = np.finfo(dtype).eps / 2
-                # All up, all down, then each its own way: a lone number moves in every trial.
+                # First all up, then all down, then at random: a single number moves in every trial.
                 signs = stream(disturbance, f"{case.id}/{name}").choice([-1.0, 1.0], size=value.shape)
                 value = value * (1 + unit * {1: 1.0, 2: -1.0}.get(disturbance, signs))
         result[name] = value
@@ -69,18 +68,18 @@ def rounded(case: Case, dtype: str, disturbance: int) -> dict[str, np.ndarray]:
 
 
 def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
-    """Return the answer of the reference in extended precision, as float64, and how far scalar Python is from it.
+    """Return the reference's answer in extended precision, as float64, and the distance of scalar Python from it.
 
     Raises:
-        ValueError: the two disagree.
+        ValueError: the two oracles disagree.
     """
     answer = {}
-    for name, value in ask(held(ReferenceBackend(), case), case, "longdouble").items():
+    for name, value in ask(with_choice(ReferenceBackend(), case), case, "longdouble").items():
         floating = np.issubdtype(value.dtype, np.floating)
         answer[name] = np.array(value, np.float64 if floating else value.dtype, order="C")
-    second = ask(held(ScalarBackend(), case), case, "float64")
-    if (told := mismatch(second, answer, None)) is not None:
-        raise ValueError(f"{case.id}: the oracles differ: {told}")
+    second = ask(with_choice(ScalarBackend(), case), case, "float64")
+    if (fault := mismatch(second, answer, None)) is not None:
+        raise ValueError(f"{case.id}: the oracles differ: {fault}")
     agreement, where = difference(case.operation, case.settings, second, answer)
     if agreement > AGREEMENT:
         raise ValueError(f"{case.id}: the oracles differ by {agreement:.1e} in '{where}'")
@@ -88,27 +87,28 @@ def golden(case: Case) -> tuple[dict[str, np.ndarray], float]:
 
 
 def measure_noise(case: Case, answer: Answers, dtype: str) -> float:
-    """Return the largest error that rounding makes in this dtype; infinite where it changes a discrete answer."""
-    trials = [ask(held(ReferenceBackend(), case), case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
+    """Return the largest error due to rounding in this dtype; infinite if it changes a discrete answer."""
+    backend = with_choice(ReferenceBackend(), case)
+    trials = [ask(backend, case, dtype, disturbance) for disturbance in range(DISTURBANCES + 1)]
     return max(difference(case.operation, case.settings, trial, answer)[0] for trial in trials)
 
 
 def distance(case: Case, answer: Answers, wrong: str, dtype: str) -> float:
-    """Return how far a wrong implementation is from the answer; 0 where it fails by its form or by raising."""
+    """Return the error of a wrong implementation; 0 if its answer is malformed or it raises."""
     try:
-        found = ask(held(wrong_implementations()[wrong](), case), case, dtype)
+        mistaken = ask(with_choice(wrong_implementations()[wrong](), case), case, dtype)
     except Exception:  # noqa: BLE001  whatever it raises, it was not caught by its numbers
         return 0.0
-    if mismatch(found, answer, None) is not None:
+    if mismatch(mistaken, answer, None) is not None:
         return 0.0
-    return difference(case.operation, case.settings, found, answer)[0]
+    return difference(case.operation, case.settings, mistaken, answer)[0]
 
 
 def answered(case: Case) -> tuple[Case, dict[str, np.ndarray], float, dict[str, float], dict[str, float]]:
     """Return a case with its answer, the oracles' agreement, and noise and tolerance by dtype."""
     answer, agreement = golden(case)
     noise, tolerance = {}, {}
-    for dtype in DTYPES:
+    for dtype in JUDGED_DTYPES:
         measured = max(measure_noise(case, answer, dtype), agreement)
         if not np.isfinite(measured):
             raise ValueError(f"{case.id}: rounding to {dtype} changes a discrete answer; choose another case")
@@ -118,7 +118,7 @@ def answered(case: Case) -> tuple[Case, dict[str, np.ndarray], float, dict[str, 
 
 
 def undecided(clause: str, group: Iterable[Any], dtype: str) -> list[str]:
-    """Return the wrong implementations of a clause that none of its cases tells apart in this dtype."""
+    """Return the wrong implementations of a clause that none of its cases refuses in this dtype."""
     return [
         wrong
         for wrong in clauses()[clause].wrong
@@ -132,7 +132,7 @@ def generate(folder: Path, only: str = "") -> None:
     """Write the vectors of every clause whose id begins with `only`.
 
     Raises:
-        ValueError: an oracle, a discrete answer or a wrong implementation does not behave; the message says which.
+        ValueError: the oracles differ, rounding changes a discrete answer, or no case refuses a wrong implementation.
     """
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases().values():
@@ -144,8 +144,8 @@ def generate(folder: Path, only: str = "") -> None:
             raise ValueError(f"{clause}: expected at least two cases, got {len(groups[clause])}")
         group = [answered(case) for case in groups[clause]]
         if missed := undecided(clause, group, "float64"):
-            raise ValueError(f"{clause}: no case tells {', '.join(missed)} apart in float64")
-        decided = [dtype for dtype in DTYPES if dtype == "float64" or not undecided(clause, group, dtype)]
+            raise ValueError(f"{clause}: no case refuses {', '.join(missed)} in float64")
+        decided = [dtype for dtype in JUDGED_DTYPES if dtype == "float64" or not undecided(clause, group, dtype)]
         for case, answer, agreement, noise, tolerance in group:
             write(folder, case, answer, agreement, noise, {dtype: tolerance[dtype] for dtype in decided})
         print(f"{clause}: {len(group)} cases, {', '.join(decided)}", file=sys.stderr)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The judge: asks a backend every vector, in every dtype it declares, and says which clauses hold."""
+"""The judge: puts every vector to a backend, in every declared dtype, and reports which clauses hold."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from elt_ref.conformance.backend import FAMILIES, OPERATIONS, TAPS, Description, Unsupported
+from elt_ref.conformance.backend import FAMILIES, JUDGED_DTYPES, OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
 from elt_ref.conformance.choices import CHOICES, declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
@@ -22,7 +22,6 @@ from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.errors import RequestError, nearest
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
-DTYPES = ("float64", "float32")
 
 
 @runtime_checkable
@@ -30,36 +29,36 @@ class Door(Protocol):
     """A way to an implementation."""
 
     def describe(self) -> Description:
-        """Return what the backend says of itself."""
+        """Return the backend's description."""
         ...
 
-    def call(self, vector: Vector, dtype: str, given: dict[str, Any]) -> Mapping[str, np.ndarray]:
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
         """Return the answer to a vector.
 
         Raises:
-            Unsupported: the backend says that it cannot.
-            Exception: anything else that went wrong; its words are reported.
+            Unsupported: the backend refuses the operation.
+            Exception: any other failure; its message is reported.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one vector in one dtype."""
+    """Result of one vector in one dtype."""
 
     vector: str
     dtype: str
     status: Status
     error: float | None
-    """As a fraction of the tolerance; None where nothing could be compared."""
+    """Error as a fraction of the tolerance; None if nothing could be compared."""
     message: str
     why: str
-    """What mistake the vector would catch."""
+    """Mistake that the vector would catch."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one clause."""
+    """Result of one clause."""
 
     clause: Clause
     status: Status
@@ -68,38 +67,38 @@ class Verdict:
 
     @property
     def worst(self) -> Finding | None:
-        """The finding to look at: the first that did not pass, else the one nearest to its tolerance."""
-        failed = [found for found in self.findings if found.status not in {"PASS", "NOT RUN"}]
-        compared = [found for found in self.findings if found.error is not None]
-        return failed[0] if failed else max(compared, key=lambda found: found.error or 0.0, default=None)
+        """The most telling finding: the first that did not pass, else the one nearest to its tolerance."""
+        failed = [each for each in self.findings if each.status not in {"PASS", "NOT RUN"}]
+        compared = [each for each in self.findings if each.error is not None]
+        return failed[0] if failed else max(compared, key=lambda each: each.error or 0.0, default=None)
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is said of a backend."""
+    """All verdicts on a backend."""
 
     backend: Description
     verdicts: tuple[Verdict, ...]
     seconds: float
     complaints: tuple[str, ...] = ()
-    """What is wrong with the file of known failures; any of them fails the run."""
+    """Problems of the file of known failures; any of them fails the run."""
 
     @property
     def failed(self) -> list["Verdict"]:
-        """What failed or erred, in the order in which operations build on one another: the first explains the most."""
+        """Verdicts FAIL and ERROR, in the order in which operations build on one another: the first explains most."""
         wrong = [verdict for verdict in self.verdicts if verdict.status in {"FAIL", "ERROR"}]
         return sorted(wrong, key=lambda verdict: max(OPERATIONS.index(name) for name in verdict.clause.needs))
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families of networks that the backend declares any operation of."""
+        """The families of networks for which the backend declares an operation."""
         return tuple(family for family, own in FAMILIES.items() if set(own) & set(self.backend.operations))
 
-    def asked(self, profile: str) -> list[Clause]:
-        """Return the clauses that a profile asks of this backend.
+    def required(self, profile: str) -> list[Clause]:
+        """Return the clauses that a profile requires of this backend.
 
-        Those of a family that it does not have are left out, and those about an alternative other than the one that it
-        declares; the award says so.
+        Clauses of a family that it lacks and of alternatives other than the declared ones are left out; the award says
+        so.
         """
         declared = self.backend.choices
         members = [clause for clause in clauses().values() if clause.profile == profile]
@@ -114,14 +113,14 @@ class Report:
         ]
 
     def awarded(self, profile: str) -> bool:
-        """Tell whether every clause that a profile asks of this backend ran and passed."""
+        """Return whether every clause that a profile requires of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
-        asked = self.asked(profile)
-        return bool(asked) and all(statuses.get(clause.id) == "PASS" for clause in asked)
+        required = self.required(profile)
+        return bool(required) and all(statuses.get(clause.id) == "PASS" for clause in required)
 
     @property
     def passed(self) -> bool:
-        """Whether something was judged and nothing failed that is not known: what the exit code says."""
+        """Whether something was judged and all failures are known: exit code 0."""
         statuses = {verdict.status for verdict in self.verdicts}
         return not self.complaints and bool(statuses & {"PASS", "WAIVED", "KNOWN"}) and not statuses & {"FAIL", "ERROR"}
 
@@ -137,11 +136,11 @@ def judge(
     """Judge a backend.
 
     Args:
-        door: the way to it.
-        vectors: with their answers.
-        only: beginnings of the ids of the clauses to judge, with commas between; all by default.
+        door: the door to the backend.
+        vectors: vectors with their answers.
+        only: prefixes of the clause ids to judge, separated by commas; all by default.
         exceptions: known failures and waivers.
-        progress: told the id of each clause before it is judged.
+        progress: called with the id of each clause before it is judged.
 
     Raises:
         RequestError: the backend's description is wrong.
@@ -162,12 +161,12 @@ def judge(
 
 
 def selected(id_: str, only: str) -> bool:
-    """Tell whether a clause is among those whose ids begin so: ``GUIDE,DISTIL-06``; all where nothing is said."""
+    """Return whether a clause id begins with one of the prefixes of `only` (``GUIDE,DISTIL-06``); empty selects all."""
     return id_.startswith(tuple(only.split(",")))
 
 
 def checked(description: Any) -> Description:
-    """Return a description with fields of the right kind, from any object that has them.
+    """Return a description with fields of the right types, from any object that has them.
 
     Raises:
         RequestError: a field is missing or wrong.
@@ -176,7 +175,7 @@ def checked(description: Any) -> Description:
         if isinstance(getattr(description, names, None), str):
             raise RequestError(f"describe: expected {names} to be a tuple of names, got one text (is a comma missing?)")
     try:
-        found = Description(
+        checked_description = Description(
             str(description.name),
             str(description.version),
             tuple(description.operations),
@@ -188,14 +187,17 @@ def checked(description: Any) -> Description:
             f"describe: expected name, version, operations, dtypes and choices, got {type(description).__name__} "
             f"({error})"
         ) from error
-    for what, given, known in (("operation", found.operations, (*OPERATIONS, *TAPS)), ("dtype", found.dtypes, DTYPES)):
-        for name in given:
+    for what, declared, known in (
+        ("operation", checked_description.operations, (*OPERATIONS, *TAPS)),
+        ("dtype", checked_description.dtypes, JUDGED_DTYPES),
+    ):
+        for name in declared:
             if name not in known:
                 several = ", ".join(known) if len(known) <= 2 else f"{len(known)} known ones"
                 raise RequestError(
                     f"describe: expected each {what} to be one of {several}, got '{name}'{nearest(str(name), known)}"
                 )
-    for choice, value in found.choices.items():
+    for choice, value in checked_description.choices.items():
         if choice not in CHOICES:
             raise RequestError(
                 f"describe: expected each choice to be one of {', '.join(CHOICES)}, "
@@ -206,7 +208,7 @@ def checked(description: Any) -> Description:
                 f"describe: expected choice '{choice}' to be one of {', '.join(CHOICES[choice].alternatives)}, "
                 f"got '{value}'"
             )
-    return found
+    return checked_description
 
 
 def _judge_clause(
@@ -222,16 +224,16 @@ def _judge_clause(
         if _fits(vector.stored, description)
     )
     status = _status(findings)
-    worst = next((found for found in findings if found.status == status and status != "PASS"), None)
+    worst = next((each for each in findings if each.status == status and status != "PASS"), None)
     message = worst.message if worst else ""
     known: Known | None = exceptions.known(clause.id)
     if known is not None and status in {"FAIL", "ERROR"}:
         return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
     if status == "PASS" and (lacking := _lacking(description, clause)):
         offered = ", ".join(name for name in clause.needs if name not in lacking)
-        told = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
-        return Verdict(clause, "UNSUPPORTED", findings, told)
-    if waiver is not None and status == "PASS" and any((found.error or 0) > 1 / waiver.factor for found in findings):
+        message = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
+        return Verdict(clause, "UNSUPPORTED", findings, message)
+    if waiver is not None and status == "PASS" and any((each.error or 0) > 1 / waiver.factor for each in findings):
         return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
     return Verdict(clause, status, findings, message)
 
@@ -241,7 +243,7 @@ def _lacking(description: Description, clause: Clause) -> list[str]:
 
 
 def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) -> tuple[Status, str] | None:
-    """Return the status of a clause that need not be put to a backend, and why; None where it must be."""
+    """Return the status of a clause that a backend can skip, and the reason; None if it must be judged."""
     if (lacking := _lacking(description, clause)) == clause.needs:
         return "UNSUPPORTED", f"needs {', '.join(lacking)}, which the backend does not declare"
     declared = description.choices
@@ -258,7 +260,7 @@ def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) 
 
 
 def _fits(stored: Stored, description: Description) -> bool:
-    """Tell whether a vector asks for nothing but what a backend declares."""
+    """Return whether a vector needs only what a backend declares."""
     declared = description.choices
     if stored.operation not in description.operations:
         return False
@@ -269,17 +271,17 @@ def _fits(stored: Stored, description: Description) -> bool:
 
 def _undeclared(description: Description, group: Iterable[Vector]) -> str | None:
     offered = [vector.stored for vector in group if vector.stored.operation in description.operations]
-    asked = {stored.choice[0] for stored in offered if stored.choice is not None}
-    return next((choice for choice in sorted(asked) if choice not in description.choices), None)
+    chosen = {stored.choice[0] for stored in offered if stored.choice is not None}
+    return next((choice for choice in sorted(chosen) if choice not in description.choices), None)
 
 
 def _status(findings: Sequence[Finding]) -> Status:
-    found = {finding.status for finding in findings}
+    statuses = {finding.status for finding in findings}
     for status in ("FAIL", "ERROR"):
-        if status in found:
+        if status in statuses:
             return status
-    # A dtype in which nothing can be told apart leaves a clause undecided only where there is no other.
-    return "PASS" if "PASS" in found else "NOT RUN"
+    # A dtype that cannot tell right from wrong leaves a clause undecided only if there is no other dtype.
+    return "PASS" if "PASS" in statuses else "NOT RUN"
 
 
 def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
@@ -296,29 +298,29 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
         answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
         answer = {str(name): np.asarray(value) for name, value in answer.items()}
     except Unsupported as refusal:
-        told = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
-        return finding("FAIL", None, told)
+        message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
+        return finding("FAIL", None, message)
     except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
-        told = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
-        return finding("ERROR", None, f"{vector.id}, {dtype}: {told}")
-    share, told, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
-    if told and TAP_OF.get(stored.operation) in operations:
-        layer, found = first_layer(door, vector, dtype)
-        place = layer if found else place + layer
-    told += place
-    return finding("PASS" if not told else "FAIL", share, told and f"{vector.id}, {dtype}: {told}")
+        message = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
+        return finding("ERROR", None, f"{vector.id}, {dtype}: {message}")
+    share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+    if fault and TAP_OF.get(stored.operation) in operations:
+        layer, located = first_layer(door, vector, dtype)
+        place = layer if located else place + layer
+    fault += place
+    return finding("PASS" if not fault else "FAIL", share, fault and f"{vector.id}, {dtype}: {fault}")
 
 
 def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str, str]:
-    """Return the error of an answer as a share of the tolerance, what is wrong with it, and where it departs.
+    """Return the error of an answer as a share of the tolerance, its fault in words, and where it departs.
 
-    Both are nothing if it is right.
+    Both texts are empty if the answer is right.
 
     Args:
-        vector: with its answers.
-        dtype: under test.
-        answer: of the backend.
-        factor: by which the tolerance is waived; 1 for none.
+        vector: a vector with its answers.
+        dtype: the dtype under test.
+        answer: the backend's answer.
+        factor: the waiver's factor on the tolerance; 1 for none.
     """
     stored, right = vector.stored, vector.answers or {}
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
@@ -328,15 +330,15 @@ def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: 
     share = error / (stored.tolerance[dtype] * factor)
     if share <= 1:
         return share, "", ""
-    told = f"'{where}' {extent(answer[where], right[where], error, stored.tolerance[dtype] * factor)}"
-    return share, told, divergence(where, answer[where], right[where])
+    fault = f"'{where}' {extent(answer[where], right[where], error, stored.tolerance[dtype] * factor)}"
+    return share, fault, divergence(where, answer[where], right[where])
 
 
 def extent(answer: np.ndarray, right: np.ndarray, error: float, tolerance: float) -> str:
-    """Return how wrong an answer is, and in how many of its numbers."""
+    """Return the size of an error in words, and how many numbers are wrong."""
     if math.isinf(error):
         wrong = int(np.sum(answer != right))
-        return f"is not equal in {wrong} of {right.size} places" if wrong else "is not distributed as it should be"
+        return f"is not equal in {wrong} of {right.size} places" if wrong else "has the wrong distribution"
     gap = np.abs(answer.astype(np.float64) - right)
     wrong = int(np.sum(gap > gap.max() * tolerance / error))
     return f"is wrong by {error:.2g} of its largest number, {wrong} of {right.size} numbers beyond {tolerance:.1g}"
@@ -348,29 +350,28 @@ TAP_OF = {
     "diffusion_states": "diffusion_layers",
     "diffusion_forward": "diffusion_layers",
 }
-"""The tap that is asked where a network is wrong: it takes the same arguments."""
+"""The tap for each network operation that may be wrong; it takes the same arguments."""
 
 
 def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
-    """Return in which layer of which loop the numbers leave the reference's, in words, and whether one was found."""
+    """Return the loop and layer in which the numbers leave the reference, in words, and whether there is one."""
     tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
-    given = partial(arguments, tap.stored.settings, tap.inputs)
-    right = getattr(ReferenceBackend(), tap.stored.operation)(**given("float64"))["layers"]
+    keywords = partial(arguments, tap.stored.settings, tap.inputs)
+    right = getattr(ReferenceBackend(), tap.stored.operation)(**keywords("float64"))["layers"]
     try:
-        found = np.asarray(door.call(tap, dtype, given(dtype))["layers"], np.float64)
-        gaps = np.abs(found - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
+        actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
+        gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except (Exception, SystemExit) as error:  # noqa: BLE001  a tap helps; it is not judged
         return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}", False
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):
-        told = "; its taps agree with the reference, so it is what comes after the last loop, or the taps are others"
-        return told, False
+        return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", False
     loop, layer = (int(index) for index in apart[0])
     return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})", True
 
 
 def place_of(error: BaseException) -> str:
-    """Return the last place in the backend's own code that an error came through, if there is one."""
+    """Return the innermost place in the backend's own code on an error's traceback, if there is one."""
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -380,13 +381,13 @@ def place_of(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's words, shortened."""
+    """Return the first line of an error's message, shortened."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else "no words"
 
 
 def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:
-    """Return where an answer first departs: the loop of states, the step of lengths, else the place that is worst."""
+    """Return where an answer first departs: the loop of states, the step of lengths, else the worst place."""
     if answer.dtype == bool or not np.issubdtype(answer.dtype, np.floating):
         wrong = np.argwhere(answer != right)
         if not len(wrong):
@@ -404,5 +405,5 @@ def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:
 
 
 def profiles(report: Report) -> dict[str, bool]:
-    """Return what is awarded, by profile."""
+    """Return whether each profile is awarded."""
     return {profile: report.awarded(profile) for profile in PROFILES}

@@ -1,7 +1,7 @@
-"""Who refuses whom: every clause against every wrong implementation. ``python -m elt_ref.conformance.matrix``.
+"""The kill matrix, every clause against every wrong implementation: ``python -m elt_ref.conformance.matrix``.
 
-A clause refuses an implementation where one of its vectors gets an answer of the right form that is out of tolerance
-in float64. The result is ``docs/kill-matrix.md``.
+A clause refuses an implementation if one of its vectors gets a well-formed answer that is out of tolerance in float64.
+The result is ``docs/kill-matrix.md``.
 """
 
 import sys
@@ -21,10 +21,10 @@ DTYPE = "float64"
 
 def refused_by(name: str, vectors: list[Vector]) -> list[str]:
     """Return the ids of the clauses whose numbers refuse a wrong implementation."""
-    found = []
+    refusing = []
     for vector in vectors:
         stored = vector.stored
-        if stored.clause in found:
+        if stored.clause in refusing:
             continue
         backend = wrong_implementations()[name]()
         if stored.choice is not None:
@@ -35,8 +35,8 @@ def refused_by(name: str, vectors: list[Vector]) -> list[str]:
             continue
         share, _, _ = weigh(vector, DTYPE, {key: np.asarray(value) for key, value in answer.items()}, 1.0)
         if share is not None and share > 1:
-            found.append(stored.clause)
-    return found
+            refusing.append(stored.clause)
+    return refusing
 
 
 def page(refusals: Mapping[str, list[str]]) -> str:
@@ -45,8 +45,8 @@ def page(refusals: Mapping[str, list[str]]) -> str:
         "# The kill matrix",
         "",
         f"{len(clauses())} clauses against {len(refusals)} wrong implementations, written by",
-        "`python -m elt_ref.conformance.matrix`. A clause refuses by its numbers: an answer of the right form that is",
-        "out of tolerance in float64. Names in bold are those the clause lists as its own.",
+        "`python -m elt_ref.conformance.matrix`. A clause refuses by its numbers: a well-formed answer that is",
+        "out of tolerance in float64. The clause itself lists the names in bold.",
         "",
         "| clause | refuses | wrong implementations |",
         "|---|---|---|",
@@ -63,14 +63,14 @@ def page(refusals: Mapping[str, list[str]]) -> str:
 
 
 def main() -> None:
-    """Write the page; exit 1 where a clause refuses nobody or a wrong implementation is refused by nobody."""
+    """Write the page; exit 1 if a clause refuses nothing or nothing refuses a wrong implementation."""
     vectors = read_vectors()
     refusals = {name: refused_by(name, vectors) for name in sorted(wrong_implementations())}
     write_text(Path("docs") / "kill-matrix.md", page(refusals))
     idle = [id_ for id_ in clauses() if not any(id_ in by for by in refusals.values())]
     survivors = [name for name, by in refusals.items() if not by]
     if idle or survivors:
-        sys.exit(f"clauses that refuse nobody: {idle}; wrong implementations that nobody refuses: {survivors}")
+        sys.exit(f"clauses that refuse nothing: {idle}; wrong implementations that pass: {survivors}")
 
 
 if __name__ == "__main__":

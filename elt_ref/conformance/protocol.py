@@ -1,14 +1,14 @@
-"""The JSON lines between the judge and a program. One object a line each way, strictly in turn; stderr is free.
+"""The JSON lines between the judge and a program: one object per line, strictly in turn; stderr is free.
 
     judge    {"type": "hello", "protocol": 1}
     program  {"type": "description", "name": …, "version": …, "operations": […], "dtypes": […], "choices": {…}}
     judge    {"type": "call", "id": 1, "operation": …, "dtype": …, "settings": {…}, "inputs": PATH, "outputs": PATH}
-    program  {"type": "reply", "id": 1, "status": "ok"}              having written the file at `outputs`
+    program  {"type": "reply", "id": 1, "status": "ok"}              after writing the file at `outputs`
              {"type": "reply", "id": 1, "status": "unsupported", "message": …}
              {"type": "reply", "id": 1, "status": "error", "message": …}
     judge    {"type": "bye"}                                         the program ends with exit code 0
 
-`inputs` and `outputs` are safetensors files; tensors of a tree are called ``parameters.NAME``. Every line is validated.
+`inputs` and `outputs` are safetensors files; tensors of a tree have names ``parameters.NAME``. Every line is validated.
 """
 
 from typing import Any, Literal, TypeVar
@@ -30,7 +30,7 @@ class Hello(_Message):
 
 
 class Described(_Message):
-    """What a program says of itself; also the file ``description.json`` of a folder of answers."""
+    """A program's description of itself; also the file ``description.json`` of a folder of answers."""
 
     type: Literal["description"] = "description"
     name: str
@@ -59,7 +59,7 @@ class Reply(_Message):
 
     type: Literal["reply"] = "reply"
     id: int
-    """That of the call."""
+    """Id of the call."""
     status: Literal["ok", "unsupported", "error"]
     message: str | None = None
 
@@ -77,6 +77,6 @@ def reply_of(kind: type[Kind], line: str) -> Kind:
     """Return the message on a line.
 
     Raises:
-        pydantic.ValidationError: it is not JSON, or not a message of this kind.
+        pydantic.ValidationError: the line is not JSON, or not a message of this kind.
     """
     return kind.model_validate_json(line)

@@ -1,4 +1,4 @@
-"""One line in a test file: ``test_elt = pytest_suite(MyBackend())``. A test for each clause."""
+"""A test for each clause, from one line in a test file: ``test_elt = pytest_suite(MyBackend())``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from elt_ref.conformance.judge import judge
 def pytest_suite(backend: Any) -> Callable[[str], None]:
     """Return a parametrised test that judges `backend`, clause by clause.
 
-    A clause whose operations the backend does not declare is skipped, and says so; everything else passes or fails.
+    A clause whose operations the backend does not declare is skipped with a reason; every other passes or fails.
     """
     import pytest  # noqa: PLC0415  a dependency of those who test
 

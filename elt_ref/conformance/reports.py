@@ -24,7 +24,7 @@ COLOURS = {
 
 
 def reproduce(verdict: Verdict, called: str) -> str:
-    """Return the command that judges this clause alone; `called` is what followed ``elt-ref conform``."""
+    """Return the command that judges this clause alone; `called` is the command line after ``elt-ref conform``."""
     return f"elt-ref conform {called} --only {verdict.clause.id}"
 
 
@@ -34,12 +34,12 @@ def plural(count: int, word: str) -> str:
 
 
 def in_order(report: Report) -> list[Verdict]:
-    """Return the verdicts, what failed first, in the order in which operations build on one another."""
+    """Return the verdicts, failures first, in the order in which operations build on one another."""
     return [*report.failed, *(verdict for verdict in report.verdicts if verdict not in report.failed)]
 
 
 def table(report: Report, *, every: bool) -> Table:
-    """Return the clauses as a table: all, or those that are neither passed nor beyond what the backend has."""
+    """Return the clauses as a table: all, or all except the passed and the unsupported ones."""
     shown = Table(title=f"{report.backend.name} {report.backend.version}")
     for column, justify in (("clause", "left"), ("status", "left"), ("dtype", "left"), ("error ÷ tolerance", "right")):
         shown.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
@@ -55,7 +55,7 @@ def table(report: Report, *, every: bool) -> Table:
 
 
 def advice(report: Report, called: str) -> list[str]:
-    """Return where to begin, where something failed: the clause that the others build on."""
+    """Return advice on the first failure: the clause that the others build on."""
     if not report.failed:
         return []
     first, others = report.failed[0], len(report.failed) - 1
@@ -63,12 +63,12 @@ def advice(report: Report, called: str) -> list[str]:
     why = f" The case is there to catch {first.worst.why}." if first.worst else ""
     return [
         f"Start with {first.clause.id}{follow}: {' '.join(first.clause.text.split())}{why}",
-        f"More about it: elt-ref show {first.clause.id}. It alone: {reproduce(first, called)}",
+        f"More about it: elt-ref show {first.clause.id}. To judge it alone: {reproduce(first, called)}",
     ]
 
 
 def headlines(report: Report) -> list[str]:
-    """Return one line a profile, and one on what was not judged."""
+    """Return one line per profile, and one on the clauses that were not judged."""
     lines = []
     for profile, title in PROFILES.items():
         verdicts = [verdict for verdict in report.verdicts if verdict.clause.profile == profile]
@@ -77,7 +77,7 @@ def headlines(report: Report) -> list[str]:
         passed = sum(verdict.status == "PASS" for verdict in verdicts)
         known = sum(clause.profile == profile for clause in clauses().values())
         run = "" if len(verdicts) == known else f" run ({known} in all)"
-        shares = [found.error for verdict in verdicts for found in verdict.findings if found.error is not None]
+        shares = [each.error for verdict in verdicts for each in verdict.findings if each.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
         word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
         lines.append(f"{profile}: {word}, {passed} of {plural(len(verdicts), 'clause')}{run} passed{worst}. {title}.")
@@ -90,17 +90,17 @@ def headlines(report: Report) -> list[str]:
 
 
 def terms(report: Report, profile: str) -> str:
-    """Return for what a profile is awarded, where that is not everything: a family, and declared alternatives."""
+    """Return the restrictions of an award in words: one family, and declared alternatives."""
     members = [clause for clause in clauses().values() if clause.profile == profile]
     alone = len(report.families) == 1 and any(clause.family for clause in members)
     family = f" for the {report.families[0]} family" if alone else ""
     operations = {name for clause in members for name in clause.needs}
-    held = [
+    declared = [
         f"{name} = {value}"
         for name, value in report.backend.choices.items()
         if not CHOICES[name].needed and operations & set(CHOICES[name].operations)
     ]
-    return family + (f" with {', '.join(held)}" if held else "")
+    return family + (f" with {', '.join(declared)}" if declared else "")
 
 
 def markdown(report: Report) -> str:
@@ -129,7 +129,7 @@ code {{ font-size: .85rem; }} .PASS {{ color: #00795a; }} .FAIL, .ERROR {{ color
 td:first-child {{ white-space: nowrap; }}
 @media (prefers-color-scheme: dark) {{ .PASS {{ color: #3ecfa3; }} .FAIL, .ERROR {{ color: #ff7a70; }} }}
 </style></head><body><main><h1>{title}</h1><ul>{headlines}</ul><div class="scroll"><table>
-<thead><tr><th>clause</th><th>status</th><th>dtype</th><th>error ÷ tolerance</th><th>what it says</th></tr></thead>
+<thead><tr><th>clause</th><th>status</th><th>dtype</th><th>error ÷ tolerance</th><th>clause, finding</th></tr></thead>
 <tbody>{rows}</tbody></table></div></main></body></html>
 """
 
@@ -140,24 +140,24 @@ def page(report: Report, called: str) -> str:
     for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        told = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
+        message = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
         again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
         if verdict in report.failed and verdict.worst:
-            told += f"<p>The case is there to catch {html.escape(verdict.worst.why)}.</p>"
+            message += f"<p>The case is there to catch {html.escape(verdict.worst.why)}.</p>"
         rows.append(
             f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
             f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
-            f"<td>{html.escape(verdict.clause.text)}{told}{again}"
+            f"<td>{html.escape(verdict.clause.text)}{message}{again}"
             f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
         )
-    told = (*headlines(report), *advice(report, called), *report.complaints)
-    lines = [f"<li>{html.escape(line)}</li>" for line in told]
+    sentences = (*headlines(report), *advice(report, called), *report.complaints)
+    lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
     title = html.escape(f"{report.backend.name} {report.backend.version}, judged by elt_ref {elt_ref.__version__}")
     return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
 
 
 def badge(report: Report) -> str:
-    """Return a shields.io endpoint: the awarded profiles. Whatever was not run is not awarded."""
+    """Return a shields.io endpoint with the awarded profiles. A profile that was not run is not awarded."""
     awarded = [f"{profile}{terms(report, profile)}" for profile in PROFILES if report.awarded(profile)]
     return json.dumps(
         {

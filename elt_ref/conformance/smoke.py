@@ -1,4 +1,4 @@
-"""Is the harness itself in order? Asked before any clause: forms, dtypes, finiteness, repetition, no side effects."""
+"""A check of the harness itself, before any clause: form, dtypes, finiteness, repetition, no side effects."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from elt_ref.conformance.judge import Door, checked, first_line, place_of
 
 
 class Smoke(NamedTuple):
-    """What came of one operation."""
+    """Result of one operation."""
 
     operation: str
-    told: str
-    """What is wrong with the harness; nothing, if it answers."""
+    fault: str
+    """Fault of the harness; empty if there is none."""
 
 
 def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
-    """Ask one vector of every declared operation, twice, and look at the form of the answers, not at their numbers.
+    """Put one vector of every declared operation twice, and check the form of the answers, not their numbers.
 
     Raises:
         RequestError: the description is wrong.
@@ -31,12 +31,12 @@ def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
         choice = vector.stored.choice
         if choice is None or description.choices.get(choice[0]) == choice[1]:
             first.setdefault(vector.stored.operation, vector)
-    asked = [name for name in description.operations if name in first]
-    return [Smoke(name, _try_all(door, first[name], description.dtypes)) for name in asked]
+    names = [name for name in description.operations if name in first]
+    return [Smoke(name, _try_all(door, first[name], description.dtypes)) for name in names]
 
 
 def undeclared(door: Door) -> list[str]:
-    """Return the operations that a Python backend has methods for and does not declare."""
+    """Return the operations that a Python backend implements but does not declare."""
     if (backend := getattr(door, "backend", None)) is None:
         return []
     declared = checked(door.describe()).operations
@@ -45,24 +45,24 @@ def undeclared(door: Door) -> list[str]:
 
 def _try_all(door: Door, vector: Vector, dtypes: Sequence[str]) -> str:
     for dtype in dtypes:
-        if told := _try(door, vector, dtype):
-            return f"{dtype}: {told}"
+        if fault := _try(door, vector, dtype):
+            return f"{dtype}: {fault}"
     return ""
 
 
 def _try(door: Door, vector: Vector, dtype: str) -> str:
     answers = []
     for _ in range(2):
-        given = arguments(vector.stored.settings, vector.inputs, dtype)
+        keywords = arguments(vector.stored.settings, vector.inputs, dtype)
         try:
-            answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, given).items()})
+            answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, keywords).items()})
         except Unsupported as refusal:
-            return f"declared, and answered 'unsupported' ({refusal})"
+            return f"declared, but answered 'unsupported' ({refusal})"
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
             return f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
-    if (told := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
-        return told
+    if (fault := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
+        return fault
     if any(not np.array_equal(answers[0][name], answers[1][name]) for name in answers[0]):
         return "expected the same question to get the same answer, got two"
     return ""

@@ -1,7 +1,7 @@
 """Parameters, multiply-adds and FLOPs by closed formula.
 
-The ops count the same numbers while they run (`elt_ref.ops.counting`); a test holds the two equal. A forward pass is
-of one sample through one branch of guidance. The paper's GFLOPs are multiply-adds of the looped layers alone, both
+The ops count the same numbers while they run (`elt_ref.ops.counting`); a test compares the two. A forward pass takes
+one sample through one branch of guidance. The paper's GFLOPs are multiply-adds of the looped layers alone, both
 branches of guidance, all sampling steps: here `looped_macs_per_sample`.
 """
 
@@ -17,22 +17,22 @@ from elt_ref.schedules import guidance_scale_at
 
 @dataclass(frozen=True)
 class Count:
-    """What a network weighs and costs at a number of loops."""
+    """Size and cost of a network at a number of loops."""
 
     layers: int
     """N"""
     loops: int
     """L"""
     layer_calls: int
-    """N · L, of one forward pass."""
+    """N · L, the layer calls of one forward pass."""
     looped_parameters: int
-    """Of the N layers."""
+    """Parameters of the N layers."""
     total_parameters: int
-    """Of the whole network."""
+    """Parameters of the whole network."""
     looped_macs_per_forward: int
     macs_per_forward: int
     flops_per_forward: int
-    """Two a multiply-add, and the element-wise work (see `elt_ref.ops.counter`)."""
+    """FLOPs: two a multiply-add, plus the element-wise work (see `elt_ref.ops.counter`)."""
     sampling_steps: int
     forwards_per_sample: int
     """Passes over all sampling steps and branches of guidance."""
@@ -42,7 +42,7 @@ class Count:
 
 
 def count(config: Experiment, loops: int | None = None) -> Count:
-    """Count a network at `loops` loops (the configured sampling loops, or L_max, where not given).
+    """Count a network at `loops` loops (by default the configured sampling loops, or else L_max).
 
     Raises:
         RequestError: loops is not an integer of at least 1.
@@ -78,7 +78,7 @@ def parameter_count(config: Experiment, prefix: str = "") -> int:
 
 
 def forwards_per_sample(config: Experiment) -> int:
-    """Return the forward passes of one sample: one a sampling step, two where the step is guided."""
+    """Return the forward passes of one sample: one a sampling step, two if the step is guided."""
     sampling = config.sampling
     scales = (
         guidance_scale_at(step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule)
@@ -93,12 +93,12 @@ def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, in
 
 
 def _attention_and_mlp(n: int, d: int, m: int, heads: int) -> tuple[int, int]:
-    """N (4d² + 2dm) + 2n²d MACs; biases, softmax and GELU beside them."""
+    """N (4d² + 2dm) + 2n²d MACs; biases, softmax and GELU are element-wise."""
     return n * (4 * d * d + 2 * d * m) + 2 * n * n * d, n * (5 * d + m) + 6 * heads * n * n + 9 * n * m
 
 
 def _masked_work(model: MaskedModelConfig) -> tuple[int, int, int, int]:
-    """Two residual norms a layer; outside the embedding's norm, and the head over the tokens."""
+    """Two residual norms in a layer; outside the loop the embedding's norm, and the head over the tokens."""
     n, t, d, codes = model.tokens + 1, model.tokens, model.width, model.codebook_size
     macs, elementwise = _attention_and_mlp(n, d, model.mlp_width, model.heads)
     residual_norm = 8 * n * d + 5 * n
@@ -107,7 +107,7 @@ def _masked_work(model: MaskedModelConfig) -> tuple[int, int, int, int]:
 
 
 def _diffusion_work(model: DiffusionModelConfig) -> tuple[int, int, int, int]:
-    """Two modulated norms and gates a layer; outside patches, conditioning, every modulation, and the output."""
+    """Two modulated norms and gates in a layer; outside the loop patches, conditioning, modulations and output."""
     n, d, features, f = model.tokens, model.width, model.patch_features, model.time_features
     macs, elementwise = _attention_and_mlp(n, d, model.mlp_width, model.heads)
     modulated_norm = 7 * n * d + 5 * n + d

@@ -1,12 +1,12 @@
-"""The small classifier through which samples are judged: its hidden layer gives the features, its output the class.
+"""The small classifier behind the metrics: its hidden layer gives the features, its output the class.
 
-    pixels of a frame → linear → GELU; of all frames → linear → GELU = features → linear = logits
+    pixels of a frame → linear → GELU; all frames joined → linear → GELU = features → linear = logits
 
 The first map is the same for every frame, and a picture is a clip of one frame. Over these features the Fréchet
 distance of clips is their Fréchet video distance. Where clips have a second labelling, by motion, a second linear map
 gives logits of motions, so that the features see how frames follow one another.
 
-Its weights ship with the data; ``python -m elt_ref.run.fit_feature_network NAME`` trains them again.
+The weights ship with the data; ``python -m elt_ref.run.fit_feature_network NAME`` trains them again.
 """
 
 import math
@@ -25,20 +25,20 @@ HIDDEN, FEATURES = 128, 32
 FILE = "feature_network.safetensors"
 
 
-class Judgement(NamedTuple):
-    """What the classifier says of pictures or clips."""
+class Classification(NamedTuple):
+    """The classifier's output for pictures or clips."""
 
     features: Float[Array, "count features"]
     logits: Float[Array, "count classes"]
     motion_logits: Float[Array, "count motions"] | None
-    """None where it was not trained on motions."""
+    """None if the classifier was not trained on motions."""
 
 
-def judge(parameters: Tree, samples: Float[np.ndarray, "count *sides channels"]) -> Judgement:
+def classify(parameters: Tree, samples: Float[np.ndarray, "count *sides channels"]) -> Classification:
     """Return features and logits of pictures or clips in [0, 1].
 
     Raises:
-        RequestError: the samples have another number of pixels or frames than those it was trained on.
+        RequestError: the samples have another number of pixels or frames than the training samples.
     """
     frames, pixels = frames_and_pixels(samples)
     expected, width = parameters["hidden"]["weight"].shape
@@ -50,11 +50,11 @@ def judge(parameters: Tree, samples: Float[np.ndarray, "count *sides channels"])
     hidden = gelu(_linear(parameters["hidden"], samples.reshape(-1, pixels)))
     features = gelu(_linear(parameters["features"], hidden.reshape(len(samples), frames * width)))
     motions = _linear(parameters["motions"], features) if "motions" in parameters else None
-    return Judgement(features, _linear(parameters["classes"], features), motions)
+    return Classification(features, _linear(parameters["classes"], features), motions)
 
 
 def frames_and_pixels(samples: Float[np.ndarray, "count *sides channels"]) -> tuple[int, int]:
-    """Return how many frames a sample has, 1 of a picture, and how many values a frame."""
+    """Return the frames of a sample (1 for a picture) and the values of a frame."""
     return samples.shape[1] if samples.ndim == 5 else 1, math.prod(samples.shape[-3:])
 
 
@@ -63,7 +63,7 @@ def _linear(part: Tree, x: Array) -> Array:
 
 
 def load_feature_network(path: Path) -> Tree:
-    """Read the classifier's weights; only that of clips with motions has a head for them.
+    """Read the classifier's weights; only a classifier of clips with motions has a head for motions.
 
     Raises:
         RequestError: the file is missing, truncated or something else.
@@ -77,5 +77,5 @@ def load_feature_network(path: Path) -> Tree:
 
 
 def flatten(parameters: Tree) -> dict[str, np.ndarray]:
-    """Return the tensors as they are named in the file."""
+    """Return the tensors under their names in the file."""
     return dict(tree_items(parameters))

@@ -36,7 +36,7 @@ def fit_gaussian(features: Float[np.ndarray, "count features"]) -> Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """Return d² of two Gaussians, ≥ 0 up to rounding; covariances may be singular."""
+    """Return d² between two Gaussians, ≥ 0 up to rounding; covariances may be singular."""
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     root_trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second.covariance @ root), 0)).sum()

@@ -1,10 +1,10 @@
-"""Inception score: exp of the mean divergence of each sample's class prediction from their average.
+"""Inception score: exp of the mean divergence between each sample's class prediction and the average prediction.
 
     IS = exp(E_x KL(p(y | x) ‖ p(y)))
 
-1 where every prediction is the same, the number of classes where predictions are sharp and even. As torch-fidelity:
-float64, a mean over splits. Each split is a run of neighbouring samples, so the caller must mix the classes;
-`elt_ref.run.evaluate` asks for them in turn.
+The score is 1 if all predictions are the same, and the number of classes if they are sharp and even. As in
+torch-fidelity: float64, a mean over splits. Each split is a run of neighbouring samples, so the caller must mix the
+classes; `elt_ref.run.evaluate` samples them in turn.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ def inception_score(logits: Float[np.ndarray, "count classes"], splits: int = 10
     """Return the mean score over `splits` equal parts.
 
     Args:
-        logits: of a classifier.
+        logits: logits of a classifier.
         splits: number of equal parts, each of neighbouring samples.
 
     Raises:

@@ -6,8 +6,8 @@
            Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head     MACs  4 · batch · tokens² · width,  FLOPs  5 · scores
 with scores = batch · heads · tokens². The paper's GFLOPs contain the MACs of the value.
 
-What is said of scores is done, where it can be, to the narrower factors of width d_head: 1/√d_head multiplies Q, and
-Σ P̄ ∘ P is Σ Ō ∘ O. Heads are views of the joint arrays, in which the products read and write them: nothing is copied.
+Scaling is applied to Q, of width d_head, not to the larger score matrix; likewise Σ P̄ ∘ P is computed as Σ Ō ∘ O. Heads
+are views of the joint arrays, and the products read and write them in place: nothing is copied.
 """
 
 import math
@@ -21,7 +21,7 @@ from elt_ref.ops.fused import fused
 from elt_ref.ops.sums import last_axis_sum
 
 LARGEST_SCORE = 40.0
-"""Scores within ± this need no shift: their exps, and the sums of these, neither overflow nor vanish in float32."""
+"""Scores within ± this need no shift: their exps, and sums of them, neither overflow nor vanish in float32."""
 
 _Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -1,8 +1,8 @@
-"""Counting work: every op tells the active counter what it did; without one, nothing is counted.
+"""Counting work: every op reports to the active counter; without one, nothing is counted.
 
 Conventions. A multiply-add of a matrix product is one MAC and two FLOPs, which is how the paper's GFLOPs and most
 tables differ by two. Element-wise work (normalisation, softmax, GELU, bias, residual sums) is counted in
-FLOPs only, at a fixed stated price per element with exp, tanh, sqrt and division at one FLOP each, so that the count
+FLOPs only, at a fixed price per element; exp, tanh, sqrt and division are one FLOP each. So the count
 is an exact integer function of the shapes. Gathers, transposes and copies are free.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Work:
-    """What was done while counting: multiply-adds, element-wise FLOPs, and calls of named parts."""
+    """Counted work: multiply-adds, element-wise FLOPs, and calls of named parts."""
 
     macs: int = 0
     elementwise_flops: int = 0
@@ -32,7 +32,7 @@ _active: ContextVar[Work | None] = ContextVar("active work counter", default=Non
 
 @contextmanager
 def counting() -> Iterator[Work]:
-    """Count the work of the enclosed block; an inner block counts for itself and for the outer ones too."""
+    """Count the work of the enclosed block; work in an inner block counts for the outer blocks too."""
     outer = _active.get()
     work = Work()
     token = _active.set(work)

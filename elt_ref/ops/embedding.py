@@ -2,11 +2,11 @@
 
     embedding    value  y = E[ids]                  free
                  VJP    Ē[r] = Σ_{ids = r} ȳ         FLOPs  size
-    unembedding  value  y = x E[:n]ᵀ + b            MACs      rows · width · n,  FLOPs beside them  rows · n
+    unembedding  value  y = x E[:n]ᵀ + b            MACs      rows · width · n,  other FLOPs  rows · n
                  VJP    x̄ = ȳ E[:n],  Ē[:n] = ȳᵀ x,  b̄ = Σ ȳ
-                                                    MACs  2 · rows · width · n,  FLOPs beside them  rows · n
+                                                    MACs  2 · rows · width · n,  other FLOPs  rows · n
 
-Gathering and adding up rows are each other's adjoint, so `embedding` can be differentiated any number of times.
+Gathering rows and adding up rows are adjoint to each other, so `embedding` can be differentiated any number of times.
 """
 
 import numpy as np
@@ -70,7 +70,7 @@ _unembedding = fused(_unembedding_value, _unembedding_vjp, name="unembedding")
 def unembedding(
     x: Float[Array, "*batch width"], table: Float[Array, "rows width"], bias: Float[Array, " outputs"]
 ) -> Float[Array, "*batch outputs"]:
-    """Return logits over the first `outputs` rows of the embedding table (weights tied, bias not).
+    """Return logits over the first `outputs` rows of the embedding table (tied weights, a bias of its own).
 
     Source: the MLM head of MaskGIT, whose logits are cut to the codebook's columns.
     """

@@ -1,7 +1,7 @@
-"""How an op is defined: its value, and its vector-Jacobian product written out, sharing what the value kept.
+"""How to define an op: its value, and an explicit vector-Jacobian product that shares intermediate results.
 
-HIPS autograd hands a VJP only the op's inputs and output, so a plain VJP recomputes what the value already knew
-(a variance, a softmax). `fused` lets the value return ``(output, kept)`` and gives `kept` to the VJP.
+HIPS autograd hands a VJP only the op's inputs and output, so a plain VJP recomputes intermediate results
+(a variance, a softmax). `fused` lets the value return ``(output, kept)`` and passes `kept` to the VJP.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,11 @@ def fused(
         value: ``value(*arrays, **settings) -> (output, kept)``; only positional arguments are differentiated.
         vjp: ``vjp(cotangent, kept, **settings) -> (gradient of each positional argument, ...)``; the gradient of an
             argument that is never differentiated (integer targets) is None.
-        name: of the op, for the error.
+        name: name of the op, for the error.
 
     Returns:
-        The op ``op(*arrays, **settings) -> output``. It can be differentiated once: what is kept is a number to
-        autograd, not a trace, so a second derivative would be silently wrong. Asking for one raises
-        NotImplementedError.
+        The op ``op(*arrays, **settings) -> output``. It can be differentiated once: autograd does not trace `kept`, so
+        a second derivative would be silently wrong. It raises NotImplementedError.
     """
 
     @primitive

@@ -1,10 +1,10 @@
-"""GELU in its tanh form: the default of jax.nn.gelu, so what MaskGIT runs; DiT asks for it by name.
+"""GELU in its tanh form: the default of jax.nn.gelu, so MaskGIT runs it; DiT names it explicitly.
 
     u = √(2/π) (x + 0.044715 x³),  g = ½ (1 + tanh u)
     value  y = x g                                                             FLOPs   9 · size
     VJP    x̄ = ȳ g (1 + 2 x (1 − g) √(2/π) (1 + 3 · 0.044715 x²))              FLOPs  13 · size
 
-The value keeps x and g. For 1 − tanh² u is 4 g (1 − g): in g everything takes the fewest passes over memory.
+The value keeps x and g, because 1 − tanh² u = 4 g (1 − g): written in g, the VJP makes the fewest passes over memory.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Differentiation of a function of a tree of parameters: one traced pass forward, one sweep back.
 
-`rematerialise` trades time for memory: it keeps nothing of a function and evaluates it again on the way back.
-(`autograd.checkpoint` of autograd 1.9 traces while going forward, so it keeps what it should drop.)
+`rematerialise` trades time for memory: it keeps no intermediate results and evaluates a function again in the backward
+pass. (`autograd.checkpoint` of autograd 1.9 traces in the forward pass, so it keeps what it should drop.)
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from elt_ref.ops.fused import fused
 def pull_back(
     function: Callable[..., Any], arguments: list[np.ndarray]
 ) -> tuple[Any, Callable[[np.ndarray], list[np.ndarray]]]:
-    """Evaluate ``function(*arguments)`` once; return its output and the way back from it.
+    """Evaluate ``function(*arguments)`` once; return its output and its backward pass.
 
     Args:
         function: returns an array, or a pair (array, information that is not differentiated).
         arguments: the arrays to differentiate with respect to.
 
     Returns:
-        The output, untraced, and ``backward(cotangent) -> gradients``, one for each argument and in its dtype:
-        this is the one place where gradients are cast.
+        The output, untraced, and ``backward(cotangent) -> gradients``, one for each argument and in its dtype.
+        Gradients are cast here and nowhere else.
 
     Raises:
-        NotImplementedError: something else is being differentiated around this call; a zero would be silently wrong.
+        NotImplementedError: an outer differentiation surrounds this call; its zero would be silently wrong.
     """
     with trace_stack.new_trace() as trace:
         roots = [VJPNode.new_root() for _ in arguments]
@@ -67,8 +67,8 @@ def value_and_gradient(function: Callable[[Tree], tuple[Any, Any]], parameters: 
     """Evaluate ``function(parameters) -> (scalar, information)`` and the gradient of the scalar.
 
     Returns:
-        The scalar, the information with nothing left traced, and the gradient: a tree like `parameters`, each leaf
-        in the dtype of the parameter.
+        The scalar, the untraced information, and the gradient: a tree like `parameters`, each leaf in the dtype of its
+        parameter.
     """
     (value, information), backward = pull_back(
         lambda *leaves: function(tree_rebuild(parameters, list(leaves))), tree_leaves(parameters)
@@ -77,13 +77,13 @@ def value_and_gradient(function: Callable[[Tree], tuple[Any, Any]], parameters: 
 
 
 def rematerialise(function: Callable[[Any, Tree], Any]) -> Callable[[Any, Tree], Any]:
-    """Return ``function(x, tree) -> y`` that keeps only its arguments and is evaluated again on the way back.
+    """Return ``function(x, tree) -> y`` that keeps only its arguments and is evaluated again in the backward pass.
 
-    Everything that is differentiated must come in through `x` and the leaves of `tree`. Value and gradient are those
-    of `function`, bit for bit; memory between the two passes is that of the arguments.
+    Everything that is differentiated must come in through `x` and the leaves of `tree`. Value and gradient equal the
+    function's own, bit for bit; between the two passes only the arguments take memory.
 
     Raises:
-        NotImplementedError: `function` closes over something that is differentiated (when called).
+        NotImplementedError: `function` closes over a differentiated array (raised by the call).
     """
 
     def apply(x: Any, tree: Tree) -> Any:
@@ -97,7 +97,7 @@ def rematerialise(function: Callable[[Any, Tree], Any]) -> Callable[[Any, Tree],
         def value(*arguments: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
             output = rebuilt(*arguments)
             if isbox(output):
-                raise NotImplementedError("rematerialise: what is differentiated must come in through x and the tree")
+                raise NotImplementedError("rematerialise: differentiated arrays must come in through x and the tree")
             return output, arguments
 
         return fused(value, vjp, name="rematerialise")(x, *tree_leaves(tree))

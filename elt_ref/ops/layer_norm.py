@@ -20,7 +20,7 @@ _Kept = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _normalise(centred: np.ndarray, scale: np.ndarray, bias: np.ndarray, epsilon: float) -> tuple[np.ndarray, _Kept]:
-    """Normalise `centred` in place (the caller owns it, its mean already removed)."""
+    """Normalise `centred` in place (the caller owns it and has removed its mean)."""
     width = centred.shape[-1]
     count_work(elementwise_flops=7 * centred.size + 5 * (centred.size // width))
     variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
@@ -37,7 +37,7 @@ def _vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndar
     count_work(elementwise_flops=11 * cotangent.size)
     products = cotangent * normalised
     bias_gradient, scale_gradient = sum_of_rows(as_rows(cotangent)), sum_of_rows(as_rows(products))
-    # Means of rows times γ are products with γ.
+    # The mean of a row times γ is a product with γ.
     mean, projection = (cotangent @ scale)[..., None] / width, (products @ scale)[..., None] / width
     gradient = cotangent * scale
     gradient -= mean

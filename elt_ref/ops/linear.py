@@ -1,9 +1,9 @@
 """Linear map of the last axis; every other axis counts as rows.
 
-    value  y  = x W + b                      MACs      rows · in · out,  FLOPs beside them  rows · out
-    VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ   MACs  2 · rows · in · out,  FLOPs beside them  rows · out
+    value  y  = x W + b                      MACs      rows · in · out,  other FLOPs  rows · out
+    VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ   MACs  2 · rows · in · out,  other FLOPs  rows · out
 
-The residuals are the inputs, so it can be differentiated any number of times.
+The VJP needs only the inputs, so the op can be differentiated any number of times.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.sums import sum_of_rows
 
-anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
 @primitive

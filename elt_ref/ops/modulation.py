@@ -1,4 +1,4 @@
-"""What conditioning does inside a DiT layer: modulated normalisation and gated residual. And SiLU, before both.
+"""Conditioning inside a DiT layer: modulated normalisation and gated residual; and SiLU, which precedes both.
 
     x̂ = (x − mean) / √(variance + ε), with no scale or bias of its own
     modulated norm   value  y = x̂ (1 + scale) + shift                FLOPs   7 · size + 5 · rows + batch · width
@@ -9,7 +9,7 @@
     SiLU             value  y = x σ(x)                               FLOPs   4 · size
                      VJP    x̄ = ȳ σ (1 + x (1 − σ))                  FLOPs   5 · size
 
-A modulation is [batch, chunks, width]; an op takes its shift, scale or gate from the chunks it is told.
+A modulation is [batch, chunks, width]; `part` names the chunk of an op's shift (scale is the next) or gate.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def _norm_value(x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: fl
 
 def _norm_vjp(
     cotangent: np.ndarray, kept: _NormKept, *, part: int, epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:  # the settings are those of the value
+) -> tuple[np.ndarray, np.ndarray]:  # settings as in the value
     del epsilon
     normalised, inverse_deviation, factor, modulation = kept
     width = cotangent.shape[-1]
@@ -47,7 +47,7 @@ def _norm_vjp(
     modulation_gradient = np.zeros_like(modulation)
     modulation_gradient[:, part] = sum_of_rows(cotangent)
     modulation_gradient[:, part + 1] = sum_of_rows(products)
-    # Means of rows times 1 + scale are products with it.
+    # The mean of a row times 1 + scale is a product with 1 + scale.
     column = factor.swapaxes(1, 2)
     mean, projection = cotangent @ column / width, products @ column / width
     gradient = cotangent * factor

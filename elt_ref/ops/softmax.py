@@ -39,7 +39,7 @@ def softmax(x: Float[Array, "*batch values"]) -> Float[Array, "*batch values"]:
 
 
 def log_softmax(x: Float[np.ndarray, "*batch values"]) -> Float[np.ndarray, "*batch values"]:
-    """Return ``x − log Σ exp(x)`` over the last axis; not an op: nothing is differentiated through it."""
+    """Return ``x − log Σ exp(x)`` over the last axis; not an op, so not differentiable."""
     shifted = x - x.max(axis=-1, keepdims=True)
     shifted -= np.log(last_axis_sum(np.exp(shifted)))
     return shifted
@@ -103,6 +103,6 @@ def softmax_cross_entropy(
     Args:
         logits: unnormalised log-probabilities.
         targets: hard, the index of the true value; or soft, a distribution over the values.
-        weights: one a position, constants; positions of weight zero are left out.
+        weights: one constant per position; positions of weight zero are left out.
     """
     return _cross_entropy(logits, targets, weights)

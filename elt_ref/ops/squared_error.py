@@ -1,4 +1,4 @@
-"""Weighted squared error: what the diffusion family minimises.
+"""Weighted squared error, the loss of the diffusion family.
 
 value  Σ_i w_i ‖p_i − t_i‖²                          FLOPs  3 · size
 VJP    p̄_i = 2 w_i (p_i − t_i),  t̄ = − p̄             FLOPs  2 · size
@@ -36,5 +36,5 @@ _weighted_squared_error = fused(_value, _vjp, name="weighted_squared_error")
 def weighted_squared_error(
     prediction: Float[Array, "batch *shape"], target: Float[Array, "batch *shape"], weights: Float[Array, " batch"]
 ) -> Float[Array, ""]:
-    """Return the sum over samples of ``weight · ‖prediction − target‖²``; weights are constants, one a sample."""
+    """Return the sum over samples of ``weight · ‖prediction − target‖²``; weights are constants, one per sample."""
     return _weighted_squared_error(prediction, target, weights)

@@ -1,4 +1,4 @@
-"""Sums over the last axis and over rows, several times faster than `numpy.sum`, which calls its loop once a row."""
+"""Sums over the last axis and over rows, several times faster than `numpy.sum`, which starts a loop for every row."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from elt_ref.arrays import Array
 
-anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
 def last_axis_sum(x: Float[np.ndarray, "*batch width"]) -> Float[np.ndarray, "*batch 1"]:

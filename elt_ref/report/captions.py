@@ -1,10 +1,10 @@
-"""The words around the figures of the report page: what to see in them, in plain language."""
+"""Captions of the figures on the report page, in plain language."""
 
 from typing import NamedTuple
 
 
 class Caption(NamedTuple):
-    """The words around a figure: its name, what to see in it, and what it shows to those who cannot see it."""
+    """The words around a figure: its name, what to look for in it, and its text alternative."""
 
     name: str
     what_to_see: str
@@ -17,7 +17,7 @@ CAPTIONS = {
         "The lower a line, the more the pictures resemble real ones. The dashed line is as good as it gets: real "
         "pictures compared with real pictures. A model that can be stopped after any loop has a low, flat line; a "
         "model that only works where it was trained dips near L_max and climbs on both sides. The top axis is the "
-        "price: each loop costs the same again. The small panel shows how often the pictures are what was asked for.",
+        "price: every loop costs the same. The small panel shows how often a picture is recognised as its label.",
         "Line chart of the Fréchet distance and the label accuracy of each model against the number of loops; "
         "the table of all results holds its numbers.",
     ),
@@ -25,14 +25,14 @@ CAPTIONS = {
         "The same noise after 1, 2, 3, ... loops",
         "Read a column downwards: the noise is the same, only the number of loops changes. The framed row is L_max, "
         "the shaded rows use more loops than training ever did. Look for the row where pictures become recognisable, "
-        "and whether they still are in the last one.",
+        "and check whether the last row still is.",
         "Grid of sample pictures: a block per model, a row per number of loops, a column per noise.",
     ),
     "trajectory": Caption(
         "One sample, loop by loop and step by step",
         "Each row is one step of the sampler. From left to right the model works on the same input for one loop, two "
-        "loops and so on, and its answer settles. The last column is what the step kept; the next row starts from "
-        "there. Where the first columns already look like the last loop, stopping early costs little.",
+        "loops and so on, and its answer settles. The last column is the state that the step kept; the next row starts "
+        "from it. Where the first columns already look like the last loop, stopping early costs little.",
         "Grid of one sample: a row per sampling step, a column per loop, and the state kept after each step.",
     ),
     "loss": Caption(
@@ -40,6 +40,6 @@ CAPTIONS = {
         "Bold lines are smoothed, faint lines raw. For ILSD the student, stopped after a random number of loops, "
         "learns from the truth and from the teacher, which is the same network after all loops; λ says how much from "
         "the truth. The closer the student's line is to the teacher's, the less an early exit costs.",
-        "Line chart of the loss terms over the training steps, with the weight of the truth below where it is used.",
+        "Line chart of the loss terms over the training steps; where it is used, the weight of the truth is below.",
     ),
 }

@@ -1,4 +1,4 @@
-"""Clips: played as animated pictures, or laid out frame by frame."""
+"""Clips as animated pictures, or laid out frame by frame."""
 
 import io
 from pathlib import Path
@@ -11,10 +11,10 @@ from elt_ref.files import write_bytes
 from elt_ref.report.pictures import WHITE, Colour, check_pictures, png, scale_to, sheet
 
 TILE = 64
-"""Pixels a frame of a contact sheet or an animation is enlarged to, about."""
+"""Approximate size in pixels of an enlarged frame in a contact sheet or animation."""
 FRAMES_A_SECOND = 6
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP"}
-"""Formats of animated pictures, by suffix. GIF has 256 colours, WebP here loses nothing."""
+"""Formats of animated pictures by suffix. GIF has 256 colours; WebP is lossless here."""
 
 Known = Bool[np.ndarray, " frames"]
 
@@ -38,7 +38,7 @@ def draw_contact_sheet(path: Path, clips: np.ndarray, known: Known | None = None
 
 
 def draw_animation(path: Path, clips: np.ndarray, columns: int, known: Known | None = None) -> None:
-    """Write clips that play side by side, again and again, as an animated picture.
+    """Write an animated picture of clips that play side by side in a loop.
 
     Args:
         path: The GIF or WebP to write; its suffix is one of `ANIMATIONS`.
@@ -62,14 +62,14 @@ def animation(
     background: Colour = WHITE,
     known: Known | None = None,
 ) -> bytes:
-    """Return an animated picture of clips in rows that play side by side and begin again for ever.
+    """Return an animated picture of clips in rows, which play side by side in an endless loop.
 
     Args:
         clips: In [0, 1].
         columns: Clips in a row, at least 1.
         scale: Whole enlargement, at least 1.
         picture_format: ``"GIF"`` or ``"WEBP"``.
-        background: RGBA colour between the clips; GIF takes no transparent one.
+        background: RGBA colour between the clips; opaque for GIF.
         known: Which frames are framed.
     """
     count, frames = clips.shape[:2]
@@ -98,7 +98,7 @@ def animation(
 def film_strips(
     clips: Float[np.ndarray, "*batch frames height width channels"],
 ) -> Float[np.ndarray, "*batch height strip_width channels"]:
-    """Return clips as pictures: the frames of each side by side, a grey line of one pixel between them."""
+    """Return clips as pictures: the frames of a clip side by side, a grey line of one pixel between them."""
     frames = clips.shape[-4]
     parts = []
     for frame in range(frames):

@@ -1,4 +1,4 @@
-"""The elasticity figure: quality against the number of loops, and what the loops cost."""
+"""The elasticity figure: quality and cost against the number of loops."""
 
 import math
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ MOST_TICKS = 12
 def draw_elasticity(path: Path, results: Results, real_distance: float, max_loops: int) -> None:
     """Write ``elasticity.png``: Fréchet distance and, below it, label accuracy against the loops L.
 
-    The top axis gives the FLOPs per sample at each L, a dashed line the distance between real pictures and real
-    pictures, a vertical line L_max, and a shade everything beyond it. The distance axis starts at 0, or is
-    logarithmic and says so when distances differ by more than a factor of 20.
+    The top axis gives the FLOPs per sample at each L. A dashed line marks the distance between real pictures and real
+    pictures, a vertical line marks L_max, and everything beyond it is shaded. The distance axis starts at 0; if
+    distances differ by more than a factor of 20, it is logarithmic and says so.
 
     Args:
         path: The PNG to write.
@@ -92,14 +92,14 @@ def _mark_training(axes: Axes, loops: Sequence[int], max_loops: int) -> None:
 
 
 def _ticks(loops: Sequence[int], max_loops: int) -> Sequence[int]:
-    """Return every loop count, or every second, third, ... of them, L_max among them, when they are too many."""
+    """Return the loop counts to label: all, or every second, third, … including L_max if all are too many."""
     stride = math.ceil(len(loops) / MOST_TICKS)
     start = loops.index(max_loops) % stride if max_loops in loops else 0
     return loops[start::stride]
 
 
 def _show_flops(axes: Axes, results: Results, ticks: Sequence[int]) -> None:
-    """Write the cost of L loops above L; it is affine in L, so the axis is the same axis with other words."""
+    """Write the cost of L loops above L; cost is affine in L, so both share one axis."""
     flops = columns(results)["gflops_per_sample"]
     costs = {row["loops"]: flops.show(row) for row in next(iter(results.values()))}
     top = axes.secondary_xaxis("top")
@@ -110,7 +110,7 @@ def _show_flops(axes: Axes, results: Results, ticks: Sequence[int]) -> None:
 
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
-    """Write each line's name to the right of its end, moved apart where names would overlap."""
+    """Write each line's name to the right of its end; names that would overlap are moved apart."""
     heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1] for value, _, _ in ends]
     for height, (_, words, colour) in zip(spread(heights, gap=0.1), ends, strict=True):
         axes.annotate(

@@ -1,4 +1,4 @@
-"""Figures through matplotlib's object API: no pyplot, no global state, the same data gives the same bytes."""
+"""Figures through matplotlib's object API: no pyplot, no global state; the same data give the same bytes."""
 
 import io
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from elt_ref.files import write_bytes
 INK = "#1f2430"
 FAINT = "#6b7280"
 SHADE = "#fff1d6"
-"""The ground of everything beyond L_max."""
+"""Background beyond L_max."""
 
 MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Okabe and Ito's palette, told apart with every common colour blindness; darkest against white first."""
+"""Okabe and Ito's palette, distinct under every common colour blindness; strongest contrast to white first."""
 MODEL_MARKERS = ("o", "s", "^", "D")
 
 LOG_RATIO = 20
@@ -42,7 +42,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def tidy(axes: Axes) -> None:
-    """Leave of the frame what carries information, and add faint horizontal rules."""
+    """Remove the parts of the frame that carry no information, and add faint horizontal rules."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9)
@@ -54,7 +54,7 @@ def honest_values(axes: Axes, values: Sequence[float]) -> str:
     """Start the value axis at 0, or make it logarithmic when `values` span more than `LOG_RATIO`.
 
     Returns:
-        What an axis label has to add: ``", log scale"`` or nothing.
+        The suffix for the axis label: ``", log scale"`` or nothing.
     """
     low, high = min(values), max(values)
     if low > 0 and high > LOG_RATIO * low:
@@ -67,9 +67,9 @@ def honest_values(axes: Axes, values: Sequence[float]) -> str:
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Move labels apart: return positions in the same order, at least `gap` from one another.
+    """Return positions moved apart: in the same order, at least `gap` from one another.
 
-    Labels that come too close are pushed away from their common middle, as little as needed.
+    Labels that are too close move away from their common middle, as little as needed.
     """
     order = sorted(range(len(positions)), key=positions.__getitem__)
     groups: list[list[int]] = []

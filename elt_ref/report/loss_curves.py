@@ -14,7 +14,7 @@ from elt_ref.report.figure import INK, honest_values, new_figure, save_figure, t
 from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Per model, one mapping per logged step: ``step``, loss terms by name, and ``truth_weight`` (λ) where it is used."""
+"""One mapping per model and logged step: ``step``, loss terms by name, and ``truth_weight`` (λ) if it is used."""
 
 TERMS = {
     "teacher_truth": ("all loops against the truth", "#0072b2"),
@@ -23,19 +23,19 @@ TERMS = {
 }
 LINES = ("-", "--", "-.", ":")
 SMOOTHED_SHARE = 40
-"""The smoothed line averages over this part of all logged steps: one fortieth."""
+"""Divisor of the smoothing window: a smoothed line averages over one fortieth of all logged steps."""
 
 
 def draw_loss_curves(path: Path, metrics: Metrics) -> None:
-    """Write ``loss.png``: each loss term over the training steps, smoothed, the raw values faint behind it.
+    """Write ``loss.png``: each loss term over the training steps, smoothed, with the raw values faint behind it.
 
     A second panel shows λ, the weight of the truth in the student's loss, for the models that have one.
-    The loss axis starts at 0, or is logarithmic and says so when values differ by more than a factor of 20.
+    The loss axis starts at 0; if values differ by more than a factor of 20, it is logarithmic and says so.
 
     Args:
         path: The PNG to write.
         metrics: Logged steps per model, in order. Keys used: ``step``, ``teacher_truth``, ``student_truth``,
-            ``distillation``, ``truth_weight``; all but ``step`` may be missing, but one term must be there.
+            ``distillation``, ``truth_weight``; ``step`` and at least one loss term are required.
 
     Raises:
         RequestError: If no term was logged, a value is not finite, or the file cannot be written.
@@ -81,7 +81,7 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
 
 
 def smooth(values: Float[np.ndarray, "steps"], window: int) -> Float[np.ndarray, "steps"]:
-    """Return at each place the mean of the values at most `window` places away; fewer at both ends."""
+    """Return the moving mean of the values at most `window` places away; fewer at both ends."""
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     places = np.arange(len(values))
     low, high = np.maximum(places - window, 0), np.minimum(places + window + 1, len(values))
@@ -89,7 +89,7 @@ def smooth(values: Float[np.ndarray, "steps"], window: int) -> Float[np.ndarray,
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (steps [n], values [n]) of the rows that hold `key`, or None if none does."""
+    """Return (steps [n], values [n]) of the rows with `key`, or None if no row has it."""
     held = [row for row in rows if row.get(key) is not None]
     for row in held:
         if "step" not in row or not math.isfinite(row[key]):

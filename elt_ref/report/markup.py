@@ -1,4 +1,4 @@
-"""HTML as a tree: what goes in as text comes out as text, whatever characters it holds."""
+"""HTML as a tree; text is escaped, whatever characters it contains."""
 
 from xml.etree.ElementTree import Element, tostring
 
@@ -23,5 +23,5 @@ def element(tag: str, *content: str | Element, **attributes: str) -> Element:
 
 
 def html(*elements: Element) -> str:
-    """Return elements as HTML, one below the other, with every text and attribute escaped."""
+    """Return elements as HTML, one per line, with every text and attribute escaped."""
     return "\n".join(tostring(node, encoding="unicode", method="html") for node in elements)

@@ -1,4 +1,4 @@
-"""The report page: one HTML file that holds everything, to be opened anywhere and kept."""
+"""The report page: one self-contained HTML file."""
 
 import base64
 import html as html_library
@@ -21,13 +21,13 @@ from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_lo
 from elt_ref.report.results import Column, Results, Row, check_results, columns, model_label
 
 TILE = 96
-"""Pixels a picture of the explorer is enlarged to, about; the browser shrinks the sheet to the room it has."""
+"""Approximate size in pixels of an enlarged picture in the explorer; the browser shrinks the sheet to fit."""
 
 BY_RULE_WORDS = {
-    "valid_share": "Valid: share of pictures that a rule of the data set finds in the class asked for.",
-    "motion_accuracy": "Motion: share of clips whose frames move by a rule of the data set.",
+    "valid_share": "Valid: share of pictures that a rule of the data set finds in the requested class.",
+    "motion_accuracy": "Motion: share of clips whose frames move as a rule of the data set demands.",
 }
-"""What the columns mean that only some data sets have."""
+"""Meaning of the columns that only some data sets have."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Chapter:
     """Models of one architecture, compared at every number of loops."""
 
     id: str
-    """Word that is no other chapter's: letters, digits and hyphens."""
+    """Unique word of the chapter: letters, digits and hyphens."""
     heading: str
     config_summary: Mapping[str, str]
-    """What was trained, as name and value."""
+    """Settings of the training, as name and value."""
     results: Results
     """Rows per model (`elt_ref.report.results.Row`), for consecutive loop counts, the same for all."""
     real_distance: float
@@ -46,19 +46,19 @@ class Chapter:
     max_loops: int
     """L_max, the loops used in training."""
     pictures: PicturesByLoops
-    """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all made from
-    the same noise; or clips [count, frames, height, width, channels], which the page plays."""
+    """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all from the
+    same noise; or clips [count, frames, height, width, channels], which the page plays."""
     images: Mapping[str, Path]
     """The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``."""
     sentences: Sequence[str]
-    """What to look at first, for example of `elt_ref.report.table.what_to_look_at`."""
+    """Sentences on what to look at first, for example from `elt_ref.report.table.what_to_look_at`."""
 
 
 def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None:
-    """Write ``report.html``: one file without any reference to another, legible on paper-white and in the dark.
+    """Write ``report.html``: one file without references to others, legible on light and dark backgrounds.
 
     In each chapter a slider over the loops L shows the pictures and the numbers of each model at that L. Without
-    JavaScript the page lists every L instead; the table and the figures are there either way. Texts are escaped.
+    JavaScript the page lists every L instead. Texts are escaped.
 
     Args:
         path: The HTML file to write.
@@ -66,8 +66,8 @@ def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None
         chapters: At least one; several get a table of contents.
 
     Raises:
-        RequestError: If results, pictures and images of a chapter do not fit together, ids are not one word or not
-            all different, or a file cannot be read or written.
+        RequestError: If results, pictures and images of a chapter do not fit together, ids are not distinct single
+            words, or a file cannot be read or written.
     """
     ids = [chapter.id for chapter in chapters]
     if not ids or len(set(ids)) < len(ids) or not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", id_) for id_ in ids):
@@ -86,7 +86,7 @@ def _template(name: str) -> Template:
 
 
 def _chapter(chapter: Chapter) -> str:
-    """Return the HTML of a chapter, its arguments checked."""
+    """Check a chapter and return its HTML."""
     results, pictures, max_loops = chapter.results, chapter.pictures, chapter.max_loops
     loops = check_results(results, max_loops)
     if loops != tuple(range(loops[0], loops[-1] + 1)):
@@ -134,7 +134,7 @@ def _data_url(content: bytes, kind: str) -> str:
 
 
 def _place(count: int, max_loops: int) -> str:
-    """Return where a loop count lies: ``within``, ``trained`` or ``beyond``."""
+    """Return the place of a loop count: ``within``, ``trained`` or ``beyond``."""
     return "trained" if count == max_loops else "beyond" if count > max_loops else "within"
 
 
@@ -150,7 +150,7 @@ def _tick(count: int, max_loops: int) -> Element:
 
 
 def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
-    """Return what the slider shows at one loop count: a card per model, side by side."""
+    """Return the slider's view at one loop count: a card per model, side by side."""
     place = _place(count, max_loops)
     heading = element("h4", f"L = {count} ", element("small", PLACES[place], class_=place))
     return element("article", heading, element("div", *cards, class_="models"), class_="stop", data_loops=str(count))
@@ -159,7 +159,7 @@ def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
 def _card(
     row: Row, pictures: np.ndarray, *, name: str, number: int, worst: float, formats: Mapping[str, Column]
 ) -> Element:
-    """Return samples and numbers of one model at one loop count, with a bar as long as its distance is bad."""
+    """Return samples and numbers of one model at one loop count, with a bar proportional to its distance."""
     label = model_label(name)
     image = _image(pictures, f"sampled by {label} with L = {row['loops']}")
     bar = element("div", element("i", style=f"width:{100 * row['frechet_distance'] / (worst or 1):.1f}%"), class_="bar")
@@ -177,7 +177,7 @@ def _card(
 
 
 def _image(pictures: np.ndarray, origin: str) -> Element:
-    """Return an image of pictures in rows, or of clips that play in theirs."""
+    """Return an image of pictures in rows, or of playing clips in rows."""
     columns = min(5 if len(pictures) <= 20 else 10, len(pictures))
     scale = scale_to(TILE, pictures)
     moving = pictures.ndim == 5

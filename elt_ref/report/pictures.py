@@ -20,7 +20,7 @@ WHITE: Colour = (255, 255, 255, 255)
 CLEAR: Colour = (255, 255, 255, 0)
 FRAME: Colour = (230, 159, 0, 255)
 FRAME_WIDTH = 2
-"""Of a picture that stands out, drawn in the gap around it."""
+"""Frame of a highlighted picture, drawn in the gap around it."""
 
 PicturesByLoops: TypeAlias = Mapping[str, Mapping[int, np.ndarray]]
 """Pictures [count, height, width, channels], or clips [count, frames, height, width, channels], per model name and loop
@@ -34,10 +34,10 @@ def check_pictures(where: str, pictures: np.ndarray, rank: int = 4, *, masked: b
         where: Name of the argument, for the error.
         pictures: The array.
         rank: Expected number of axes.
-        masked: Whether NaN is allowed, for pixels nobody knows yet.
+        masked: Whether NaN is allowed, for pixels that are still masked.
 
     Raises:
-        RequestError: If the shape or the values are others.
+        RequestError: If the shape or the values are wrong.
     """
     if pictures.ndim != rank or pictures.shape[-1] not in (1, 3) or 0 in pictures.shape:
         axes = ", ".join(["..."] * (rank > 3) + ["height", "width", "1 or 3 channels"])
@@ -50,7 +50,7 @@ def check_pictures(where: str, pictures: np.ndarray, rank: int = 4, *, masked: b
 
 
 def check_pictures_by_loops(pictures: PicturesByLoops) -> tuple[int, ...]:
-    """Check that all models come with pictures, or clips, of one shape at the same loop counts.
+    """Check that all models have pictures, or clips, of one shape at the same loop counts.
 
     Args:
         pictures: Pictures or clips per model and loop count.
@@ -96,7 +96,7 @@ def enlarge(
 def scale_to(pixels: int, pictures: Float[np.ndarray, "*batch height width channels"]) -> int:
     """Return the largest whole enlargement, at least 1, that covers no more than a square of side `pixels`.
 
-    Area counts, not the longer side: a clip whose frames stand side by side stays as legible as a picture.
+    The area counts, not the longer side, so a clip with its frames side by side stays as legible as a picture.
     """
     height, width, _ = pictures.shape[-3:]
     return max(1, math.isqrt(pixels**2 // (height * width)))
@@ -115,7 +115,7 @@ def sheet(
         pictures: Pictures in [0, 1].
         columns: Pictures in a row, at least 1.
         scale: Whole enlargement, at least 1.
-        background: RGBA colour between the pictures and in places without one.
+        background: RGBA colour between the pictures and in empty places.
         framed: Which pictures get a thin frame; none by default.
 
     Returns:

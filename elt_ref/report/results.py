@@ -1,4 +1,4 @@
-"""What a row of results holds, how rows are checked, and how their numbers are written."""
+"""The fields of a row of results, the checks of rows, and the format of their numbers."""
 
 import itertools
 import math
@@ -15,11 +15,11 @@ Row: TypeAlias = Mapping[str, Any]
 loops              L, an integer from 1
 frechet_distance   of generated against training pictures; lower is better
 inception_score    1 to the number of classes; higher is better
-label_accuracy     share of pictures recognised as the class asked for, 0..1
+label_accuracy     share of pictures recognised as the requested class, 0..1
 gflops_per_sample  1e9 floating point operations for one picture
 seconds_per_sample wall-clock seconds for one picture
 valid_share        share of pictures that the data set's rule accepts, 0..1;
-                   optional, for few data sets have a rule
+                   optional: few data sets have a rule
 motion_accuracy    share of clips that move as the data set's rule demands,
                    0..1; optional likewise
 ================== =========================================================
@@ -38,12 +38,12 @@ KEYS = (
 )
 
 BY_RULE = {"valid_share": "valid", "motion_accuracy": "motion"}
-"""Headings of the shares that a rule of the data set counts, where it has one."""
+"""Headings of the shares that a rule of the data set counts, if it has one."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """How one number of every row is written: ``row[key] * factor`` with `decimals` places, in `unit`."""
+    """Format of one number of every row: ``row[key] * factor`` with `decimals` places, in `unit`."""
 
     key: str
     heading: str
@@ -52,16 +52,16 @@ class Column:
     decimals: int
 
     def text(self, value: float) -> str:
-        """Return `value`, in the row's own unit, as this column writes it, without the unit."""
+        """Return the text of `value` (in the row's own unit) in this column, without the unit."""
         return f"{value * self.factor:.{self.decimals}f}"
 
     def show(self, row: Row) -> str:
-        """Return the number of `row` as this column writes it, without the unit."""
+        """Return the text of this column's number in `row`, without the unit."""
         return self.text(row[self.key])
 
     @property
     def title(self) -> str:
-        """The heading, with the unit where there is one."""
+        """The heading, with the unit if there is one."""
         return f"{self.heading} ({self.unit})" if self.unit else self.heading
 
 
@@ -117,14 +117,14 @@ def _check_row(where: str, row: Row) -> None:
 
 
 def columns(results: Results) -> dict[str, Column]:
-    """Choose units and decimals that suit these results, one choice per column so that numbers line up.
+    """Choose units and decimals for these results, one choice per column so that numbers line up.
 
     Args:
         results: Checked results (`check_results`).
 
     Returns:
-        A `Column` for every key but ``loops``, in the order in which a table shows them; for ``valid_share`` and
-        ``motion_accuracy`` where every row has it.
+        A `Column` for every key except ``loops``, in the order of a table; for ``valid_share`` and ``motion_accuracy``
+        only if every row has it.
     """
     rows = [row for rows in results.values() for row in rows]
     values = {key: [row[key] for row in rows] for key in KEYS}
@@ -147,7 +147,7 @@ def columns(results: Results) -> dict[str, Column]:
 
 
 def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
-    """Return the coarsest unit in which the largest value is at least 1, or the finest unit."""
+    """Return the coarsest unit in which the largest value is at least 1, or else the finest unit."""
     for factor, unit in units.items():
         if largest * factor >= 1:
             return factor, unit
@@ -155,13 +155,13 @@ def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
 
 
 def _decimals(values: Sequence[float], factor: float) -> int:
-    """Return the decimals, at most 4, that leave the smallest positive value three significant digits."""
+    """Return the decimals, at most 4, that give the smallest positive value three significant digits."""
     smallest = min((value * factor for value in values if value > 0), default=1.0)
     return min(4, max(0, 2 - math.floor(math.log10(smallest))))
 
 
 def model_label(name: str) -> str:
-    """Return a model's name as people write it: ``ILSD`` is an abbreviation."""
+    """Return a model's name for display: ``ILSD`` is an abbreviation."""
     return "ILSD" if name == "ilsd" else name
 
 

@@ -23,12 +23,12 @@ from elt_ref.report.results import model_label
 from elt_ref.report.sheet import Sheet
 
 TILE = 64
-"""Pixels a small picture is enlarged to, about."""
+"""Approximate size in pixels of an enlarged small picture."""
 MOST_COLUMNS = 10
 
 
 def draw_grid(path: Path, pictures: np.ndarray, columns: int | None = None, scale: int | None = None) -> None:
-    """Write a plain sheet of pictures as a PNG: nothing but the pictures, row by row, small white gaps between them.
+    """Write a plain sheet of pictures as a PNG: only the pictures, row by row, with small white gaps between them.
 
     Args:
         path: The PNG to write.
@@ -61,10 +61,10 @@ def draw_samples(
     Args:
         path: The PNG to write.
         pictures: Pictures [count, height, width, channels] in [0, 1] per model and loop count, or clips, with an axis
-            of frames before the height, which are shown side by side; all made from the same noise. The first 10 are
-            shown, of clips the first 5.
+            of frames before the height, which are shown side by side; all from the same noise. The first 10 pictures
+            or 5 clips are shown.
         max_loops: L_max, the loops used in training.
-        labels: What each column was asked for, one short word per picture, such as its class; none by default.
+        labels: One short word per picture above its column, such as its class; none by default.
 
     Raises:
         RequestError: If pictures or labels do not fit together or the file cannot be written.
@@ -120,7 +120,7 @@ def draw_samples(
 
 
 def _as_pictures(samples: PicturesByLoops) -> tuple[PicturesByLoops, bool]:
-    """Return pictures as they are, clips as film strips, and whether they are clips."""
+    """Return pictures unchanged or clips as film strips, and whether they are clips."""
     clips = next(iter(next(iter(samples.values())).values())).ndim == 5
     if not clips:
         return samples, False

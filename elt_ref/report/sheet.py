@@ -1,4 +1,4 @@
-"""A figure laid out in whole pixels: pictures keep every pixel, matplotlib draws the words around them."""
+"""A figure laid out in whole pixels: pictures keep every pixel, and matplotlib draws the words around them."""
 
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ DPI = 144
 
 
 class Sheet:
-    """A white canvas of `width` × `height` pixels; positions are counted in pixels from its top left corner."""
+    """A white canvas of `width` × `height` pixels; positions are in pixels from its top left corner."""
 
     def __init__(self, width: int, height: int) -> None:
         self.height = height
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor="white")
 
     def picture(self, pixels: UInt8[np.ndarray, "height width 4"], left: int, top: int) -> None:
-        """Put RGBA pixels where their top left corner is (left, top), pixel for pixel."""
+        """Place RGBA pixels with their top left corner at (left, top), pixel for pixel."""
         self.figure.figimage(pixels, left, self.height - top - pixels.shape[0], origin="upper", zorder=3)
 
     def box(self, left: int, top: int, width: int, height: int, **style: Any) -> None:
@@ -33,7 +33,7 @@ class Sheet:
         )
 
     def text(self, words: str, x: int, y: int, size: int = 20, **style: Any) -> None:
-        """Write `words` `size` pixels high with their middle line at `y`; dollars and backslashes are themselves."""
+        """Write `words` `size` pixels high, centred vertically at `y`; dollars and backslashes are literal."""
         style = {"ha": "left", "va": "center", "color": INK, "parse_math": False, **style}
         self.figure.text(x, self.height - y, words, fontsize=size * 72 / DPI, transform=IdentityTransform(), **style)
 

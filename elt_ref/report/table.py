@@ -1,4 +1,4 @@
-"""The results in a terminal: a table, and what to look at in it."""
+"""The results in a terminal: a table, and sentences on what to look at."""
 
 import math
 from collections.abc import Sequence
@@ -54,11 +54,11 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
 
 
 def what_to_look_at(results: Results, max_loops: int) -> list[str]:
-    """Return plain sentences, one to four, computed from the numbers, whichever way these point.
+    """Return one to four plain sentences computed from the numbers, whether or not they support the claim.
 
-    One sentence per model says how far its worst Fréchet distance lies above its best. With exactly two models, one
-    more says whether the first is the more elastic, that is whether its worst lies closer to its best, and how often
-    it is the better; the last compares both at L_max, if that was measured.
+    One sentence per model says how far its worst Fréchet distance lies above its best. With exactly two models, another
+    says whether the first is the more elastic (its worst is closer to its best) and how often it is better; the last
+    compares both at L_max, if L_max was measured.
 
     Args:
         results: Rows per model (`elt_ref.report.results.Row`), the same loops for all; the elastic model first.
@@ -98,7 +98,7 @@ def _elasticity(results: Results) -> str:
     )
     joint = "and" if holds == (2 * len(better) > len(elastic)) else "but"
     return (
-        f"{verdict}: its distance varies by {_times(ratio)}, that of {other_label} by {_times(other_ratio)}, "
+        f"{verdict}: its distance varies by {_times(ratio)}, the distance of {other_label} by {_times(other_ratio)}, "
         f"{joint} {label} is the better {wins}."
     )
 

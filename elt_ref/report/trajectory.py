@@ -25,15 +25,15 @@ def draw_trajectory(
     label: str,
     kept_title: str = "kept after the step",
 ) -> None:
-    """Write ``trajectory.png``: a row per sampling step, a column per loop, and at the right what the step kept.
+    """Write ``trajectory.png``: a row per sampling step, a column per loop, and at the right the state it kept.
 
     Args:
         path: The PNG to write.
         answers: Pictures [steps, loops, height, width, channels] in [0, 1]: the model's answer after loop 1..L of
-            each sampling step. Of more than 8 steps, 8 are shown, the first and the last among them.
+            each sampling step. At most 8 steps are shown, including the first and the last.
             Clips have an axis of frames before the height, and are shown as film strips.
         kept: Pictures [steps, height, width, channels] in [0, 1] after each step, or clips; NaN where still masked.
-        label: What was sampled, such as "class 3", for the title.
+        label: Name of the sample in the title, such as "class 3".
         kept_title: Title of the last column.
 
     Raises:
@@ -83,14 +83,14 @@ def draw_trajectory(
 def _with_mask(
     picture: Float[np.ndarray, "height width channels"], scale: int
 ) -> UInt8[np.ndarray, "large_height large_width 4"]:
-    """Return the pixels of a picture, enlarged, hatched where any channel is NaN."""
+    """Return the enlarged pixels of a picture, hatched where any channel is NaN."""
     masked = np.isnan(picture.sum(axis=-1, keepdims=True))
     pixels = enlarge(to_pixels(np.where(masked, 0.0, picture)), scale)
     return np.where(enlarge(masked, scale), _hatch(*pixels.shape[:2]), pixels)
 
 
 def _hatch(height: int, width: int) -> UInt8[np.ndarray, "{height} {width} 4"]:
-    """Return the pixels of diagonal stripes, a colour no grey picture has."""
+    """Return the pixels of diagonal stripes, in a colour that no grey picture has."""
     rows, columns = np.indices((height, width))
     stripe = (rows + columns) % 12 < 3
     return np.where(stripe[..., None], MASK_STRIPE, MASK_GROUND).astype(np.uint8)

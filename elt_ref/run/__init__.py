@@ -1,1 +1,1 @@
-"""A run folder and everything done with one: prepare, train, sample, evaluate, show, demo."""
+"""Run folders and the commands on them: prepare, train, sample, evaluate, compare, show, demo."""

@@ -20,35 +20,35 @@ from elt_ref.report.results import model_label
 from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
-from elt_ref.run.evaluate import Judge, check_count
+from elt_ref.run.evaluate import Evaluator, check_count
 from elt_ref.run.folder import Run, open_run
 from elt_ref.run.trajectory import KEPT_TITLES, trajectory
 from elt_ref.training import METRICS, read_metrics
 
 RESULTS, REPORT = "results.json", "report.html"
 MOST_RUNS = 4
-"""As many as the report has colours for."""
+"""Largest number of runs: the report has four colours."""
 SHORT_NAME = 2
-"""Letters of a class name that fit over a picture."""
+"""Length of a class name that fits above a picture."""
 
 
 def compare_folders(folders: Sequence[Path], out: Path, console: Console, *, count: int = 500) -> None:
     """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
 
     Args:
-        folders: run folders, whose last names are their models'; the one to look at first, first.
-        out: folder without a comparison.
-        console: of progress and of the closing table.
-        count: samples that each loop count is judged by.
+        folders: run folders, each named as its model; the most elastic model first.
+        out: a folder without a comparison.
+        console: shows progress and the closing table.
+        count: samples for each loop count.
 
     Raises:
-        RequestError: `out` holds a comparison, `folders` are too many or not of different names, the runs are not of
-            one data set and architecture, or count is too small.
+        RequestError: `out` holds a comparison, there are too many `folders` or two share a name, the runs differ in
+            data set or architecture, or count is too small.
     """
     named = {folder.resolve().name: folder for folder in folders}
     if len(named) < len(folders) or len(folders) > MOST_RUNS:
-        asked = ", ".join(map(str, folders))
-        raise RequestError(f"compare: expected at most {MOST_RUNS} run folders of different names, got {asked}")
+        names = ", ".join(map(str, folders))
+        raise RequestError(f"compare: expected at most {MOST_RUNS} run folders of different names, got {names}")
     check_count(count)
     check_new(out)
     runs = {name: open_run(folder) for name, folder in named.items()}
@@ -67,7 +67,7 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Console, *, cou
 
 
 def check_new(out: Path) -> None:
-    """Raise RequestError where a folder holds a comparison already."""
+    """Raise RequestError if a folder already holds a comparison."""
     if (out / RESULTS).exists():
         raise RequestError(f"{out}: expected a folder without {RESULTS}, got one with it; choose another --out")
 
@@ -82,42 +82,42 @@ def compare(
     heading: str,
     count: int,
 ) -> Chapter:
-    """Judge every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
+    """Evaluate every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
 
     Args:
-        runs: by name; the elastic one first. All of one data set and architecture.
-        metrics: their ``metrics.jsonl``.
-        out: folder for the figures; made where there is none.
-        console: where progress shows, if it is a terminal.
-        id_: of the chapter.
-        heading: of the chapter.
-        count: samples that each loop count is judged by.
+        runs: the runs by name, the elastic one first; all of one data set and architecture.
+        metrics: the ``metrics.jsonl`` of each run.
+        out: folder for the figures; created if missing.
+        console: shows progress, if it is a terminal.
+        id_: id of the chapter.
+        heading: heading of the chapter.
+        count: samples for each loop count.
     """
     first = next(iter(runs.values()))
     max_loops = first.config.model.max_loops
-    judge = Judge(first)
+    evaluator = Evaluator(first)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
     pictures: dict[str, dict[int, Any]] = {name: {} for name in runs}
     work = [(name, loops) for name in runs for loops in range(1, 2 * max_loops + 1)]
     for name, loops in track(
-        work, f"Drawing and judging: {heading}", console=console, transient=True, disable=not console.is_terminal
+        work, f"Sampling and evaluating: {heading}", console=console, transient=True, disable=not console.is_terminal
     ):
-        result, drawn = judge.evaluate(runs[name], loops, count=count, seed=0)
+        result, drawn = evaluator.evaluate(runs[name], loops, count=count, seed=0)
         results[name].append(result.row())
-        pictures[name][loops] = drawn[: judge.classes].astype(float)
+        pictures[name][loops] = drawn[: evaluator.classes].astype(float)
 
     out.mkdir(parents=True, exist_ok=True)
     images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
-    labels = judge.class_names if max(map(len, judge.class_names)) <= SHORT_NAME else None
+    labels = evaluator.class_names if max(map(len, evaluator.class_names)) <= SHORT_NAME else None
     draw_samples(images["samples"], pictures, max_loops, labels=labels)
-    draw_elasticity(images["elasticity"], results, judge.real_distance, max_loops)
-    shown = judge.classes - 1
+    draw_elasticity(images["elasticity"], results, evaluator.real_distance, max_loops)
+    shown = evaluator.classes - 1
     answers, kept = trajectory(first, shown, seed=0)
     draw_trajectory(
         images["trajectory"],
         answers,
         kept,
-        label=f"class {judge.class_names[shown]}, {model_label(next(iter(runs)))}",
+        label=f"class {evaluator.class_names[shown]}, {model_label(next(iter(runs)))}",
         kept_title=KEPT_TITLES[first.config.model.family],
     )
     draw_loss_curves(images["loss"], {name: read_metrics(path) for name, path in metrics.items()})
@@ -126,7 +126,7 @@ def compare(
         heading=heading,
         config_summary=summary({name: run.config for name, run in runs.items()}, count),
         results=results,
-        real_distance=judge.real_distance,
+        real_distance=evaluator.real_distance,
         max_loops=max_loops,
         pictures=pictures,
         images=images,
@@ -141,14 +141,14 @@ def write_results(out: Path, chapter: Chapter, **more: object) -> None:
 
 
 def tell(chapter: Chapter, console: Console) -> None:
-    """Print a chapter's table, and what to look at in it."""
+    """Print a chapter's table and its sentences."""
     console.print(results_table(chapter.results, chapter.real_distance, chapter.max_loops))
     for sentence in chapter.sentences:
         console.print(f"• {sentence}", highlight=False)
 
 
 def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
-    """Return what was run, for the foot of a chapter. The models differ in objective and training at most."""
+    """Return the settings for the foot of a chapter. The models differ at most in objective and training."""
     trained = {name: f"{each.training.steps} steps of {each.training.batch_size}" for name, each in configs.items()}
     apart = "; ".join(f"{model_label(name)}: {words}" for name, words in trained.items())
     config = next(iter(configs.values()))

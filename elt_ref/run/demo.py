@@ -1,4 +1,4 @@
-"""The demo: in both families train ILSD and the vanilla control alike, compare them at every loop count, draw it."""
+"""The demo: train ILSD and the vanilla control in both families, compare them at every loop count, draw figures."""
 
 import multiprocessing
 import sys
@@ -20,15 +20,15 @@ from elt_ref.training import METRICS
 
 
 class Part(NamedTuple):
-    """What the demo shows of one family."""
+    """The demo's settings for one family."""
 
     id: str
     heading: str
     folder: str
-    """Of its runs and pictures, within that of the demo."""
+    """Subfolder for this family's runs and pictures."""
     preset: str
     shorter: Mapping[str, object]
-    """What is changed of the preset, which by itself trains for longer."""
+    """Changes to the preset, which trains longer by itself."""
 
 
 PARTS = (
@@ -42,25 +42,24 @@ PARTS = (
     Part("diffusion", "Diffusion", "diffusion", "digits-diffusion", {"training.steps": 900}),
 )
 SAMPLES = 500
-"""Samples that each loop count is judged by."""
+"""Samples for each loop count."""
 SAVING = 10.0
-"""Seconds that the other process is given to save what it learned."""
+"""Seconds in which the other process can save its checkpoint."""
 
 
 def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] | None = None) -> None:
     """Train all models into `folder` and write pictures, ``results.json`` and ``report.html`` beside them.
 
-    The masked family takes the folder itself, the diffusion family ``diffusion/`` in it; the report shows both.
+    The masked family uses the folder itself, the diffusion family its subfolder ``diffusion/``; the report shows both.
+    An interrupted demo continues where it stopped.
 
     Args:
-        folder: new or empty of runs.
-        console: of progress (where it is a terminal) and of the closing tables.
+        folder: a new folder, or one with an interrupted demo.
+        console: shows progress (if it is a terminal) and the closing tables.
         overrides: configuration keys to change in all models; for tests.
 
-    A demo that was interrupted goes on where it was.
-
     Raises:
-        RequestError: the folder holds a finished demo or other runs, or cannot be written to.
+        RequestError: the folder holds a finished demo or other runs, or cannot be written.
     """
     started = time.perf_counter()
     check_new(folder)
@@ -68,10 +67,12 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     for part, pair in zip(PARTS, configs, strict=True):
         for kind, config in pair.items():
             check_folder(folder / part.folder / kind, config, resume=True)
-    chapters = [_show(part, pair, folder / part.folder, console) for part, pair in zip(PARTS, configs, strict=True)]
+    chapters = [
+        _train_and_compare(part, pair, folder / part.folder, console) for part, pair in zip(PARTS, configs, strict=True)
+    ]
     seconds = time.perf_counter() - started
     write_report(folder / REPORT, title="An Elastic Looped Transformer learns digits, in two ways", chapters=chapters)
-    # That of the folder itself comes last: it says that the demo is complete.
+    # The results of the folder itself come last: they mark the demo as complete.
     for part, chapter in reversed(list(zip(PARTS, chapters, strict=True))):
         write_results(folder / part.folder, chapter, seconds=seconds)
     for chapter in chapters:
@@ -87,7 +88,7 @@ def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experimen
     }
 
 
-def _show(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Console) -> Chapter:
+def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Console) -> Chapter:
     steps = configs["ilsd"].training.steps
     console.print(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
@@ -97,12 +98,12 @@ def _show(part: Part, configs: Mapping[str, Experiment], folder: Path, console: 
 
 
 def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Console) -> None:
-    """Train the control in a process of its own, beside the ILSD model whose progress is shown.
+    """Train the control in a second process, beside the ILSD model, whose progress is shown.
 
     Raises:
-        TrainingError: the control's process ended badly.
+        TrainingError: the control's process failed.
     """
-    # A fresh interpreter: a forked one would share the threads of the matrix library.
+    # Spawn a fresh interpreter: a forked one would share the threads of the matrix library.
     worker = multiprocessing.get_context("spawn").Process(
         target=_train_silently, args=(configs["vanilla"], folder / "vanilla")
     )
@@ -112,7 +113,7 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
         with console.status("Waiting for the vanilla model …"):
             worker.join()
     finally:
-        # Interrupted from the terminal, it was interrupted too, and is saving.
+        # Ctrl-C reaches the worker too; let it save.
         worker.join(timeout=SAVING)
         worker.terminate()
     if worker.exitcode:

@@ -22,17 +22,17 @@ KINDS: dict[str, Callable[..., tiny_datasets.Dataset]] = {
     "tokens": tiny_datasets.import_tokens,
     "latents": tiny_datasets.import_latents,
 }
-"""What can be imported, and by whom."""
+"""Importers by kind of data."""
 
 MOST_PICTURES, MOST_CLIPS = 100, 20
-"""Drawn of one data set."""
+"""Number of examples to draw."""
 
 
 def describe(name: str) -> str:
-    """Return what is known of a data set, and the configuration lines that train on it.
+    """Return a description of a data set, and the configuration lines that train on it.
 
     Raises:
-        DatasetError: it cannot be loaded.
+        DatasetError: the data set cannot be loaded.
     """
     dataset = tiny_datasets.load(name)
     per_class = np.bincount(dataset.train.labels, minlength=len(dataset.classes))
@@ -51,7 +51,7 @@ def describe(name: str) -> str:
 
 
 def _shape(dataset: tiny_datasets.Dataset) -> str:
-    """Return the sides of one example, the frames of a clip or of its tokens in words."""
+    """Return the sides of one example; the frames of clips are in words."""
     sides = dataset.train.examples.shape[1:]
     moves = isinstance(dataset, tiny_datasets.ClipDataset) or (
         isinstance(dataset, tiny_datasets.TokenDataset) and len(sides) == 3
@@ -61,18 +61,18 @@ def _shape(dataset: tiny_datasets.Dataset) -> str:
 
 
 def _motions(dataset: tiny_datasets.Dataset) -> dict[str, str]:
-    """Return the line that names the motions of clips, where they are known."""
+    """Return the line that names the motions of clips, if they are known."""
     if not isinstance(dataset, tiny_datasets.ClipDataset) or dataset.motions is None:
         return {}
     return {"motions": f"{len(dataset.motions.names)}: {', '.join(dataset.motions.names)}"}
 
 
 def draw_dataset(name: str, path: Path) -> None:
-    """Draw the first training examples of a data set, classes in turn: pictures in a grid, clips in a row for each.
+    """Draw the first training examples of a data set, classes in turn: pictures in a grid, each clip in a row.
 
     Raises:
-        RequestError: it holds latents, or tokens without a codebook, or `path` cannot be written.
-        DatasetError: it cannot be loaded.
+        RequestError: the data set holds latents, or tokens without a codebook, or `path` cannot be written.
+        DatasetError: the data set cannot be loaded.
     """
     dataset = tiny_datasets.load(name)
     order = np.argsort(_turn(dataset.train.labels), kind="stable")[:MOST_PICTURES]
@@ -92,7 +92,7 @@ def draw_dataset(name: str, path: Path) -> None:
 
 
 def _turn(labels: np.ndarray) -> np.ndarray:
-    """Return for each example a key that sorts the classes in turn (0, 1, 2, then 0, 1, 2 again)."""
+    """Return a sort key per example that puts the classes in turn (0, 1, 2, then 0, 1, 2 again)."""
     seen = np.zeros(labels.max() + 1, np.int64)
     keys = np.empty(len(labels), np.int64)
     for index, label in enumerate(labels):
@@ -106,13 +106,13 @@ def import_data(kind: str, path: Path, name: str, **options: Any) -> tiny_datase
 
     Args:
         kind: one of `KINDS`.
-        path: a file or a folder, as the importer of that kind wants it.
-        name: of the new data set.
-        options: of the importer, by name; those that are None are left to it.
+        path: a file or a folder, as the importer of that kind expects.
+        name: name of the new data set.
+        options: options of the importer, by name; None leaves the default.
 
     Raises:
-        RequestError: another kind, or an option that it does not have.
-        DatasetError: the importer refuses; nothing is left behind.
+        RequestError: an unknown kind, or an option that this kind does not have.
+        DatasetError: the importer refuses the data; nothing is left behind.
     """
     if kind not in KINDS:
         raise RequestError(f"data import: expected one of {', '.join(KINDS)}, got '{kind}'{nearest(kind, KINDS)}")

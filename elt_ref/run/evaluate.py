@@ -1,4 +1,4 @@
-"""Judging a run: pictures or clips at several loop schedules, from the same noise, against the training part."""
+"""Evaluating a run: pictures or clips at several loop schedules, from the same noise, against the training part."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ import tiny_datasets
 from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
 from elt_ref.generation import sample
-from elt_ref.measure import Gaussian, fit_gaussian, frechet_distance, inception_score, judge
+from elt_ref.measure import Gaussian, classify, fit_gaussian, frechet_distance, inception_score
 from elt_ref.ops import counting
-from elt_ref.run.fit_feature_network import Judged, feature_network
+from elt_ref.run.fit_feature_network import VisualDataset, feature_network
 from elt_ref.run.folder import Run
 from elt_ref.run.given import Given, give_frames
 from elt_ref.run.prepare import load_data
@@ -23,38 +23,38 @@ from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
 
 CHUNK = 250
-"""Samples drawn at a time; part of what a seed means."""
+"""Samples drawn at a time; a seed's samples depend on it."""
 SPLITS = 10
-"""Of the inception score."""
+"""Splits of the inception score."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run is worth at one loop schedule."""
+    """Quality and cost of a run at one loop schedule."""
 
     loops: int | str
-    """L, or a schedule as it is typed (``early:4``)."""
+    """L, or a schedule as typed (``early:4``)."""
     frechet_distance: float
-    """Between features of the samples and of the training part; of clips, the Fréchet video distance."""
+    """Distance between features of the samples and of the training part; the Fréchet video distance for clips."""
     inception_score: float
     label_accuracy: float
-    """Share of samples that the classifier takes for what was asked."""
+    """Share of samples that the classifier assigns to the requested class."""
     gflops_per_sample: float
-    """All sampling steps and branches of guidance, two FLOPs a multiply-add; counted while they ran."""
+    """FLOPs of all sampling steps and guidance branches, two a multiply-add; counted while they ran."""
     seconds_per_sample: float
     valid_share: float | None = None
-    """Share of samples that are members of the class asked for, where a rule of the data set can tell."""
+    """Share of samples in the requested class by a rule of the data set, if it has one."""
     motion_accuracy: float | None = None
-    """Share of clips whose frames move in one of the data set's motions, where a rule of the data set can tell; with
-    given frames, in the motion of the clip that these are of."""
+    """Share of clips whose frames move in one of the data set's motions, if a rule of the data set can detect them;
+    with known frames, in the motion of the clip that these frames come from."""
 
     def row(self) -> dict[str, Any]:
-        """Return what is known, by name."""
+        """Return the known values by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
-    """Return 0, 1, …, classes − 1, and again from 0, until there are `count`."""
+    """Return `count` labels: 0, 1, …, classes − 1, and again from 0."""
     return np.arange(count) % classes
 
 
@@ -66,13 +66,13 @@ def draw_pictures(
     seed: int,
     start: Int[np.ndarray, "count tokens"] | None = None,
 ) -> Float[np.ndarray, "count *sides channels"]:
-    """Sample and decode pictures or clips of the given classes; the same seed gives the same noise at any loop count.
+    """Sample and decode pictures or clips of these classes; the same seed gives the same noise at any loop count.
 
     Args:
         run: a trained network.
-        labels: classes.
-        loops: as `sample` takes them.
-        seed: of the noise.
+        labels: the class of each sample.
+        loops: a loop schedule, as for `sample`.
+        seed: seed of the noise.
         start: tokens to start from; all unknown by default.
 
     Raises:
@@ -91,18 +91,18 @@ def draw_pictures(
 
 
 def chunk_seed(seed: int, number: int) -> int:
-    """Return the seed of a chunk: the first has the request's, the others their own, which no other request has."""
+    """Return the seed of a chunk: the first chunk has the request's; the others derive one from it."""
     return seed if number == 0 else int(stream(seed, "chunk", number).integers(2**63))
 
 
 def codec_of(run: Run) -> Codec:
-    """Return the run's way back to pictures.
+    """Return the run's codec.
 
     Raises:
-        RequestError: its tokens or latents were made elsewhere, and came without one.
+        RequestError: the run has none: its tokens or latents were imported without one.
     """
     if run.codec is None:
-        raise RequestError(f"{run.config.name}: expected a run with a way back to pictures, got one without a codebook")
+        raise RequestError(f"{run.config.name}: expected a run that can decode pictures, got one without a codebook")
     return run.codec
 
 
@@ -113,14 +113,14 @@ def to_pictures(codec: Codec, config: Experiment, samples: np.ndarray) -> Float[
     return np.clip(codec.decode(samples), 0, 1)
 
 
-class Judge:
+class Evaluator:
     """The data set's feature network and the statistics of its real pictures or clips."""
 
     def __init__(self, run: Run) -> None:
         dataset = load_data(run.config)
-        if not isinstance(dataset, Judged):
+        if not isinstance(dataset, VisualDataset):
             raise RequestError(
-                f"{dataset.name}: expected a data set of pictures or clips to judge by, got {dataset.kind}"
+                f"{dataset.name}: expected a data set of pictures or clips to compare with, got {dataset.kind}"
             )
         self.network = feature_network(dataset)
         clips = isinstance(dataset, tiny_datasets.ClipDataset)
@@ -133,17 +133,17 @@ class Judge:
         self.real_distance = frechet_distance(
             self._statistics(tiny_datasets.scaled(dataset.test.examples, dataset.white)), self.train
         )
-        """Of the held-out real pictures from the training pictures: what a perfect sampler may expect."""
+        """Distance between held-out and training pictures: the value a perfect sampler can expect."""
 
     def _statistics(self, pictures: np.ndarray) -> Gaussian:
-        return fit_gaussian(judge(self.network, pictures).features)
+        return fit_gaussian(classify(self.network, pictures).features)
 
     def evaluate(
         self, run: Run, loops: int | str, *, count: int, seed: int, given: Given | None = None
     ) -> tuple[Result, np.ndarray]:
-        """Return the result at one loop count or schedule, and the pictures or clips it was judged by.
+        """Return the result at one loop count or schedule, and the pictures or clips behind it.
 
-        Given frames are those of clips of `balanced_labels`.
+        The clips of `given` must have the classes of `balanced_labels`.
         """
         labels = balanced_labels(count, self.classes)
         schedule = parse_loop_schedule(
@@ -154,13 +154,13 @@ class Judge:
             start = None if given is None else given.start
             pictures = draw_pictures(run, labels, loops=schedule, seed=seed, start=start)
         seconds = time.perf_counter() - started
-        judgement = judge(self.network, pictures)
+        classified = classify(self.network, pictures)
         return (
             Result(
                 loops=loops,
-                frechet_distance=frechet_distance(fit_gaussian(judgement.features), self.train),
-                inception_score=inception_score(judgement.logits, SPLITS),
-                label_accuracy=float(np.mean(judgement.logits.argmax(axis=1) == labels)),
+                frechet_distance=frechet_distance(fit_gaussian(classified.features), self.train),
+                inception_score=inception_score(classified.logits, SPLITS),
+                label_accuracy=float(np.mean(classified.logits.argmax(axis=1) == labels)),
                 gflops_per_sample=work.flops / count / 1e9,
                 seconds_per_sample=seconds / count,
                 valid_share=None if self.is_valid is None else float(np.mean(self.is_valid(pictures, labels))),
@@ -172,35 +172,35 @@ class Judge:
     def _motion_accuracy(self, clips: np.ndarray, given: Given | None) -> float | None:
         if self.find_motions is None:
             return None
-        found = self.find_motions(clips)
+        motions = self.find_motions(clips)
         if given is None or self.motions is None:
-            return float(np.mean(found >= 0))
-        return float(np.mean(found == self.motions.test[given.clips]))
+            return float(np.mean(motions >= 0))
+        return float(np.mean(motions == self.motions.test[given.clips]))
 
 
 def evaluate_run(
     run: Run, loops: Sequence[int | str], *, count: int = 500, seed: int = 0, frames: str | None = None
 ) -> list[Result]:
-    """Judge a run at each of `loops`: loop counts, or schedules as `parse_loop_schedule` reads them.
+    """Evaluate a run at each of `loops`.
 
     Args:
-        run: on pictures or clips.
-        loops: what to judge it at.
-        count: samples for each, at least 10.
-        seed: of the noise.
-        frames: of held-out clips, to be given as `give_frames` does; none by default.
+        run: a run on pictures or clips.
+        loops: loop counts, or schedules in the form of `parse_loop_schedule`.
+        count: samples for each of `loops`, at least 10.
+        seed: seed of the noise.
+        frames: frames of held-out clips to start from, in the form of `give_frames`; none by default.
 
     Raises:
         RequestError: the run's data are neither pictures nor clips, or loops, count or frames are out of range.
     """
     check_count(count)
-    judge_of_run = Judge(run)
-    given = None if frames is None else give_frames(run, balanced_labels(count, judge_of_run.classes), frames)
-    return [judge_of_run.evaluate(run, schedule, count=count, seed=seed, given=given)[0] for schedule in loops]
+    evaluator = Evaluator(run)
+    given = None if frames is None else give_frames(run, balanced_labels(count, evaluator.classes), frames)
+    return [evaluator.evaluate(run, schedule, count=count, seed=seed, given=given)[0] for schedule in loops]
 
 
 def check_count(count: int) -> None:
-    """Raise RequestError where so few samples cannot be judged."""
+    """Raise RequestError if there are too few samples for the inception score."""
     if count < SPLITS:
         raise RequestError(
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"

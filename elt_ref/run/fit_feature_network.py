@@ -1,7 +1,7 @@
 """Train the feature network of a data set: ``python -m elt_ref.run.fit_feature_network digits``.
 
-The weights go beside the data. On one machine and number of BLAS threads the fit is deterministic; it takes seconds.
-The weights that ship were fitted on two threads, those of clips on one.
+The weights are written beside the data. On one machine and number of BLAS threads the fit is deterministic; it takes
+seconds. The shipped weights were fitted on two threads, for clips on one.
 """
 
 import math
@@ -18,7 +18,7 @@ from elt_ref.arrays import Array, Tree
 from elt_ref.config import TrainingConfig
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
-from elt_ref.measure import judge, load_feature_network
+from elt_ref.measure import classify, load_feature_network
 from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten, frames_and_pixels
 from elt_ref.ops import softmax_cross_entropy, value_and_gradient
 from elt_ref.schedules import learning_rate_at
@@ -30,12 +30,12 @@ NOISE = 0.1
 """Standard deviation of the noise added to training pixels, so that the features are smooth."""
 
 
-Judged: TypeAlias = tiny_datasets.PictureDataset | tiny_datasets.ClipDataset
-"""What a feature network is of."""
+VisualDataset: TypeAlias = tiny_datasets.PictureDataset | tiny_datasets.ClipDataset
+"""Data sets that can have a feature network."""
 
 
-def fit_feature_network(dataset: Judged, seed: int = 0) -> Tree:
-    """Return the weights of a classifier of the data set's training pictures or clips, and of the motions of clips."""
+def fit_feature_network(dataset: VisualDataset, seed: int = 0) -> Tree:
+    """Return the weights of a classifier trained on a data set's pictures or clips, and on the motions of clips."""
     samples = tiny_datasets.scaled(dataset.train.examples, dataset.white)
     labels, motions = dataset.train.labels, _motions(dataset)
     parameters = _initial(samples, len(dataset.classes), len(motions.names) if motions else 0, seed)
@@ -54,7 +54,7 @@ def fit_feature_network(dataset: Judged, seed: int = 0) -> Tree:
     return parameters
 
 
-def _motions(dataset: Judged) -> tiny_datasets.Motions | None:
+def _motions(dataset: VisualDataset) -> tiny_datasets.Motions | None:
     return dataset.motions if isinstance(dataset, tiny_datasets.ClipDataset) else None
 
 
@@ -62,10 +62,10 @@ def _loss(
     parameters: Tree, *, samples: np.ndarray, labels: np.ndarray, motions: np.ndarray | None
 ) -> tuple[Array, None]:
     weights = np.full(len(labels), 1 / len(labels), np.float32)
-    judgement = judge(parameters, samples)
-    loss = softmax_cross_entropy(judgement.logits, labels, weights)
-    if motions is not None and judgement.motion_logits is not None:
-        loss = loss + softmax_cross_entropy(judgement.motion_logits, motions, weights)
+    classified = classify(parameters, samples)
+    loss = softmax_cross_entropy(classified.logits, labels, weights)
+    if motions is not None and classified.motion_logits is not None:
+        loss = loss + softmax_cross_entropy(classified.motion_logits, motions, weights)
     return loss, None
 
 
@@ -89,13 +89,13 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(logits.argmax(axis=1) == labels))
 
 
-def feature_network(dataset: Judged) -> Tree:
-    """Return the data set's feature network; one that has none yet (imported pictures or clips) gets it now."""
+def feature_network(dataset: VisualDataset) -> Tree:
+    """Return the data set's feature network; fit it first if there is none (imported pictures or clips)."""
     path = tiny_datasets.dataset_folder(dataset.name) / FILE
     return load_feature_network(path) if path.exists() else fit_beside(dataset, path)
 
 
-def fit_beside(dataset: Judged, path: Path) -> Tree:
+def fit_beside(dataset: VisualDataset, path: Path) -> Tree:
     """Fit the feature network and write it to `path`, atomically."""
     parameters = fit_feature_network(dataset)
     write_bytes(path, save(flatten(parameters)))
@@ -105,17 +105,17 @@ def fit_beside(dataset: Judged, path: Path) -> Tree:
 def main(name: str) -> None:
     """Fit, write and report the feature network of the data set `name`."""
     dataset = tiny_datasets.load(name)
-    if not isinstance(dataset, Judged):
+    if not isinstance(dataset, VisualDataset):
         raise RequestError(f"{name}: expected a data set of pictures or clips, got one of {dataset.kind}")
     path = tiny_datasets.dataset_folder(name) / FILE
     parameters = fit_beside(dataset, path)
     motions = _motions(dataset)
     for split in ("train", "test"):
         part = getattr(dataset, split)
-        judgement = judge(parameters, tiny_datasets.scaled(part.examples, dataset.white))
-        print(f"{split} accuracy {accuracy(judgement.logits, part.labels):.4f}")  # noqa: T201  the command's result
-        if motions is not None and judgement.motion_logits is not None:
-            share = accuracy(judgement.motion_logits, getattr(motions, split))
+        classified = classify(parameters, tiny_datasets.scaled(part.examples, dataset.white))
+        print(f"{split} accuracy {accuracy(classified.logits, part.labels):.4f}")  # noqa: T201  the command's result
+        if motions is not None and classified.motion_logits is not None:
+            share = accuracy(classified.motion_logits, getattr(motions, split))
             print(f"{split} motion accuracy {share:.4f}")  # noqa: T201
     print(path)  # noqa: T201
 

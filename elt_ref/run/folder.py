@@ -20,17 +20,17 @@ class Run:
 
     config: Experiment
     parameters: Tree
-    """The moving average."""
+    """Moving average of the trained parameters."""
     codec: Codec | None
     step: int
     """Steps trained."""
 
 
 def check_folder(folder: Path, config: Experiment, *, resume: bool) -> None:
-    """Check that `folder` can become the run's own, or with `resume` that it is; nothing is written.
+    """Check that `folder` is free for the run, or with `resume` that it holds this run; write nothing.
 
     Raises:
-        RequestError: it holds a run already (without `resume`), or another run (with it).
+        RequestError: the folder holds a run (without `resume`), or another run (with it).
     """
     path = folder / CONFIG
     left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
@@ -42,15 +42,15 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool) -> None:
         raise RequestError(
             f"{folder}: expected a folder without a run, got one with a run; choose another --out or add --resume"
         )
-    if (found := load_config(path)) != config:
-        raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(found, config)}")
+    if (stored := load_config(path)) != config:
+        raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(stored, config)}")
 
 
 def create_folder(folder: Path, config: Experiment, codec: Codec | None) -> None:
-    """Write what a run needs before its first step; what is there already stays.
+    """Write the files that a run needs before its first step; existing files stay.
 
     Raises:
-        RequestError: the folder cannot be made or written to.
+        RequestError: the folder cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,9 +63,9 @@ def create_folder(folder: Path, config: Experiment, codec: Codec | None) -> None
         write_bytes(folder / CODEC, learned)
 
 
-def _difference(found: Experiment, asked: Experiment) -> str:
-    for section, value in asked:
-        other = getattr(found, section)
+def _difference(stored: Experiment, requested: Experiment) -> str:
+    for section, value in requested:
+        other = getattr(stored, section)
         if value != other:
             if hasattr(value, "model_fields_set") and hasattr(other, "model_fields_set"):
                 key, got, was = next(
@@ -80,7 +80,7 @@ def open_run(folder: Path) -> Run:
     """Open a trained run.
 
     Raises:
-        RequestError: no run, or one without a checkpoint, or damaged files.
+        RequestError: there is no run, or it has no checkpoint, or its files are damaged.
         DatasetError: the run's data set is gone.
     """
     if not (folder / CONFIG).is_file():

@@ -1,4 +1,4 @@
-"""Frames that are given: held-out clips of the classes asked for, whose other frames a run generates."""
+"""Known frames for ``--given``: frames of held-out clips, which a run completes."""
 
 from dataclasses import dataclass
 
@@ -15,25 +15,25 @@ from elt_ref.run.prepare import load_data
 
 @dataclass(frozen=True)
 class Given:
-    """What sampling starts from, one clip a label."""
+    """The known frames that sampling starts from, one clip per label."""
 
     clips: Int[np.ndarray, " count"]
-    """Which clips of the test part."""
+    """Index of each clip in the test part."""
     known: Bool[np.ndarray, " frames"]
-    """Which of their frames are kept."""
+    """Whether each frame is kept."""
     start: Int[np.ndarray, "count tokens"]
 
 
 def give_frames(run: Run, labels: Int[np.ndarray, " count"], frames: str) -> Given:
-    """Choose held-out clips, of each class in turn, and return their frames as a start.
+    """Choose a held-out clip for each label, and return their known frames as a start.
 
     Args:
-        run: on clips, or on tokens of clips.
-        labels: classes.
-        frames: as `parse_frames` reads them, ``0-1`` for the first two.
+        run: a run on clips, or on tokens of clips.
+        labels: the class of each clip.
+        frames: frames in the form of `parse_frames`; ``0-1`` for the first two.
 
     Raises:
-        RequestError: the run is on no clips, a class has no clip held out, or the frames are not what they should be.
+        RequestError: the run is not on clips, a class has no held-out clip, or `frames` is malformed or out of range.
     """
     dataset, config = load_data(run.config), run.config
     clips = _clips_of(labels, dataset.test.labels)
@@ -50,13 +50,13 @@ def give_frames(run: Run, labels: Int[np.ndarray, " count"], frames: str) -> Giv
     return Given(clips, known, known_start(tokens, known, mask_token=config.model.mask_token))
 
 
-def _clips_of(labels: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return an index into `found` for each label: the first of that class, then the second, and so on in a circle."""
+def _clips_of(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return an index into `classes` for each label: the first of that class, then the second, and so on cyclically."""
     clips = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
-        candidates = np.flatnonzero(found == label)
+        candidates = np.flatnonzero(classes == label)
         if not len(candidates):
-            raise RequestError(f"given: expected classes of which clips are held out, got {label}")
+            raise RequestError(f"given: expected classes with held-out clips, got {label}")
         places = np.flatnonzero(labels == label)
         clips[places] = np.resize(candidates, len(places))
     return clips

@@ -32,14 +32,14 @@ def count_table(config: Experiment, counted: Count) -> Table:
 
 
 def paper_row(config: Experiment, counted: Count) -> dict[str, Any] | None:
-    """Return what the paper prints for this preset at these loops, or None where it prints nothing."""
+    """Return the paper's row for this preset at these loops, or None if it has none."""
     if counted.loops != (config.sampling.loops or config.model.max_loops):
         return None
     return read_toml("paper_table.toml")["presets"].get(config.name)
 
 
 def paper_table(config: Experiment, counted: Count) -> Table | None:
-    """Return our figures beside the paper's, with what can be said of each; None where it prints none."""
+    """Return our figures beside the paper's, with a verdict on each; None if the paper has none."""
     if (printed := paper_row(config, counted)) is None:
         return None
     table = Table(title="beside the paper's table")

@@ -1,4 +1,4 @@
-"""From a configuration to training examples: load the data, learn or load the tokenizer, check that all fits."""
+"""From a configuration to training examples: load the data, learn or load the codec, check that they fit."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,28 +23,28 @@ from elt_ref.tokenizer import (
 )
 
 CODEC = "tokenizer.safetensors"
-"""Keeps what the codec learned: a codebook, or the components of an autoencoder."""
+"""File of the learned codec: a codebook, or the components of an autoencoder."""
 
 KINDS = {"masked": ("pictures", "clips", "tokens"), "diffusion": ("pictures", "latents")}
-"""Of data, that each family can learn."""
+"""Kinds of data that each family can learn."""
 
 
 class Prepared(NamedTuple):
-    """What a run learns from."""
+    """The training data of a run."""
 
     examples: Batch
     codec: Codec | None
-    """None where tokens or latents were made elsewhere and came without a way back to pictures or clips."""
+    """None for imported tokens or latents without a way back to pictures or clips."""
     reconstruction_error: float | None
-    """Mean squared error of a test pixel, in [0, 1]²; None where the data are neither pictures nor clips."""
+    """Mean squared error of a test pixel, in [0, 1]²; None if the data are neither pictures nor clips."""
 
 
 def load_data(config: Experiment) -> tiny_datasets.Dataset:
     """Load the configured data set.
 
     Raises:
-        RequestError: the configuration names none, or one of another kind or number of classes than the model takes.
-        DatasetError: it cannot be loaded.
+        RequestError: the configuration names no data set, or one whose kind or number of classes the model cannot use.
+        DatasetError: the data set cannot be loaded.
     """
     if config.data is None:
         raise RequestError(f"{config.name}: expected a [data] section to train on, got none (this preset only counts)")
@@ -64,17 +64,17 @@ def load_data(config: Experiment) -> tiny_datasets.Dataset:
 
 
 def prepare(config: Experiment, folder: Path) -> Prepared:
-    """Return the training examples; the codec is that of `folder` where it holds one, and learned otherwise.
+    """Return the training examples; the codec comes from `folder` if it holds one, and is learned otherwise.
 
     Raises:
-        RequestError: data, tokenizer and model do not fit one another.
+        RequestError: data, codec and model do not fit one another.
         DatasetError: the data cannot be loaded.
     """
     dataset = load_data(config)
     if isinstance(dataset, tiny_datasets.PictureDataset | tiny_datasets.ClipDataset):
         pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
-        found = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
-        codec = found or _fit_codec(config, pictures)
+        stored = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
+        codec = stored or _fit_codec(config, pictures)
         examples = codec.encode(pictures)
         test_pictures = tiny_datasets.scaled(dataset.test.examples, dataset.white)
         error = codec.reconstruction_error(test_pictures)
@@ -89,15 +89,15 @@ def prepare(config: Experiment, folder: Path) -> Prepared:
 
 
 def imported_examples(config: Experiment, dataset: tiny_datasets.Dataset) -> np.ndarray:
-    """Return tokens or scaled latents that were made elsewhere.
+    """Return imported tokens or scaled latents.
 
     Raises:
-        RequestError: a section asks for a codec of pictures, or the codebooks differ in size.
+        RequestError: a section configures a codec of pictures, or the codebooks differ in size.
     """
     for section in ("tokenizer", "latents"):
         if getattr(config, section) is not None:
             raise RequestError(
-                f"{section}: expected no [{section}] section, for '{dataset.name}' holds {dataset.kind}; got one"
+                f"{section}: expected no [{section}] section, because '{dataset.name}' holds {dataset.kind}"
             )
     if isinstance(dataset, tiny_datasets.LatentDataset):
         return dataset.train.examples * np.float32(dataset.scale)
@@ -107,7 +107,7 @@ def imported_examples(config: Experiment, dataset: tiny_datasets.Dataset) -> np.
         and dataset.codebook_size != config.model.codebook_size
     ):
         raise RequestError(
-            f"model.codebook_size: expected {dataset.codebook_size}, as in '{dataset.name}', "
+            f"model.codebook_size: expected {dataset.codebook_size} as in '{dataset.name}', "
             f"got {config.model.codebook_size}"
         )
     return dataset.train.examples
@@ -135,10 +135,10 @@ def _fit_codec(config: Experiment, pictures: np.ndarray) -> Codec:
 
 
 def open_codec(config: Experiment, dataset: tiny_datasets.Dataset, folder: Path) -> Codec | None:
-    """Return the codec of a run whose folder is complete.
+    """Return the codec of a run with a complete folder.
 
     Raises:
-        RequestError: its file is missing or damaged.
+        RequestError: the codec's file is missing or damaged.
     """
     if config.tokenizer is not None:
         return load_quantiser(folder / CODEC)
@@ -150,12 +150,12 @@ def open_codec(config: Experiment, dataset: tiny_datasets.Dataset, folder: Path)
 
 
 def dataset_codec(dataset: tiny_datasets.Dataset) -> VectorQuantiser | None:
-    """Return the tokenizer that imported tokens came with, if they did."""
+    """Return the tokenizer of imported tokens, if they have one."""
     if not isinstance(dataset, tiny_datasets.TokenDataset) or dataset.codebook is None or dataset.patch_size is None:
         return None
     return VectorQuantiser(dataset.codebook, dataset.patch_size, dataset.patch_frames)
 
 
-def _check_shape(where: str, found: tuple[int, ...], asked: tuple[int, ...]) -> None:
-    if found != asked:
-        raise RequestError(f"{where}: expected {list(found)}, that of the data, got {list(asked)}")
+def _check_shape(where: str, actual: tuple[int, ...], configured: tuple[int, ...]) -> None:
+    if actual != configured:
+        raise RequestError(f"{where}: expected {list(actual)} as in the data, got {list(configured)}")

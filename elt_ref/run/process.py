@@ -1,11 +1,11 @@
-"""What the commands settle for their process before NumPy is loaded: BLAS threads, and freed memory.
+"""Settings of a command's process, made before NumPy is loaded: BLAS threads, and freed memory.
 
-Rounding depends on how many threads share a matrix product, and training amplifies rounding: a run would resume, or be
-repeated, to other numbers on another number of threads. The products here are small enough for one.
+Rounding depends on how many threads share a matrix product, and training amplifies rounding: with another number of
+threads, a resumed or repeated run would give other numbers. The products here are small enough for one thread.
 
-Every step of training makes and drops the same few hundred arrays of a megabyte or so. The C library of Linux gives
-each back to the system and asks for it anew, page by page: some 12,000 page faults a step of `digits-masked`, about a
-third of its time. Told to keep what is freed, there are none.
+Every training step allocates and frees the same few hundred arrays of about a megabyte. The C library of Linux returns
+each to the system and requests it again, page by page: some 12,000 page faults a step of `digits-masked`, about a third
+of its time. If the library keeps freed memory, there are none.
 """
 
 import ctypes
@@ -19,9 +19,9 @@ _LARGEST = 1 << 30
 
 
 def settle_process() -> None:
-    """Ask for one BLAS thread, unless the environment asks for more, and keep freed memory.
+    """Set one BLAS thread, unless the environment sets a number, and keep freed memory.
 
-    Settings of the whole process, so the commands make them, and the library does not.
+    These settings affect the whole process, so the commands make them and the library does not.
     """
     for name in _THREADS:
         os.environ.setdefault(name, "1")
@@ -29,7 +29,7 @@ def settle_process() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tell the C library to reuse freed blocks below 1 GiB; does nothing where it has no `mallopt`."""
+    """Make the C library reuse freed blocks below 1 GiB; do nothing if it has no `mallopt`."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGEST)

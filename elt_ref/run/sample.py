@@ -1,4 +1,4 @@
-"""Drawing pictures, clips or tokens from a run, as ``elt-ref sample`` asks for them."""
+"""Drawing pictures, clips or tokens from a run, for ``elt-ref sample``."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     """Return the run with other sampling settings.
 
     Raises:
-        RequestError: they are out of range, or guidance is asked of a network without an unconditional row.
+        RequestError: a setting is out of range, or guidance needs an unconditional row that the network lacks.
     """
     document = run.config.model_dump(mode="python")
-    asked = {"steps": steps, "guidance_scale": guidance_scale}
-    document["sampling"] |= {key: value for key, value in asked.items() if value is not None}
+    changes = {"steps": steps, "guidance_scale": guidance_scale}
+    document["sampling"] |= {key: value for key, value in changes.items() if value is not None}
     return Run(validate(document, where="request"), run.parameters, run.codec, run.step)
 
 
@@ -41,14 +41,14 @@ def sample_to_file(
     seed: int,
     given: Given | None = None,
 ) -> Sampled:
-    """Draw one sample for each label and write them to `path`, by its suffix.
+    """Draw one sample for each label and write them to `path`, in the format of its suffix.
 
-    Pictures go to .png; clips to .gif or .webp, which play, or frame by frame to .png, where given frames are framed;
-    tokens or latents to .safetensors.
+    Pictures go to .png; clips to .gif or .webp, which play, or frame by frame to .png, with known frames framed; tokens
+    or latents to .safetensors.
 
     Raises:
-        RequestError: another suffix, or pictures asked of a run without a way back to them, or labels or loops out of
-            range.
+        RequestError: an unknown suffix, a picture format for a run that cannot decode pictures, or labels or loops out
+            of range.
     """
     config = run.config
     clips = len(config.model.grid) == 3
@@ -56,7 +56,7 @@ def sample_to_file(
     if path.suffix not in {*suffixes, ".safetensors"}:
         raise RequestError(
             f"--out: expected a name ending in {', '.join(suffixes)} or .safetensors"
-            f"{'' if path.suffix not in ANIMATIONS else ', for these are pictures, which do not move'}, got '{path}'"
+            f"{'' if path.suffix not in ANIMATIONS else ' for pictures, which do not move'}, got '{path}'"
         )
     if path.suffix != ".safetensors" and run.codec is None:
         raise RequestError(
@@ -77,7 +77,7 @@ def sample_to_file(
         tokens = sampled.samples.reshape(len(labels), *config.model.grid)
         write_bytes(path, save({"tokens": tokens, "labels": labels}))
     else:
-        # As their encoder gave them: what training multiplied by the scale is divided by it.
+        # Training multiplied latents by the scale; divide to return to the encoder's units.
         dataset = load_data(config)
         scale = dataset.scale if isinstance(dataset, tiny_datasets.LatentDataset) else 1.0
         latents = (sampled.samples / scale).astype(np.float32)

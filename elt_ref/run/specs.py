@@ -1,4 +1,4 @@
-"""The texts of ``specs/``: equations, choices, the paper's table. In a wheel they lie inside the package."""
+"""The texts of ``specs/``: equations, choices, the paper's table. A wheel has them inside the package."""
 
 import tomllib
 from functools import cache
@@ -10,10 +10,10 @@ from elt_ref.errors import RequestError
 
 @cache
 def specs_folder() -> Path:
-    """Return the folder of the specifications: that of the installed package, or of the checkout.
+    """Return the folder of the specifications, in the installed package or in the checkout.
 
     Raises:
-        RequestError: neither is there.
+        RequestError: neither exists.
     """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "specs", package.parent / "specs"):

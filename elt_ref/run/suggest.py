@@ -7,17 +7,17 @@ from elt_ref.config import load_preset
 from elt_ref.tokenizer import cut_patches
 
 PATCHES = (2, 3)
-"""Sides of a patch that are tried, in pixels or frames; else every pixel is a token."""
+"""Patch sides to try, in pixels or frames; if none fits, every pixel is a token."""
 
 TOKEN_PRESET, TOKEN_MODEL = (
     "elt-l-8x3",
     {"layers": 2, "max_loops": 4, "width": 64, "heads": 4, "mlp_width": 256, "initial_deviation": 0.08},
 )
-"""Tokens need a preset without a tokenizer, and that one is large."""
+"""Smaller sizes for the preset of tokens: the only presets without a tokenizer are large."""
 
 
 def training_command(dataset: tiny_datasets.Dataset) -> str:
-    """Return a line for a shell that trains on a data set, every size set to fit it."""
+    """Return a shell command that trains on a data set, with every size set to fit it."""
     name, shape = dataset.name, dataset.train.examples.shape[1:]
     settings: dict[str, object] = {"data.name": name, "model.classes": len(dataset.classes)}
     if isinstance(dataset, tiny_datasets.TokenDataset):
@@ -35,20 +35,20 @@ def training_command(dataset: tiny_datasets.Dataset) -> str:
 
 
 def _tokenizer_settings(preset: str, examples: np.ndarray) -> dict[str, object]:
-    """Return the token grid of pictures or clips, and what else of the preset does not fit them."""
+    """Return the token grid of pictures or clips, and the other preset settings that must change for them."""
     config = load_preset(preset)
     codes = config.model_dump()["model"]["codebook_size"]
     *frames, height, width = examples.shape[1:-1]
     sides = (*(_patch([count]) for count in frames), *[_patch([height, width])] * 2)
-    found: dict[str, object] = {
+    settings: dict[str, object] = {
         "tokenizer.patch_size": sides[-1],
         "model.codebook_size": _different_patches(examples, sides, codes),
     }
     if frames:
-        found["tokenizer.patch_frames"] = sides[0]
+        settings["tokenizer.patch_frames"] = sides[0]
     changed = {
         key: value
-        for key, value in found.items()
+        for key, value in settings.items()
         if value != getattr(getattr(config, key.split(".")[0]), key.split(".")[1])
     }
     return {"model.grid": [side // size for side, size in zip(examples.shape[1:], sides, strict=False)], **changed}
@@ -60,7 +60,7 @@ def _patch(lengths: list[int] | tuple[int, ...]) -> int:
 
 
 def _different_patches(examples: np.ndarray, sides: tuple[int, ...], most: int) -> int:
-    """Return how many different patches the examples have, which is as many codes as can be learned, or `most`."""
+    """Return the number of different patches in the examples (the most codes that can be learned), capped at `most`."""
     seen: set[bytes] = set()
     for example in examples:
         patches = cut_patches(example[None].astype(np.float32), sides)

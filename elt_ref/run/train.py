@@ -12,13 +12,13 @@ from elt_ref.training import StepInfo, train
 
 
 def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Console | None = None) -> Prepared:
-    """Train a configuration into `folder`; what it learned from is returned.
+    """Train a configuration into `folder`, and return its training data.
 
     Args:
-        config: of the run.
-        folder: new, or with `resume` that of an interrupted run.
-        resume: go on from the last checkpoint, to the same bytes as if nothing had happened.
-        console: where progress goes; silent where it is no terminal.
+        config: configuration of the run.
+        folder: a new folder, or with `resume` the folder of an interrupted run.
+        resume: continue from the last checkpoint; the result has the same bytes as an uninterrupted run.
+        console: shows progress; silent if it is no terminal.
 
     Raises:
         RequestError, DatasetError: as `check_folder`, `prepare` and `create_folder`.

@@ -1,4 +1,4 @@
-"""How one sample comes about: the answer after each loop at each sampling step, and what the step kept."""
+"""The making of one sample: the answer after each loop at each sampling step, and the state that the step kept."""
 
 import numpy as np
 
@@ -19,19 +19,19 @@ from elt_ref.schedules import time_grid
 from elt_ref.tokenizer import Codec
 
 KEPT_TITLES = {"masked": "kept after the step", "diffusion": "state after the step"}
-"""What the second result of `trajectory` is, by family."""
+"""Title of the second result of `trajectory`, by family."""
 
 
 def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how one sample comes about, with L_max loops at every step and no guidance.
+    """Return the intermediate answers and states of one sample, with L_max loops at every step and no guidance.
 
     Returns:
         The answer after each of 1 … L_max loops at each step, [steps, loops, height, width, channels]; and the picture
-        after each step, [steps, height, width, channels]: of the masked family with NaN where masked again, of the
-        diffusion family still noisy but for the last. A clip has an axis of frames before the height.
+        after each step, [steps, height, width, channels]: in the masked family NaN where masked again, in the diffusion
+        family noisy except the last. A clip has an axis of frames before the height.
 
     Raises:
-        RequestError: the run has no way back to pictures.
+        RequestError: the run cannot decode pictures.
     """
     config, codec = run.config, codec_of(run)
     if isinstance(config, MaskedExperiment):

@@ -1,4 +1,4 @@
-"""Pictures and clips ↔ what a network learns: discrete tokens, continuous latents, or pixels."""
+"""Codecs between pictures or clips and the network's data: discrete tokens, continuous latents, or pixels."""
 
 from elt_ref.tokenizer.codec import Codec
 from elt_ref.tokenizer.linear_autoencoder import LinearAutoencoder, fit_linear_autoencoder, load_linear_autoencoder

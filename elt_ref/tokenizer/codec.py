@@ -1,4 +1,4 @@
-"""What every tokenizer can do: pictures or clips to what a network learns, and back."""
+"""The interface of every codec: from pictures or clips to the network's data, and back."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,9 +19,9 @@ class Codec(Protocol):
         ...
 
     def reconstruction_error(self, pictures: Any, /) -> float:
-        """Return the mean squared error of a pixel after both."""
+        """Return the mean squared error of a pixel after encoding and decoding."""
         ...
 
     def to_bytes(self) -> bytes | None:
-        """Return the contents of the file that keeps what was learned, or None where there is nothing to keep."""
+        """Return the content of the codec's file, or None if it has learned nothing."""
         ...

@@ -26,18 +26,18 @@ class LinearAutoencoder:
     """Principal components of square patches."""
 
     mean: Float[np.ndarray, " features"]
-    """Of a patch flattened as (row, column, channel); float32."""
+    """Mean patch, flattened as (row, column, channel); float32."""
     components: Float[np.ndarray, "features latent_channels"]
     """Orthonormal columns; float32."""
     patch_size: int
     scale: float
-    """s, by which latents are multiplied."""
+    """s, the factor of the latents."""
 
     def encode(self, pictures: Pictures) -> Latents:
         """Return scaled latents, one position a patch.
 
         Raises:
-            RequestError: the patch size does not divide the picture, or the channels are not those it was fitted to.
+            RequestError: the patch size does not divide the picture, or the number of channels differs from the fit.
         """
         patches = cut_patches(pictures, (self.patch_size, self.patch_size))
         if patches.shape[-1] != len(self.mean):
@@ -72,10 +72,10 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
     Args:
         pictures: training pictures, finite.
         patch_size: side of the patch that becomes one latent position.
-        channels: of the latent.
+        channels: channels of the latent.
 
     Raises:
-        RequestError: NaN in the pictures, patches that are all the same, a patch size that does not divide them, or
+        RequestError: NaN in the pictures, identical patches only, a patch size that does not divide the pictures, or
             more channels than a patch has values.
     """
     if not np.isfinite(pictures).all():
@@ -91,7 +91,7 @@ def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int
     variances, directions = np.linalg.eigh(np.cov(vectors, rowvar=False).reshape(features, features))
     order = np.argsort(-variances, kind="stable")[:channels]
     components = directions[:, order]
-    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(channels)])  # eigh leaves signs open
+    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(channels)])  # eigh does not fix signs
     deviation = float(((vectors - mean) @ components).std())
     components = np.ascontiguousarray(components, np.float32)  # safetensors writes memory as it lies
     return LinearAutoencoder(mean.astype(np.float32), components, patch_size, 1 / deviation)

@@ -1,4 +1,4 @@
-"""Pictures and clips ↔ grids of patch vectors. The patches of a clip are tubelets: some pixels of some frames.
+"""Pictures and clips ↔ grids of patch vectors. The patches of a clip are tubelets, which span frames and pixels.
 
 A patch flattens as (row, column, channel), a tubelet as (frame, row, column, channel): a picture is a clip of one
 frame.
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from elt_ref.errors import RequestError
 
 AXES = {"frames": "patch_frames", "rows": "patch_size", "columns": "patch_size"}
-"""Of a clip; those of a picture are the last two. The setting that cuts each."""
+"""Axes of a clip, each with the setting that divides it; a picture has the last two."""
 
 Samples = Float[np.ndarray, "count *sides channels"]
 """Pictures [count, height, width, channels], or clips [count, frames, height, width, channels]."""
@@ -22,10 +22,10 @@ Patches = Float[np.ndarray, "count *grid features"]
 
 
 def patch_sides(samples: Samples, *, patch_frames: int, patch_size: int) -> tuple[int, ...]:
-    """Return the sides of a patch of these samples: rows and columns; of clips frames, rows and columns.
+    """Return the sides of a patch: (rows, columns) for pictures, (frames, rows, columns) for clips.
 
     Raises:
-        RequestError: tubelets of several frames are asked of pictures.
+        RequestError: `patch_frames` is above 1 for pictures.
     """
     if samples.ndim == 4 and patch_frames != 1:
         raise RequestError(f"patch_frames: expected 1 for pictures, which have no frames, got {patch_frames}")
@@ -33,14 +33,14 @@ def patch_sides(samples: Samples, *, patch_frames: int, patch_size: int) -> tupl
 
 
 def cut_patches(samples: Samples, sizes: Sequence[int]) -> Patches:
-    """Cut pictures or clips into a grid of patches, in C order: (row, column), of clips (frame, row, column).
+    """Cut pictures or clips into a grid of patches, in C order: (row, column), or (frame, row, column) for clips.
 
     Args:
-        samples: of any range.
-        sizes: sides of a patch, one for each side of a sample, which it divides.
+        samples: pictures or clips with values of any range.
+        sizes: sides of a patch; each must divide its side of a sample.
 
     Raises:
-        RequestError: it does not.
+        RequestError: a side of the patch does not divide its side of a sample.
     """
     count, *sides, channels = samples.shape
     for axis, side, size in zip(list(AXES)[-len(sides) :], sides, sizes, strict=True):

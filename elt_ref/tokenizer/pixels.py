@@ -10,7 +10,7 @@ Pictures = Float[np.ndarray, "count height width channels"]
 
 @dataclass(frozen=True)
 class Pixels:
-    """The identity but for the range; nothing is learned and nothing lost."""
+    """The identity except for the range; it learns nothing and loses nothing."""
 
     def encode(self, pictures: Pictures) -> Pictures:
         """Return ``2 x − 1``."""
@@ -21,7 +21,7 @@ class Pixels:
         return (samples + 1) / 2
 
     def reconstruction_error(self, pictures: Pictures) -> float:
-        """Return the mean squared error of a pixel after encoding and decoding: that of float32."""
+        """Return the mean squared error of a pixel after encoding and decoding: float32 rounding."""
         return float(np.mean(np.square(self.decode(self.encode(pictures)) - pictures), dtype=np.float64))
 
     def to_bytes(self) -> None:

@@ -17,7 +17,7 @@ from elt_ref.files import read_tensors
 from elt_ref.tokenizer.patches import Samples, cut_patches, join_patches, patch_sides
 
 Tokens = Int[np.ndarray, "count *grid"]
-"""[count, rows, columns] of pictures, [count, frames, rows, columns] of clips."""
+"""Token ids, [count, rows, columns] for pictures, [count, frames, rows, columns] for clips."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class VectorQuantiser:
     """A codebook of patches."""
 
     codebook: Float[np.ndarray, "codes features"]
-    """float32; a patch flattened as (row, column, channel), a tubelet as (frame, row, column, channel)."""
+    """Codes in float32: a patch flattened as (row, column, channel), a tubelet as (frame, row, column, channel)."""
     patch_size: int
     """Side of a patch in pixels."""
     patch_frames: int = 1
@@ -45,10 +45,10 @@ class VectorQuantiser:
         return ids.reshape(patches.shape[:-1])
 
     def decode(self, samples: Tokens) -> Samples:
-        """Return the pictures or clips that the codes make.
+        """Return the pictures or clips of the codes.
 
         Raises:
-            RequestError: a token is no code, or the tokens are of pictures and the codes of tubelets.
+            RequestError: a token is no code, or tokens of pictures meet codes of tubelets.
         """
         if samples.size and not 0 <= samples.min() <= samples.max() < len(self.codebook):
             raise RequestError(
@@ -72,7 +72,7 @@ class VectorQuantiser:
 
 
 def load_quantiser(path: Path) -> VectorQuantiser:
-    """Read a ``tokenizer.safetensors``; one without the frames of a patch is of pictures.
+    """Read a ``tokenizer.safetensors``; a file without the frames of a patch is for pictures.
 
     Raises:
         RequestError: the file is missing, truncated or something else.
@@ -104,8 +104,8 @@ def fit_quantiser(
         patch_size: side of a patch in pixels.
         patch_frames: frames of a tubelet; 1 for pictures.
         codebook_size: number of codes.
-        generator: of the k-means++ seeds.
-        iterations: Lloyd iterations at the most; it stops earlier when no patch changes its code.
+        generator: random generator of the k-means++ seeds.
+        iterations: largest number of Lloyd iterations; it stops earlier when no patch changes its code.
 
     Raises:
         RequestError: NaN among the pixels, patches that do not divide the samples, or fewer different patches than
@@ -135,7 +135,7 @@ def fit_quantiser(
 def nearest_codes(
     vectors: Float[np.ndarray, "count features"], codebook: Float[np.ndarray, "codes features"], chunk: int = 16384
 ) -> tuple[Int[np.ndarray, " count"], Float[np.ndarray, " count"]]:
-    """Return the nearest code of each vector (of equals the first) and the squared distance, `chunk` rows at a time."""
+    """Return the nearest code of each vector (the first of ties) and its squared distance, `chunk` rows at a time."""
     ids = np.empty(len(vectors), np.int64)
     nearest = np.empty(len(vectors), vectors.dtype)
     for first in range(0, len(vectors), chunk):
@@ -149,7 +149,7 @@ def nearest_codes(
 def _seed_codes(
     vectors: np.ndarray, weights: np.ndarray, codes: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "codes features"]:
-    """k-means++: each further seed is drawn with a chance proportional to its distance from those there are."""
+    """k-means++: draw each further seed with probability proportional to its distance from the seeds so far."""
     chosen = [int(generator.choice(len(vectors), p=weights / weights.sum()))]
     distances = np.square(vectors - vectors[chosen[0]]).sum(axis=1)
     while len(chosen) < codes:
@@ -162,7 +162,7 @@ def _seed_codes(
 def _means(
     vectors: np.ndarray, weights: np.ndarray, assigned: np.ndarray, distances: np.ndarray, codes: int
 ) -> Float[np.ndarray, "codes features"]:
-    """Return the mean of each code's vectors; a code without any moves to the vectors farthest from theirs."""
+    """Return the mean of each code's vectors; a code without vectors moves to a vector far from its own code."""
     mass = np.bincount(assigned, weights, codes)
     sums = np.stack([np.bincount(assigned, weights * column, codes) for column in vectors.T], axis=1)
     empty = mass == 0

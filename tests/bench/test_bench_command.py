@@ -107,9 +107,9 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
         (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, avx2-kernels, conf"),
         (
             ["--out", "out", "--threads", "2"],
-            "--out: expected --part and --pairs alone with it, for the page says what",
+            "--out: expected only --part and --pairs with it",
         ),
-        (["--out", "out", "--work", "train"], "--out: expected --part and --pairs alone with it, for the page says"),
+        (["--out", "out", "--work", "train"], "--out: expected only --part and --pairs with it"),
         (["--pairs", "0"], "Invalid value for '--pairs'"),
         (["--pairs", "9"], "--pairs: expected an even number, so that no side comes first more often, got 9"),
         (["--threads", "0"], "Invalid value for '--threads'"),

@@ -10,7 +10,7 @@ import pytest
 
 from elt_ref.conformance.backend import FAMILIES, OPERATIONS, Description
 from elt_ref.conformance.case import Vector, arguments, read_vectors
-from elt_ref.conformance.choices import CHOICES, asked
+from elt_ref.conformance.choices import CHOICES, requested
 from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.judge import Report, judge, profiles
 from elt_ref.conformance.reference import ReferenceBackend
@@ -35,7 +35,7 @@ def answer_of(backend: type[ReferenceBackend], id_: str, dtype: str):
 
 
 class Narrow:
-    """A door to a backend that declares alternatives, and may not be asked for others."""
+    """A door to a backend that declares alternatives, and may not be requested for others."""
 
     def __init__(self, backend=ReferenceBackend, operations=OPERATIONS, **declared):
         self.backend, self.operations, self.declared = backend, operations, DECLARED | declared
@@ -45,7 +45,7 @@ class Narrow:
 
     def call(self, vector, dtype, given):
         assert given
-        for choice, value in asked(vector.stored.operation, vector.stored.settings):
+        for choice, value in requested(vector.stored.operation, vector.stored.settings):
             assert self.declared.get(choice, value) == value, f"{vector.id} asks for {choice} = {value}"
         return answer_of(self.backend, vector.id, dtype)
 
@@ -66,7 +66,7 @@ def test_every_clause_has_vectors_for_each_alternative_beside_the_defaults(name,
         fitting = [
             vector
             for vector in group
-            if all(defaults[choice] == value for choice, value in asked(operation, vector.stored.settings))
+            if all(defaults[choice] == value for choice, value in requested(operation, vector.stored.settings))
         ]
         assert fitting, f"{id_} has no vector of {operation} with {name} = {alternative} and defaults"
 

@@ -131,7 +131,7 @@ def test_a_backend_that_ends_the_process_is_an_error_and_no_pass():
     report = judge(PythonDoor(Quits()), VECTORS, only="GUIDE-01")
     assert report.verdicts[0].status == "ERROR"
     assert not report.passed
-    assert "SystemExit" in {found.operation: found.told for found in smoke(PythonDoor(Quits()), VECTORS)}["guide"]
+    assert "SystemExit" in {found.operation: found.fault for found in smoke(PythonDoor(Quits()), VECTORS)}["guide"]
 
 
 def test_where_nothing_was_judged_nothing_has_passed():
@@ -194,7 +194,7 @@ def test_a_list_is_no_array():
     verdict = verdicts(Lists(), only="GUIDE-01")["GUIDE-01"]
     assert verdict.status == "ERROR"
     assert "expected 'guided' to be an array, got list" in verdict.message
-    broken = {one.operation: one.told for one in smoke(PythonDoor(Lists()), VECTORS) if one.told}
+    broken = {one.operation: one.fault for one in smoke(PythonDoor(Lists()), VECTORS) if one.fault}
     assert set(broken) == {"guide"}
 
 
@@ -207,7 +207,7 @@ def test_smoke_asks_every_declared_dtype_and_names_methods_that_are_not_declared
             return {"guided": super().guide(**given)["guided"].astype(np.float64)}
 
     (found,) = smoke(PythonDoor(Widens()), VECTORS)
-    assert found.told == "float32: expected 'guided' in float32, got float64"
+    assert found.fault == "float32: expected 'guided' in float32, got float64"
     assert "masked_layer" in undeclared(PythonDoor(Widens()))
     assert "guide" not in undeclared(PythonDoor(Widens()))
 
@@ -384,8 +384,8 @@ def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
 
 
 def test_smoke_tells_a_broken_harness_from_wrong_numbers():
-    assert all(not found.told for found in smoke(PythonDoor(ReferenceBackend()), VECTORS))
-    assert all(not found.told for found in smoke(PythonDoor(SwappedGuidance()), VECTORS)), (
+    assert all(not found.fault for found in smoke(PythonDoor(ReferenceBackend()), VECTORS))
+    assert all(not found.fault for found in smoke(PythonDoor(SwappedGuidance()), VECTORS)), (
         "numbers are not its business"
     )
 
@@ -396,7 +396,7 @@ def test_smoke_tells_a_broken_harness_from_wrong_numbers():
             self.calls += 1
             return {"guided": super().guide(**given)["guided"] + self.calls}
 
-    told = {found.operation: found.told for found in smoke(PythonDoor(Restless()), VECTORS)}
+    told = {found.operation: found.fault for found in smoke(PythonDoor(Restless()), VECTORS)}
     assert "expected the same question to get the same answer" in told["guide"]
     assert set(told) == set(OPERATIONS)
 

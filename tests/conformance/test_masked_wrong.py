@@ -32,7 +32,7 @@ CASES = [case for case in cases().values() if case.clause in CLAUSES]
 PAIRS = [(clause.id, wrong) for clause in CLAUSES.values() for wrong in clause.wrong]
 
 
-def held(backend: type[ReferenceBackend], case: Case) -> ReferenceBackend:
+def with_choice(backend: type[ReferenceBackend], case: Case) -> ReferenceBackend:
     """Return an implementation that holds itself to the case's choice."""
     made = backend()
     if case.choice is not None:
@@ -48,8 +48,8 @@ def answered(clause: str) -> list[tuple[Case, dict[str, np.ndarray], float]]:
     for case in CASES:
         if case.clause != clause:
             continue
-        answer = generate.ask(held(ReferenceBackend, case), case, "float64")
-        trials = [generate.ask(held(ReferenceBackend, case), case, "float64", each) for each in range(1, 4)]
+        answer = generate.ask(with_choice(ReferenceBackend, case), case, "float64")
+        trials = [generate.ask(with_choice(ReferenceBackend, case), case, "float64", each) for each in range(1, 4)]
         noise = max(difference(case.operation, case.settings, trial, answer)[0] for trial in trials)
         assert np.isfinite(noise), case.id
         group.append((case, answer, max(generate.ROOM * noise, generate.LEAST * np.finfo(np.float64).eps / 2)))
@@ -75,7 +75,7 @@ def test_a_clause_has_two_cases_at_least_and_every_operation_it_needs(clause):
 def test_a_clause_tells_a_wrong_implementation_by_its_numbers(clause, wrong):
     distances = []
     for case, answer, tolerance in answered(clause):
-        found = generate.ask(held(wrong_implementations()[wrong], case), case, "float64")
+        found = generate.ask(with_choice(wrong_implementations()[wrong], case), case, "float64")
         assert mismatch(found, answer, None) is None
         distances.append(difference(case.operation, case.settings, found, answer)[0] / tolerance)
     assert max(distances) >= generate.APART

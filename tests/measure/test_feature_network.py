@@ -10,7 +10,7 @@ from safetensors.numpy import save
 import tiny_datasets
 from elt_ref.arrays import tree_leaves, tree_map
 from elt_ref.errors import RequestError
-from elt_ref.measure import judge, load_feature_network
+from elt_ref.measure import classify, load_feature_network
 from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten
 from elt_ref.run import fit_feature_network
 from elt_ref.run.fit_feature_network import accuracy
@@ -32,22 +32,22 @@ def digits():
 
 
 def test_shapes(network):
-    judgement = judge(network, np.zeros((3, 8, 8, 1), np.float32))
-    assert judgement.features.shape == (3, FEATURES)
-    assert judgement.logits.shape == (3, 10)
-    assert judgement.logits.dtype == np.float32
+    classified = classify(network, np.zeros((3, 8, 8, 1), np.float32))
+    assert classified.features.shape == (3, FEATURES)
+    assert classified.logits.shape == (3, 10)
+    assert classified.logits.dtype == np.float32
     assert network["hidden"]["weight"].shape == (64, HIDDEN)
 
 
-def test_a_judgement_in_plain_python(network, digits):
+def test_a_classification_in_plain_python(network, digits):
     """The whole network once more, number by number."""
     pixels = tiny_datasets.scaled(digits.test.examples[:1], digits.white)
 
     features = gelu(linear(gelu(linear(pixels.ravel().tolist(), network["hidden"])), network["features"]))
-    judgement = judge(network, pixels)
-    np.testing.assert_allclose(judgement.features[0], features, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(judgement.logits[0], linear(features, network["classes"]), rtol=1e-4, atol=1e-4)
-    assert judgement.motion_logits is None
+    classified = classify(network, pixels)
+    np.testing.assert_allclose(classified.features[0], features, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classified.logits[0], linear(features, network["classes"]), rtol=1e-4, atol=1e-4)
+    assert classified.motion_logits is None
 
 
 def linear(x, part):
@@ -59,22 +59,22 @@ def gelu(x):
     return [a * 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a**3))) for a in x]
 
 
-def test_a_judgement_of_a_clip_in_plain_python():
+def test_a_classification_of_a_clip_in_plain_python():
     """Every frame through the same map, then all of them, in their order, through the next."""
     clips = tiny_datasets.load("moving_digits")
     of_clips = load_feature_network(tiny_datasets.dataset_folder("moving_digits") / FILE)
     (clip,) = tiny_datasets.scaled(clips.test.examples[:1], clips.white)
     hidden = [number for frame in clip for number in gelu(linear(frame.ravel().tolist(), of_clips["hidden"]))]
     features = gelu(linear(hidden, of_clips["features"]))
-    judgement = judge(of_clips, clip[None])
-    np.testing.assert_allclose(judgement.features[0], features, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(judgement.logits[0], linear(features, of_clips["classes"]), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(judgement.motion_logits[0], linear(features, of_clips["motions"]), rtol=1e-4, atol=1e-4)
+    classified = classify(of_clips, clip[None])
+    np.testing.assert_allclose(classified.features[0], features, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classified.logits[0], linear(features, of_clips["classes"]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(classified.motion_logits[0], linear(features, of_clips["motions"]), rtol=1e-4, atol=1e-4)
 
 
-def test_a_picture_is_judged_as_a_clip_of_one_frame(network, digits):
+def test_a_picture_is_classified_as_a_clip_of_one_frame(network, digits):
     pictures = tiny_datasets.scaled(digits.test.examples[:5], digits.white)
-    for one, other in zip(judge(network, pictures)[:2], judge(network, pictures[:, None])[:2], strict=True):
+    for one, other in zip(classify(network, pictures)[:2], classify(network, pictures[:, None])[:2], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -82,9 +82,9 @@ def test_a_picture_is_judged_as_a_clip_of_one_frame(network, digits):
 def test_it_recognises_held_out_clips_and_their_motions(name, least):
     clips = tiny_datasets.load(name)
     of_clips = load_feature_network(tiny_datasets.dataset_folder(name) / FILE)
-    judgement = judge(of_clips, tiny_datasets.scaled(clips.test.examples, clips.white))
-    assert accuracy(judgement.logits, clips.test.labels) >= least
-    assert accuracy(judgement.motion_logits, clips.motions.test) >= 0.99
+    classified = classify(of_clips, tiny_datasets.scaled(clips.test.examples, clips.white))
+    assert accuracy(classified.logits, clips.test.labels) >= least
+    assert accuracy(classified.motion_logits, clips.motions.test) >= 0.99
 
 
 def test_a_second_labelling_is_learned_beside_the_first(monkeypatch):
@@ -99,17 +99,17 @@ def test_a_second_labelling_is_learned_beside_the_first(monkeypatch):
     dataset = tiny_datasets.ClipDataset(name="points", train=split, test=split, motions=directions, **known)
     training = fit_feature_network.TRAINING.model_copy(update={"steps": 60, "warmup_steps": 5})
     monkeypatch.setattr(fit_feature_network, "TRAINING", training)
-    judgement = judge(fit_feature_network.fit_feature_network(dataset), tiny_datasets.scaled(clips, 8))
-    assert accuracy(judgement.logits, labels) > 0.95
-    assert accuracy(judgement.motion_logits, motions) > 0.95
+    classified = classify(fit_feature_network.fit_feature_network(dataset), tiny_datasets.scaled(clips, 8))
+    assert accuracy(classified.logits, labels) > 0.95
+    assert accuracy(classified.motion_logits, motions) > 0.95
     without = tiny_datasets.ClipDataset(name="points", train=split, test=split, **known)
-    judgement = judge(fit_feature_network.fit_feature_network(without), tiny_datasets.scaled(clips, 8))
-    assert accuracy(judgement.logits, labels) > 0.95
-    assert judgement.motion_logits is None
+    classified = classify(fit_feature_network.fit_feature_network(without), tiny_datasets.scaled(clips, 8))
+    assert accuracy(classified.logits, labels) > 0.95
+    assert classified.motion_logits is None
 
 
 def test_it_recognises_held_out_digits(network, digits):
-    logits = judge(network, tiny_datasets.scaled(digits.test.examples, digits.white)).logits
+    logits = classify(network, tiny_datasets.scaled(digits.test.examples, digits.white)).logits
     accuracy = np.mean(logits.argmax(axis=1) == digits.test.labels)
     assert accuracy >= 0.97, f"the shipped network recognises only {accuracy:.3f} of the held-out digits"
 
@@ -138,9 +138,9 @@ def test_fitting_again_gives_the_shipped_file(tmp_path, name, threads):
 
 def test_pictures_of_another_size(network):
     with pytest.raises(RequestError, match="feature network: expected pictures of 64 values, got 192"):
-        judge(network, np.zeros((1, 8, 8, 3), np.float32))
+        classify(network, np.zeros((1, 8, 8, 3), np.float32))
     with pytest.raises(RequestError, match="feature network: expected clips of 1 frames, got 4"):
-        judge(network, np.zeros((1, 4, 8, 8, 1), np.float32))
+        classify(network, np.zeros((1, 4, 8, 8, 1), np.float32))
 
 
 def test_damaged_files(tmp_path, shipped):
@@ -156,6 +156,6 @@ def test_damaged_files(tmp_path, shipped):
 
 def test_judging_is_one_picture_at_a_time(network, digits):
     pictures = tiny_datasets.scaled(digits.test.examples[:4], digits.white)
-    alone = [judge(network, picture[None]).features[0] for picture in pictures]
-    np.testing.assert_allclose(judge(network, pictures).features, alone, rtol=1e-5, atol=1e-6)
+    alone = [classify(network, picture[None]).features[0] for picture in pictures]
+    np.testing.assert_allclose(classify(network, pictures).features, alone, rtol=1e-5, atol=1e-6)
     assert tree_map(np.shape, network)["classes"]["bias"] == (10,)

@@ -43,7 +43,7 @@ def test_sentences_are_computed_from_the_numbers(results):
         "ILSD: the worst distance over L = 1...8 is 3.2 (L = 1), 1.5x its best, 2.2 (L = 6).",
         "vanilla: the worst distance over L = 1...8 is 7.1 (L = 8), 3.0x its best, 2.35 (L = 2).",
         (
-            "ILSD is the more elastic: its distance varies by 1.5x, that of vanilla by 3.0x, "
+            "ILSD is the more elastic: its distance varies by 1.5x, the distance of vanilla by 3.0x, "
             "and ILSD is the better at 6 of 8 loop counts (L = 1, 4, 5, 6, 7, 8)."
         ),
         "At the L = 4 of training ILSD is ahead of vanilla, 2.4 against 2.7.",
@@ -54,8 +54,8 @@ def test_sentences_say_so_when_the_claim_does_not_hold(results):
     swapped = {"ilsd": results["vanilla"], "vanilla": results["ilsd"]}
     sentences = what_to_look_at(swapped, 4)
     assert sentences[2] == (
-        "The claim does not hold here: ILSD is not the more elastic: its distance varies by 3.0x, that of vanilla by "
-        "1.5x, and ILSD is the better at 2 of 8 loop counts (L = 2, 3)."
+        "The claim does not hold here: ILSD is not the more elastic: its distance varies by 3.0x, the distance "
+        "of vanilla by 1.5x, and ILSD is the better at 2 of 8 loop counts (L = 2, 3)."
     )
     assert sentences[3] == "At the L = 4 of training ILSD is behind vanilla, 2.7 against 2.4."
 

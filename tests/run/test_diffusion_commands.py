@@ -85,7 +85,7 @@ def test_latents_made_elsewhere_come_back_in_their_own_scale(done, refused, conf
     assert drawn["labels"].tolist() == [0, 1, 0, 1]
     most = np.abs(drawn["latents"]).max()
     assert most == pytest.approx(0.01 / 0.18215, rel=1e-6), "clipped at 0.01 as trained on, then unscaled"
-    assert "expected a data set of pictures or clips to judge by" in refused("evaluate", run, "--loops", 1)
+    assert "expected a data set of pictures or clips to compare with" in refused("evaluate", run, "--loops", 1)
 
 
 def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkeypatch):
@@ -111,8 +111,8 @@ def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkey
     ("old", "new", "told"),
     [
         ("shape = [8, 8, 1]\npatch_size = 4", "shape = [8, 8, 1]\npatch_size = 3", "expected a divisor of 8×8, got 3"),
-        ("[8, 8, 1]", "[8, 8, 3]", "model.shape: expected [8, 8, 1], that of the data, got [8, 8, 3]"),
-        ("[8, 8, 1]", "[16, 16, 1]", "model.shape: expected [8, 8, 1], that of the data, got [16, 16, 1]"),
+        ("[8, 8, 1]", "[8, 8, 3]", "model.shape: expected [8, 8, 1] as in the data, got [8, 8, 3]"),
+        ("[8, 8, 1]", "[16, 16, 1]", "model.shape: expected [8, 8, 1] as in the data, got [16, 16, 1]"),
         ("steps = 3", "steps = 0", "sampling.steps: expected greater than 0, got 0"),
         ('shift = "none"\n', "", "diffusion.shift: expected a value, got none"),
         ('bias = "sid2_default_b0"\n', "", "diffusion.bias: expected a value, got none"),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tiny_datasets
-from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score, judge
-from elt_ref.run.evaluate import CHUNK, Judge, balanced_labels, chunk_seed, draw_pictures, evaluate_run
+from elt_ref.measure import classify, count, fit_gaussian, frechet_distance, inception_score
+from elt_ref.run.evaluate import CHUNK, Evaluator, balanced_labels, chunk_seed, draw_pictures, evaluate_run
 from elt_ref.run.folder import open_run
 
 KEYS = ["loops", "frechet_distance", "inception_score", "label_accuracy", "gflops_per_sample", "seconds_per_sample"]
@@ -49,9 +49,9 @@ def test_numbers_against_a_computation_by_hand(trained):
     (row,) = evaluate_run(run, [2], count=20, seed=0)
     dataset = tiny_datasets.load("digits")
     pictures = draw_pictures(run, np.arange(20) % 10, loops=2, seed=0)
-    judged = Judge(run)
-    drawn = judge(judged.network, pictures)
-    real = judge(judged.network, tiny_datasets.scaled(dataset.train.examples, dataset.white)).features
+    evaluator = Evaluator(run)
+    drawn = classify(evaluator.network, pictures)
+    real = classify(evaluator.network, tiny_datasets.scaled(dataset.train.examples, dataset.white)).features
     distance = frechet_distance(fit_gaussian(drawn.features), fit_gaussian(real))
     assert math.isclose(row.frechet_distance, distance)
     assert row.inception_score == inception_score(drawn.logits, 10)
@@ -60,9 +60,9 @@ def test_numbers_against_a_computation_by_hand(trained):
 
 def test_real_pictures_are_near_and_recognised(trained):
     """What a perfect sampler may expect: far less than what an untrained one gets."""
-    judged = Judge(open_run(trained))
-    assert 0 < judged.real_distance < 2
-    assert judged.classes == 10
+    evaluator = Evaluator(open_run(trained))
+    assert 0 < evaluator.real_distance < 2
+    assert evaluator.classes == 10
 
 
 def test_labels_in_turn():

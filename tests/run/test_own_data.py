@@ -127,16 +127,19 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
         assert picture.exists() == codebook
         assert result.code == (0 if codebook else 2)
         assert codebook or re.fullmatch("elt-ref: [^\n]*codebook to draw them[^\n]*\n", result.err), result.err
-    told = "expected a data set of pictures or clips to judge by, got tokens"
+    told = "expected a data set of pictures or clips to compare with, got tokens"
     assert told in refused("evaluate", run, "--count", 10)
 
 
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"tokenizer.patch_size": 2}, "tokenizer: expected no [tokenizer] section, for 'codes' holds tokens; got one"),
-        ({"model.codebook_size": 6}, "model.codebook_size: expected 5, that of 'codes', got 6"),
-        ({"model.grid": [3, 2]}, "model.grid: expected [2, 3], that of the data, got [3, 2]"),
+        (
+            {"tokenizer.patch_size": 2},
+            "tokenizer: expected no [tokenizer] section, because 'codes' holds tokens",
+        ),
+        ({"model.codebook_size": 6}, "model.codebook_size: expected 5 as in 'codes', got 6"),
+        ({"model.grid": [3, 2]}, "model.grid: expected [2, 3] as in the data, got [3, 2]"),
         ({"model.classes": 3}, "model.classes: expected 2, as many as data set 'codes' has, got 3"),
     ],
 )

@@ -134,7 +134,7 @@ def test_resuming_with_other_settings_names_the_difference(refused, tiny, traine
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--set", "model.grid=[8, 8]"], "model.grid: expected [4, 4], that of the data, got [8, 8]"),
+        (["--set", "model.grid=[8, 8]"], "model.grid: expected [4, 4] as in the data, got [8, 8]"),
         (["--set", "model.classes=7"], "model.classes: expected 10, as many as data set 'digits' has, got 7"),
         (["--set", "model.codebook_size=99999"], "codebook_size: expected at most the "),
         (["--set", "tokenizer.patch_size=3"], "patch_size: expected a divisor of the 8 rows of the data, got 3"),
@@ -220,11 +220,11 @@ def test_interrupted_and_gone_on_with(tiny, tmp_path):
     assert process.returncode == 130, f"exit code {process.returncode}: {errors}"
     assert not out
     assert "Traceback" not in errors
-    assert f"Interrupted; saved in {broken}. Go on with: elt-ref train " in errors
+    assert f"Interrupted; progress is saved in {broken}. Continue with: elt-ref train " in errors
     step = open_run(broken).step
     assert 10 <= step < 150, f"it was interrupted at step {step}"
 
-    how = shlex.split(next(line for line in errors.splitlines() if "Go on with" in line).partition("elt-ref ")[2])
+    how = shlex.split(next(line for line in errors.splitlines() if "Continue with" in line).partition("elt-ref ")[2])
     assert how[-1] == "--resume"
     on = start(*how)
     _, errors = on.communicate()

@@ -1,4 +1,4 @@
-"""The commands on clips: they are trained on, play, go on from given frames, are judged and compared."""
+"""The commands on clips: training, playing, continuing known frames, evaluating and comparing."""
 
 import json
 
@@ -10,10 +10,10 @@ from safetensors.numpy import load_file, save_file
 
 import tiny_datasets
 from elt_ref.generation import sample
-from elt_ref.measure import fit_gaussian, frechet_distance, judge, load_feature_network
+from elt_ref.measure import classify, fit_gaussian, frechet_distance, load_feature_network
 from elt_ref.measure.feature_network import FILE
 from elt_ref.report.pictures import FRAME, GAP
-from elt_ref.run.evaluate import Judge, balanced_labels, draw_pictures, evaluate_run, to_pictures
+from elt_ref.run.evaluate import Evaluator, balanced_labels, draw_pictures, evaluate_run, to_pictures
 from elt_ref.run.folder import open_run
 from elt_ref.run.given import give_frames
 from elt_ref.run.trajectory import trajectory
@@ -58,8 +58,8 @@ def test_training_tells_the_reconstruction_error_and_how_to_see_clips(done, clip
             "patch_frames: expected a divisor of the 4 frames of the data, got 8",
         ),
         (("patch_size = 4", "patch_size = 5"), "patch_size: expected a divisor of the 12 rows of the data, got 5"),
-        (("patch_frames = 2", "patch_frames = 1"), "model.grid: expected [4, 3, 3], that of the data, got [2, 3, 3]"),
-        (("grid = [2, 3, 3]", "grid = [6, 3]"), "model.grid: expected [2, 3, 3], that of the data, got [6, 3]"),
+        (("patch_frames = 2", "patch_frames = 1"), "model.grid: expected [4, 3, 3] as in the data, got [2, 3, 3]"),
+        (("grid = [2, 3, 3]", "grid = [6, 3]"), "model.grid: expected [2, 3, 3] as in the data, got [6, 3]"),
         (("moving_digits", "digits"), "patch_frames: expected 1 for pictures, which have no frames, got 2"),
         (("classes = 10", "classes = 4"), "model.classes: expected 10, as many as data set 'moving_digits' has, got 4"),
         (("[tokenizer]\npatch_size = 4\npatch_frames = 2\niterations = 3\n", ""), "expected a [tokenizer] section"),
@@ -173,7 +173,7 @@ def test_frames_of_what_has_none(refused, trained, trained_video, trained_diffus
         told = refused("sample", folder, "--given", "0-1", "--out", tmp_path / "a.png")
         assert told == "given: expected a run on clips, got one on 'digits', which holds pictures"
     told = refused("sample", trained_video, "--labels", "3,10", "--given", "0-1", "--out", tmp_path / "a.png")
-    assert told == "given: expected classes of which clips are held out, got 10"
+    assert told == "given: expected classes with held-out clips, got 10"
 
 
 def test_frames_of_imported_tokens_are_given_too(done, tmp_path):
@@ -232,11 +232,11 @@ def test_numbers_against_a_computation_by_hand(clips, trained_video, monkeypatch
     start = None if given is None else given.start
     drawn = some_real(run.codec, run.config, sample(run.parameters, run.config, labels, loops=2, start=start).samples)
     network = load_feature_network(tiny_datasets.dataset_folder("moving_digits") / FILE)
-    features = judge(network, tiny_datasets.scaled(clips.train.examples, clips.white)).features
-    judgement = judge(network, drawn)
-    distance = frechet_distance(fit_gaussian(judgement.features), fit_gaussian(features))
+    features = classify(network, tiny_datasets.scaled(clips.train.examples, clips.white)).features
+    classified = classify(network, drawn)
+    distance = frechet_distance(fit_gaussian(classified.features), fit_gaussian(features))
     assert row.frechet_distance == pytest.approx(distance)
-    assert row.label_accuracy == np.mean(judgement.logits.argmax(axis=1) == labels)
+    assert row.label_accuracy == np.mean(classified.logits.argmax(axis=1) == labels)
     found = clips.find_motions(drawn)
     if given is None:
         assert row.motion_accuracy == np.mean(found >= 0) > 0
@@ -247,22 +247,22 @@ def test_numbers_against_a_computation_by_hand(clips, trained_video, monkeypatch
 
 
 def test_real_clips_are_near_recognised_and_move(clips, trained_video):
-    judged = Judge(open_run(trained_video))
+    evaluator = Evaluator(open_run(trained_video))
     test = tiny_datasets.scaled(clips.test.examples, clips.white)
-    assert 0 < judged.real_distance < 3
-    judgement = judge(judged.network, test)
-    assert np.mean(judgement.logits.argmax(axis=1) == clips.test.labels) >= 0.95
-    assert np.mean(judgement.motion_logits.argmax(axis=1) == clips.motions.test) >= 0.99
-    assert np.mean(judged.find_motions(test) == clips.motions.test) == 1
+    assert 0 < evaluator.real_distance < 3
+    classified = classify(evaluator.network, test)
+    assert np.mean(classified.logits.argmax(axis=1) == clips.test.labels) >= 0.95
+    assert np.mean(classified.motion_logits.argmax(axis=1) == clips.motions.test) >= 0.99
+    assert np.mean(evaluator.find_motions(test) == clips.motions.test) == 1
 
 
 def test_clips_out_of_order_are_far(clips, trained_video):
     """The features see motion: the same frames in another order are another distribution."""
-    judged = Judge(open_run(trained_video))
+    evaluator = Evaluator(open_run(trained_video))
     test = tiny_datasets.scaled(clips.test.examples, clips.white)
     for order in ([0, 0, 0, 0], [0, 2, 1, 3], [1, 0, 3, 2]):
-        moved = frechet_distance(fit_gaussian(judge(judged.network, test[:, order]).features), judged.train)
-        assert moved > 4 * judged.real_distance, f"frames {order} are as good as real ones"
+        moved = frechet_distance(fit_gaussian(classify(evaluator.network, test[:, order]).features), evaluator.train)
+        assert moved > 4 * evaluator.real_distance, f"frames {order} are as good as real ones"
 
 
 # --- how a clip comes about, and comparing

@@ -1,4 +1,4 @@
-"""The eight motions, and the rule that finds them in a clip."""
+"""The eight motions, and the rule that detects them in a clip."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAMES = 8
-"""Of every clip."""
+"""Frames of every clip."""
 
 SIDE = 16
-"""Height and width of every frame, in pixels; twice those of a digit."""
+"""Height and width of every frame in pixels; twice the side of a digit."""
 
 DIRECTIONS = {
     "up": (-1, 0),
@@ -27,33 +27,33 @@ DIRECTIONS = {
     "left": (0, -1),
     "up left": (-1, -1),
 }
-"""The pixels that each motion first moves down and to the right, clockwise; a motion is an index into it."""
+"""First step of each motion in pixels down and to the right, clockwise; a motion is an index into this table."""
 
 BESIDE_WALL = 0.9
 """The share of a frame's squared intensities that must be in the half beside a wall for the digit to turn there.
 
-All of them are when the digit touches the wall; some may have been blurred into the other half.
+The share is 1 when the digit touches the wall, unless blur moves some into the other half.
 """
 
 CLEARLY_BETTER = 0.5
-"""Of `frame_shifts`: strict, for a digit may turn, and what is nearly a step would let others pass as turns."""
+"""Argument of `frame_shifts`: strict, because a digit may turn, and a loose threshold would accept false turns."""
 
 
 def find_motions(clips: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Tell which motion each clip begins with, where all its frames move as a bouncing digit does.
+    """Detect the first motion of each clip, if all its frames move like a bouncing digit.
 
-    Every frame is the one before, shifted by at most one pixel along each axis. Along each axis the speed never
-    changes, and the direction only where the digit is in the half of the frame beside the wall that it moved towards.
-    Values beyond 0 and 1 are taken for 0 and 1, as a screen shows them.
+    Every frame is the previous one, shifted by at most one pixel along each axis. Along each axis the speed is
+    constant, and the direction changes only while the digit is in the half of the frame beside the wall ahead of it.
+    Values beyond 0 and 1 count as 0 and 1, as on a screen.
 
     Args:
         clips: Floating-point ``[count, 8, 16, 16, 1]``, 0 black and 1 white.
 
     Returns:
-        int64 ``[count]``, indices into `DIRECTIONS`; −1 where the frames do not move so.
+        int64 ``[count]``, indices into `DIRECTIONS`; −1 if the frames move otherwise.
 
     Raises:
-        DatasetError: If the clips are of another shape or dtype.
+        DatasetError: If the clips have another shape or dtype.
     """
     seen = check_clips(clips, FRAMES, SIDE)
     shifts = frame_shifts(seen, CLEARLY_BETTER)
@@ -68,7 +68,7 @@ def find_motions(clips: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _beside_wall(frames: NDArray[np.floating], axis: int, step: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell whether each frame's digit is beside the wall that a step of −1 or 1 along the axis moves towards.
+    """Return whether each frame's digit is beside the wall ahead of a step of −1 or 1 along the axis.
 
     Args:
         frames: ``[count, frames, 16, 16, 1]``.

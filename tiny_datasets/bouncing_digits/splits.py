@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NAME = "bouncing_digits"
 
 CLIPS_PER_DIGIT = 4
-"""Their directions are quarter turns apart, so that no clip is there twice."""
+"""Paths of each digit; their directions are quarter turns apart, so that no clip occurs twice."""
 
 LAST = SIDE - DIGIT_SIDE
 """The greatest row and column of a digit's top left pixel; the least is 0."""
@@ -54,14 +54,14 @@ def draw_dataset() -> ClipDataset:
 
 
 def _bouncing(digits: Split, part: str) -> tuple[Split, NDArray[np.int64]]:
-    """Return every digit on its paths, in an order that mixes classes and motions, and the motions."""
+    """Return every digit on its paths, in an order that mixes classes and motions; and the motions."""
     order = shuffled(CLIPS_PER_DIGIT * len(digits), "order")
     copies, chosen = np.divmod(np.array(order, np.int64), len(digits))
     drawn = np.array([_draw_numbers(f"{part}:{index}") for index in order], np.int64)
     # All clips of a digit are straight or all are diagonal, by the parity of its number.
     motions = (chosen + copies * (len(DIRECTIONS) // CLIPS_PER_DIGIT)) % len(DIRECTIONS)
     velocity = np.array(list(DIRECTIONS.values()))[motions]
-    # The first step never meets a wall, so that every clip begins in the direction of its motion.
+    # The first step never meets a wall, so every clip begins in the direction of its motion.
     start = drawn % np.where(velocity == 0, LAST + 1, LAST) + (velocity < 0)
     free = start[:, None] + np.arange(FRAMES)[:, None] * velocity[:, None]
     # A wall folds a straight path back: 8 stays 8, 9 becomes 7, and −1 becomes 1.
@@ -70,6 +70,6 @@ def _bouncing(digits: Split, part: str) -> tuple[Split, NDArray[np.int64]]:
 
 
 def _draw_numbers(purpose: str) -> tuple[int, int]:
-    """Return two whole numbers below 2³²; a hash, for a new version of a random generator may change its stream."""
+    """Return two whole numbers below 2³², from a hash: a new version of a random generator may change its stream."""
     digest = hashlib.sha256(purpose.encode()).digest()
     return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:8], "big")

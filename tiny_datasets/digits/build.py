@@ -13,7 +13,7 @@ from tiny_datasets.stored import write_dataset
 
 WHITE = 16
 TEST_PICTURES_PER_CLASS = 36
-"""The same of every digit, 360 in all: a fifth of the 1,797 pictures, as nearly as a balanced test split can be."""
+"""Test pictures of every digit, 360 in all: as close to a fifth of the 1,797 pictures as a balanced split allows."""
 
 
 def build(folder: Path) -> None:

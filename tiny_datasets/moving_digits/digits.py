@@ -18,6 +18,6 @@ def read_digits() -> PictureDataset:
     """Return the shipped digits, uint8 ``[count, 8, 8, 1]``.
 
     Raises:
-        DatasetError: If their files are missing or damaged.
+        DatasetError: If the files of `digits` are missing or damaged.
     """
     return cast("PictureDataset", read_dataset(Path(__file__).parents[1] / "digits"))

@@ -1,4 +1,4 @@
-"""Draw clips: a picture on black, at another place in each frame."""
+"""Draw clips of a picture that moves on black."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def draw_clips(pictures: NDArray[np.uint8], corners: NDArray[np.integer], side: 
     Args:
         pictures: uint8 ``[count, height, width, channels]``, 0 black.
         corners: Integers ``[count, frames, 2]``, the row and column of the picture's top left pixel in each frame; the
-            picture is wholly inside every frame.
+            picture must be inside every frame.
         side: Height and width of a frame, in pixels.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Find how far the picture moves from each frame of a clip to the next."""
+"""Measure how far the picture moves from each frame of a clip to the next."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def check_clips(clips: NDArray[np.floating], frames: int, side: int) -> NDArray[np.floating]:
-    """Return grey clips with the values beyond 0 and 1 taken for 0 and 1, as a screen shows them.
+    """Check grey clips, and return them with values clipped to 0 … 1, as on a screen.
 
     Args:
         clips: Floating-point ``[count, frames, side, side, 1]``, 0 black and 1 white.
-        frames: How many each clip must have.
-        side: The height and width that each frame must have, in pixels.
+        frames: Required number of frames.
+        side: Required height and width of a frame in pixels.
 
     Raises:
-        DatasetError: If they are of another shape or dtype.
+        DatasetError: If the clips have another shape or dtype.
     """
     if not np.issubdtype(clips.dtype, np.floating):
         raise DatasetError(f"clips to check must be floating-point, 0 black and 1 white, got {clips.dtype}")
@@ -34,16 +34,16 @@ def check_clips(clips: NDArray[np.floating], frames: int, side: int) -> NDArray[
 
 
 def frame_shifts(clips: NDArray[np.floating], clearly_better: float) -> NDArray[np.int64]:
-    """Return the shift between each frame and the next, out of the nine of at most one pixel along each axis.
+    """Return the shift between each frame and the next, one of nine: at most one pixel along each axis.
 
-    It is the shift after which the frame, moved with black coming in from outside, differs least from the next one in
-    the sum of squares. Where it is not clearly better than standing still, or values are no numbers, the shift is 0.
+    The shifted frame, filled with black from outside, has the smallest sum of squared differences from the next frame.
+    If that is not clearly better than standing still, or values are NaN, the shift is 0.
 
     Args:
         clips: Floating-point ``[count, frames, height, width, channels]``.
-        clearly_better: A shift explains a frame when what it leaves unexplained is less than this share of what
-            standing still does, at most 1. A digit that really moves leaves nothing, and little when a tokenizer or a
-            model has blurred it; noise leaves about as much whatever the shift.
+        clearly_better: A shift is accepted if its error is below this share, at most 1, of the error of standing still.
+            The error is 0 for a digit that really moves, small if a tokenizer or a model has blurred it, and about the
+            same for every shift if the frames are noise.
 
     Returns:
         int64 ``[count, frames − 1, 2]``, the pixels moved down and to the right, −1, 0 or 1.
@@ -51,7 +51,7 @@ def frame_shifts(clips: NDArray[np.floating], clearly_better: float) -> NDArray[
     before, after = clips[:, :-1], clips[:, 1:]
     height, width = clips.shape[2:4]
     padded = np.pad(before, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
-    # Standing still comes first, so that it wins where another shift is only as good.
+    # Standing still comes first, so that it wins ties.
     shifts = sorted(itertools.product((-1, 0, 1), repeat=2), key=lambda shift: shift != (0, 0))
     errors = np.stack(
         [

@@ -1,4 +1,4 @@
-"""The shipped dataset `shapes`: a finite set of drawn pictures, so that a model's own can be counted right or wrong.
+"""The shipped dataset `shapes`: a finite set of drawn pictures, so that a model's pictures are exactly right or wrong.
 
 See SOURCE.md beside this file.
 """

@@ -16,8 +16,7 @@ SIDE = 16
 """Height and width of every picture, in pixels."""
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
-"""Corners of the RGB cube, like black: a pixel whose channels are each off by less than half of white is still known
-for its colour."""
+"""Corners of the RGB cube, like black: a pixel keeps its colour if every channel is off by less than half of white."""
 
 SHAPES = ("square", "disc", "cross")
 
@@ -25,12 +24,12 @@ CLASSES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 """The name of each class; a label is an index into it."""
 
 SIZES = range(7, 13)
-"""Height and width of a shape, in pixels. In any smaller one a disc is a square but for its 4 corners, and too many
-mistakes would turn one class into another; as it is, pictures of different classes differ in 12 pixels or more."""
+"""Height and width of a shape in pixels. In a smaller one a disc is a square without its 4 corners, and a few wrong
+pixels turn one class into another; with these sizes, pictures of different classes differ in 12 pixels or more."""
 
 
 class Place(NamedTuple):
-    """Where a shape is, and how large; all but its class."""
+    """Position and size of a shape."""
 
     size: int
     top: int
@@ -40,7 +39,7 @@ class Place(NamedTuple):
 PLACES = tuple(
     Place(size, top, left) for size in SIZES for top in range(SIDE - size + 1) for left in range(SIDE - size + 1)
 )
-"""All places at which a shape is wholly inside the picture. Every class has one member at each of them."""
+"""All places at which a shape is inside the picture. Every class has one member at each place."""
 
 
 def members(label: int) -> NDArray[np.uint8]:
@@ -76,10 +75,10 @@ def draw(labels: NDArray[np.integer], places: NDArray[np.integer]) -> NDArray[np
 
 @functools.cache
 def footprints() -> NDArray[np.bool_]:
-    """Return where each shape's pixels are at each place: bool ``[3, 355, 16, 16]``, read-only."""
+    """Return the pixels of each shape at each place: bool ``[3, 355, 16, 16]``, read-only."""
     drawn = np.zeros((len(SHAPES), len(PLACES), SIDE, SIDE), np.bool_)
     for index, (size, top, left) in enumerate(PLACES):
-        # Twice the way from the shape's middle to a pixel's middle, a whole number, so that nothing is ever rounded.
+        # Twice the distance from the shape's middle to a pixel's middle: a whole number, so nothing is rounded.
         down, right = np.ogrid[1 - size : size : 2, 1 - size : size : 2]
         patch = drawn[:, index, top : top + size, left : left + size]
         patch[SHAPES.index("square")] = True
@@ -94,7 +93,7 @@ def check_labels(labels: NDArray[np.integer]) -> None:
     """Refuse labels that are no indices into `CLASSES`.
 
     Raises:
-        DatasetError: If one is not.
+        DatasetError: If a label is no index.
     """
     if not np.issubdtype(labels.dtype, np.integer):
         raise DatasetError(f"labels of shapes must be integers, got {labels.dtype}")

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def generate(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw pictures, each of a class and at a place chosen evenly and independently.
+    """Draw pictures of uniformly and independently chosen classes and places.
 
-    The same seed always gives the same pictures, and a greater count the same ones and more. They are drawn out of all
-    members, those that the dataset holds out for testing among them.
+    The same seed always gives the same pictures; a greater count adds more after them. All members can be drawn,
+    including the dataset's test pictures.
 
     Args:
-        count: How many pictures, at least 0.
+        count: Number of pictures, at least 0.
         seed: Any whole number.
 
     Returns:

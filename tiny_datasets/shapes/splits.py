@@ -23,8 +23,8 @@ TEST_PLACES = 71
 def draw_dataset() -> PictureDataset:
     """Return the dataset: every valid picture once, the same ones every time.
 
-    A place is held out for all classes or for none, so that no training picture has the place of a test picture. It
-    is drawn and not stored, since drawing takes no longer than reading and cannot disagree with the checker.
+    A place is held out for all classes or for none, so no training picture has the place of a test picture. The dataset
+    is drawn, not stored: drawing is as fast as reading and cannot disagree with the checker.
     """
     places = np.arange(len(PLACES))
     train, test = divide(places, np.zeros_like(places), [TEST_PLACES])

@@ -1,4 +1,4 @@
-"""The questions, one module a family of clauses. Each module has a tuple ``CASES``."""
+"""The questions, one module per family of clauses. Each module has a tuple ``CASES``."""
 
 import pkgutil
 from functools import cache
@@ -12,7 +12,7 @@ def cases() -> dict[str, Case]:
     """Return every case by its id, in order.
 
     Raises:
-        ValueError: two have one id.
+        ValueError: two cases have the same id.
     """
     found: dict[str, Case] = {}
     for module in sorted(module.name for module in pkgutil.iter_modules(__path__)):

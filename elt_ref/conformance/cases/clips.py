@@ -1,4 +1,4 @@
-"""CLIP: tubelets and their order, positions over time, decoding from given frames."""
+"""CLIP: tubelets and their order, positions over time, decoding from known frames."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from elt_ref.conformance.cases.masked_parts import reading
 from elt_ref.conformance.cases.material import gumbel, integers, masked_section, normal, parameters, sampling_section
 
 GRID = [2, 3, 2]
-"""Tubelets in time, rows, columns: no two sides that could be exchanged unseen."""
+"""Tubelets in time, rows, columns: all sides differ, so that swapping two shows."""
 
 
 def encoded(slug: str, why: str, shape: tuple[int, ...], patch_frames: int, patch_size: int, codes: int = 40) -> Case:
@@ -49,7 +49,7 @@ def watched(slug: str, why: str, loops: int, **changes: Any) -> Case:
 
 
 def given(slug: str, why: str, grid: list[int], frames: list[int]) -> Case:
-    """Return a case of what is known at the start."""
+    """Return a case of the known tokens at the start."""
     return Case(
         "CLIP-03",
         slug,

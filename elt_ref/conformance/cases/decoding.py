@@ -1,4 +1,4 @@
-"""DECODE: parallel decoding, a step at a time and whole."""
+"""DECODE: parallel decoding, single steps and whole runs."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from elt_ref.conformance.case import Case
 from elt_ref.conformance.cases.material import gumbel, integers, masked_section, normal, parameters, sampling_section
 
 MASK, CODES, TOKENS = 11, 7, 6
-"""Of the small network."""
+"""Codes of the small network."""
 
 
 def sampled(
@@ -47,7 +47,7 @@ def stepped(
     preset: str = "plain",
     size: float = 2.0,
 ) -> dict[str, Any]:
-    """Return settings and inputs of one step; row i has `unknown[i]` unknown tokens and began with `start[i]`."""
+    """Return settings and inputs of one step; row i has `unknown[i]` unknown tokens, `start[i]` at the start."""
     batch, codes = len(unknown), 5
     running = integers(f"{name}/running", codes, batch, tokens)
     hidden = np.argsort(normal(f"{name}/hidden", batch, tokens), axis=1) < np.array(unknown)[:, None]

@@ -19,7 +19,7 @@ def step(
     quiet: bool = False,
     **changes: Any,
 ) -> Case:
-    """Return a case of one step between two log-SNRs; a quiet one is given no noise."""
+    """Return a case of one step between two log-SNRs; a quiet step has zero noise."""
     shape = (batch, 2, 3, 4)
     noise = normal(f"{slug}/noise", *shape)
     return Case(

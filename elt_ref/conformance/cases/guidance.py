@@ -1,4 +1,4 @@
-"""GUIDE, DROP: classifier-free guidance, and the labels that are dropped for it."""
+"""GUIDE, DROP: classifier-free guidance, and its dropped labels."""
 
 from typing import Any
 

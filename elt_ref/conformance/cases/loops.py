@@ -1,4 +1,4 @@
-"""LOOP, SHARE, ANYTIME: what a loop is, whose gradient it has, and that few loops are the first of many."""
+"""LOOP, SHARE, ANYTIME: the loop, the gradient of its shared weights, and its prefix property."""
 
 from typing import Any
 

@@ -8,7 +8,7 @@ from elt_ref.conformance.case import Case
 from elt_ref.conformance.cases.material import integers, masked_section, normal, parameters, uniform
 
 MASKED = 0.6
-"""Share of tokens that are masked, unless a case says otherwise."""
+"""Default share of masked tokens."""
 
 
 def reading(name: str, *, loops: int, batch: int = 2, **changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def masked(clause: str, slug: str, why: str, ratio: list[float], tokens: int, or
 
 
 TIED = np.array([[0.0, 0.7, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.2, 0.0, 0.9]])
-"""An order with ties; at zero, where no rounding parts them."""
+"""An order with ties at zero, where rounding cannot separate them."""
 ONE = [[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
 ALL = [[1] * 6, [1] * 6]
 UNEVEN = [[1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0], [0, 1, 1, 0, 0, 1]]

@@ -1,4 +1,4 @@
-"""What cases are made of: complete sections of configurations, and numbers from streams of their own."""
+"""Material for cases: complete sections of configurations, and numbers from named streams."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from elt_ref.model import declare_parameters
 from elt_ref.streams import stream
 
 SEED = 20260414
-"""Of every number in the vectors."""
+"""Seed of every number in the vectors."""
 
 
 def masked_section(**changes: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def noise_section(**changes: Any) -> dict[str, Any]:
 def training_section(**changes: Any) -> dict[str, Any]:
     """Return a [training] section, every key present.
 
-    Its ε is large: the gradient of a key's bias is zero but for rounding, which Adam would divide by 1e-8.
+    Its ε is large: the gradient of a key's bias is only rounding, which Adam would divide by 1e-8.
     """
     small = {
         "epsilon": 1e-3,
@@ -73,12 +73,12 @@ def sampling_section(**changes: Any) -> dict[str, Any]:
 
 
 def parameters(model: dict[str, Any], name: str, spread: float = 1.0) -> dict[str, np.ndarray]:
-    """Return parameters in which every layer, bias and gate matters, by ``parameters.NAME``.
+    """Return parameters by ``parameters.NAME``, in which every layer, bias and gate matters.
 
     Args:
-        model: the section.
-        name: of the stream they are drawn from.
-        spread: factor of the deviation of kernels; 1 keeps activations about as large as they come in.
+        model: the configuration's section.
+        name: name of their stream.
+        spread: factor of the deviation of kernels; 1 keeps the scale of activations.
     """
     drawn = {}
     for path, declared in tree_items(declare_parameters(configuration(model))):

@@ -8,7 +8,7 @@ from elt_ref.conformance.case import Case
 from elt_ref.conformance.cases.material import noise_section, normal
 
 EVEN = np.array([0.0, 0.125, 0.5, 0.875, 0.9999, 0.99995, 1.0])
-"""At the end, where log-SNR is steepest, a last bit of the time shows; three times make sure that it is measured."""
+"""Times at the end, where log-SNR is steepest and the last bit of the time shows; three make its measure reliable."""
 INSIDE = np.array([0.2, 0.4, 0.65, 0.9])
 LEVELS = np.array([-3.0, -0.5, 0.0, 2.5])
 
@@ -30,7 +30,7 @@ def target(slug: str, kind: str, why: str, levels: np.ndarray = LEVELS) -> Case:
 
 
 def back(slug: str, kind: str, why: str, levels: np.ndarray = LEVELS) -> Case:
-    """Return a case of the way back to the clean sample."""
+    """Return a case of the conversion to the clean sample."""
     inputs = {
         "prediction": normal(f"back/{kind}", len(levels), 2, 3, 4),
         "noisy": normal(f"back/{kind}/noisy", len(levels), 2, 3, 4),

@@ -7,14 +7,14 @@ from elt_ref.conformance.cases.material import normal
 
 
 def read(slug: str, why: str, size: int, *shape: int) -> Case:
-    """Return a case of what the patch embedding reads."""
+    """Return a case of the patch embedding's input."""
     return Case(
         "PATCH-01", f"read-{slug}", "patchify", why, {"patch_size": size}, {"samples": normal(f"read/{slug}", *shape)}
     )
 
 
 def written(slug: str, why: str, size: int, batch: int, *shape: int) -> Case:
-    """Return a case of where the output is written."""
+    """Return a case of the output layer's order."""
     height, width, channels = shape
     patches = normal(f"written/{slug}", batch, height * width // size**2, size**2 * channels)
     settings = {"shape": list(shape), "patch_size": size}

@@ -1,8 +1,8 @@
-"""The second oracle: the same algorithms once more, in scalar loops of plain Python, to be believed by reading.
+"""The second oracle: the same algorithms in scalar loops of plain Python, simple enough to check by reading.
 
-It shares no code with the rest of the package. NumPy stands at the boundary only, where arrays become nested lists
-and nested lists arrays; everything between is floats, lists and ``math``. Gradients come from `Value`, a scalar that
-remembers how it was made, which goes through the very functions that floats go through.
+It shares no code with the rest of the package. NumPy appears only at the boundary, where arrays become nested lists
+and back; everything between is floats, lists and ``math``. Gradients come from `Value`, a scalar that remembers its
+computation and runs through the same functions as floats.
 """
 
 from elt_ref.conformance.scalar.backend import ScalarBackend

@@ -1,4 +1,4 @@
-"""What both families' layers are made of: linear maps, norms, activations, softmax and attention, a token at a time.
+"""Parts of both families' layers: linear maps, norms, activations, softmax and attention, one token at a time.
 
 A row is the list of a token's channels; rows are the tokens of one sample. Sources: MaskGIT and DiT, whose layers
 agree in the tanh form of the GELU, biases on every linear map, and scores scaled by 1/√(head width).
@@ -45,7 +45,7 @@ def gelu(x: Number) -> Number:
 
 @no_type_check
 def sigmoid(x: Number) -> Number:
-    """Return 1 / (1 + e^−x), without ever taking the exponential of a positive number."""
+    """Return 1 / (1 + e^−x) without the exponential of a positive number."""
     if data(x) >= 0:
         return 1.0 / (1.0 + exp(-x))
     return exp(x) / (1.0 + exp(x))
@@ -59,7 +59,7 @@ def silu(x: Number) -> Number:
 
 @no_type_check
 def log_softmax(x: Row) -> list[Number]:
-    """Return x − log Σ e^x. The largest is subtracted first, as a constant: the result does not depend on it."""
+    """Return x − log Σ e^x. The largest x is subtracted first as a constant; the result does not depend on it."""
     largest = max(data(entry) for entry in x)
     lowered = [entry - largest for entry in x]
     normaliser = log(total(exp(entry) for entry in lowered))
@@ -76,9 +76,9 @@ def softmax(x: Row) -> list[Number]:
 
 
 def attention(rows: Rows, heads: int) -> list[list[Number]]:
-    """Let every token attend to every token.
+    """Attend from every token to every token.
 
-    Each row holds queries, keys and values, in this order, each of them head after head.
+    A row holds queries, keys and values in this order, each ordered by head.
     """
     width = len(rows[0]) // 3
     size = width // heads

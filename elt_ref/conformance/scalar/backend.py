@@ -1,4 +1,4 @@
-"""The backend that answers with the scalar oracle."""
+"""The backend of the scalar oracle."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ class ScalarBackend(
     choices: Mapping[str, str] = {"sampling.schedule_precision": "float64"}
 
     def describe(self) -> Description:
-        """Say what it offers, and how it settles what may be settled differently."""
+        """Return its operations and its choices."""
         return Description(
             name="scalar oracle",
             version="1",

@@ -26,5 +26,5 @@ def integers(values: Any) -> np.ndarray:
 
 
 def named(prefix: str, values: Mapping[str, list]) -> Arrays:
-    """Return named nested lists as arrays, their names behind a prefix and a dot."""
+    """Return named nested lists as arrays, with a prefix and a dot before the names."""
     return {f"{prefix}.{name}": floats(leaf) for name, leaf in values.items()}

@@ -7,7 +7,7 @@ from elt_ref.conformance.scalar.boundary import Arrays, floats, integers
 
 
 class ClipOperations:
-    """Tubelets and given frames; see `Operations` for arguments and results."""
+    """Tubelets and known frames; see `Operations` for arguments and results."""
 
     def encode_clips(self, *, clips: np.ndarray, codebook: np.ndarray, patch_frames: int, patch_size: int) -> Arrays:
         """Return tokens."""
@@ -24,4 +24,4 @@ class ClipOperations:
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Arrays:
         """Return tokens to start from."""
         known = frames.tolist()
-        return {"tokens": integers([scalar.given(row, known, grid, mask_token) for row in tokens.tolist()])}
+        return {"tokens": integers([scalar.known_start(row, known, grid, mask_token) for row in tokens.tolist()])}

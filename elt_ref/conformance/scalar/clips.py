@@ -1,4 +1,4 @@
-"""Clips as tubelets: cut, quantised, put together, and given in part. Plain lists throughout."""
+"""Clips as tubelets: cut, quantise, join, and mask unknown frames. Plain lists throughout."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ def tubelet(clip: Clip, place: tuple[int, int, int], frames: int, size: int) -> 
 
 
 def nearest(values: list[float], codebook: list[list[float]]) -> int:
-    """Return the id of the code with the least squared distance; of equals the first."""
+    """Return the id of the code with the least squared distance; the first of ties."""
     distances = [sum((value - code) ** 2 for value, code in zip(values, codes, strict=True)) for codes in codebook]
     return distances.index(min(distances))
 
@@ -33,7 +33,7 @@ def encode(clip: Clip, codebook: list[list[float]], frames: int, size: int) -> l
 
 
 def decode(tokens: list[int], codebook: list[list[float]], grid: list[int], frames: int, size: int) -> Clip:
-    """Return the clip of tokens: of every value, look up the code of its tubelet and its place in there."""
+    """Return the clip of tokens: each value comes from its tubelet's code, at its place in the tubelet."""
     _, rows, columns = grid
     channels = len(codebook[0]) // (frames * size * size)
 
@@ -51,8 +51,8 @@ def decode(tokens: list[int], codebook: list[list[float]], grid: list[int], fram
     ]
 
 
-def given(tokens: list[int], known: list[bool], grid: list[int], mask_token: int) -> list[int]:
-    """Return the tokens of tubelets all of whose frames are known, and the mask elsewhere."""
+def known_start(tokens: list[int], known: list[bool], grid: list[int], mask_token: int) -> list[int]:
+    """Return the tokens of tubelets with only known frames, and the mask elsewhere."""
     times, rows, columns = grid
     span = len(known) // times
     whole = [all(known[time * span : (time + 1) * span]) for time in range(times)]

@@ -19,6 +19,6 @@ def splitmix64(seed: int) -> Iterator[int]:
 
 
 def student_draws(min_loops: int, max_loops: int, count: int, seed: int) -> list[int]:
-    """Return `count` draws; each of the n numbers is as likely as the others to within n / 2⁶⁴."""
+    """Return `count` draws, uniform over the n numbers to within n / 2⁶⁴."""
     numbers = splitmix64(seed)
     return [min_loops + next(numbers) * (max_loops - min_loops) // BITS for _ in range(count)]

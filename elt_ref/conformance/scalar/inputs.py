@@ -1,7 +1,7 @@
-"""How a noisy sample becomes tokens and a time becomes features, after DiT. A sample is [height][width][channel].
+"""From a noisy sample to tokens and from a time to features, after DiT. A sample is [height][width][channel].
 
 Note the opposite orders: a patch is read as (channel, row, column) and written as (row, column, channel); positions
-are [sin, cos], of the column before the row; times are [cos, sin].
+are [sin, cos], the column before the row; times are [cos, sin].
 """
 
 import math
@@ -24,7 +24,7 @@ def patchify(sample: list[list[list[Any]]], size: int) -> list[list[Any]]:
 
 
 def unpatchify(patches: list[list[Any]], height: int, width: int, channels: int, size: int) -> list[list[list[Any]]]:
-    """Put patches in C order, each as (row, column, channel), back together."""
+    """Join patches in C order, each as (row, column, channel)."""
     return [
         [
             [

@@ -3,7 +3,7 @@
     masked      a = LN(x + Attn(x)),                      y = LN(a + MLP(a))               post-LN, MaskGIT
     diffusion   a = x + g₁ Attn(LN(x) (1 + s₁) + b₁),     y = a + g₂ MLP(LN(a) (1 + s₂) + b₂)   adaLN-Zero, DiT
 
-`parameters` are those of the layer, without ``block.i.``: names and axis orders of specs/parameters.md.
+`parameters` belong to one layer, without ``block.i.``: names and axis orders as in specs/parameters.md.
 """
 
 from collections.abc import Mapping

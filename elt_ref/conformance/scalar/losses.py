@@ -1,4 +1,4 @@
-"""E5 and its parts E7 … E10, of one sample each; the batch takes the mean.
+"""E5 and its parts E7 … E10 for one sample; the batch takes the mean.
 
 E5    L = L_GT(teacher) + λ L_GT(student) + (1 − λ) L_dist(student, sg(teacher))
 """
@@ -10,7 +10,7 @@ from elt_ref.conformance.scalar.values import Number, Row, Rows, data, dot, tota
 
 
 class Terms(NamedTuple):
-    """E5.1, E5.2 and E5.3, before λ weighs them."""
+    """E5.1, E5.2 and E5.3, not yet weighted by λ."""
 
     teacher_truth: Number
     student_truth: Number = 0.0
@@ -23,17 +23,17 @@ def batch_mean(samples: list[Terms]) -> Terms:
 
 
 def weigh(terms: Terms, truth_weight: float) -> Number:
-    """E5; of a vanilla objective, whose other terms are zero, E5.1 alone."""
+    """E5; for a vanilla objective only E5.1, because its other terms are zero."""
     return terms.teacher_truth + truth_weight * terms.student_truth + (1 - truth_weight) * terms.distillation
 
 
 def truth_weight_at(step: int, steps: int) -> float:
-    """Return λ of a step: 1 − step / (steps − 1), and 1 where there is one step."""
+    """Return λ of a step: 1 − step / (steps − 1), and 1 if there is one step."""
     return 1 - step / (steps - 1) if steps > 1 else 1.0
 
 
 def cross_entropy(logits: Rows, targets: list[list[float]], mask: list[bool], reduction: str) -> Number:
-    """Return − Σ_i Σ_v target log P over the masked tokens i, or its mean over them; without any of them, zero."""
+    """Return − Σ_i Σ_v target log P over the masked tokens i, or its mean over them; zero if there are none."""
     terms = [
         -dot(target, log_softmax(row)) for row, target, masked in zip(logits, targets, mask, strict=True) if masked
     ]

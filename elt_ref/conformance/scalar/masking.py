@@ -1,4 +1,4 @@
-"""How many tokens are masked and which: γ(r) = cos(π r / 2) within [1e-6, 1], of training and of decoding (E1).
+"""Number and choice of masked tokens, in training and decoding (E1): γ(r) = cos(π r / 2) within [1e-6, 1].
 
 Source: MaskGIT's mask_schedule.py and parallel_decode.py, over one row of tokens.
 """
@@ -18,29 +18,29 @@ def masked_fraction(ratio: float) -> float:
 
 
 def lowest(scores: list[float], count: int) -> list[bool]:
-    """Mark the `count` lowest scores; of equal scores the first."""
+    """Mark the `count` lowest scores; the first of ties."""
     places = sorted(range(len(scores)), key=lambda place: (scores[place], place))
     chosen = set(places[:count])
     return [place in chosen for place in range(len(scores))]
 
 
 def mask_of_training(ratio: float, order: list[float]) -> list[bool]:
-    """Mask max(1, ⌊n γ(r)⌋) tokens, those with the lowest order."""
+    """Mask the max(1, ⌊n γ(r)⌋) tokens with the lowest order."""
     return lowest(order, max(1, math.floor(len(order) * masked_fraction(ratio))))
 
 
 def drop_label(label: int, draw: float, rate: float, classes: int) -> int:
-    """Return the label, or `classes` ("no class") where the draw falls below the rate."""
+    """Return the label, or `classes` ("no class") if the draw is below the rate."""
     return classes if draw < rate else label
 
 
 def single(number: float) -> float:
-    """Return the float32 that is nearest to a number."""
+    """Return the float32 nearest to a number."""
     return struct.unpack("f", struct.pack("f", number))[0]
 
 
 def single_fraction(ratio: float) -> float:
-    """Return γ(r) as float32 arithmetic has it: every result is rounded."""
+    """Return γ(r) in float32 arithmetic: every result is rounded."""
     return min(max(single(math.cos(single(single(math.pi / 2) * single(ratio)))), single(1e-6)), 1.0)
 
 
@@ -53,7 +53,7 @@ def mask_length(start: int, unknown: int, step: int, steps: int, precision: str 
 
 
 def mask_lengths(start: int, steps: int, precision: str = "float64") -> list[int]:
-    """Return what stays masked after each step; as many are unknown before a step as the one before left."""
+    """Return the number still masked after each step; a step begins with the tokens that the previous one left."""
     lengths, unknown = [], start
     for step in range(steps):
         unknown = mask_length(start, unknown, step, steps, precision)
@@ -74,10 +74,10 @@ def decode_step(
     choice_temperature: float,
     sampling_temperature: str,
 ) -> tuple[list[int], list[int]]:
-    """E1 of one row: return its tokens, some masked again, and its answer, none masked.
+    """E1 for one row: return its tokens, some masked again, and its answer, none masked.
 
-    Unknown tokens become the largest of logits / STemp + Gumbel. Their confidence is log p of the untempered logits
-    plus annealed Gumbel noise; that of known tokens is infinite.
+    Unknown tokens become the argmax of logits / STemp + Gumbel. Their confidence is log p of the untempered logits plus
+    annealed Gumbel noise; known tokens have infinite confidence.
     """
     remaining = 1 - (step + 1) / steps
     bias, scale = TEMPERATURES[sampling_temperature]

@@ -2,7 +2,7 @@
 
     d² = ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)            IS = exp(E_x KL(p(y | x) ‖ p(y)))
 
-The eigenvalues that the root needs are found by Jacobi's rotations.
+Jacobi rotations give the eigenvalues for the root.
 """
 
 import math
@@ -16,7 +16,7 @@ Matrix = list[list[float]]
 
 
 def count(model: Mapping[str, Any], loops: int) -> tuple[int, int, int]:
-    """Return parameters in the N layers, parameters in all, and multiply-adds of the layers in N · L calls.
+    """Return parameters of the N layers, all parameters, and multiply-adds of the layers in N · L calls.
 
     The modulations of the diffusion family are parameters of the layers, but are computed once, outside the loop.
     """
@@ -42,7 +42,7 @@ def count(model: Mapping[str, Any], loops: int) -> tuple[int, int, int]:
 
 
 def frechet_distance(features: Matrix, others: Matrix) -> float:
-    """Return d² of the Gaussians of two sets of features, with Tr (Σ₁ Σ₂)^½ = Σ √eig(R Σ₂ R), R = Σ₁^½."""
+    """Return d² between the Gaussians of two sets of features, with Tr (Σ₁ Σ₂)^½ = Σ √eig(R Σ₂ R), R = Σ₁^½."""
     (mean, first), (other_mean, second) = _gaussian(features), _gaussian(others)
     values, vectors = jacobi(first)
     size = range(len(values))
@@ -72,9 +72,9 @@ def _product(left: Matrix, right: Matrix) -> Matrix:
 
 
 def jacobi(matrix: Matrix) -> tuple[list[float], Matrix]:
-    """Return eigenvalues of a symmetric matrix, and the eigenvectors as columns.
+    """Return the eigenvalues of a symmetric matrix, and its eigenvectors as columns.
 
-    Each rotation of two axes makes one element off the diagonal vanish; sweep after sweep all of them do.
+    Each rotation of two axes zeroes one off-diagonal element; repeated sweeps make all of them vanish.
     """
     size = len(matrix)
     a = [[(matrix[i][j] + matrix[j][i]) / 2 for j in range(size)] for i in range(size)]
@@ -105,7 +105,7 @@ def _rotate(a: Matrix, vectors: Matrix, p: int, q: int) -> None:
 
 
 def inception_score(logits: Matrix, splits: int) -> float:
-    """Return the mean of IS over splits of neighbours; where they cannot be equal, the first have one sample more."""
+    """Return the mean of IS over splits of neighbours; if they cannot be equal, the first have one sample more."""
     size, larger = divmod(len(logits), splits)
     scores, place = [], 0
     for split in range(splits):

@@ -1,11 +1,11 @@
-"""Nested lists: what arrays are here."""
+"""Nested lists, the arrays of this oracle."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 
 def nested(function: Callable[..., Any], *trees: list) -> list:
-    """Apply `function` to corresponding numbers of nested lists of the same nesting."""
+    """Apply `function` to corresponding numbers of nested lists with the same nesting."""
     if isinstance(trees[0][0], list):
         return [nested(function, *children) for children in zip(*trees, strict=True)]
     return [function(*numbers) for numbers in zip(*trees, strict=True)]
@@ -17,7 +17,7 @@ def flat(tree: Any) -> list:
 
 
 def shaped(values: list, shape: Sequence[int]) -> list:
-    """Return a flat list as nested lists of this shape, in C order."""
+    """Return a flat list as nested lists with this shape, in C order."""
     if len(shape) == 1:
         return values
     size = len(values) // shape[0]

@@ -9,7 +9,7 @@ from elt_ref.conformance.scalar.networks import Opened, open_diffusion, open_mas
 
 
 class NetworkOperations:
-    """Layers, what stands before and after them, and the networks; see `Operations` for arguments and results."""
+    """Layers, embeddings, heads and networks; see `Operations` for arguments and results."""
 
     def masked_layer(self, *, parameters: Parameters, x: np.ndarray, heads: int, epsilon: float) -> Arrays:
         """Apply one post-LN layer."""

@@ -1,4 +1,4 @@
-"""The two networks over one sample: what stands before the loop, E3 and E4, and the head after it.
+"""The two networks for one sample: the embedding, the loop (E3 and E4), and the head.
 
     E3   g_Θ(x) = f_θN(… f_θ1(x))          E4   F_(N,L)(x) = g_Θ^L(x)
 
@@ -22,9 +22,9 @@ class Opened(NamedTuple):
     """A network that has read one sample."""
 
     states: list[State]
-    """After 1, 2, …, L loops."""
+    """States after 1, 2, …, L loops."""
     head: Callable[[State], Any]
-    """The one head: from any state to a prediction."""
+    """Head from any state to a prediction; the same for all."""
 
     def predict(self, loops: int) -> Any:
         """Return the prediction after `loops` loops."""
@@ -42,12 +42,12 @@ def loop(layers: list[Callable[[State], State]], state: State, loops: int) -> li
 
 
 def mask_token(model: Section) -> int:
-    """Return the id of the mask: the last row, after codes, classes and the unconditional row, if there is one."""
+    """Return the mask id: the last row, after codes, classes and the unconditional row, if there is one."""
     return model["codebook_size"] + model["classes"] + int(model["unconditional_row"])
 
 
 def open_masked(model: Section, parameters: Parameters, tokens: list[int], label: int, loops: int) -> Opened:
-    """Read [class | tokens]; labels stand after the codes in the table of words."""
+    """Read [class | tokens]; in the word table labels come after the codes."""
     heads, epsilon = model["heads"], model["layer_norm_epsilon"]
     words, places = parameters["embedding.word"], parameters["embedding.position"]
     scale, bias = parameters["embedding.norm.scale"], parameters["embedding.norm.bias"]
@@ -63,7 +63,7 @@ def open_masked(model: Section, parameters: Parameters, tokens: list[int], label
 
 
 def masked_head(model: Section, parameters: Parameters, rows: State) -> State:
-    """Return logits of the tokens over the codes: Dense, GELU, LN, the table of words again, a bias of its own."""
+    """Return logits of the tokens over the codes: Dense, GELU, LN, the word table again, and a separate bias."""
     dense = linear(rows[1:], parameters["head.dense.weight"], parameters["head.dense.bias"])
     scale, bias = parameters["head.norm.scale"], parameters["head.norm.bias"]
     hidden = [layer_norm([gelu(x) for x in row], scale, bias, model["layer_norm_epsilon"]) for row in dense]

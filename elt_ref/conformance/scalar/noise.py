@@ -3,10 +3,10 @@
     λ = log(α² / σ²),  α² = sigmoid(λ),  σ² = sigmoid(−λ)
     λ(t) = −2 log tan a + shift,  a from atan(e^(−λ_max/2)) at t = 0 evenly to atan(e^(−λ_min/2)) at t = 1
 
-With b = π/2 − a, which falls evenly to atan(e^(λ_min/2)), it is 2 log(sin b / sin a): near t = 1, where a is almost a
-right angle, its last bit would be some 2,000 last bits of tan a, and of whatever is divided by α.
+With b = π/2 − a, which falls evenly to atan(e^(λ_min/2)), this is 2 log(sin b / sin a). Near t = 1 a is almost a right
+angle, and the last bit of a would be some 2,000 last bits of tan a and of every quotient by α.
 
-Sources: simple diffusion, SiD2, VDM. A sample is the flat list of its values here: nothing depends on their places.
+Sources: simple diffusion, SiD2, VDM. A sample is a flat list of values, because nothing depends on their places.
 """
 
 import math
@@ -67,7 +67,7 @@ def prediction_target(kind: str, clean: list[float], noise: list[float], log_snr
 
 
 def to_clean(kind: str, prediction: list[float], noisy: list[float], log_snr: float) -> list[float]:
-    """Return the x0 that a prediction means: itself, (z − σ ε) / α, or α z − σ v."""
+    """Return the x0 of a prediction: itself, (z − σ ε) / α, or α z − σ v."""
     alpha, sigma = signal_and_noise(log_snr)
     if kind == "x0":
         return prediction
@@ -88,8 +88,8 @@ def denoise_step(
 ) -> list[float]:
     """E2, from λ_t to λ_s: with c = 1 − e^(λ_t − λ_s), mean α_s ((1 − c) z / α_t + c x̂), variance σ_s² c (small).
 
-    Large is σ_t² c, interpolated the geometric mean of both by ``variance_fraction``. DDIM: α_s x̂ + σ_s ε̂ with
-    ε̂ = (z − α_t x̂) / σ_t. The prediction is clipped first, if at all; the last step returns it.
+    Large is σ_t² c; interpolated is their geometric mean with weight ``variance_fraction``. DDIM: α_s x̂ + σ_s ε̂ with
+    ε̂ = (z − α_t x̂) / σ_t. Clipping of the prediction, if any, comes first; the last step returns the prediction.
     """
     if diffusion["clip"] is not None:
         clean = [min(max(x, -diffusion["clip"]), diffusion["clip"]) for x in clean]

@@ -11,7 +11,7 @@ from elt_ref.conformance.scalar.values import Number, gradient
 
 
 class ObjectiveOperations:
-    """E5 … E10, their gradients, and what training draws; see `Operations` for arguments and results."""
+    """E5 … E10, their gradients, and the draws of training; see `Operations` for arguments and results."""
 
     def masked_objective(
         self,
@@ -106,12 +106,12 @@ class ObjectiveOperations:
         return {"loops": integers(student_draws(min_loops, max_loops, count, seed))}
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Arrays:
-        """Return what is masked in training."""
+        """Return the training mask."""
         batch = zip(ratio.tolist(), order.tolist(), strict=True)
         return {"mask": np.array([mask_of_training(share, row) for share, row in batch], bool)}
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Arrays:
-        """Return the labels that are left."""
+        """Return the labels after dropping."""
         batch = zip(labels.tolist(), draws.tolist(), strict=True)
         return {"labels": integers([drop_label(label, draw, rate, classes) for label, draw in batch])}
 

@@ -1,6 +1,6 @@
-"""What a batch costs: each sample goes once through L_max loops, the student is read off on the way, both are judged.
+"""The loss of a batch: each sample runs once through L_max loops, and the student is an intermediate state.
 
-The head is applied to two states of one pass. The stop-gradient is on the teacher's prediction, in E5.3 alone.
+The head is applied to two states of one pass. The stop-gradient is on the teacher's prediction, only in E5.3.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def masked_terms(
     reduction: str,
     label_smoothing: float,
 ) -> Terms:
-    """Return E5.1 and, where there is a student, E5.2 and E5.3, over the masked tokens of a batch."""
+    """Return E5.1 and, if there is a student, E5.2 and E5.3, over the masked tokens of a batch."""
     samples = []
     for codes, hidden, label in zip(tokens, mask, labels, strict=True):
         seen = [mask_token(model) if hide else code for hide, code in zip(hidden, codes, strict=True)]
@@ -62,7 +62,7 @@ def diffusion_terms(
     *,
     reduction: str,
 ) -> Terms:
-    """Return E5.1 and, where there is a student, E5.2 and E5.3; all share x_t, t and w(t)."""
+    """Return E5.1 and, if there is a student, E5.2 and E5.3; all share x_t, t and w(t)."""
     samples = []
     for x, e, t, label in zip(map(flat, clean), map(flat, noise), time, labels, strict=True):
         log_snr, _ = log_snr_at(diffusion, t)

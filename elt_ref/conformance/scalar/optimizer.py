@@ -3,7 +3,7 @@
     m ← β₁ m + (1 − β₁) g        v ← β₂ v + (1 − β₂) g²        t = 1, 2, …
     θ ← θ − η ((m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε) + w θ)
 
-The decay w is of kernels alone: of parameters whose name ends in ``.weight``.
+The decay w applies only to kernels: parameters whose name ends in ``.weight``.
 """
 
 import math
@@ -41,7 +41,7 @@ def adamw(
 def learning_rate(training: Section, step: int) -> float:
     """Return η: (k + 1)/W of the rate in the warm-up; then constant, or half a cosine over the remaining steps.
 
-    The cosine would reach zero one step after the last.
+    The cosine reaches zero one step after the last.
     """
     warmup, rate = training["warmup_steps"], training["learning_rate"]
     if step < warmup:
@@ -52,7 +52,7 @@ def learning_rate(training: Section, step: int) -> float:
 
 
 def clip_gradient(gradient: Named, largest: float) -> tuple[Named, float]:
-    """Return the gradient, scaled down to the global norm `largest` if it exceeds it, and the norm it had."""
+    """Return the gradient, scaled down to the global norm `largest` if it exceeds it, and the original norm."""
     norm = math.sqrt(math.fsum(x * x for leaf in gradient.values() for x in flat(leaf)))
     scale = largest / norm if norm > largest else 1.0
     return {name: nested(lambda x: x * scale, leaf) for name, leaf in gradient.items()}, norm

@@ -1,7 +1,7 @@
-"""The two samplers, of one sample at a time: K steps of a guided prediction and a step of E1 or E2.
+"""The two samplers, one sample at a time: K steps of a guided prediction and a step of E1 or E2.
 
-Guidance is u + s (c − u), on the logits or on all values of what the network predicts; the unconditional branch reads
-the label ``classes`` and takes as many loops.
+Guidance is u + s (c − u), on the logits or on all values of the prediction; the unconditional branch reads the label
+``classes`` and takes the same number of loops.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Parameters = Mapping[str, Any]
 
 
 def guidance_scale(step: int, steps: int, scale: float, schedule: str) -> float:
-    """Return s, or of a ramp 1 + (s − 1) k / (K − 1); its first step is conditional, also where it is the only one."""
+    """Return s, or for a ramp 1 + (s − 1) k / (K − 1); its first step is conditional, even as the only one."""
     if schedule == "constant":
         return scale
     if steps == 1:
@@ -31,7 +31,7 @@ def guide(conditional: list[float], unconditional: list[float], scale: float) ->
 
 
 def guided(predict: Callable[[int], list[float]], label: int, nobody: int, scale: float) -> list[float]:
-    """Return the guided prediction; at s = 1 that of the label, so that a network without "no class" can be asked."""
+    """Return the guided prediction; at s = 1 the label's own, so that a network without "no class" works too."""
     return predict(label) if scale == 1 else guide(predict(label), predict(nobody), scale)
 
 
@@ -82,7 +82,7 @@ def diffusion_sample(
     step_noise: list[list[float]],
     loops: list[int],
 ) -> list[float]:
-    """Return the flat sample after the last step; `noisy` is what sampling begins with."""
+    """Return the flat sample after the last step; `noisy` is the initial noise."""
     steps = len(loops)
     times = time_grid(steps)
     levels = [log_snr_at(diffusion, time)[0] for time in times]

@@ -65,7 +65,7 @@ class DecodingOperations:
     choices: Mapping[str, str]
 
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Arrays:
-        """Return what stays masked."""
+        """Return the numbers of masked tokens."""
         precision = self.choices["sampling.schedule_precision"]
         rows = [masking.mask_lengths(unknown, steps, precision) for unknown in start.tolist()]
         return {"lengths": integers(list(zip(*rows, strict=True)))}

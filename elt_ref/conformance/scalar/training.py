@@ -1,4 +1,4 @@
-"""A training from step 0: gradient, clipping, AdamW, moving average, once a step; the same for both families.
+"""Training from step 0: gradient, clipping, AdamW, moving average at each step; the same for both families.
 
 Moments begin at zero, the average at the parameters.
 """
@@ -20,10 +20,10 @@ def train(
     """Return parameters, average and the losses of the steps, each before its update.
 
     Args:
-        training: the section.
-        parameters: to begin with.
-        terms_at: the terms of E5 at a step, with these parameters.
-        steps: how many to take; λ and the learning rate go by ``training["steps"]``.
+        training: the configuration's section.
+        parameters: the initial parameters.
+        terms_at: returns the terms of E5 at a step, with these parameters.
+        steps: number of steps to take; λ and the learning rate use ``training["steps"]``.
     """
     average = parameters
     first = {name: nested(lambda _: 0.0, leaf) for name, leaf in parameters.items()}

@@ -1,4 +1,4 @@
-"""The operations on training, accounts and measures."""
+"""The operations on training, counts and measures."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from elt_ref.conformance.scalar.training import train
 
 
 class TrainingOperations:
-    """The optimiser and whole trainings; see `Operations` for arguments and results."""
+    """The optimiser and whole training runs; see `Operations` for arguments and results."""
 
     def optimizer_step(
         self,
@@ -29,7 +29,7 @@ class TrainingOperations:
         return named("parameters", new) | named("first", m) | named("second", v)
 
     def clip_gradient(self, *, gradient: Parameters, largest: float) -> Arrays:
-        """Return the clipped gradient and the norm it had."""
+        """Return the clipped gradient and its original norm."""
         clipped, norm = optimizer.clip_gradient(lists(gradient), largest)
         return named("gradient", clipped) | {"norm": floats(norm)}
 
@@ -88,7 +88,7 @@ class TrainingOperations:
         label_drop: np.ndarray,
         student_loops: np.ndarray,
     ) -> Arrays:
-        """Train the masked family on whole batches: what any number of processes must come to."""
+        """Train the masked family on whole batches: the right result for any number of processes."""
         if tokens.shape[1] % processes:
             raise ValueError(f"processes: expected a divisor of {tokens.shape[1]} rows, got {processes}")
         return self.masked_training(
@@ -139,7 +139,7 @@ class TrainingOperations:
 
 
 class MeasureOperations:
-    """Accounts and measures; see `Operations` for arguments and results."""
+    """Counts and measures; see `Operations` for arguments and results."""
 
     def count(self, *, model: Section, loops: int) -> Arrays:
         """Count parameters and multiply-adds."""

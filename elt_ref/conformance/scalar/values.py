@@ -1,4 +1,4 @@
-"""Scalar reverse-mode differentiation: a number that remembers what it was made of, and with which slopes.
+"""Scalar reverse-mode differentiation: a number that remembers its operands and the slopes by them.
 
 Every function of this package takes floats and Values alike. The gradient is the chain rule, read backwards:
 
@@ -6,8 +6,8 @@ Every function of this package takes floats and Values alike. The gradient is th
 
 The stop-gradient of E5 is `.data`: the number without its memory.
 
-What is called for every number or row is marked `no_type_check`: the tests' enforcement of annotations would take ten
-times as long as the arithmetic.
+Functions called for every number or row are marked `no_type_check`: checking annotations in tests would take ten times
+as long as the arithmetic.
 """
 
 import itertools
@@ -22,15 +22,15 @@ _serials = itertools.count()
 
 @no_type_check
 class Value:
-    """A float, the Values it was made of, and its partial derivative by each of them."""
+    """A float, its operands, and its partial derivative by each of them."""
 
     __slots__ = ("data", "made_of", "serial", "slope")
 
     def __init__(self, data: float, made_of: Sequence[tuple["Value", float]] = ()) -> None:
         self.data = data
         self.made_of = made_of
-        self.slope = 0.0  # d result / d self, once `differentiate` has gone past
-        self.serial = next(_serials)  # larger than that of anything it was made of
+        self.slope = 0.0  # d result / d self, set by `differentiate`
+        self.serial = next(_serials)  # larger than the serial of any operand
 
     def __neg__(self) -> "Value":
         return Value(-self.data, ((self, -1.0),))
@@ -76,7 +76,7 @@ def data(x: Number) -> float:
 
 
 def differentiate(result: Value) -> None:
-    """Set the `slope` of everything `result` is made of: d result / d value. Made later is visited earlier."""
+    """Set the `slope` of every Value behind `result`: d result / d value. Later Values are visited first."""
     reached, waiting = {result.serial: result}, [result]
     while waiting:
         for operand, _ in waiting.pop().made_of:

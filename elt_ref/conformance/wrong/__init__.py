@@ -1,4 +1,4 @@
-"""Wrong implementations: the reference with one mistake each, so that the suite can be seen to catch them.
+"""Wrong implementations: the reference with one mistake each, to show that the suite catches them.
 
 Each is a class in a module of this package whose docstring says the mistake and where it was seen; its name is the
 class's, in words with underscores.
@@ -17,7 +17,7 @@ def wrong_implementations() -> dict[str, type[ReferenceBackend]]:
     """Return the wrong implementations by name.
 
     Raises:
-        ValueError: two have one name, or one has no docstring of its own.
+        ValueError: two classes have the same name, or a class has no docstring of its own.
     """
     found: dict[str, type[ReferenceBackend]] = {}
     for module in sorted({module.name for module in pkgutil.iter_modules(__path__)} - {"composed"}):
@@ -30,6 +30,6 @@ def wrong_implementations() -> dict[str, type[ReferenceBackend]]:
                 continue
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", value.__name__).lower()
             if name in found or not value.__dict__.get("__doc__"):
-                raise ValueError(f"{name}: a wrong implementation has a name of its own and says its mistake")
+                raise ValueError(f"{name}: expected a unique name and a docstring with the mistake")
             found[name] = value
     return found

@@ -1,4 +1,4 @@
-"""Wrong clips: tubelets and tokens in another order, positions and attention that cut time, frames given wrongly."""
+"""Mistakes in clips: order of tubelets and tokens, positions and attention over time, known frames."""
 
 import math
 from typing import Any
@@ -21,10 +21,10 @@ def _grid(clips: np.ndarray, patch_frames: int, patch_size: int) -> tuple[int, i
 
 
 class TokensInOtherOrder:
-    """Tokens of a clip that are flattened with its axes in another order."""
+    """Tokens of a clip are flattened with its axes in another order."""
 
     axes: tuple[int, int, int]
-    """Of the grid, slowest first."""
+    """Axes of the grid, slowest first."""
 
     def encode_clips(self, *, clips: np.ndarray, patch_frames: int, patch_size: int, **given: Any) -> Tensors:
         right = ReferenceBackend().encode_clips(clips=clips, patch_frames=patch_frames, patch_size=patch_size, **given)
@@ -50,13 +50,13 @@ class TokensColumnFirst(TokensInOtherOrder, ReferenceBackend):
 
 
 class TubeletInOtherOrder:
-    """Tubelets whose values are flattened with their axes in another order; the codebook is read so too."""
+    """Tubelets are flattened with their axes in another order, and the codebook is read in the same order."""
 
     axes: tuple[int, int, int, int]
-    """Of a tubelet's frame, row, column, channel, slowest first."""
+    """Order of a tubelet's frame, row, column, channel, slowest first."""
 
     def read(self, codebook: np.ndarray, patch_frames: int, patch_size: int) -> np.ndarray:
-        """Return the codebook as one who has this order understands it, in the right order."""
+        """Return the codebook as read in this order, converted to the right order."""
         sides = patch_frames, patch_size, patch_size, codebook.shape[1] // (patch_frames * patch_size**2)
         stored = codebook.reshape(len(codebook), *(sides[axis] for axis in self.axes))
         return stored.transpose(0, *(1 + int(axis) for axis in np.argsort(self.axes))).reshape(codebook.shape)
@@ -107,7 +107,7 @@ class FramesBackwards(ReferenceBackend):
 
 
 class NearestByDotProduct(ReferenceBackend):
-    """The code with the largest dot product is taken, without the squares of codes, which differ in length."""
+    """The code with the largest dot product is chosen, without the codes' squares, although codes differ in length."""
 
     def encode_clips(self, *, clips: np.ndarray, codebook: np.ndarray, patch_frames: int, patch_size: int) -> Tensors:
         tubelets = cut_patches(clips, (patch_frames, patch_size, patch_size))
@@ -115,7 +115,7 @@ class NearestByDotProduct(ReferenceBackend):
 
 
 class Placed(Parts):
-    """Positions of tokens that are other rows of the table than the next ones."""
+    """Tokens take other rows of the position table than consecutive ones."""
 
     def rows(self, grid: tuple[int, int, int]) -> np.ndarray:
         """Return the rows of the tokens, [frames, rows, columns] or flat."""
@@ -134,7 +134,7 @@ class Placed(Parts):
 
 
 class PositionsOfOneFrame(Placed, ComposedBackend):
-    """Every frame has the positions of the first: those of pictures, so that the order of frames cannot be seen."""
+    """Every frame has the positions of the first, as in pictures, so the network cannot see the order of frames."""
 
     def rows(self, grid: tuple[int, int, int]) -> np.ndarray:
         frames, rows, columns = grid
@@ -158,7 +158,7 @@ class PositionsOfTimeAlone(Placed, ComposedBackend):
 
 
 class Cut(Parts):
-    """Attention between some frames only; the class token sees all and is seen by all."""
+    """Attention is between some frames only; the class token attends to all tokens and all attend to it."""
 
     def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         """Return the network, remembering its grid."""
@@ -167,7 +167,7 @@ class Cut(Parts):
         return super().network(config, parameters, *inputs)
 
     def sees(self, own: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Tell whether tokens of one frame look at those of another."""
+        """Return whether tokens of one frame attend to tokens of another."""
         raise NotImplementedError
 
     def visible(self, scores: Any) -> Any:
@@ -177,14 +177,14 @@ class Cut(Parts):
 
 
 class AttentionWithinFrames(Cut, ComposedBackend):
-    """Tokens look at their own frame alone: the spatial half of attention that is divided into space and time."""
+    """Tokens attend to their own frame only: the spatial half of attention divided into space and time."""
 
     def sees(self, own: np.ndarray, other: np.ndarray) -> np.ndarray:
         return own == other
 
 
 class AttentionToThePast(Cut, ComposedBackend):
-    """Tokens look at earlier frames and their own, as autoregressive video transformers do."""
+    """Tokens attend to earlier frames and their own, as in autoregressive video transformers."""
 
     def sees(self, own: np.ndarray, other: np.ndarray) -> np.ndarray:
         return other <= own
@@ -195,7 +195,7 @@ def _started(tokens: np.ndarray, known: np.ndarray, mask_token: int) -> Tensors:
 
 
 class GivenByRows(ReferenceBackend):
-    """The given share is taken of the first axis of a picture: rows from the top in place of frames from the start."""
+    """The known share is applied to the first axis of a picture: rows from the top instead of frames from the start."""
 
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
         rows = np.arange(grid[1]) < np.ceil(frames.mean() * grid[1])
@@ -203,7 +203,7 @@ class GivenByRows(ReferenceBackend):
 
 
 class GivenInverted(ReferenceBackend):
-    """What is given is masked, and what is asked for is kept."""
+    """Known tokens are masked, and tokens to generate are kept."""
 
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
         known = np.logical_not(frames.reshape(grid[0], -1).all(axis=1))
@@ -211,7 +211,7 @@ class GivenInverted(ReferenceBackend):
 
 
 class GivenShifted(ReferenceBackend):
-    """Tokens are counted from the class token, so that what is given begins one token late."""
+    """Tokens are counted from the class token, so the known tokens begin one token late."""
 
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
         known = np.repeat(frames.reshape(grid[0], -1).all(axis=1), grid[1] * grid[2])
@@ -219,7 +219,7 @@ class GivenShifted(ReferenceBackend):
 
 
 class GivenFrameForTubelet(ReferenceBackend):
-    """A frame is taken for a tubelet: the first frames' flags are read as those of the tubelets."""
+    """Frames are confused with tubelets: the flags of the first frames are read as flags of the tubelets."""
 
     def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
         return _started(tokens, np.broadcast_to(frames[: grid[0], None, None], grid), mask_token)

@@ -1,4 +1,4 @@
-"""Mistakes in parallel decoding: how many stay masked, which, how tokens are drawn, what the answer is."""
+"""Mistakes in parallel decoding: the number and choice of masked tokens, the draw of tokens, the answer."""
 
 import math
 from typing import Any
@@ -14,10 +14,10 @@ from elt_ref.streams import stream
 
 
 class Decoding:
-    """What a mistake may replace in decoding; written out so that each can be replaced alone."""
+    """The replaceable parts of decoding, one method each."""
 
     def progress(self, step: int, steps: int) -> float:
-        """Return the share of the way that is done after a step."""
+        """Return the progress after a step, as a share of all steps."""
         return (step + 1) / steps
 
     def fraction(self, progress: float) -> float:
@@ -29,7 +29,7 @@ class Decoding:
         return np.floor(wanted)
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
-        """Return how many of `tokens` stay masked."""
+        """Return the number of `tokens` that stay masked."""
         wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
         return np.minimum(np.maximum(1, np.minimum(unknown - 1, wanted)), unknown)
 
@@ -50,7 +50,7 @@ class Decoding:
         return (logits / temperature + noise).argmax(axis=-1)
 
     def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:  # noqa: ARG002
-        """Return how sure the choices are, as a logarithm."""
+        """Return the log-confidence of the choices."""
         return np.take_along_axis(log_softmax(logits), choices[..., None], axis=-1)[..., 0]
 
     def annealing(self, step: int, steps: int) -> float:
@@ -62,7 +62,7 @@ class Decoding:
         return confidence + noise
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return which tokens are masked again."""
+        """Return the mask of the tokens to mask again."""
         return np.argsort(np.argsort(confidence, axis=1, kind="stable"), axis=1) < lengths[:, None]
 
     def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -70,11 +70,11 @@ class Decoding:
         return np.where(unknown, drawn, tokens)
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-        """Return the confidence with that of known tokens."""
+        """Return the confidence, including the known tokens'."""
         return np.where(unknown, confidence, np.inf)
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
-        """Return what a step returns."""
+        """Return the result of a step."""
         return {"tokens": tokens, "answer": answer}
 
     def decode_step(
@@ -170,7 +170,7 @@ class LengthsToTheEnd(Decoding, ComposedBackend):
 
 
 class LengthsMayBeZero(Decoding, ComposedBackend):
-    """Nothing stays masked where the schedule says less than one token."""
+    """Nothing stays masked when the schedule gives less than one token."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
         wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
@@ -178,7 +178,7 @@ class LengthsMayBeZero(Decoding, ComposedBackend):
 
 
 class LengthsMayStand(Decoding, ComposedBackend):
-    """A step may reveal nothing: the bound of unknown − 1 is missing."""
+    """A step may reveal nothing: the bound unknown − 1 is missing."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
         wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
@@ -186,21 +186,21 @@ class LengthsMayStand(Decoding, ComposedBackend):
 
 
 class LengthsOfWholePicture(Decoding, ComposedBackend):
-    """Lengths are shares of all tokens, not of those unknown at the start, as in MAGVIT: partial starts go wrong."""
+    """Lengths are shares of all tokens, not of the initially unknown ones, as in MAGVIT: partial starts go wrong."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:
         return super().lengths(np.full_like(start, tokens), unknown, step, steps, tokens)
 
 
 class LengthsOfWhatIsLeft(Decoding, ComposedBackend):
-    """Lengths are shares of those still unknown: the schedule is applied to itself."""
+    """Lengths are shares of the tokens still unknown: the schedule is applied to its own result."""
 
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
         return super().lengths(unknown, unknown, step, steps, tokens)
 
 
 class TieOfOtherPrecision(ReferenceBackend):
-    """The schedule is computed in the precision that was not declared: at (k + 1)/K = 2/3 one token more or less."""
+    """The schedule has the undeclared precision, which changes one token at (k + 1)/K = 2/3."""
 
     def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
         other = {"float64": "float32", "float32": "float64"}[self.choices["sampling.schedule_precision"]]
@@ -210,28 +210,28 @@ class TieOfOtherPrecision(ReferenceBackend):
 
 
 class KnownOverwritten(Decoding, ComposedBackend):
-    """Known tokens are sure and are overwritten all the same: the unofficial port of ELT, Halton-MaskGIT#39."""
+    """Known tokens have full confidence but are overwritten: the unofficial port of ELT, Halton-MaskGIT#39."""
 
     def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return drawn
 
 
 class KnownMaskedAgain(Decoding, ComposedBackend):
-    """Known tokens compete with their new probability, so they can be masked again."""
+    """Known tokens compete with their probability in the new prediction, so they can be masked again."""
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return confidence
 
 
 class KnownAtProbabilityOne(Decoding, ComposedBackend):
-    """Known tokens have probability 1, not ∞, which noisy unknown ones can pass."""
+    """Known tokens have probability 1, not ∞, and noise can lift unknown tokens above them."""
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
         return np.where(unknown, confidence, 0.0)
 
 
 class ChoiceNoiseInLastStep(Decoding, ComposedBackend):
-    """The noise falls as 1 − k/K and is there in the last step."""
+    """The noise falls as 1 − k/K, so the last step still has noise."""
 
     def annealing(self, step: int, steps: int) -> float:
         return 1 - step / steps
@@ -289,28 +289,28 @@ class TemperatureOfConfidence(Decoding, ComposedBackend):
 
 
 class DrawnGreedily(Decoding, ComposedBackend):
-    """The most likely code is taken; the noise of sampling is not used."""
+    """The most likely code is chosen; the sampling noise is ignored."""
 
     def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         return super().drawn(logits, 0 * noise, temperature)
 
 
 class DrawnWithTemperedNoise(Decoding, ComposedBackend):
-    """The temperature divides logits and noise, which draws as if there were none."""
+    """The temperature divides logits and noise alike, so it has no effect."""
 
     def drawn(self, logits: np.ndarray, noise: np.ndarray, temperature: float) -> np.ndarray:
         return super().drawn(logits, noise / temperature, temperature)
 
 
 class AnswerIsRunningTokens(Decoding, ComposedBackend):
-    """The answer is what goes into the next step, in which one token is masked again."""
+    """The answer is the input of the next step, with one token masked again."""
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
         return {"tokens": tokens, "answer": tokens}
 
 
 class AnswerIsNextInput(Decoding, ComposedBackend):
-    """Nothing is masked again: the answer goes into the next step."""
+    """Nothing is masked again: the answer is the input of the next step."""
 
     def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
         return {"tokens": answer, "answer": answer}
@@ -331,7 +331,7 @@ class LeastConfidentKept(Decoding, ComposedBackend):
 
 
 class RandomKept(Decoding, ComposedBackend):
-    """Which tokens are kept is drawn, confidence or not (dome272/MaskGIT-pytorch#6)."""
+    """The kept tokens are drawn at random, without the confidence (dome272/MaskGIT-pytorch#6)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         drawn = stream(0, "random kept").random(confidence.shape)
@@ -339,7 +339,7 @@ class RandomKept(Decoding, ComposedBackend):
 
 
 class ConfidenceOfBestCode(Decoding, ComposedBackend):
-    """The confidence is that of the most likely code, not of the one that was drawn."""
+    """The confidence belongs to the most likely code, not to the drawn one."""
 
     def log_confidence(self, logits: np.ndarray, choices: np.ndarray, temperature: float) -> np.ndarray:
         return super().log_confidence(logits, logits.argmax(axis=-1) + 0 * choices, temperature)
@@ -353,21 +353,21 @@ class ConfidenceOfLogit(Decoding, ComposedBackend):
 
 
 class TiesMaskFewer(Decoding, ComposedBackend):
-    """What lies strictly below the threshold is masked: ties mask fewer than the length (MaskGIT's rule)."""
+    """Only tokens strictly below the threshold are masked: ties mask fewer than the length (MaskGIT's rule)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return confidence < _at(confidence, lengths)
 
 
 class TiesMaskMore(Decoding, ComposedBackend):
-    """What does not lie above the threshold is masked: ties mask more than the length (MAGVIT's rule)."""
+    """All tokens up to the threshold are masked: ties mask more than the length (MAGVIT's rule)."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return confidence <= _at(confidence, lengths - 1)
 
 
 class TiesMaskLast(Decoding, ComposedBackend):
-    """Of equal confidences the last are masked."""
+    """Among equal confidences the last are masked."""
 
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return super().hidden(confidence[:, ::-1], lengths)[:, ::-1]
@@ -379,7 +379,7 @@ def _at(confidence: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 class UnguidedLoopsOfTraining(Decoding, ComposedBackend):
-    """The unconditional branch of guidance takes L_max loops whatever the step takes."""
+    """The unconditional branch of guidance always takes L_max loops."""
 
     def unguided_loops(self, loops: int, most: int) -> int:  # noqa: ARG002
         return most

@@ -1,4 +1,4 @@
-"""Wrong denoising steps and time grids."""
+"""Mistakes in denoising steps and time grids."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ from elt_ref.schedules.noise import signal_and_noise
 
 
 def _stepping(**changes: Any) -> tuple[Change, ...]:
-    """Return the change that steps by another configuration; values may depend on the right one."""
+    """Return the change that steps with other settings; their values may depend on the right ones."""
 
     def step(*args: Any, diffusion: DiffusionConfig, **settings: Any) -> Any:
         update = {name: value(diffusion) if callable(value) else value for name, value in changes.items()}
@@ -23,19 +23,19 @@ def _stepping(**changes: Any) -> tuple[Change, ...]:
 
 
 class VarianceLargeForSmall(Altered, ReferenceBackend):
-    """β_t where the posterior variance is asked: what DiT's code calls FIXED_LARGE."""
+    """The small variance is β_t instead of the posterior variance: FIXED_LARGE in DiT's code."""
 
     changes = _stepping(variance=lambda d: {"small": "large"}.get(d.variance, d.variance))
 
 
 class VarianceSmallForLarge(Altered, ReferenceBackend):
-    """The posterior variance where β_t is asked."""
+    """The large variance is the posterior variance instead of β_t."""
 
     changes = _stepping(variance=lambda d: {"large": "small"}.get(d.variance, d.variance))
 
 
 class VarianceFractionReversed(Altered, ReferenceBackend):
-    """The interpolated variance is large at fraction 0 and small at 1."""
+    """The interpolated variance is the large one at fraction 0 and the small one at 1."""
 
     changes = _stepping(variance_fraction=lambda d: 1 - d.variance_fraction)
 
@@ -51,13 +51,13 @@ def _mixed_linearly(log_snr_t: float, log_snr_s: float, diffusion: DiffusionConf
 
 
 class VarianceMixedLinearly(Altered, ReferenceBackend):
-    """The variances themselves are mixed instead of their logarithms."""
+    """The variances are interpolated themselves, not their logarithms."""
 
     changes = instead("generation.denoiser", step_variance=_mixed_linearly)
 
 
 class VarianceForDeviation(Altered, ReferenceBackend):
-    """The noise is multiplied by the variance, its root forgotten."""
+    """The noise is multiplied by the variance, not by its root."""
 
     changes = instead(
         "generation.denoiser", step_variance=lambda *args, **settings: step_variance(*args, **settings) ** 2
@@ -84,7 +84,7 @@ def _quiet(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any:
 
 
 class NoiseLeftOut(Altered, ReferenceBackend):
-    """No step adds noise: α₃ z of the sampler is forgotten, though the step is not DDIM's."""
+    """No step adds noise, although the sampler is ancestral."""
 
     changes = instead("generation.denoiser", denoise_step=_quiet)
 
@@ -115,7 +115,7 @@ def _swapped_mean(
 
 
 class MeanSharesSwapped(Altered, ReferenceBackend):
-    """The mean takes c of z and 1 − c of x̂ instead of 1 − c of z and c of x̂."""
+    """The mean weighs z with c and x̂ with 1 − c: the two are swapped."""
 
     changes = instead("generation.denoiser", denoise_step=_swapped_mean)
 
@@ -157,7 +157,7 @@ def _stochastic_ddim(noisy: Any, clean: Any, noise: Any, **settings: Any) -> Any
 
 
 class DdimWithNoise(Altered, ReferenceBackend):
-    """The deterministic step is given the noise of the ancestral one on top."""
+    """The deterministic step adds the noise of the ancestral step."""
 
     changes = instead("generation.denoiser", denoise_step=_stochastic_ddim)
 
@@ -173,7 +173,7 @@ def _stale_epsilon(noisy: Any, clean: Any, noise: Any, *, diffusion: DiffusionCo
 
 
 class EpsilonBeforeClipping(Altered, ReferenceBackend):
-    """DDIM's ε̂ is that of the prediction before it was clipped: denoising-diffusion-pytorch PR#84."""
+    """DDIM's ε̂ follows from the unclipped prediction: denoising-diffusion-pytorch PR#84."""
 
     changes = instead("generation.denoiser", denoise_step=_stale_epsilon)
 
@@ -185,13 +185,13 @@ class ClipIgnored(Altered, ReferenceBackend):
 
 
 class ClipAlways(Altered, ReferenceBackend):
-    """Predictions are clipped to ±1 where no clipping is asked; latents are not bounded."""
+    """Predictions are clipped to ±1 without a configured clip, although latents are not bounded."""
 
     changes = _stepping(clip=lambda d: 1.0 if d.clip is None else d.clip)
 
 
 class ClipAtOne(Altered, ReferenceBackend):
-    """Clipping is to ±1, whatever bound is asked: the range of pixels, built in."""
+    """Predictions are always clipped to ±1, the range of pixels, whatever the configured bound."""
 
     changes = _stepping(clip=lambda d: None if d.clip is None else 1.0)
 
@@ -203,7 +203,7 @@ class TimesWithoutEnd(Altered, ReferenceBackend):
 
 
 class TimesByWholeStride(Altered, ReferenceBackend):
-    """Of a thousand times every so-many-th is taken, a whole number: as in the unofficial port of ELT."""
+    """The grid takes every n-th of a thousand times, n a whole number: as in the unofficial port of ELT."""
 
     changes = instead("schedules.noise", time_grid=lambda steps: 1 - np.arange(steps + 1) * (1000 // steps) / 1000)
 
@@ -215,6 +215,6 @@ class TimesWithoutStart(Altered, ReferenceBackend):
 
 
 class TimesSquared(Altered, ReferenceBackend):
-    """The grid is not even: as in samplers that put more steps where there is little noise."""
+    """The grid is uneven, as in samplers with more steps at low noise."""
 
     changes = instead("schedules.noise", time_grid=lambda steps: np.linspace(1, 0, steps + 1) ** 2)

@@ -1,4 +1,4 @@
-"""Wrong loops of the diffusion family."""
+"""Mistakes in the loop of the diffusion family."""
 
 from itertools import count
 from typing import Any
@@ -24,7 +24,7 @@ class DiffusionInputInjected(ComposedBackend):
 
 
 class DiffusionLoopsTold(ComposedBackend):
-    """The conditioning is made anew in every loop and told its number, as in LoopViT and Universal Transformers."""
+    """The conditioning of every loop includes the loop's number, as in LoopViT and Universal Transformers."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         network = super().network(config, parameters, *inputs)
@@ -44,7 +44,7 @@ class DiffusionLoopsTold(ComposedBackend):
 
 
 class DiffusionDepthTold(ComposedBackend):
-    """Each loop's change is divided by the number of loops, so that few loops are no prefix of many."""
+    """Each loop's update is divided by the number of loops, so few loops are no prefix of many."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:
@@ -56,7 +56,7 @@ class DiffusionDepthTold(ComposedBackend):
 
 
 class DiffusionStatesFromInput(ComposedBackend):
-    """The state before the first loop is counted as that after it: one loop too few."""
+    """The state before the first loop counts as the state after it: one loop too few."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         states = super().states(network, loops, config)
@@ -77,7 +77,7 @@ class DiffusionConditionedOnce(ComposedBackend):
 
 
 class DiffusionTimeAtInput(ComposedBackend):
-    """Time is added to the patches and nowhere else, as in the unofficial port of ELT."""
+    """Time enters only as a sum with the patches, as in the unofficial port of ELT."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:
@@ -92,7 +92,7 @@ class DiffusionTimeAtInput(ComposedBackend):
 
 
 class DiffusionOneModulation(ComposedBackend):
-    """All layers share the modulation weights of the first, adaLN-single without a table of each layer."""
+    """All layers share the modulation weights of the first: adaLN-single without a table per layer."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         if config.diffusion is None:
@@ -103,7 +103,7 @@ class DiffusionOneModulation(ComposedBackend):
 
 
 class DiffusionStopsAtMax(ComposedBackend):
-    """More loops than in training are cut to L_max: further states repeat its last."""
+    """Loops stop at L_max: further states repeat its last."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:

@@ -1,4 +1,4 @@
-"""Wrong layers, conditioning, heads and gradients of the diffusion family."""
+"""Mistakes in layers, conditioning, heads and gradients of the diffusion family."""
 
 import math
 import sys
@@ -18,20 +18,20 @@ from elt_ref.model.diffusion import embed_conditioning, modulate, unpatchify
 from elt_ref.model.positions import time_features
 from elt_ref.ops import embedding, linear, modulated_layer_norm, silu, stop_gradient
 
-anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 Change = tuple[str, Any, Any]
-"""Name, function, and the function instead of it."""
+"""Name, function, and its replacement."""
 
 
 def instead(module: str, **functions: Any) -> tuple[Change, ...]:
-    """Return the changes that put these in place of the functions of ``elt_ref.MODULE`` that have their names."""
+    """Return the changes that replace functions of ``elt_ref.MODULE`` by these functions of the same names."""
     place = import_module(f"elt_ref.{module}")
     return tuple((name, getattr(place, name), function) for name, function in functions.items())
 
 
 class Altered:
-    """While it answers, functions of the package are others, wherever they are used. To be mixed in."""
+    """Mixin that replaces functions of the package, wherever they are used, while the backend answers."""
 
     changes: tuple[Change, ...] = ()
 
@@ -80,7 +80,7 @@ def _ordered(six: list[int], two: list[int]) -> tuple[Change, ...]:
 
 
 class ChunksScaleFirst(Altered, ReferenceBackend):
-    """Scale before shift among the six chunks, as a port writes that goes by the order in x (1 + scale) + shift."""
+    """The six chunks hold scale before shift, the order in the formula x (1 + scale) + shift."""
 
     changes = _ordered([1, 0, 2, 4, 3, 5], [0, 1])
 
@@ -92,13 +92,13 @@ class ChunksOfMlpFirst(Altered, ReferenceBackend):
 
 
 class ChunksByKind(Altered, ReferenceBackend):
-    """Both shifts, both scales, both gates: chunks grouped by what they are instead of by what they act on."""
+    """Chunks are grouped by kind (both shifts, both scales, both gates) instead of by attention and MLP."""
 
     changes = _ordered([0, 2, 4, 1, 3, 5], [0, 1])
 
 
 class FinalScaleFirst(Altered, ReferenceBackend):
-    """Scale before shift in the final layer."""
+    """The final layer holds scale before shift."""
 
     changes = _ordered([0, 1, 2, 3, 4, 5], [1, 0])
 
@@ -111,7 +111,7 @@ def _without_one(parameters: Any, conditioning: Any, chunks: int) -> Any:
 
 
 class ScaleWithoutOne(Altered, ReferenceBackend):
-    """X · scale + shift without 1 +: adaptive norm as in older codes, which starts at zero instead of at the norm."""
+    """The modulation is x · scale + shift, without 1 +, as in older adaptive norms; it starts at zero, not at x."""
 
     changes = instead("model.diffusion", modulate=_without_one)
 
@@ -128,7 +128,7 @@ class FinalUnmodulated(Altered, ReferenceBackend):
 
 
 class FinalUnnormed(Altered, ComposedBackend):
-    """The head projects the state as it left the loop, taking it for normalised, as the masked family's is."""
+    """The head projects the state of the loop without a norm, as if it were normalised like the masked family's."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Any:
         network = super().network(config, parameters, *inputs)
@@ -140,19 +140,19 @@ class FinalUnnormed(Altered, ComposedBackend):
 
 
 class ModulationWithoutSilu(Altered, ReferenceBackend):
-    """The modulations are linear in the conditioning; DiT's code has the SiLU in each adaLN, where a port loses it."""
+    """The modulations are linear in the conditioning: the SiLU at the start of each adaLN in DiT is missing."""
 
     changes = instead("ops.modulation", silu=lambda x: x) + instead("model.diffusion", embed_conditioning=_conditioning)
 
 
 class TimeMlpWithoutSilu(Altered, ReferenceBackend):
-    """The timestep MLP is two linear maps with nothing between."""
+    """The timestep MLP is two linear maps without an activation between."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, activation=lambda x: x))
 
 
 class LabelRowMissing(Altered, ReferenceBackend):
-    """Labels are taken and never used, as in the unofficial port of ELT."""
+    """Labels are accepted and ignored, as in the unofficial port of ELT."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, row=lambda *_: 0))
 
@@ -162,13 +162,13 @@ def _known_row(table: Any, labels: Any, classes: int) -> Any:
 
 
 class NullClassWithoutRow(Altered, ReferenceBackend):
-    """No class adds nothing, instead of the last row of the label table."""
+    """The null class adds nothing, instead of the last row of the label table."""
 
     changes = instead("model.diffusion", embed_conditioning=partial(_conditioning, row=_known_row))
 
 
 class NullClassFirst(Altered, ReferenceBackend):
-    """Row 0 of the label table is taken for no class, so that every class is one row off."""
+    """Row 0 of the label table means "no class", so every class is one row off."""
 
     changes = instead(
         "model.diffusion",
@@ -192,7 +192,7 @@ class NormWithLargeEpsilon(Altered, ReferenceBackend):
 
 
 class NormWithBertEpsilon(Altered, ReferenceBackend):
-    """The norm's ε is 1e-12, that of the masked family."""
+    """The norm's ε is 1e-12, as in the masked family."""
 
     changes = _norm_with(1e-12)
 
@@ -204,7 +204,7 @@ def _textbook_norm(x: Any, modulation: Any, *, part: int, epsilon: float) -> Any
 
 
 class NormWithUnbiasedDeviation(Altered, ReferenceBackend):
-    """Deviation over d − 1 and ε outside the root: annotated-transformer #119, #122."""
+    """The deviation divides by d − 1, and ε is outside the root: annotated-transformer #119, #122."""
 
     changes = instead("ops.modulation", modulated_layer_norm=_textbook_norm)
 
@@ -214,13 +214,13 @@ defvjp(_erf, lambda _value, x: lambda g: g * np.exp(-x * x) * 2 / math.sqrt(math
 
 
 class GeluExact(Altered, ReferenceBackend):
-    """GELU by the error function: PyTorch's default, where DiT asks for the tanh form."""
+    """The GELU uses the error function, PyTorch's default; DiT uses the tanh form."""
 
     changes = instead("ops.gelu", gelu=lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2))))
 
 
 class DiffusionGradientOfLastLoop(ComposedBackend):
-    """The gradient flows through the last loop alone, as where back-propagation is truncated (recpre)."""
+    """The gradient flows through the last loop only: truncated back-propagation (recpre)."""
 
     def states(self, network: Any, loops: int, config: Any) -> list[Any]:
         if config.diffusion is None:
@@ -236,6 +236,6 @@ def _stopped_conditioning(*arguments: Any) -> Any:
 
 
 class ConditioningNotLearned(Altered, ReferenceBackend):
-    """Time MLP and label table get no gradient, as where the conditioning is made without recording it."""
+    """Time MLP and label table get no gradient, as if the conditioning were computed without recording."""
 
     changes = instead("model.diffusion", embed_conditioning=_stopped_conditioning)

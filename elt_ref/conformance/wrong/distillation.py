@@ -15,7 +15,7 @@ from elt_ref.streams import stream
 
 
 class Distilling:
-    """What a mistake may replace in the loss of teacher and student; written out so that each can be replaced alone."""
+    """The replaceable parts of the loss of teacher and student, one method each."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         """Return the state that the student predicts from."""
@@ -57,35 +57,35 @@ class TruthWeightReversed(Distilling, ComposedBackend):
 
 
 class TeacherWeighted(Distilling, ComposedBackend):
-    """λ weighs the teacher's ground truth as well, which so fades from training."""
+    """λ weighs the teacher's ground truth as well, so it fades during training."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return weight * (teacher + student) + (1 - weight) * distilled
 
 
 class DistillationUnweighted(Distilling, ComposedBackend):
-    """The distillation term is added whole, without 1 − λ."""
+    """The distillation term is added without the factor 1 − λ."""
 
     def total(self, teacher: Any, student: Any, distilled: Any, weight: float) -> Any:
         return teacher + weight * student + distilled
 
 
 class StudentLoopAhead(Distilling, ComposedBackend):
-    """The list of states is read at L_int as if it began with the input: the student has one loop too many."""
+    """The list of states is indexed as if it began with the input: the student has one loop too many."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[student_loops]
 
 
 class StudentLoopBehind(Distilling, ComposedBackend):
-    """The student is read before its last loop."""
+    """The student's state is taken before its last loop."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
         return [network.state, *states][student_loops - 1]
 
 
 class StudentSecondForward(Distilling, ComposedBackend):
-    """The student is a second forward pass, with dropout of its own, as in the unofficial port of ELT."""
+    """The student is a second forward pass with separate dropout, as in the unofficial port of ELT."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:
         state = network.state
@@ -97,7 +97,7 @@ class StudentSecondForward(Distilling, ComposedBackend):
 
 
 class StudentHeadOfItsOwn(Distilling, ComposedBackend):
-    """The student predicts through a head of its own, here one without the Dense: an auxiliary classifier."""
+    """The student predicts through a separate head, here without the Dense: an auxiliary classifier."""
 
     def network(self, config: Any, parameters: Any, *inputs: Any) -> Network:
         network = ComposedBackend.network(self, config, parameters, *inputs)
@@ -126,7 +126,7 @@ class StudentStopped(Distilling, ComposedBackend):
 
 
 class BothStopped(Distilling, ComposedBackend):
-    """Both predictions are constants in the distillation term, which so teaches nobody."""
+    """Both predictions are constants in the distillation term, so it has no gradient."""
 
     def distil(self, task: Task, student: Any, teacher: Any) -> Any:
         return task.distillation(stop_gradient(student), stop_gradient(teacher))
@@ -159,7 +159,7 @@ class StudentLastLoopOnly(Distilling, ComposedBackend):
 
 
 class StudentStraightThrough(Distilling, ComposedBackend):
-    """The student's gradient goes the way of the teacher, through all L_max loops; the value is the student's."""
+    """The student's gradient flows through all L_max loops, like the teacher's; the value is the student's."""
 
     def student_state(self, states: list[Any], student_loops: int, network: Network) -> Any:  # noqa: ARG002
         return states[-1] + stop_gradient(states[student_loops - 1] - states[-1])
@@ -185,7 +185,7 @@ class DivergenceOfBatch(ComposedBackend):
 
 
 class DivergenceForCrossEntropy(ComposedBackend):
-    """E8 is the Kullback–Leibler divergence: less by the teacher's entropy, as in the unofficial port of ELT."""
+    """E8 is the Kullback–Leibler divergence: smaller by the teacher's entropy, as in the unofficial port of ELT."""
 
     def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task, reduction = super().recovery_task(config, tokens, mask, labels), config.objective.reduction
@@ -229,7 +229,7 @@ class TeacherSoftened(ComposedBackend):
 
 
 class DistillationEverywhere(ComposedBackend):
-    """The distillation term takes all tokens, the ground truth the masked ones."""
+    """The distillation term covers all tokens, the ground truth only the masked ones."""
 
     def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
         task = super().recovery_task(config, tokens, mask, labels)
@@ -256,7 +256,7 @@ class TruthWeightRising(ReferenceBackend):
 
 
 class TruthWeightCosine(ReferenceBackend):
-    """λ falls along a cosine, as learning rates do."""
+    """λ falls along a cosine, like a learning rate."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": (1 + np.cos(math.pi * np.arange(steps) / max(1, steps - 1))) / 2}
@@ -270,7 +270,7 @@ class StudentMayBeTeacher(ReferenceBackend):
 
 
 class StudentAboveLeast(ReferenceBackend):
-    """L_min is excluded from the draws, where there is anything else."""
+    """L_min is excluded from the draws, unless it is the only number."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
         least = min(min_loops + 1, max_loops - 1)
@@ -278,7 +278,7 @@ class StudentAboveLeast(ReferenceBackend):
 
 
 class StudentFromOne(ReferenceBackend):
-    """The draw begins at 1, whatever L_min says."""
+    """The draw begins at 1 instead of at L_min."""
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:  # noqa: ARG002
         return super().student_draws(min_loops=1, max_loops=max_loops, count=count, seed=seed)

@@ -1,4 +1,4 @@
-"""Wrong trainings across processes."""
+"""Mistakes in training across processes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from elt_ref.training import clip_gradient
 
 
 class GradientsSummedAcross(ComposedBackend):
-    """The gradients of the processes are added and not averaged, as an all-reduce does unless it is told otherwise."""
+    """The gradients of the processes are summed, not averaged, as in an all-reduce by default."""
 
     def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
         total, gradient = super().together(totals, gradients)
@@ -20,7 +20,7 @@ class GradientsSummedAcross(ComposedBackend):
 
 
 class ClippedBeforeAveraging(ComposedBackend):
-    """Each process clips its own gradient, and then they are averaged."""
+    """Each process clips its own gradient before the average."""
 
     def masked_training_across(self, **arguments: Any) -> Any:
         self.largest = arguments["training"]["gradient_clip"]
@@ -33,14 +33,14 @@ class ClippedBeforeAveraging(ComposedBackend):
 
 
 class FirstProcessAlone(ComposedBackend):
-    """The processes do not speak to one another, as where the wrapper is built and the bare network is called."""
+    """The processes do not communicate, as if the bare network were called instead of its wrapper."""
 
     def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
         return super().together(totals[:1], gradients[:1])
 
 
 class SameRowsEverywhere(ReferenceBackend):
-    """Every process learns from the first rows, as where the sampler is not told its rank."""
+    """Every process learns from the first rows, as if the sampler ignored its rank."""
 
     def masked_training_across(self, *, processes: int, **arguments: Any) -> Any:
         return super().masked_training_across(
@@ -49,7 +49,7 @@ class SameRowsEverywhere(ReferenceBackend):
 
 
 class DrawsOfFirstProcess(ReferenceBackend):
-    """Every process has rows of its own and the masks and dropped labels of the first: one seed for all."""
+    """Every process has its own rows, but the masks and dropped labels of the first: one seed for all."""
 
     def masked_training_across(self, *, processes: int, **arguments: Any) -> Any:
         names = ("mask_ratio", "mask_order", "label_drop")
@@ -62,7 +62,7 @@ def _of_first(arguments: dict[str, Any], processes: int, names: tuple[str, ...])
 
 
 class StudentsApart(ComposedBackend):
-    """Every process draws an L_int of its own."""
+    """Every process draws its own L_int."""
 
     def masked_training_across(self, *, student_loops: Any, **arguments: Any) -> Any:
         self.calls, self.most = 0, arguments["model"]["max_loops"] - 1
@@ -76,7 +76,7 @@ class StudentsApart(ComposedBackend):
 
 
 class WeighedByMaskedTokens(ComposedBackend):
-    """Each process's gradient weighs as much as it has masked tokens, as where the sums are divided at the end."""
+    """Each process's gradient is weighted by its number of masked tokens, as if sums were divided at the end."""
 
     def masked_training_across(self, *, processes: int, **arguments: Any) -> Any:
         ratios = np.cos(np.pi / 2 * np.asarray(arguments["mask_ratio"], np.float64))

@@ -8,7 +8,7 @@ from elt_ref.conformance.wrong.decoding import Decoding
 
 
 class GuidanceBeyondConditional(Decoding, ReferenceBackend):
-    """Guidance is c + s (c − u): the scale w = s − 1 of that form is given as s (MAGVIT's form)."""
+    """Guidance is c + s (c − u), MAGVIT's form, but with s instead of its scale w = s − 1."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         return {"guided": conditional + scale * (conditional - unconditional)}
@@ -22,14 +22,14 @@ class GuidanceSwapped(Decoding, ReferenceBackend):
 
 
 class GuidanceZeroConditional(Decoding, ReferenceBackend):
-    """A scale of 0 is falsy and counts as no guidance: the prediction is conditional."""
+    """A scale of 0 is falsy and turns guidance off: the prediction is conditional."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         return super().guide(conditional=conditional, unconditional=unconditional, scale=scale or 1.0)
 
 
 class GuidanceOneUnconditional(Decoding, ReferenceBackend):
-    """A scale of 1 counts as "guidance off", and off leaves the label out."""
+    """A scale of 1 turns guidance off, and off drops the label."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         scale = 0.0 if scale == 1 else scale
@@ -37,7 +37,7 @@ class GuidanceOneUnconditional(Decoding, ReferenceBackend):
 
 
 class GuidanceOfFirstThree(Decoding, ReferenceBackend):
-    """Only the first three channels are guided, the rest stay conditional (DiT#41, PR#12, and what was made of it)."""
+    """Only the first three channels are guided; the rest stay conditional (DiT#41, PR#12, and code copied from it)."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         guided = unconditional + scale * (conditional - unconditional)
@@ -45,7 +45,7 @@ class GuidanceOfFirstThree(Decoding, ReferenceBackend):
 
 
 class GuidanceRescaled(Decoding, ReferenceBackend):
-    """The guided prediction is scaled back to the deviation of the conditional, as some samplers do by default."""
+    """The guided prediction is rescaled to the deviation of the conditional one, as some samplers do by default."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         guided = unconditional + scale * (conditional - unconditional)
@@ -53,7 +53,7 @@ class GuidanceRescaled(Decoding, ReferenceBackend):
 
 
 class RampFromUnconditional(Decoding, ReferenceBackend):
-    """The ramp is linspace(0, s, K), open-muse's, whose first step is unconditional."""
+    """The ramp is linspace(0, s, K), as in open-muse; its first step is unconditional."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
         if schedule == "constant":
@@ -79,7 +79,7 @@ class RampFalling(Decoding, ReferenceBackend):
 
 
 class RampOfOneStepFull(Decoding, ReferenceBackend):
-    """A ramp of one step is at its end: the only step takes s."""
+    """A ramp of one step is at its end: the only step has scale s."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
         constant = schedule if steps > 1 else "constant"
@@ -87,7 +87,7 @@ class RampOfOneStepFull(Decoding, ReferenceBackend):
 
 
 class RampIgnored(Decoding, ReferenceBackend):
-    """The schedule is constant whatever was asked for."""
+    """The schedule is always constant."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:  # noqa: ARG002
         return super().guidance_scales(scale=scale, steps=steps, schedule="constant")

@@ -1,4 +1,4 @@
-"""Mistakes in the loop: what is inside of it, in which order, how often, and the gradient through it."""
+"""Mistakes in the loop: its content, order and number, and the gradient through it."""
 
 from collections.abc import Callable
 from itertools import count
@@ -15,7 +15,7 @@ from elt_ref.ops import gelu, layer_norm, linear, stop_gradient
 
 
 def signal(number: float, like: Any) -> Any:
-    """Return what a loop is told of itself: cosines of a number, one a feature."""
+    """Return the embedding of a loop's number: one cosine per feature."""
     width = like.shape[-1]
     return np.cos(number * np.arange(1, width + 1)).astype(like.dtype)
 
@@ -34,10 +34,10 @@ class Layers:
 
 
 class Taken:
-    """Gives the wrong ones a network whose layers can be called one by one."""
+    """Mixin with a network whose layers can be called one by one."""
 
     def layers(self, backend: ComposedBackend, config: Any, parameters: Tree, *inputs: Any) -> Network:
-        """Return the reference's network with its block taken apart."""
+        """Return the reference's network with a block of separate layers."""
         alone = [
             ComposedBackend.network(backend, config, {**parameters, "block": [layer]}, *inputs)
             for layer in parameters["block"]
@@ -46,7 +46,7 @@ class Taken:
 
 
 class LoopsUntied(ComposedBackend):
-    """Every loop has weights of its own: sharing was lost when a module was replaced (mixture_of_recursions#17)."""
+    """Every loop has its own weights: sharing was lost when a module was replaced (mixture_of_recursions#17)."""
 
     def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         numbers = count()
@@ -70,7 +70,7 @@ class InputReinjected(ComposedBackend):
 
 
 class LoopIndexEmbedded(ComposedBackend):
-    """Each loop is told its number, as in Universal Transformers and LoopViT."""
+    """Each loop receives its number, as in Universal Transformers and LoopViT."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
@@ -80,7 +80,7 @@ class LoopIndexEmbedded(ComposedBackend):
 
 
 class NormInsideLoop(ComposedBackend):
-    """A norm stands at the end of every loop, where it belongs to the head if anywhere."""
+    """Every loop ends with a norm; if anywhere, a norm belongs in the head."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
@@ -145,7 +145,7 @@ class LoopsMirrored(Taken, ComposedBackend):
 
 
 class OneLayerForAll(ComposedBackend):
-    """All layers share the first one's weights, as ALBERT's do: sharing across depth in place of loops."""
+    """All layers share the weights of the first, as in ALBERT: sharing across depth instead of across loops."""
 
     def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         layers = parameters["block"]
@@ -153,7 +153,7 @@ class OneLayerForAll(ComposedBackend):
 
 
 class UnloopedRunsTwice(ComposedBackend):
-    """A network of one loop is looped all the same, at least twice."""
+    """Every network is looped at least twice, even with one loop."""
 
     def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         network = super().network(config, parameters, *inputs)
@@ -163,7 +163,7 @@ class UnloopedRunsTwice(ComposedBackend):
 
 
 class HeadInsideLoop(ComposedBackend):
-    """The head's Dense, GELU and norm are applied in every loop, so that the next one reads their output."""
+    """The head's Dense, GELU and norm are applied in every loop, so the next loop reads their output."""
 
     def network(self, config: Any, parameters: Tree, *inputs: Any) -> Network:
         network, head = super().network(config, parameters, *inputs), parameters["head"]
@@ -176,7 +176,7 @@ class HeadInsideLoop(ComposedBackend):
 
 
 class StatesAveraged(ComposedBackend):
-    """The head reads the mean of the states of all loops, an ensemble in place of the last."""
+    """The head reads the mean of the states of all loops, an ensemble, instead of the last state."""
 
     def predict(self, config: Any, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:
         network = self.network(config, tree(config, parameters), *inputs)
@@ -192,7 +192,7 @@ class PredictionsAveraged(ComposedBackend):
 
 
 class LoopsClipped(ComposedBackend):
-    """Loops beyond L_max are not run: the state stays what it was after L_max."""
+    """Loops beyond L_max are not run: the state stays as after L_max loops."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         states = super().states(network, min(loops, config.model.max_loops), config)
@@ -200,7 +200,7 @@ class LoopsClipped(ComposedBackend):
 
 
 class LoopsStartAgain(ComposedBackend):
-    """After L_max loops the next begins at the embedded input again, as a table of L_max entries read modulo would."""
+    """The loop after L_max begins at the embedded input again, as with a table of L_max entries indexed modulo."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:
         states = super().states(network, min(loops, config.model.max_loops), config)
@@ -208,7 +208,7 @@ class LoopsStartAgain(ComposedBackend):
 
 
 class ProgressEmbedded(ComposedBackend):
-    """Each loop is told which share of the pass is done, as LoopFormer's are, so short passes are no prefixes."""
+    """Each loop receives its share of the pass, as in LoopFormer, so short passes are no prefixes."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
@@ -218,7 +218,7 @@ class ProgressEmbedded(ComposedBackend):
 
 
 class StepsDivided(ComposedBackend):
-    """A loop moves the state by 1/L of what the block would, as a solver of L steps: L changes every state."""
+    """A loop moves the state by 1/L of the block's update, like a solver with L steps: L changes every state."""
 
     def states(self, network: Network, loops: int, config: Any) -> list[Any]:  # noqa: ARG002
         states = [network.state]
@@ -228,7 +228,7 @@ class StepsDivided(ComposedBackend):
 
 
 class LoopsAlwaysAll(ComposedBackend):
-    """A prediction takes L_max loops whatever was asked for."""
+    """A prediction always takes L_max loops."""
 
     def predict(self, config: Any, parameters: Any, loops: int, *inputs: Any) -> np.ndarray:  # noqa: ARG002
         return super().predict(config, parameters, config.model.max_loops, *inputs)
@@ -244,7 +244,7 @@ class LastLoopGradient(ComposedBackend):
 
 
 class FirstLoopGradient(ComposedBackend):
-    """Only the first loop's use of the weights is differentiated: the copies of the other loops are constants."""
+    """The weights are differentiated only in the first loop: they are constants in the others."""
 
     def loss(self, config: Any, task: Task, student_loops: int | None, weight: float, parameters: Tree) -> LossTerms:
         network = self.network(config, parameters, *task.inputs)
@@ -267,21 +267,21 @@ class LoopGradientsAveraged(ComposedBackend):
 
 
 class MaskedScheduleReversed(ReferenceBackend):
-    """The loops of a sampling are taken from the last step to the first."""
+    """The loop schedule of a sampling is read from the last step to the first."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=loops[::-1], **arguments)
 
 
 class MaskedScheduleOfFirstStep(ReferenceBackend):
-    """Every sampling step takes the loops of the first."""
+    """Every sampling step takes the first step's number of loops."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=[loops[0]] * len(loops), **arguments)
 
 
 class MaskedScheduleMean(ReferenceBackend):
-    """Every sampling step takes the mean of the loops, rounded."""
+    """Every sampling step takes the rounded mean number of loops."""
 
     def masked_sample(self, *, loops: list[int], **arguments: Any) -> Tensors:
         return super().masked_sample(loops=[round(sum(loops) / len(loops))] * len(loops), **arguments)

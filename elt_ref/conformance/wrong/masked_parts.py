@@ -16,7 +16,7 @@ from elt_ref.model import apply_block
 from elt_ref.model.masked import embed, mlm_head
 from elt_ref.ops import drop_first, embedding, gelu, layer_norm, linear, stop_gradient, unembedding
 
-anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
 def head_of(parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
@@ -25,7 +25,7 @@ def head_of(parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
 
 
 class Parts:
-    """What a mistake in a part may replace. The parts are written out so that each can be replaced alone."""
+    """The replaceable parts of the network, one method each."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
         """Return the layer norm."""
@@ -46,7 +46,7 @@ class Parts:
         return 1 / math.sqrt(head_width)
 
     def visible(self, scores: Any) -> Any:
-        """Return the scores [batch, heads, tokens, tokens], very low where a token may not look at another."""
+        """Return the scores [batch, heads, tokens, tokens], very low if a token may not attend to another."""
         return scores
 
     def attend(self, layer: Tree, x: Any, heads: int) -> Any:
@@ -95,7 +95,7 @@ class Parts:
 
 
 class PreNorm(Parts, ComposedBackend):
-    """The layer is pre-LN, as GPT's and DiT's are: the norm stands before attention and MLP, not after the sum."""
+    """The layer is pre-LN, as in GPT and DiT: the norm is before attention and MLP, not after the sum."""
 
     def layer(self, layer: Tree, x: Any, *, heads: int, epsilon: float) -> Any:
         norm = layer["attention_norm"]
@@ -105,7 +105,7 @@ class PreNorm(Parts, ComposedBackend):
 
 
 class ErfGelu(Parts, ComposedBackend):
-    """The GELU is the exact one, the default of PyTorch's nn.GELU, where MaskGIT runs jax.nn.gelu's tanh form."""
+    """The GELU is exact, the default of PyTorch's nn.GELU; MaskGIT uses jax.nn.gelu's tanh form."""
 
     def activate(self, x: Any) -> Any:
         values = np.asarray(x)
@@ -130,7 +130,7 @@ class UnbiasedVariance(Parts, ComposedBackend):
 
 
 class EpsilonOutsideRoot(Parts, ComposedBackend):
-    """The norm adds ε to the deviation, outside of the root (annotated-transformer#122)."""
+    """The norm adds ε to the deviation, outside the root (annotated-transformer#122)."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
         centred = x - anp.mean(x, axis=-1, keepdims=True)
@@ -139,7 +139,7 @@ class EpsilonOutsideRoot(Parts, ComposedBackend):
 
 
 class EpsilonOfItsOwn(Parts, ComposedBackend):
-    """The norm has the 1e-5 that its framework sets where nothing is said, whatever ε was asked for."""
+    """The norm's ε is the framework's default 1e-5, not the configured one."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:  # noqa: ARG002
         return layer_norm(x, scale, bias, epsilon=1e-5)
@@ -186,7 +186,7 @@ def _sequence(model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) 
 
 
 class ClassTokenWithoutPosition(Parts, ComposedBackend):
-    """The class token has no position and the first token position 0, as where a prefix is put on afterwards."""
+    """The class token has no position and the first token has position 0, as if the prefix were added later."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         tables = parameters["embedding"]
@@ -198,7 +198,7 @@ class ClassTokenWithoutPosition(Parts, ComposedBackend):
 
 
 class ClassTokenLast(Parts, ComposedBackend):
-    """The class token takes the last position, the tokens those from 0."""
+    """The class token has the last position, the tokens have positions from 0."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         ids = _sequence(model, tokens, labels)
@@ -228,14 +228,14 @@ class NormBeforePosition(Parts, ComposedBackend):
 
 
 class LabelsUnused(Parts, ComposedBackend):
-    """Labels are taken and never used: every picture is of class 0, as good as none in the unofficial port of ELT."""
+    """Labels are accepted and ignored: every picture has class 0, nearly as in the unofficial port of ELT."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         return super().embed(parameters, model, tokens, np.zeros_like(labels))
 
 
 class LabelsBeforeCodes(Parts, ComposedBackend):
-    """The rows of the embedding are taken as classes first and codes after, so a class reads a code's row."""
+    """The embedding is read as classes first, codes after, so a class reads a code's row."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         ids = np.concatenate([labels[:, None], tokens], axis=1).astype(np.int64)
@@ -259,7 +259,7 @@ class HeadUntied(Parts, ComposedBackend):
 
 
 class HeadTiedToLastRows(Parts, ComposedBackend):
-    """The head takes the last rows of the word embedding, those of classes and mask among them."""
+    """The head uses the last rows of the word embedding, including the rows of classes and mask."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         rows = parameters["embedding"]["word"][-model.codebook_size :]
@@ -267,7 +267,7 @@ class HeadTiedToLastRows(Parts, ComposedBackend):
 
 
 class HeadWithoutBias(Parts, ComposedBackend):
-    """The logits have no bias of their own."""
+    """The logits have no bias."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         head = parameters["head"]
@@ -275,7 +275,7 @@ class HeadWithoutBias(Parts, ComposedBackend):
 
 
 class HeadWithoutDense(Parts, ComposedBackend):
-    """The head is the tied embedding alone, without Dense, GELU and norm."""
+    """The head is only the tied embedding, without Dense, GELU and norm."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:  # noqa: ARG002
         return unembedding(drop_first(state), parameters["embedding"]["word"], parameters["head"]["bias"])
@@ -299,7 +299,7 @@ class ClassPositionPredicted(Parts, ComposedBackend):
 
 
 class FinalNorm(Parts, ComposedBackend):
-    """A norm stands between the last loop and the head, as after a stack of pre-LN layers."""
+    """There is a norm between the last loop and the head, as after a stack of pre-LN layers."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         centred = state - anp.mean(state, axis=-1, keepdims=True)
@@ -308,7 +308,7 @@ class FinalNorm(Parts, ComposedBackend):
 
 
 class FinalNormOfLastLayer(Parts, ComposedBackend):
-    """The last layer's norm is applied once more before the head, where a port kept the final norm of its template."""
+    """The last layer's norm is applied again before the head, a final norm left over from a template."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         norm = parameters["block"][-1]["mlp_norm"]
@@ -317,7 +317,7 @@ class FinalNormOfLastLayer(Parts, ComposedBackend):
 
 
 class RepeatedTokensOverwrite(Parts, ComposedBackend):
-    """The gradient of the embedding is assigned by id, not added: of equal tokens in a batch only the last counts."""
+    """The gradient of the embedding is assigned by id, not added: only the last of equal tokens in a batch counts."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         ids = _sequence(model, tokens, labels)
@@ -332,7 +332,7 @@ class RepeatedTokensOverwrite(Parts, ComposedBackend):
 
 
 class NormDeviationConstant(Parts, ComposedBackend):
-    """The gradient of the norm takes the deviation for a constant."""
+    """The gradient of the norm treats the deviation as a constant."""
 
     def norm(self, x: Any, scale: Any, bias: Any, epsilon: float) -> Any:
         centred = x - anp.mean(x, axis=-1, keepdims=True)

@@ -16,18 +16,18 @@ from elt_ref.ops.gradient import untraced
 
 
 class Masking:
-    """What a mistake may replace in masking a batch."""
+    """The replaceable parts of masking a batch."""
 
     def fraction(self, ratio: np.ndarray) -> np.ndarray:
         """Return γ."""
         return np.clip(np.cos(math.pi / 2 * ratio), 1e-6, 1)
 
     def counted(self, tokens: int, fraction: np.ndarray) -> np.ndarray:
-        """Return how many are masked."""
+        """Return the number of masked tokens."""
         return np.maximum(1, np.floor(tokens * fraction))
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
-        """Return which are masked."""
+        """Return the mask."""
         return np.argsort(np.argsort(order, axis=1, kind="stable"), axis=1) < count[:, None]
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
@@ -43,7 +43,7 @@ class CountRounded(Masking, ReferenceBackend):
 
 
 class CountMayBeZero(Masking, ReferenceBackend):
-    """A sample may have no masked token, which gives NaN or nothing to learn (soundstorm-pytorch#36)."""
+    """A sample may have no masked token, so its loss is NaN or empty (soundstorm-pytorch#36)."""
 
     def counted(self, tokens: int, fraction: np.ndarray) -> np.ndarray:
         return np.floor(tokens * fraction)
@@ -57,7 +57,7 @@ class CountLinear(Masking, ReferenceBackend):
 
 
 class CountIsRatio(Masking, ReferenceBackend):
-    """The ratio itself is taken for the masked share: no schedule (as in BERT and in the unofficial port of ELT)."""
+    """The ratio itself is the masked share, without a schedule (as in BERT and in the unofficial port of ELT)."""
 
     def fraction(self, ratio: np.ndarray) -> np.ndarray:
         return ratio
@@ -71,21 +71,21 @@ class CountArccos(Masking, ReferenceBackend):
 
 
 class HighestMasked(Masking, ReferenceBackend):
-    """The highest of the order are masked."""
+    """The tokens highest in the order are masked."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
         return super().chosen(-order, count)
 
 
 class MaskedByCoin(Masking, ReferenceBackend):
-    """Every token is masked on its own where its draw lies below γ, as in Halton-MaskGIT: the count is not exact."""
+    """Every token is masked independently if its draw is below γ, as in Halton-MaskGIT: the count is not exact."""
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
         return {"mask": order < self.fraction(np.asarray(ratio, np.float64))[:, None]}
 
 
 class MaskedTiesTogether(Masking, ReferenceBackend):
-    """Every token at or below the threshold is masked, so that ties mask more than the count (MAGVIT's rule)."""
+    """Every token at or below the threshold is masked, so ties mask more than the count (MAGVIT's rule)."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
         threshold = np.take_along_axis(np.sort(order, axis=1), count[:, None].astype(np.int64) - 1, axis=1)
@@ -93,14 +93,14 @@ class MaskedTiesTogether(Masking, ReferenceBackend):
 
 
 class MaskedInARun(Masking, ReferenceBackend):
-    """The first tokens of the picture are masked; the order is not looked at."""
+    """The first tokens of the picture are masked; the order is ignored."""
 
     def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
         return np.arange(order.shape[1]) < count[:, None]
 
 
 class Weighing:
-    """What a mistake may replace in the losses of a batch: the weights of tokens, the target."""
+    """The replaceable parts of a batch's losses: the weights of tokens, the target."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         """Return each token's weight."""
@@ -111,8 +111,8 @@ class Weighing:
         """Return the distribution of the ground truth."""
         return (1 - smoothing) * np.eye(codes)[tokens] + smoothing / codes
 
-    def teaching(self, probabilities: Any, smoothing: float) -> Any:  # noqa: ARG002  wrong ones look at it
-        """Return the distribution that the student learns from the teacher."""
+    def teaching(self, probabilities: Any, smoothing: float) -> Any:  # noqa: ARG002  some mistakes use it
+        """Return the teacher's distribution, the student's target."""
         return probabilities
 
     def recovery_task(self, config: Any, tokens: np.ndarray, mask: np.ndarray, labels: np.ndarray) -> Task:
@@ -131,21 +131,21 @@ class Weighing:
 
 
 class LossOnAllTokens(Weighing, ComposedBackend):
-    """The loss is over all tokens (Halton-MaskGIT#3, dome272/MaskGIT-pytorch#14, MAGVIT's UCF-101 configuration)."""
+    """The loss covers all tokens (Halton-MaskGIT#3, dome272/MaskGIT-pytorch#14, MAGVIT's UCF-101 configuration)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(np.ones_like(mask), reduction)
 
 
 class LossOnVisibleTokens(Weighing, ComposedBackend):
-    """The mask is inverted in the loss: it is over the tokens that the network sees."""
+    """The mask is inverted in the loss, which covers the tokens that the network sees."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return super().weights(~mask, reduction)
 
 
 class VisibleTokensCountALittle(Weighing, ComposedBackend):
-    """Tokens that the network sees count a tenth (the ignore index was replaced by a small weight)."""
+    """Tokens that the network sees have weight one tenth (the ignore index was replaced by a small weight)."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         weights = super().weights(mask, reduction)
@@ -160,35 +160,35 @@ class MeanOverBatch(Weighing, ComposedBackend):
 
 
 class MeanOverAllPositions(Weighing, ComposedBackend):
-    """The sum over masked tokens is divided by all tokens, not by the masked ones."""
+    """The sum over masked tokens is divided by the number of all tokens, not of masked ones."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask / mask.size if reduction == "mean_per_sample" else super().weights(mask, reduction)
 
 
 class SumForMean(Weighing, ComposedBackend):
-    """The reduction is the sum though the mean was asked for."""
+    """The reduction is the sum instead of the mean."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "sum")
 
 
 class MeanForSum(Weighing, ComposedBackend):
-    """The reduction is the mean though the sum was asked for."""
+    """The reduction is the mean instead of the sum."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:  # noqa: ARG002
         return super().weights(mask, "mean_per_sample")
 
 
 class SumOverBatch(Weighing, ComposedBackend):
-    """The sum goes over the batch as well, so that the loss grows with it."""
+    """The sum includes the batch, so the loss grows with it."""
 
     def weights(self, mask: np.ndarray, reduction: str) -> np.ndarray:
         return mask * 1.0 if reduction == "sum" else super().weights(mask, reduction)
 
 
 class SmoothingOfTeacher(Weighing, ComposedBackend):
-    """The teacher's distribution is smoothed too, which is soft already."""
+    """The teacher's distribution is smoothed too, although it is soft already."""
 
     def teaching(self, probabilities: Any, smoothing: float) -> Any:
         return (1 - smoothing) * probabilities + smoothing / probabilities.shape[-1]
@@ -203,7 +203,7 @@ class SmoothingOfOthers(Weighing, ComposedBackend):
 
 
 class SmoothingIgnored(Weighing, ComposedBackend):
-    """The target is one-hot whatever smoothing was asked for."""
+    """The target is one-hot: label smoothing is ignored."""
 
     def target(self, tokens: np.ndarray, codes: int, smoothing: float) -> np.ndarray:  # noqa: ARG002
         return super().target(tokens, codes, 0.0)
@@ -216,14 +216,14 @@ def _widened(parameters: Tree, model: MaskedModelConfig, state: Any, rows: int) 
 
 
 class SoftmaxOverVocabulary(Parts, ComposedBackend):
-    """The softmax goes over every row of the embedding: codes, classes and the mask could all be predicted."""
+    """The softmax covers every row of the embedding, so classes and the mask can be predicted."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return _widened(parameters, model, state, model.vocabulary)
 
 
 class SoftmaxOverCodesAndMask(Parts, ComposedBackend):
-    """The softmax goes over the codes and one row more."""
+    """The softmax covers the codes and one more row."""
 
     def head(self, parameters: Tree, model: MaskedModelConfig, state: Any) -> Any:
         return _widened(parameters, model, state, model.codebook_size + 1)
@@ -244,14 +244,14 @@ class DroppedToLastClass(ReferenceBackend):
 
 
 class DroppedAtRate(ReferenceBackend):
-    """A draw equal to the rate drops the label too, so that rate 0 drops some."""
+    """A draw equal to the rate drops the label too, so rate 0 drops some."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return {"labels": np.where(draws <= rate, classes, labels)}
 
 
 class DroppedAboveRate(ReferenceBackend):
-    """The comparison is inverted: the rate is the share of labels that is kept."""
+    """The comparison is inverted: the rate is the share of kept labels."""
 
     def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
         return {"labels": np.where(draws < rate, labels, classes)}
@@ -275,7 +275,7 @@ class NobodyReadsClassZero(ReferenceBackend):
 
 
 class NobodyReadsMask(Parts, ComposedBackend):
-    """The network reads the row of the mask for "no class": the two last rows of the embedding were swapped."""
+    """The network reads the mask's row for "no class": the two last rows of the embedding are swapped."""
 
     def embed(self, parameters: Tree, model: MaskedModelConfig, tokens: np.ndarray, labels: np.ndarray) -> Any:
         tables = parameters["embedding"]

@@ -1,4 +1,4 @@
-"""Wrong counts and measures."""
+"""Mistakes in counts and measures."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from elt_ref.ops import log_softmax
 
 
 def _macs(model: Any, loops: int, *, class_token: bool = True, attention: bool = True) -> np.ndarray:
-    """Return the looped multiply-adds of a forward pass, of which something may be left out."""
+    """Return the looped multiply-adds of a forward pass, perhaps with a part left out."""
     if model.get("family") == "diffusion":
         tokens = math.prod(model["shape"][:2]) // model["patch_size"] ** 2
     else:
@@ -40,7 +40,7 @@ class MacsWithoutClassToken(ReferenceBackend):
 
 
 class MacsOfOneLoop(ReferenceBackend):
-    """The work of the block is counted once, however often it is looped."""
+    """The work of the block is counted once, regardless of loops."""
 
     def count(self, *, model: Any, loops: int) -> Any:
         return {**super().count(model=model, loops=loops), "looped_macs": _macs(model, 1)}
@@ -69,7 +69,7 @@ class ParametersWithoutBiases(Altered, ReferenceBackend):
 
 
 class ParametersOfEveryLoop(ReferenceBackend):
-    """A block is counted as often as it is looped: the size of the network that was unrolled."""
+    """The block is counted once per loop: the size of the unrolled network."""
 
     def count(self, *, model: Any, loops: int) -> Any:
         counted = super().count(model=model, loops=loops)
@@ -94,13 +94,13 @@ def _uncrossed(first: Gaussian, second: Gaussian) -> float:
 
 
 class FrechetWithoutCrossTerm(Altered, ReferenceBackend):
-    """The trace of the root of Σ₁ Σ₂ is left out."""
+    """The trace of the root of Σ₁ Σ₂ is missing."""
 
     changes = instead("measure.frechet", frechet_distance=_uncrossed)
 
 
 class FrechetRooted(Altered, ReferenceBackend):
-    """The distance is given instead of its square."""
+    """The result is the distance instead of its square."""
 
     changes = instead("measure.frechet", frechet_distance=lambda *both: math.sqrt(max(0.0, frechet_distance(*both))))
 
@@ -117,7 +117,7 @@ class FrechetOfVariances(Altered, ReferenceBackend):
 
 
 class InceptionScoreOfWhole(Altered, ReferenceBackend):
-    """The score is of the whole set instead of the mean over its splits."""
+    """The score covers the whole set instead of the mean over its splits."""
 
     changes = instead("measure.inception_score", inception_score=lambda logits, _splits: inception_score(logits, 1))
 
@@ -132,7 +132,7 @@ def _wrong_axis(given: np.ndarray) -> float:
 
 
 class InceptionScoreOfWrongAxis(Altered, ReferenceBackend):
-    """The average prediction is taken over the classes instead of over the samples."""
+    """The average prediction runs over the classes instead of the samples."""
 
     changes = instead(
         "measure.inception_score", inception_score=lambda logits, splits: _scores(logits, splits, _wrong_axis)
@@ -144,7 +144,7 @@ def _exp_first(given: np.ndarray) -> float:
 
 
 class InceptionScoreExpFirst(Altered, ReferenceBackend):
-    """The exponential is taken of every sample's divergence, before their mean."""
+    """The exponential is applied to every sample's divergence, before the mean."""
 
     changes = instead(
         "measure.inception_score", inception_score=lambda logits, splits: _scores(logits, splits, _exp_first)

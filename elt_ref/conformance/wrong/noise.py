@@ -1,4 +1,4 @@
-"""Wrong noise schedules, noising and conversions."""
+"""Mistakes in noise schedules, noising and conversions."""
 
 from typing import Any
 
@@ -30,13 +30,13 @@ class ShiftSignFlipped(Altered, ReferenceBackend):
 
 
 class ShiftHalved(Altered, ReferenceBackend):
-    """The shift is log(noise / image) instead of twice that: a missing 2, also EarthBridge's."""
+    """The shift is log(noise / image) without the factor 2, also in EarthBridge."""
 
     changes = _reshifted(0.5)
 
 
 class ShiftAppliedTwice(Altered, ReferenceBackend):
-    """The schedule is shifted when it is made and again when it is used: diffusers PR#13706."""
+    """The schedule is shifted twice, when it is made and when it is used: diffusers PR#13706."""
 
     changes = _reshifted(2.0)
 
@@ -46,7 +46,7 @@ def _clipped(time: Any, diffusion: DiffusionConfig) -> Any:
 
 
 class ClipAfterShift(Altered, ReferenceBackend):
-    """The shifted log-SNR is clipped to the bounds, which belong to the schedule before it is shifted."""
+    """The shifted log-SNR is clipped to the bounds, although the bounds hold before the shift."""
 
     changes = instead("schedules.noise", log_snr=_clipped)
 
@@ -96,7 +96,7 @@ def _unmixed(diffusion: DiffusionConfig) -> DiffusionConfig:
 
 
 class MixedShiftIgnored(Altered, ReferenceBackend):
-    """The second shift of an interpolated schedule is read and never used."""
+    """The second shift of an interpolated schedule is ignored."""
 
     changes = instead(
         "schedules.noise",
@@ -106,7 +106,7 @@ class MixedShiftIgnored(Altered, ReferenceBackend):
 
 
 class DerivativeWithoutShiftSlope(Altered, ReferenceBackend):
-    """The derivative is the cosine's alone, though an interpolated shift changes with time."""
+    """The derivative covers only the cosine, although an interpolated shift changes with time."""
 
     changes = instead(
         "schedules.noise",
@@ -115,7 +115,7 @@ class DerivativeWithoutShiftSlope(Altered, ReferenceBackend):
 
 
 class DerivativeSignFlipped(Altered, ReferenceBackend):
-    """The derivative is that of −λ, which VDM calls γ."""
+    """The derivative is taken of −λ, which VDM calls γ."""
 
     changes = instead(
         "schedules.noise",
@@ -124,7 +124,7 @@ class DerivativeSignFlipped(Altered, ReferenceBackend):
 
 
 class DerivativeHalved(Altered, ReferenceBackend):
-    """The derivative is that of log(α/σ): the square in the SNR is forgotten."""
+    """The derivative is taken of log(α/σ), without the square in the SNR."""
 
     changes = instead(
         "schedules.noise",
@@ -133,7 +133,7 @@ class DerivativeHalved(Altered, ReferenceBackend):
 
 
 class AlphaSigmaSwapped(Altered, ReferenceBackend):
-    """α for σ and σ for α: noise where the clean sample should be."""
+    """α and σ are swapped: noise where the clean sample should be."""
 
     changes = instead("schedules.noise", signal_and_noise=lambda log_snr: signal_and_noise(log_snr)[::-1])
 
@@ -144,13 +144,13 @@ def _unrooted(log_snr: Any) -> Any:
 
 
 class SigmaRootForgotten(Altered, ReferenceBackend):
-    """σ² for σ, the root in √(1 − ᾱ) forgotten: labml #152."""
+    """The noise factor is σ² instead of σ, without the root in √(1 − ᾱ): labml #152."""
 
     changes = instead("schedules.noise", signal_and_noise=_unrooted)
 
 
 class VSignFlipped(Altered, ReferenceBackend):
-    """V is σ x − α ε, the other sign, in the target and in the way back."""
+    """V is σ x − α ε, the opposite sign, in the target and in the inverse."""
 
     changes = instead(
         "model.parameterisation",
@@ -177,7 +177,7 @@ _OTHER = {"x0": "epsilon", "epsilon": "x0", "v": "v"}
 
 
 class TargetNoiseForClean(Altered, ReferenceBackend):
-    """The network is to predict the noise where x0 is asked, as the unofficial port of ELT does."""
+    """The target of a network of kind x0 is the noise, as in the unofficial port of ELT."""
 
     changes = instead(
         "model.parameterisation",
@@ -199,7 +199,7 @@ class EpsilonUndivided(Altered, ReferenceBackend):
 
 
 class CleanTakenForEpsilon(Altered, ReferenceBackend):
-    """A prediction of x0 is converted as if it were of ε, the only kind that DDPM's code knows."""
+    """A prediction of x0 is converted as if it were ε, the only kind in DDPM's code."""
 
     changes = instead(
         "model.parameterisation",
@@ -212,6 +212,6 @@ def _straight(kind: str, prediction: Any, noisy: Any, log_snr: Any) -> Any:
 
 
 class VTakenForClean(Altered, ReferenceBackend):
-    """A prediction of v is taken for x0 as it is."""
+    """A prediction of v is used as x0."""
 
     changes = instead("model.parameterisation", to_x0=_straight)

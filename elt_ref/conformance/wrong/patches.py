@@ -1,4 +1,4 @@
-"""Wrong patches, positions and time features."""
+"""Mistakes in patches, positions and time features."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.model.diffusion import patchify
 from elt_ref.model.positions import sine_cosine_positions, time_features
 
-anp: Any = autograd.numpy  # its names are made at run time, where no type checker sees them
+anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
 class PatchReadRowFirst(Altered, ReferenceBackend):
@@ -37,13 +37,13 @@ def _scrambled(samples: Any, size: int, _order: str) -> Any:
 
 
 class PatchReadScrambled(Altered, ReferenceBackend):
-    """Channels-first samples are reshaped without a transpose, mixing places: the unofficial port of ELT."""
+    """Channels-first samples are reshaped without a transpose, which mixes places: the unofficial port of ELT."""
 
     changes = instead("model.diffusion", patchify=_scrambled)
 
 
 def _written(split: str, axes: tuple[int, ...]) -> tuple[Change, ...]:
-    """Return the change that puts patches together from this order of grid and features."""
+    """Return the change that joins patches from this order of grid and features."""
 
     def unpatchify(patches: Any, shape: Any, size: int) -> Any:
         height, width, channels = shape
@@ -112,7 +112,7 @@ def _interleaved(rows: int, columns: int, width: int) -> Any:
 
 
 class PositionsInterleaved(Altered, ReferenceBackend):
-    """Sines and cosines take turns, as in the first transformers."""
+    """Sines and cosines alternate, as in the first transformers."""
 
     changes = instead("model.positions", sine_cosine_positions=_interleaved)
 
@@ -127,7 +127,7 @@ class TimeSineFirst(Altered, ReferenceBackend):
 
 
 class TimeUnscaled(Altered, ReferenceBackend):
-    """T in [0, 1] goes into frequencies made for 0 … 999, all but one of which then hardly move."""
+    """The time scale is missing: t in [0, 1] meets frequencies made for 0 … 999, and all but one hardly move."""
 
     changes = instead("model.positions", time_features=lambda time, width, _scale: time_features(time, width, 1.0))
 
@@ -149,7 +149,7 @@ class TimeHalfFrequencies(Altered, ReferenceBackend):
 
 
 class TimeFrequenciesToTheEnd(Altered, ReferenceBackend):
-    """The last frequency is 10000⁻¹: i is divided by one less than there are, as in denoising-diffusion-pytorch."""
+    """The last frequency is 10000⁻¹: i is divided by one less than their number, as in denoising-diffusion-pytorch."""
 
     changes = instead(
         "model.positions",

@@ -1,4 +1,4 @@
-"""Wrong guidance of the diffusion family, and wrong whole samplings."""
+"""Mistakes in guidance of the diffusion family, and in whole sampling runs."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class GuidesThreeChannels(Altered, ReferenceBackend):
 
 
 class DiffusionGuidanceTooStrong(ReferenceBackend):
-    """The scale is taken for the w of (1 + w) c − w u, as of hackable_diffusion."""
+    """The scale is used as the w of (1 + w) c − w u, as in hackable_diffusion."""
 
     def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
         stronger = {**sampling, "guidance_scale": sampling["guidance_scale"] + 1}
@@ -32,7 +32,7 @@ class DiffusionGuidanceTooStrong(ReferenceBackend):
 
 
 class NullClassHardCoded(ReferenceBackend):
-    """No class is a fixed row of the label table, whatever its size: diffusers #13616."""
+    """The null class is a fixed row of the label table, whatever its size: diffusers #13616."""
 
     def diffusion_sample(self, *, parameters: Any, **arguments: Any) -> Any:
         table = np.array(parameters["embedding.label"])
@@ -51,13 +51,13 @@ def _clipped_first(*args: Any, guidance_scale: float, **settings: Any) -> Any:
 
 
 class ClipsBeforeGuiding(Altered, ReferenceBackend):
-    """Both branches are clipped, then guided: the order of codes that clip in the model's wrapper."""
+    """Both branches are clipped before guidance, as in code that clips in the model's wrapper."""
 
     changes = instead("generation.diffusion_sampler", predict_clean=_clipped_first)
 
 
 class LoopsOfTraining(ReferenceBackend):
-    """Every sampling step takes L_max loops, whatever schedule is asked."""
+    """Every sampling step takes L_max loops, whatever the schedule."""
 
     def diffusion_sample(self, *, model: Any, loops: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(model=model, loops=[model["max_loops"]] * len(loops), **arguments)
@@ -67,7 +67,7 @@ class LoopsOfTraining(ReferenceBackend):
 
 
 class LoopsOfFirstStep(ReferenceBackend):
-    """Every sampling step takes the loops of the first."""
+    """Every sampling step takes the first step's number of loops."""
 
     def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(loops=[loops[0]] * len(loops), **arguments)
@@ -77,7 +77,7 @@ class LoopsOfFirstStep(ReferenceBackend):
 
 
 class LoopsReversed(ReferenceBackend):
-    """The loop schedule is read from its end, as one that goes by t instead of by the step."""
+    """The loop schedule is read from its end, as if indexed by t instead of by the step."""
 
     def diffusion_sample(self, *, loops: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(loops=loops[::-1], **arguments)
@@ -87,7 +87,7 @@ class LoopsReversed(ReferenceBackend):
 
 
 class StepNoiseRepeated(ReferenceBackend):
-    """Every sampling step is given the noise of the first, a generator made anew with the same seed."""
+    """Every sampling step uses the first step's noise, as if the generator were seeded again."""
 
     def diffusion_sample(self, *, step_noise: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(step_noise=np.repeat(step_noise[:1], len(step_noise), axis=0), **arguments)
@@ -104,13 +104,13 @@ def _late_time(parameters: Any, config: Any, noisy: Any, time: float, labels: An
 
 
 class NetworkToldNextTime(Altered, ReferenceBackend):
-    """The network is told the time that the step leads to: shifted timesteps, diffusers #11347, #12633."""
+    """The network receives the time that the step leads to: shifted timesteps, diffusers #11347, #12633."""
 
     changes = instead("generation.diffusion_sampler", predict_clean=_late_time)
 
 
 class SamplesUnguided(ReferenceBackend):
-    """The guidance scale is accepted and unused, as in the unofficial port of ELT."""
+    """The guidance scale is accepted and ignored, as in the unofficial port of ELT."""
 
     def diffusion_sample(self, *, sampling: Any, **arguments: Any) -> Any:
         return super().diffusion_sample(sampling={**sampling, "guidance_scale": 1.0}, **arguments)

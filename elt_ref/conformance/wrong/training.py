@@ -1,4 +1,4 @@
-"""Wrong training steps."""
+"""Mistakes in training steps."""
 
 import math
 from functools import partial
@@ -58,13 +58,13 @@ class AdamEpsilonInside(Altered, ReferenceBackend):
 
 
 class AdamUncorrected(Altered, ReferenceBackend):
-    """No bias correction, as of BERT's Adam."""
+    """There is no bias correction, as in BERT's Adam."""
 
     changes = _optimised(corrected=False)
 
 
 class AdamCoupledDecay(Altered, ReferenceBackend):
-    """The decay is added to the gradient: L2 in Adam, what AdamW was written against."""
+    """The decay is added to the gradient: L2 regularisation in Adam, which AdamW replaced."""
 
     changes = _optimised(coupled=True)
 
@@ -100,7 +100,7 @@ def _normalised(gradient: Any, largest: float) -> Any:
 
 
 class ClipsAlways(Altered, ReferenceBackend):
-    """The gradient is brought to the largest norm also where its norm is smaller."""
+    """The gradient is scaled to the largest norm even if its norm is smaller."""
 
     changes = instead("training.optimizer", clip_gradient=_normalised)
 
@@ -116,7 +116,7 @@ class ClipsByValue(Altered, ReferenceBackend):
 
 
 def _rate(*, first: int, end: int) -> tuple[Change, ...]:
-    """Return the change whose warm-up begins at `first` over W, and whose cosine ends `end` steps early."""
+    """Return the change with a warm-up from `first` over W, and a cosine that ends `end` steps early."""
 
     def rate(step: int, training: TrainingConfig) -> float:
         warmup = training.warmup_steps
@@ -155,7 +155,7 @@ class CosineFromFirstStep(Altered, ReferenceBackend):
 
 
 class AverageDecaySwapped(Altered, ReferenceBackend):
-    """Decay and 1 − decay are exchanged: the average is all but the last parameters."""
+    """Decay and 1 − decay are swapped: the average nearly equals the last parameters."""
 
     changes = instead(
         "training.optimizer",
@@ -164,7 +164,7 @@ class AverageDecaySwapped(Altered, ReferenceBackend):
 
 
 class AverageBeforeStep(ComposedBackend):
-    """The average takes the parameters before the step, one behind."""
+    """The average uses the parameters before the step, one step behind."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
         new, moments, _ = super().update(parameters, gradient, moments, average, step, training)
@@ -172,7 +172,7 @@ class AverageBeforeStep(ComposedBackend):
 
 
 class MomentsForgotten(ComposedBackend):
-    """The optimizer begins anew with every step, as where its state is not carried along."""
+    """The optimizer's state is reset at every step."""
 
     def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
         return super().update(parameters, gradient, zero_moments(moments.first), average, step, training)
@@ -187,7 +187,7 @@ class StepUnclipped(ComposedBackend):
 
 
 class DrawsRepeated(ReferenceBackend):
-    """Every training step uses the draws of the first, as where the generator is made in the step."""
+    """Every training step uses the draws of the first, as if the generator were created in the step."""
 
     def masked_training(self, **arguments: Any) -> Any:
         return super().masked_training(**_repeated(arguments, ("mask_ratio", "mask_order", "label_drop")))

@@ -1,4 +1,4 @@
-"""Wrong loss weights, reductions and distillation of the diffusion family."""
+"""Mistakes in loss weights, reductions and distillation of the diffusion family."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ from elt_ref.ops import stop_gradient, weighted_squared_error
 
 
 def _weighed(**changes: Any) -> tuple[Change, ...]:
-    """Return the change that computes the weight of another configuration; values may depend on the right one."""
+    """Return the change that computes the weight with other settings; their values may depend on the right ones."""
 
     def weight(time: Any, diffusion: DiffusionConfig) -> Any:
         update = {name: value(diffusion) if callable(value) else value for name, value in changes.items()}
@@ -31,13 +31,13 @@ class WeightBiasFlipped(Altered, ReferenceBackend):
 
 
 class WeightWithoutBias(Altered, ReferenceBackend):
-    """The bias is read and never used: a hidden default of 0."""
+    """The bias is ignored: a hidden default of 0."""
 
     changes = _weighed(bias=0.0)
 
 
 class WeightWithoutBiasFactor(Altered, ReferenceBackend):
-    """sigmoid(λ − b) without the factor e^b."""
+    """The weight is sigmoid(λ − b), without the factor e^b."""
 
     changes = instead(
         "objective.diffusion",
@@ -46,37 +46,37 @@ class WeightWithoutBiasFactor(Altered, ReferenceBackend):
 
 
 class WeightInverted(Altered, ReferenceBackend):
-    """Errors of x0 weigh sigmoid(b − λ), most at most noise: the direction of denoising-diffusion PR#363."""
+    """Errors of x0 weigh sigmoid(b − λ), which is largest at high noise, as in denoising-diffusion PR#363."""
 
     changes = _weighed(prediction=lambda diffusion: {"x0": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
 
 
 class WeightWithoutDerivative(Altered, ReferenceBackend):
-    """No −dλ/dt, as in diffusion_distillation, whose loss is a plain mean."""
+    """The factor −dλ/dt is missing, as in diffusion_distillation, whose loss is a plain mean."""
 
     changes = _weighed(weight_derivative=False)
 
 
 class WeightAlwaysWithDerivative(Altered, ReferenceBackend):
-    """−dλ/dt also where it was switched off."""
+    """The factor −dλ/dt is present even when switched off."""
 
     changes = _weighed(weight_derivative=True)
 
 
 class WeightOfCleanOnEpsilon(Altered, ReferenceBackend):
-    """The weight of x0 on errors of ε."""
+    """Errors of ε have the weight of x0."""
 
     changes = _weighed(prediction=lambda diffusion: {"epsilon": "x0"}.get(diffusion.prediction, diffusion.prediction))
 
 
 class WeightOfCleanOnV(Altered, ReferenceBackend):
-    """The weight of x0 on errors of v, as in EarthBridge."""
+    """Errors of v have the weight of x0, as in EarthBridge."""
 
     changes = _weighed(prediction=lambda diffusion: {"v": "x0"}.get(diffusion.prediction, diffusion.prediction))
 
 
 class WeightOfEpsilonOnV(Altered, ReferenceBackend):
-    """The weight of ε on errors of v."""
+    """Errors of v have the weight of ε."""
 
     changes = _weighed(prediction=lambda diffusion: {"v": "epsilon"}.get(diffusion.prediction, diffusion.prediction))
 
@@ -96,25 +96,25 @@ def _reduced(reduction: str) -> tuple[Change, ...]:
 
 
 class DiffusionSumForMean(Altered, ReferenceBackend):
-    """A sample's squared errors are summed where their mean is asked."""
+    """A sample's squared errors are summed instead of averaged."""
 
     changes = _reduced("sum")
 
 
 class DiffusionMeanForSum(Altered, ReferenceBackend):
-    """A sample's squared errors are averaged where their sum is asked."""
+    """A sample's squared errors are averaged instead of summed."""
 
     changes = _reduced("mean_per_sample")
 
 
 class DiffusionBatchSummed(Altered, ReferenceBackend):
-    """Samples are summed instead of averaged."""
+    """The samples are summed instead of averaged."""
 
     changes = _both(lambda loss: lambda target, *predictions: loss(target, *predictions) * len(target.time))
 
 
 class DiffusionErrorHalved(Altered, ReferenceBackend):
-    """A factor ½ before the squared error, as in VDM's loss."""
+    """The squared error has a factor ½, as in VDM's loss."""
 
     changes = _both(lambda loss: lambda target, *predictions: 0.5 * loss(target, *predictions))
 
@@ -127,13 +127,13 @@ class _Unweighted(DiffusionTarget):
 
 
 class DiffusionDistillationUnweighted(Altered, ReferenceBackend):
-    """w(t) weighs the truth and not the distillation, a plain squared error as LoopFormer's."""
+    """w(t) weighs the truth but not the distillation, a plain squared error as in LoopFormer."""
 
     changes = instead("objective.diffusion", DiffusionTarget=_Unweighted)
 
 
 class DiffusionWeightOfBatch(Altered, ReferenceBackend):
-    """One weight for the whole batch, the mean of its samples' weights."""
+    """The whole batch has one weight, the mean of its samples' weights."""
 
     changes = instead(
         "objective.diffusion",
@@ -142,7 +142,7 @@ class DiffusionWeightOfBatch(Altered, ReferenceBackend):
 
 
 class DiffusionStudentOtherNoise(ComposedBackend):
-    """The student denoises another noise of its own, in a pass of its own, as the unofficial port of ELT does."""
+    """The student denoises another noise in a separate pass, as in the unofficial port of ELT."""
 
     def diffusion_task(self, config: Any, batch: Any, draws: Any) -> Any:
         self.other = super().diffusion_task(config, batch, draws._replace(noise=draws.noise[:, ::-1, ::-1]))
@@ -162,7 +162,7 @@ class DiffusionStudentOtherNoise(ComposedBackend):
 
 
 class DiffusionTeacherFollows(Altered, ReferenceBackend):
-    """No stop-gradient: the teacher is pulled towards its student."""
+    """There is no stop-gradient: the teacher is pulled towards its student."""
 
     changes = instead("ops.stop_gradient", stop_gradient=lambda x: x)
 
