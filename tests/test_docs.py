@@ -24,6 +24,24 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page):
         exec(compile(block, str(page), "exec"), namespace)  # noqa: S102  our own pages
 
 
+EXCERPTS = [
+    pytest.param(name, block, id=f"{page.name}, {block.split(chr(10))[0].strip()}")
+    for page in PAGES
+    for name, block in re.findall(
+        r"^```python (\S+)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+]
+
+
+def test_learning_shows_the_lines_of_both_pages():
+    assert {param.values[0] for param in EXCERPTS} == {"elt_ref/paper/masked.py", "elt_ref/paper/diffusion.py"}
+
+
+@pytest.mark.parametrize(("name", "block"), EXCERPTS)
+def test_an_excerpt_stands_in_its_file_word_for_word(name, block):
+    assert f"\n{block}" in (ROOT / name).read_text(encoding="utf-8"), f"{name} has other lines now"
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=lambda page: page.name)
 def test_the_configurations_of_a_page_are_valid(page):
     for block in blocks(page, "toml"):

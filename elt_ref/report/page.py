@@ -30,6 +30,12 @@ BY_RULE_WORDS = {
 """Meaning of the columns that only some data sets have."""
 
 
+DIAGRAM_CAPTION = (
+    "One block of N layers, applied again and again. In training one pass of L_max loops serves two predictions: the "
+    "student leaves it after L_int loops, the teacher after all. Afterwards the model may leave after any loop."
+)
+
+
 @dataclass(frozen=True)
 class Chapter:
     """Models of one architecture, compared at every number of loops."""
@@ -76,9 +82,18 @@ def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None
     page = _template("page.html").substitute(
         title=html_library.escape(title),
         contents=html(element("nav", element("ul", *links), aria_label="contents")) if len(chapters) > 1 else "",
+        diagram=_diagram(),
         chapters="\n".join(_chapter(chapter) for chapter in chapters),
     )
     write_bytes(path, page.encode())
+
+
+def _diagram() -> str:
+    """Return the picture of states, exits and loss terms, inside the page so that it follows light and dark."""
+    drawing = resources.files("elt_ref.report").joinpath("diagram.svg").read_text(encoding="utf-8")
+    drawing = drawing.replace(' xmlns="http://www.w3.org/2000/svg"', "")
+    scroller = f'<div class="scroll" tabindex="0" role="group" aria-label="the loop and its losses">{drawing}</div>'
+    return scroller + html(element("p", DIAGRAM_CAPTION))
 
 
 def _template(name: str) -> Template:

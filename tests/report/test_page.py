@@ -163,6 +163,14 @@ def test_every_picture_has_words(write):
     assert page.all("html") == [{"lang": "en"}]
 
 
+def test_the_drawing_of_loop_and_losses_stands_once_before_the_chapters_in_words_too(write):
+    source = write({"id": "diffusion", "heading": "Noise", "max_loops": 3, "real_distance": 0.5})
+    (drawing,) = Page(source).all("svg")
+    for word in ("L_max", "L_int", "head", "E5.1", "E5.2", "E5.3", "gradient stops"):
+        assert word in drawing["aria-label"]
+    assert source.index("<svg") < source.index('class="chapter"')
+
+
 def test_figures_come_in_the_order_of_reading(write):
     page = Page(write())
     assert [figure["id"] for figure in page.all("figure")] == ["masked-elasticity", "masked-samples", "masked-loss"]
