@@ -1,13 +1,15 @@
 """Small networks for tests: configurations, parameters that do not degenerate, and hypothesis strategies of both."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
 from elt_ref.arrays import DTYPES, tree_items, tree_rebuild
-from elt_ref.config import Config
-from elt_ref.model import declare_parameters
+from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment, validate
+from elt_ref.model import NETWORKS, block_of, declare_parameters
 
 SMALL = {
     "layers": 2,
@@ -42,12 +44,12 @@ def make_config(
     sampling: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
     **model: Any,
-) -> Config:
+) -> MaskedExperiment:
     """Return the configuration of a small network; keywords replace settings of its sections."""
     model = SMALL | model
     if model["max_loops"] == 1:  # there is no student
         objective = {"kind": "vanilla"} | (objective or {})
-    return Config.model_validate(
+    config = validate(
         {
             "name": "test",
             "seed": seed,
@@ -55,8 +57,11 @@ def make_config(
             "objective": objective or {},
             "sampling": {"steps": 4} | (sampling or {}),
             "training": {"dtype": dtype, "batch_size": 3} | (training or {}),
-        }
+        },
+        where="test",
     )
+    assert isinstance(config, MaskedExperiment)
+    return config
 
 
 def make_diffusion_config(
@@ -66,20 +71,23 @@ def make_diffusion_config(
     objective: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
     **model: Any,
-) -> Config:
+) -> DiffusionExperiment:
     """Return the configuration of a small diffusion network; keywords replace settings of its sections."""
-    return Config.model_validate(
+    config = validate(
         {
             "name": "test",
             "model": DIFFUSION | model,
             "diffusion": {"shift": 0.0, "bias": 0.0} | (diffusion or {}),
             "objective": objective or {},
             "training": {"dtype": dtype, "batch_size": 3} | (training or {}),
-        }
+        },
+        where="test",
     )
+    assert isinstance(config, DiffusionExperiment)
+    return config
 
 
-def random_parameters(config: Config, seed: int = 0) -> Any:
+def random_parameters(config: Experiment, seed: int = 0) -> Any:
     """Return parameters far from their small initial values: every layer, head and bias matters, loops most of all."""
     generator = np.random.default_rng(seed)
     declared = declare_parameters(config)
@@ -96,22 +104,40 @@ def random_parameters(config: Config, seed: int = 0) -> Any:
     return tree_rebuild(declared, [draw(name, parameter.shape) for name, parameter in tree_items(declared)])
 
 
-def random_tokens(config: Config, batch: int, seed: int = 0, unknown: float = 0.5) -> np.ndarray:
+def random_tokens(config: MaskedExperiment, batch: int, seed: int = 0, unknown: float = 0.5) -> np.ndarray:
     """Return tokens, about the share `unknown` of them masked."""
     generator, model = np.random.default_rng(seed), config.model
     codes = generator.integers(model.codebook_size, size=(batch, model.tokens))
     return np.where(generator.random(codes.shape) < unknown, model.mask_token, codes)
 
 
-def random_labels(config: Config, batch: int, seed: int = 0) -> np.ndarray:
+def random_labels(config: Experiment, batch: int, seed: int = 0) -> np.ndarray:
     """Return classes."""
     return np.random.default_rng(seed).integers(config.model.classes, size=batch)
+
+
+class Opened(NamedTuple):
+    """A network that has read its inputs."""
+
+    state: Any
+    """State before the first loop."""
+    block: Callable[[Any], Any]
+    """g_Θ, from state to state."""
+    head: Callable[[Any], Any]
+    """From any state to a prediction."""
+
+
+def open_network(parameters: Any, config: Experiment, *inputs: Any) -> Opened:
+    """Return what stands before the loop, in it and after it, for these inputs."""
+    network = NETWORKS[type(config)]
+    state, layers, head = network.embed(parameters, config.model, *inputs)
+    return Opened(state, block_of(network, layers, config), partial(network.head, head, config.model))
 
 
 class Example(NamedTuple):
     """A network and something to read."""
 
-    config: Config
+    config: MaskedExperiment
     parameters: Any
     tokens: np.ndarray
     labels: np.ndarray

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ValidationError
 from elt_ref.config import (
     Config,
     DiffusionConfig,
+    DiffusionExperiment,
     DiffusionModelConfig,
     LatentsConfig,
+    MaskedExperiment,
     MaskedModelConfig,
     dump_config,
     load_config,
@@ -192,6 +194,43 @@ def test_what_is_written_in_the_file_is_what_comes_out():
     assert config.model.grid == (2, 3)
     assert (config.model.tokens, config.model.vocabulary, config.model.mask_token) == (6, 5 + 2 + 1 + 1, 8)
     assert config.model.unconditional_class == 2
+
+
+EXPERIMENT_TYPES = {
+    "masked": (MaskedExperiment, MaskedModelConfig, type(None)),
+    "diffusion": (DiffusionExperiment, DiffusionModelConfig, DiffusionConfig),
+}
+
+
+def types_of(config):
+    return type(config), type(config.model), type(config.diffusion)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_reading_a_preset_chooses_the_type_of_its_family(name):
+    config = load_preset(name)
+    assert types_of(config) == EXPERIMENT_TYPES[config.model.family]
+    assert type(load_preset(name, {"seed": 5})) is type(load_config(name)) is type(config)
+
+
+@pytest.mark.parametrize(("text", "family"), [(SMALL, "masked"), (SMALL_DIFFUSION, "diffusion")])
+def test_every_way_of_reading_chooses_the_type_of_the_family(text, family, tmp_path):
+    """A section [model] that names no family is masked."""
+    file = tmp_path / "own.toml"
+    file.write_text(text, encoding="utf-8")
+    document = tomllib.loads(text)
+    for config in (parse_config(text, where="test"), load_config(file), validate(document, where="test")):
+        assert types_of(config) == EXPERIMENT_TYPES[family]
+        assert parse_config(dump_config(config), where="test") == config
+        assert type(config.model_copy(update={"seed": 5})) is EXPERIMENT_TYPES[family][0]
+
+
+def test_the_type_changes_no_setting():
+    document = tomllib.loads(SMALL)
+    config, untyped = validate(document, where="test"), Config.model_validate(document)
+    assert dict(config) == dict(untyped)
+    assert config.model_fields_set == untyped.model_fields_set
+    assert config.model_dump(mode="json") == untyped.model_dump(mode="json")
 
 
 def test_without_an_unconditional_row_the_vocabulary_is_one_smaller():

@@ -52,7 +52,7 @@ def guided_forward(
     return prediction, np.full(len(prediction), loops)
 
 
-def join_branches(prediction: Prediction, scale: float) -> Prediction:
+def join_branches(prediction: Float[np.ndarray, "rows *shape"], scale: float) -> Prediction:
     """Return the guided prediction of a batch whose second half, where there is one, is unconditional."""
     if branches(scale) == 1:
         return prediction

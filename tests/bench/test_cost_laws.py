@@ -81,8 +81,8 @@ import gc, json, sys, tracemalloc
 from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.sizes import benched
 from elt_ref.generation import sample
-from elt_ref.ops import value_and_gradient
-from elt_ref.training import loss_terms
+from elt_ref.training import loss_and_gradient
+from elt_ref.training.step import CORRUPTIONS
 
 family, = sys.argv[1:]
 tiny = benched(family, "tiny")
@@ -106,12 +106,12 @@ def trained(loops, rematerialise):
     model = config.model.model_copy(update={"max_loops": loops})
     settings = training.model_copy(update={"rematerialise": rematerialise})
     looped = config.model_copy(update={"model": model, "training": settings})
-    one = draws._replace(student_loops=1)
 
-    def objective(tree):
-        return loss_terms(tree, batch, one, truth_weight=0.5, config=looped).total, None
+    def gradient():
+        inputs, target = CORRUPTIONS[type(looped)](looped, batch, draws)
+        return loss_and_gradient(parameters, looped, inputs, target, student_loops=1, truth_weight=0.5)
 
-    return peak(lambda: value_and_gradient(objective, parameters))
+    return peak(gradient)
 
 
 print(json.dumps({

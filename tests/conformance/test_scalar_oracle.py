@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import make_config, make_diffusion_config, random_labels, random_parameters, random_tokens
+from networks import make_config, make_diffusion_config, open_network, random_labels, random_parameters, random_tokens
 
 from elt_ref.arrays import tree_items
 from elt_ref.conformance import scalar
@@ -24,7 +24,6 @@ from elt_ref.model import (
     add_noise,
     forward,
     loop_states,
-    open_network,
     post_norm_layer,
     prediction_target,
     to_x0,
@@ -34,18 +33,14 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
     DiffusionDraws,
+    DiffusionTarget,
     MaskedDraws,
-    diffusion_distillation,
-    diffusion_ground_truth,
+    MaskedTarget,
     drop_labels,
-    ilsd_loss,
     loss_weight,
     mask_tokens,
-    masked_distillation,
-    masked_ground_truth,
-    vanilla_loss,
 )
-from elt_ref.ops import silu, value_and_gradient
+from elt_ref.ops import silu
 from elt_ref.schedules import (
     guidance_scale_at,
     learning_rate_at,
@@ -55,7 +50,7 @@ from elt_ref.schedules import (
     time_grid,
     truth_weight_at,
 )
-from elt_ref.training import TrainState, train_step
+from elt_ref.training import TrainState, loss_and_gradient, train_step
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 
 ORACLE = ScalarBackend()
@@ -197,7 +192,7 @@ def test_layers():
         else:
             conditioning = draws(3).standard_normal((2, model.width))
             chunks = modulate(parameters["modulation"], silu(conditioning), 6)
-            expected = adaln_zero_layer(parameters, x, chunks, heads=model.heads, epsilon=1e-6)
+            expected = adaln_zero_layer({"layer": parameters, "modulation": chunks}, x, heads=model.heads, epsilon=1e-6)
             agree("diffusion_layer", ORACLE.diffusion_layer(**asked, conditioning=conditioning), {"x": expected})
 
 
@@ -214,7 +209,7 @@ def test_patches():
     samples = draws(4).standard_normal((2, 4, 6, 3))
     agree("patchify", ORACLE.patchify(samples=samples, patch_size=2), {"patches": patchify(samples, 2, "cpq")})
     patches = draws(5).standard_normal((2, 6, 12))
-    expected = {"samples": unpatchify(patches, config.model)}
+    expected = {"samples": unpatchify(patches, config.model.shape, 2)}
     agree("unpatchify", ORACLE.unpatchify(patches=patches, shape=[2, 4, 6, 3], patch_size=2), expected)
 
 
@@ -253,19 +248,11 @@ def test_diffusion_network(config, loops):
 # --- objectives
 
 
-def reference_loss(config, inputs, ground_truth, distillation, student, weight):
+def reference_loss(config, inputs, target, student, weight):
     """Return (terms, gradient) of the reference."""
-
-    def objective(parameters):
-        network = open_network(parameters, config, *inputs)
-        states = list(loop_states(network.block, network.state, config.model.max_loops))
-        if student is None:
-            terms = vanilla_loss(states, network.head, ground_truth)
-        else:
-            terms = ilsd_loss(states, student, network.head, ground_truth, distillation, truth_weight=weight)
-        return terms.total, terms
-
-    _, terms, gradient = value_and_gradient(objective, random_parameters(config))
+    terms, gradient = loss_and_gradient(
+        random_parameters(config), config, inputs, target, student_loops=student, truth_weight=weight
+    )
     terms = {name: np.asarray(term) for name, term in terms._asdict().items()}
     if student is None:
         terms = {name: terms[name] for name in ("total", "teacher_truth")}
@@ -281,15 +268,9 @@ def test_masked_objective(config, student, weight, reduction, smoothing):
     tokens = draws(6).integers(model.codebook_size, size=(2, model.tokens))
     mask = draws(7).random(tokens.shape) < 0.5
     mask[0] = [True, *[False] * (model.tokens - 1)]
-    judged = {"mask": mask, "reduction": reduction}
-    terms, gradient = reference_loss(
-        config,
-        (np.where(mask, model.mask_token, tokens), labels),
-        lambda logits: masked_ground_truth(logits, tokens, label_smoothing=smoothing, **judged),
-        lambda one, other: masked_distillation(one, other, **judged),
-        student,
-        weight,
-    )
+    target = MaskedTarget(tokens, mask, reduction, smoothing)
+    inputs = np.where(mask, model.mask_token, tokens), labels
+    terms, gradient = reference_loss(config, inputs, target, student, weight)
     asked = {
         "model": section(model),
         "parameters": flat(random_parameters(config)),
@@ -298,7 +279,8 @@ def test_masked_objective(config, student, weight, reduction, smoothing):
         "student_loops": student,
         "truth_weight": weight,
         "label_smoothing": smoothing,
-        **judged,
+        "mask": mask,
+        "reduction": reduction,
     }
     agree("masked_objective", ORACLE.masked_objective(**asked), terms)
     if student is not None and (reduction == "sum") == (student == 1):  # of the vanilla loss: by its training
@@ -312,16 +294,9 @@ def test_diffusion_objective(config, student, weight, reduction):
     diffusion = config.diffusion
     clean, time, labels = diffusion_inputs(config)
     noise, snr = draws(8).standard_normal(clean.shape), log_snr(time, diffusion)
-    judged = {"time": time, "diffusion": diffusion, "reduction": reduction}
-    target = prediction_target(diffusion.prediction, clean, noise, snr)
-    terms, gradient = reference_loss(
-        config,
-        (add_noise(clean, noise, snr), time, labels),
-        lambda prediction: diffusion_ground_truth(prediction, target, **judged),
-        lambda one, other: diffusion_distillation(one, other, **judged),
-        student,
-        weight,
-    )
+    to_predict = prediction_target(diffusion.prediction, clean, noise, snr)
+    target = DiffusionTarget(to_predict, time, diffusion, reduction)
+    terms, gradient = reference_loss(config, (add_noise(clean, noise, snr), time, labels), target, student, weight)
     asked = {
         "model": section(config.model),
         "diffusion": section(diffusion),
@@ -529,7 +504,8 @@ def test_optimizer(schedule):
     rates = np.array([float(learning_rate_at(step, training)) for step in range(6)])
     agree("learning_rates", ORACLE.learning_rates(training=section(training)), {"rates": rates})
     for step in (0, 4):
-        new, moments = adamw(parameters, gradient, Moments(first, second), step=step, training=training)
+        rate = learning_rate_at(step, training)
+        new, moments = adamw(parameters, gradient, Moments(first, second), step=step, rate=rate, training=training)
         trees = {"parameters": new, "first": moments.first, "second": moments.second}
         expected = {f"{kind}.{name}": leaf for kind, tree in trees.items() for name, leaf in flat(tree).items()}
         asked = {"parameters": flat(parameters), "gradient": flat(gradient)}

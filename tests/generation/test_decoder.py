@@ -1,7 +1,5 @@
 """E1: one step of parallel decoding, and whole decodings by networks whose answers are known."""
 
-import sys
-
 import numpy as np
 import pytest
 from generation.scalar_decoder import decode_row
@@ -11,8 +9,9 @@ from networks import make_config, random_labels, random_parameters, random_token
 
 from elt_ref.config import SamplingConfig
 from elt_ref.generation import DecodeNoise, decode, decode_step, draw_noise, sample
-from elt_ref.model import Network
-from elt_ref.schedules import mask_lengths, sampling_temperature
+from elt_ref.model import Embedded
+from elt_ref.model.masked import MASKED_NETWORK
+from elt_ref.schedules import mask_lengths
 from elt_ref.streams import stream
 
 CODES, MASK = 5, 9
@@ -173,15 +172,6 @@ def test_sampling_is_tempered(preset, sampled):
     assert answer.tolist() == [[sampled]]
 
 
-def test_sampling_temperatures_of_twelve_steps():
-    elt = [sampling_temperature(step, 12, "elt") for step in range(12)]
-    np.testing.assert_allclose(
-        elt,
-        [1.2333333, 1.1666667, 1.1, 1.0333333, 0.9666667, 0.9, 0.8333333, 0.7666667, 0.7, 0.6333333, 0.5666667, 0.5],
-    )
-    assert [sampling_temperature(step, 12, "plain") for step in range(12)] == [1.0] * 12
-
-
 @pytest.mark.parametrize(("preset", "temperature"), [("plain", 1.0), ("elt", 0.5 + 0.8 * 0.5)])
 def test_samples_are_distributed_as_the_tempered_softmax(preset, temperature):
     """Chi-square of 4 degrees of freedom below 33.38: a right sampler fails for one seed in a million."""
@@ -252,11 +242,12 @@ def test_a_network_that_is_sure_decodes_to_its_answer(seed):
     config = make_config(grid=(3, 3), sampling={"steps": 5})
     answer = random_tokens(config, 4, seed, unknown=0)
 
-    def sure_network(_parameters, _config, tokens, labels):
-        logits = 1000.0 * np.eye(config.model.codebook_size)[answer]
-        return Network(np.zeros((len(tokens), 1, 1)), lambda x: x, lambda _: logits[: len(labels)].copy())
-
+    logits = 1000.0 * np.eye(config.model.codebook_size)[answer]
+    sure_network = MASKED_NETWORK._replace(
+        embed=lambda _parameters, _model, tokens, _labels: Embedded(np.zeros((len(tokens), 1, 1)), [], None),
+        head=lambda _tree, _model, _state: logits.copy(),
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys.modules["elt_ref.generation.predict"], "open_network", sure_network)
+        patch.setattr("elt_ref.generation.masked_sampler.MASKED_NETWORK", sure_network)
         result = sample({}, config, random_labels(config, 4), seed=seed, loops=2)
     assert np.array_equal(result.samples, answer)

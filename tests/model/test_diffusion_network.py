@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import DIFFUSION, random_parameters
+from networks import DIFFUSION, open_network, random_parameters
 from networks import make_diffusion_config as make_config
 
 from elt_ref.arrays import DTYPES, tree_leaves
 from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.measure import count
-from elt_ref.model import adaln_zero_layer, forward, init_parameters, loop_states, open_network
+from elt_ref.model import adaln_zero_layer, forward, init_parameters, loop_states
 from elt_ref.model.diffusion import patchify, unpatchify
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.ops import counting, value_and_gradient
@@ -154,7 +154,7 @@ def test_a_layer_is_that_of_the_plain_version(epsilon, seed):
     config = make_config(layers=1)
     layer, normal = random_parameters(config, seed)["block"][0], np.random.default_rng(seed).standard_normal
     x, modulation = normal((2, 3, 8)), normal((2, 6, 8))
-    got = adaln_zero_layer(layer, x, modulation, heads=2, epsilon=epsilon)
+    got = adaln_zero_layer({"layer": layer, "modulation": modulation}, x, heads=2, epsilon=epsilon)
     expected = [
         plain_layer(layer, wide(rows), wide(own).ravel(), 2, epsilon) for rows, own in zip(x, modulation, strict=True)
     ]
@@ -230,9 +230,8 @@ def test_patches_by_hand_in_both_orders():
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4))
 def test_unpatchify_is_the_inverse_of_patchify(size, rows, columns, channels):
-    config = make_config(patch_size=size, shape=(size * rows, size * columns, channels))
-    picture = numbered(*config.model.shape)
-    np.testing.assert_array_equal(unpatchify(patchify(picture, size, "pqc"), config.model), picture)
+    picture = numbered(size * rows, size * columns, channels)
+    np.testing.assert_array_equal(unpatchify(patchify(picture, size, "pqc"), picture.shape[1:], size), picture)
 
 
 @given(examples(), st.integers(1, 4))

@@ -7,17 +7,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import Example, examples, make_config, random_labels, random_parameters, random_tokens
+from networks import Example, examples, make_config, open_network, random_labels, random_parameters, random_tokens
 
 from elt_ref.arrays import tree_items, tree_leaves, tree_map
 from elt_ref.errors import RequestError
-from elt_ref.model import apply_block, forward, last_state, loop_states, open_network
+from elt_ref.model import apply_block, forward, loop_states
 from elt_ref.ops import counting, value_and_gradient
 from elt_ref.schedules import check_loops
 
 
 def open_example(example: Example):
     return open_network(example.parameters, example.config, example.tokens, example.labels)
+
+
+def last_state(block, x, loops):
+    *_, last = loop_states(block, x, loops)
+    return last
 
 
 @given(examples())
@@ -154,9 +159,12 @@ def test_loops_that_are_no_positive_integer_are_refused(loops):
 
 @bad_loops
 @pytest.mark.usefixtures("as_user")
-def test_the_generator_refuses_when_called_and_not_at_the_first_state(loops):
+def test_the_generator_refuses_before_its_first_state(loops):
+    calls = []
+    states = loop_states(calls.append, 0, loops)
     with pytest.raises(RequestError, match=r"^loops: expected an integer of at least 1"):
-        loop_states(lambda x: x, 0, loops)
+        next(states)
+    assert not calls, "the block was applied"
 
 
 @pytest.mark.parametrize("loops", [0, -1, 1.5, True, "3"], ids=repr)

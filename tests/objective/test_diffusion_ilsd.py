@@ -10,17 +10,17 @@ from networks import make_diffusion_config, random_labels, random_parameters
 from ops.gradient_check import LARGEST_ERROR
 
 from elt_ref.arrays import tree_items, tree_rebuild
-from elt_ref.model import forward, init_parameters
-from elt_ref.objective import Batch, DiffusionDraws, diffusion_task, ilsd_loss
-from elt_ref.ops import counting, value_and_gradient
-from elt_ref.training import loss_terms
-from elt_ref.training import step as training_step
+from elt_ref.config import DiffusionExperiment
+from elt_ref.model import NETWORKS, forward, init_parameters
+from elt_ref.objective import Batch, DiffusionDraws, Target, corrupt_diffusion
+from elt_ref.ops import counting
+from elt_ref.training import loss_and_gradient
 
 TERMS = ("teacher_truth", "student_truth", "distillation")
 
 
 class Problem(Network):
-    """A network, a batch and draws, and E5 as a function of the parameters: the terms as a training step has them."""
+    """A network, a batch and draws, and E5 as a function of the parameters."""
 
     def __init__(self, *, student_loops=2, time=(0.15, 0.5, 0.9), label_drop=(0.0, 0.5, 0.99), **options):
         self.config = make_diffusion_config(
@@ -33,14 +33,19 @@ class Problem(Network):
         samples, noise = np.random.default_rng(1).standard_normal((2, batch, *self.config.model.shape)).astype(dtype)
         self.batch = Batch(samples, random_labels(self.config, batch))
         self.draws = DiffusionDraws(np.array(time), noise, np.array(label_drop), student_loops)
-        self.inputs = plain_inputs(self.config, self.batch, self.draws)
+        self.student_loops = student_loops
+        self.inputs, self.target = corrupt_diffusion(self.config, self.batch, self.draws)
 
-    @property
-    def task(self):
-        return diffusion_task(self.config, self.batch, self.draws)
-
-    def terms(self, parameters, truth_weight):
-        return loss_terms(parameters, self.batch, self.draws, truth_weight=truth_weight, config=self.config)
+    def step_terms(self):
+        """Return the terms as a training step has them."""
+        return loss_and_gradient(
+            self.parameters,
+            self.config,
+            self.inputs,
+            self.target,
+            student_loops=self.student_loops,
+            truth_weight=0.5,
+        )[0]
 
 
 # The oracle: E9, E10 and what the network reads, in 80 bits, one sample after the other.
@@ -57,7 +62,8 @@ def plain_noise_level(time, diffusion):
     return alpha, sigma, weight * {"x0": 1, "epsilon": np.exp(-snr), "v": sigma**2}[diffusion.prediction]
 
 
-def plain_inputs(config, batch, draws):
+def plain_inputs(problem):
+    config, batch, draws = problem.config, problem.batch, problem.draws
     noisy = []
     for clean, noise, time in zip(batch.examples, draws.noise, draws.time, strict=True):
         alpha, sigma, _ = plain_noise_level(time, config.diffusion)
@@ -99,7 +105,8 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_terms_are_those_of_the_equations_at_the_drawn_time_and_noise(prediction, reduction, loops, weight, time):
     options = {"diffusion": {"prediction": prediction}, "objective": {"reduction": reduction}}
     problem = Problem(student_loops=loops, time=time, **options)
-    teacher, student = (forward(problem.parameters, problem.config, *problem.inputs, loops=n) for n in (4, loops))
+    inputs = plain_inputs(problem)
+    teacher, student = (forward(problem.parameters, problem.config, *inputs, loops=n) for n in (4, loops))
     assert np.abs(teacher - student).max() > 1e-3, "the gates are closed: this test would see nothing"
     total, *terms = problem.terms(problem.parameters, weight)
     expected = plain_terms(problem, teacher, student)
@@ -116,7 +123,7 @@ def test_all_three_terms_have_the_same_weight(prediction, time):
     """Whatever w(t) is: of one sample, each term over its own squares is it."""
     problem = Problem(time=[time], label_drop=[0.5], diffusion={"prediction": prediction})
     teacher, student = (problem.prediction(problem.parameters, loops) for loops in (4, 2))
-    target = problem.task.ground_truth.keywords["target"]
+    target = problem.target.target
     pairs = ((teacher, target), (student, target), (student, teacher))
     _, *terms = problem.terms(problem.parameters, 0.3)
     weights = [term / ((one - other) ** 2).mean() for term, (one, other) in zip(terms, pairs, strict=True)]
@@ -125,17 +132,16 @@ def test_all_three_terms_have_the_same_weight(prediction, time):
 
 def test_teacher_and_student_read_the_same_inputs_once(monkeypatch):
     """One network, one pass: what the student reads cannot differ from what the teacher reads."""
-    opened = []
+    network, read = NETWORKS[DiffusionExperiment], []
 
-    def recorded(parameters, config, *inputs):
-        opened.append(inputs)
-        return original(parameters, config, *inputs)
+    def recorded(parameters, model, *inputs):
+        read.append(inputs)
+        return network.embed(parameters, model, *inputs)
 
-    original = training_step.open_network
-    monkeypatch.setattr(training_step, "open_network", recorded)
-    PROBLEM.terms(PROBLEM.parameters, 0.5)
-    assert len(opened) == 1, f"the inputs were read {len(opened)} times"
-    for name, got, wanted in zip(("noisy", "time", "labels"), opened[0], PROBLEM.inputs, strict=True):
+    monkeypatch.setitem(NETWORKS, DiffusionExperiment, network._replace(embed=recorded))
+    PROBLEM.step_terms()
+    assert len(read) == 1, f"the inputs were read {len(read)} times"
+    for name, got, wanted in zip(("noisy", "time", "labels"), read[0], plain_inputs(PROBLEM), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
@@ -171,7 +177,7 @@ def test_at_initial_parameters_the_student_is_the_teacher(dtype, prediction, hea
     assert gradient["head.output.weight"].any(), "the truth moves nothing: training would never begin"
 
 
-# --- the task
+# --- the corruption
 
 
 @both_dtypes
@@ -179,10 +185,10 @@ def test_at_initial_parameters_the_student_is_the_teacher(dtype, prediction, hea
 @settings(max_examples=20)
 def test_noisy_input_is_alpha_times_sample_plus_sigma_times_noise(dtype, time):
     problem = Problem(dtype=dtype, time=time)
-    noisy, read, _ = problem.task.inputs
+    noisy, read, _ = problem.inputs
     assert noisy.dtype == dtype
     tolerance = 1e-6 if dtype == "float32" else 1e-12
-    np.testing.assert_allclose(noisy, problem.inputs[0], rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(noisy, plain_inputs(problem)[0], rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(read, time, err_msg="the network reads another time than that of the noise")
 
 
@@ -192,7 +198,7 @@ def test_dropped_labels_become_the_unconditional_class(rate):
     problem = Problem(time=[0.5] * 4, label_drop=draws, objective={"label_drop_rate": rate})
     dropped = [draw < rate for draw in draws]
     assert sum(dropped) == {0.0: 0, 0.25: 2, 1.0: 4}[rate]
-    labels = problem.task.inputs[2]
+    labels = problem.inputs[2]
     assert labels.dtype == np.int64
     expected = [3 if drop else label for drop, label in zip(dropped, problem.batch.labels, strict=True)]
     assert labels.tolist() == expected, "classes are 0, 1, 2; the row that means none is 3"
@@ -215,11 +221,12 @@ def test_only_rows_of_labels_that_were_read_are_moved(term):
 def test_distillation_moves_the_student_with_the_teacher_held(student_loops, prediction):
     problem = Problem(student_loops=student_loops, diffusion={"prediction": prediction})
     gradient = problem.gradient(lambda p: problem.terms(p, 0.0).distillation)
-    problem.inputs = problem.task.inputs  # those of the oracle are rounded otherwise
-    task, held = problem.task, problem.prediction(problem.parameters, 4)
-    assert_equal_bits(
-        gradient, problem.gradient(lambda p: task.distillation(problem.prediction(p, student_loops), held))
-    )
+    held = problem.prediction(problem.parameters, 4)
+
+    def teacher_held(parameters):
+        return problem.target.distillation(problem.prediction(parameters, student_loops), held)
+
+    assert_equal_bits(gradient, problem.gradient(teacher_held))
 
 
 def test_differences_with_the_teacher_held_agree_with_it_and_those_through_both_networks_do_not():
@@ -260,22 +267,12 @@ def test_the_stop_gradient_leaves_the_first_term_alone():
 @every_student
 @pytest.mark.parametrize("term", TERMS)
 def test_the_teachers_truth_goes_back_through_all_loops_the_students_terms_through_its_own(term, student_loops):
-    """Something is added to the state after each loop; the gradient by it tells whether the way back came there."""
-    problem = Problem(student_loops=student_loops)
-    task, (network, states) = problem.task, problem.network(problem.parameters)
-
-    def from_additions(additions):
-        reached, state = [], network.state
-        for addition in additions:
-            state = network.block(state) + addition
-            reached.append(state)
-        terms = ilsd_loss(reached, student_loops, network.head, task.ground_truth, task.distillation, truth_weight=0.5)
-        return getattr(terms, term), None
-
-    _, _, gradients = value_and_gradient(from_additions, [np.zeros_like(state) for state in states])
     last = 4 if term == "teacher_truth" else student_loops
-    assert [bool(np.abs(gradient).max() > 1e-6) for gradient in gradients] == [loop <= last for loop in (1, 2, 3, 4)]
-    assert not any(gradient.any() for gradient in gradients[last:])
+    assert Problem(student_loops=student_loops).loops_reached(term) == [loop <= last for loop in (1, 2, 3, 4)]
+
+
+def test_what_the_terms_are_made_of_is_a_target():
+    assert isinstance(PROBLEM.target, Target)
 
 
 def test_the_gradient_of_the_whole_is_the_weighted_sum_of_those_of_its_terms():
@@ -302,16 +299,16 @@ def test_every_term_reaches_conditioning_patches_every_layer_and_the_head(term):
 def test_one_pass_serves_teacher_and_student(layers, max_loops, data):
     problem = Problem(layers=layers, max_loops=max_loops, student_loops=data.draw(st.integers(1, max_loops - 1)))
     with counting() as work:
-        problem.terms(problem.parameters, 0.5)
+        problem.step_terms()
     assert work.calls == {"layer": layers * max_loops, "head": 2}
 
 
 def test_the_vanilla_objective_is_the_first_term_alone_with_one_head():
     problem = Problem(student_loops=None, objective={"kind": "vanilla"})
     with counting() as work:
-        vanilla = problem.terms(problem.parameters, 0.5)
+        vanilla = problem.step_terms()
     assert work.calls == {"layer": 2 * 4, "head": 1}
-    assert vanilla.total == vanilla.teacher_truth == PROBLEM.terms(PROBLEM.parameters, 0.5).teacher_truth
+    assert vanilla.total == vanilla.teacher_truth == PROBLEM.step_terms().teacher_truth
     assert vanilla.student_truth == vanilla.distillation == 0
 
 

@@ -5,7 +5,7 @@ import pytest
 from networks import make_config, make_diffusion_config
 
 from elt_ref.errors import RequestError
-from elt_ref.objective import Batch, DiffusionDraws, MaskedDraws, diffusion_task, masked_task
+from elt_ref.objective import Batch, DiffusionDraws, MaskedDraws, corrupt_diffusion, corrupt_masked
 
 CONFIG = make_config()
 """Codes 0 … 4, classes 0 … 2."""
@@ -16,7 +16,7 @@ def draws(batch):
 
 
 @pytest.mark.parametrize(
-    ("token", "label", "told"),
+    ("token", "label", "sentence"),
     [
         (-1, 0, "tokens: expected codes in"),
         (99, 0, "tokens: expected codes in"),
@@ -26,18 +26,18 @@ def draws(batch):
         (0, CONFIG.model.unconditional_class, "labels: expected classes in .* to learn from, got the one for none"),
     ],
 )
-def test_what_is_out_of_range_is_refused_even_where_it_would_be_masked_or_dropped(token, label, told):
+def test_what_is_out_of_range_is_refused_even_where_it_would_be_masked_or_dropped(token, label, sentence):
     tokens, labels = np.zeros((2, CONFIG.model.tokens), np.int64), np.zeros(2, np.int64)
     tokens[1, 0], labels[1] = token, label
-    with pytest.raises(RequestError, match=told):
-        masked_task(CONFIG, Batch(tokens, labels), draws(2))
+    with pytest.raises(RequestError, match=sentence):
+        corrupt_masked(CONFIG, Batch(tokens, labels), draws(2))
 
 
 DIFFUSION = make_diffusion_config()
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "sentence"),
     [
         (lambda x, y: (x.astype(np.int64), y), "examples: expected floating-point samples of shape .*, got int64"),
         (lambda x, y: (x[:, :-1], y), "examples: expected floating-point samples of shape .*, got float64 of shape"),
@@ -51,11 +51,11 @@ DIFFUSION = make_diffusion_config()
         ),
     ],
 )
-def test_samples_to_learn_from_are_finite_numbers_of_the_right_shape_with_classes(change, told):
+def test_samples_to_learn_from_are_finite_numbers_of_the_right_shape_with_classes(change, sentence):
     model = DIFFUSION.model
     normal = np.random.default_rng(0).standard_normal
     samples, noise = normal((2, *model.shape)), normal((2, *model.shape))
     draws_ = DiffusionDraws(np.array([0.2, 0.7]), noise, np.zeros(2), 1)
-    diffusion_task(DIFFUSION, Batch(samples, np.zeros(2, np.int64)), draws_)
-    with pytest.raises(RequestError, match=told):
-        diffusion_task(DIFFUSION, Batch(*change(samples, np.zeros(2, np.int64))), draws_)
+    corrupt_diffusion(DIFFUSION, Batch(samples, np.zeros(2, np.int64)), draws_)
+    with pytest.raises(RequestError, match=sentence):
+        corrupt_diffusion(DIFFUSION, Batch(*change(samples, np.zeros(2, np.int64))), draws_)

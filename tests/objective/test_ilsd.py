@@ -1,7 +1,5 @@
 """E5, intra-loop self-distillation: what each term is, what it may move, and what it costs."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from autograd import make_vjp
@@ -13,9 +11,9 @@ from ops.gradient_check import LARGEST_ERROR
 
 from elt_ref.arrays import tree_items, tree_rebuild
 from elt_ref.errors import RequestError
-from elt_ref.objective import Batch, MaskedDraws, ilsd_loss, masked_distillation, masked_ground_truth, vanilla_loss
-from elt_ref.ops import counting, value_and_gradient
-from elt_ref.training import step as training_step
+from elt_ref.objective import Batch, MaskedDraws, MaskedTarget, Target, corrupt_masked, vanilla_loss
+from elt_ref.ops import counting
+from elt_ref.training import loss_and_gradient
 
 
 class Problem(Network):
@@ -30,14 +28,12 @@ class Problem(Network):
         self.mask = np.random.default_rng(1).random(self.tokens.shape) < 0.7
         self.mask[:, 0] = True
         self.inputs = np.where(self.mask, self.config.model.mask_token, self.tokens), self.labels
-        self.truth = partial(masked_ground_truth, tokens=self.tokens, mask=self.mask)
-        self.distillation = partial(masked_distillation, mask=self.mask)
+        self.target = MaskedTarget(self.tokens, self.mask)
 
-    def terms(self, parameters, truth_weight):
+    def predictions(self, parameters):
+        """Return the teacher's prediction and the student's, without `run`."""
         network, states = self.network(parameters)
-        return ilsd_loss(
-            states, self.student_loops, network.head, self.truth, self.distillation, truth_weight=truth_weight
-        )
+        return network.head(states[-1]), network.head(states[self.student_loops - 1])
 
 
 PROBLEM = Problem()
@@ -55,9 +51,9 @@ def test_the_terms_are_those_of_the_equation(student_loops, truth_weight):
     teacher = problem.prediction(problem.parameters, 4)
     student = problem.prediction(problem.parameters, student_loops)
     terms = problem.terms(problem.parameters, truth_weight)
-    assert terms.teacher_truth == masked_ground_truth(teacher, problem.tokens, problem.mask)
-    assert terms.student_truth == masked_ground_truth(student, problem.tokens, problem.mask)
-    assert terms.distillation == masked_distillation(student, teacher, problem.mask)
+    assert terms.teacher_truth == problem.target.ground_truth(teacher)
+    assert terms.student_truth == problem.target.ground_truth(student)
+    assert terms.distillation == problem.target.distillation(student, teacher)
     expected = terms.teacher_truth + truth_weight * terms.student_truth + (1 - truth_weight) * terms.distillation
     np.testing.assert_allclose(terms.total, expected, rtol=1e-15)
 
@@ -70,8 +66,8 @@ def test_at_lambda_one_the_distillation_term_is_off_to_the_bit(dtype, grid):
     assert terms.total == terms.teacher_truth + terms.student_truth
 
     def without(parameters):
-        network, states = problem.network(parameters)
-        return problem.truth(network.head(states[-1])) + problem.truth(network.head(states[1]))
+        teacher, student = problem.predictions(parameters)
+        return problem.target.ground_truth(teacher) + problem.target.ground_truth(student)
 
     assert_equal_bits(problem.gradient(lambda p: problem.terms(p, 1.0).total), problem.gradient(without))
 
@@ -85,8 +81,8 @@ def test_at_lambda_zero_the_students_truth_is_off_to_the_bit(dtype, grid):
     held = problem.prediction(problem.parameters, 4)
 
     def without(parameters):
-        network, states = problem.network(parameters)
-        return problem.truth(network.head(states[-1])) + problem.distillation(network.head(states[1]), held)
+        teacher, student = problem.predictions(parameters)
+        return problem.target.ground_truth(teacher) + problem.target.distillation(student, held)
 
     assert_equal_bits(problem.gradient(lambda p: problem.terms(p, 0.0).total), problem.gradient(without))
 
@@ -99,7 +95,7 @@ def test_distillation_moves_the_student_with_the_teacher_held(student_loops, gri
     held = problem.prediction(problem.parameters, 4)
 
     def teacher_held(parameters):
-        return problem.distillation(problem.prediction(parameters, student_loops), held)
+        return problem.target.distillation(problem.prediction(parameters, student_loops), held)
 
     assert_equal_bits(gradient, problem.gradient(teacher_held))
 
@@ -111,7 +107,7 @@ def test_differences_with_the_teacher_held_agree_with_it_and_those_through_both_
     held = problem.prediction(problem.parameters, 3)
 
     def teacher_held(parameters):
-        return problem.distillation(problem.prediction(parameters, 2), held)
+        return problem.target.distillation(problem.prediction(parameters, 2), held)
 
     assert problem.difference_error(teacher_held, gradient) <= LARGEST_ERROR
     assert problem.difference_error(lambda p: problem.terms(p, 0.0).distillation, gradient) > 1e-2
@@ -121,8 +117,7 @@ def test_the_stop_gradient_leaves_the_first_term_alone():
     """Its gradient is that of a vanilla looped network, through all loops."""
 
     def vanilla(parameters):
-        network, states = PROBLEM.network(parameters)
-        return vanilla_loss(states, network.head, PROBLEM.truth).total
+        return vanilla_loss(PROBLEM.target, PROBLEM.prediction(parameters, 4)).total
 
     gradient = PROBLEM.gradient(lambda p: PROBLEM.terms(p, 0.3).teacher_truth)
     assert_equal_bits(gradient, PROBLEM.gradient(vanilla))
@@ -151,19 +146,16 @@ def test_the_students_terms_reach_the_head_and_every_layer(term):
         assert np.abs(gradient).max() > 1e-6, f"{term} does not move {name}"
 
 
-@pytest.mark.parametrize("term", ["student_truth", "distillation"])
-def test_the_students_terms_reach_its_first_loops_only(term):
-    """The state that the student read is a cut: later loops are constant to it."""
-    network, states = PROBLEM.network(PROBLEM.parameters)
-    student_loops = 2
+@every_student
+@pytest.mark.parametrize("term", ["teacher_truth", "student_truth", "distillation"])
+def test_the_teachers_truth_goes_back_through_all_loops_the_students_terms_through_its_own(term, student_loops):
+    last = 4 if term == "teacher_truth" else student_loops
+    assert Problem(student_loops=student_loops).loops_reached(term) == [loop <= last for loop in (1, 2, 3, 4)]
 
-    def from_later_states(later):
-        cut = [*states[:student_loops], *later]
-        terms = ilsd_loss(cut, student_loops, network.head, PROBLEM.truth, PROBLEM.distillation, truth_weight=0.5)
-        return getattr(terms, term), None
 
-    _, _, gradients = value_and_gradient(from_later_states, states[student_loops:])
-    assert not any(gradient.any() for gradient in gradients)
+def test_what_the_terms_are_made_of_is_a_target():
+    assert isinstance(PROBLEM.target, Target)
+    assert not isinstance(PROBLEM, Target)
 
 
 def batch_and_draws(config, student_loops):
@@ -173,13 +165,22 @@ def batch_and_draws(config, student_loops):
     )
 
 
+def step_terms(parameters, config, batch, draws):
+    """Return the terms as a training step has them."""
+    inputs, target = corrupt_masked(config, batch, draws)
+    terms, _ = loss_and_gradient(
+        parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=0.5
+    )
+    return terms
+
+
 @given(st.integers(1, 3), st.integers(2, 5), st.data())
 @settings(max_examples=10)
 def test_one_pass_serves_teacher_and_student(layers, max_loops, data):
     config = make_config(layers=layers, max_loops=max_loops)
     batch, draws = batch_and_draws(config, data.draw(st.integers(1, max_loops - 1)))
     with counting() as work:
-        training_step.loss_terms(random_parameters(config), batch, draws, truth_weight=0.5, config=config)
+        step_terms(random_parameters(config), config, batch, draws)
     assert work.calls == {"layer": layers * max_loops, "head": 2}
 
 
@@ -188,11 +189,9 @@ def test_the_vanilla_objective_is_the_first_term_alone_with_one_head():
     batch, draws = batch_and_draws(config, None)
     parameters = random_parameters(config)
     with counting() as work:
-        vanilla = training_step.loss_terms(parameters, batch, draws, truth_weight=0.5, config=config)
+        vanilla = step_terms(parameters, config, batch, draws)
     assert work.calls == {"layer": 2 * 3, "head": 1}
-    ilsd = training_step.loss_terms(
-        parameters, batch, draws._replace(student_loops=1), truth_weight=0.5, config=make_config(max_loops=3)
-    )
+    ilsd = step_terms(parameters, make_config(max_loops=3), batch, draws._replace(student_loops=1))
     assert vanilla.total == vanilla.teacher_truth == ilsd.teacher_truth
     assert vanilla.student_truth == vanilla.distillation == 0
 
@@ -218,13 +217,6 @@ def test_no_gradient_is_widened_on_its_way_back(name):
 
     backward, value = make_vjp(total)(leaves[name])
     assert backward(np.ones_like(value)).dtype == np.float32
-
-
-@pytest.mark.parametrize("student_loops", [0, -1, 4, 5])
-def test_student_loops_out_of_range_are_refused(student_loops):
-    with pytest.raises(RequestError) as error:
-        Problem(student_loops=student_loops).terms(PROBLEM.parameters, 0.5)
-    assert str(error.value) == f"student_loops: expected 1 ≤ L_int < L_max = 4, got {student_loops}"
 
 
 @pytest.mark.parametrize("truth_weight", [-0.1, 1.1, float("nan")])

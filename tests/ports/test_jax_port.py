@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import make_config, make_diffusion_config, random_labels, random_parameters, random_tokens
+from networks import make_config, make_diffusion_config, open_network, random_labels, random_parameters, random_tokens
 from safetensors.numpy import save_file
 
 from elt_ref.arrays import tree_items, tree_leaves
@@ -21,7 +21,6 @@ from elt_ref.model import (
     add_noise,
     declare_parameters,
     loop_states,
-    open_network,
     post_norm_layer,
     prediction_target,
     to_x0,
@@ -31,18 +30,14 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
     DiffusionDraws,
+    DiffusionTarget,
     MaskedDraws,
-    diffusion_distillation,
-    diffusion_ground_truth,
+    MaskedTarget,
     drop_labels,
-    ilsd_loss,
     loss_weight,
     mask_tokens,
-    masked_distillation,
-    masked_ground_truth,
-    vanilla_loss,
 )
-from elt_ref.ops import silu, value_and_gradient
+from elt_ref.ops import silu
 from elt_ref.schedules import (
     guidance_scale_at,
     learning_rate_at,
@@ -59,6 +54,7 @@ from elt_ref.training import (
     clip_gradient,
     init_state,
     load_checkpoint,
+    loss_and_gradient,
     moving_average,
     save_checkpoint,
     train_step,
@@ -138,7 +134,7 @@ def network_cases(config, inputs, head):
         yield {"parameters": flat(parameters), **sections(config, "model"), **inputs, "loops": loops}, expected
 
 
-def objective_cases(config, inputs, losses, given, gradient):
+def objective_cases(config, inputs, target, given, gradient):
     """Yield the arguments and results of an objective or its gradient: two reductions, ILSD and vanilla."""
     parameters = random_parameters(config)
     for reduction, student, truth_weight in (
@@ -146,18 +142,10 @@ def objective_cases(config, inputs, losses, given, gradient):
         ("mean_per_sample", 2, 1.0),
         ("sum", None, 0.5),
     ):
-        truth, distillation = losses(reduction)
-
-        def objective(parameters, student=student, truth_weight=truth_weight, truth=truth, distillation=distillation):
-            network = open_network(parameters, config, *inputs)
-            states = list(loop_states(network.block, network.state, config.model.max_loops))
-            if student is None:
-                terms = vanilla_loss(states, network.head, truth)
-            else:
-                terms = ilsd_loss(states, student, network.head, truth, distillation, truth_weight=truth_weight)
-            return terms.total, terms
-
-        _, terms, slopes = value_and_gradient(objective, parameters)
+        judged = target._replace(reduction=reduction)
+        terms, slopes = loss_and_gradient(
+            parameters, config, inputs, judged, student_loops=student, truth_weight=truth_weight
+        )
         named = {name: np.asarray(term) for name, term in terms._asdict().items()}
         if student is None:
             named = {name: named[name] for name in ("total", "teacher_truth")}
@@ -204,7 +192,7 @@ class Cases:
     def diffusion_layer(self):
         layer, x, c = random_parameters(DIFFUSION)["block"][0], normal(BATCH, 6, 8), normal(BATCH, 8)
         chunks = modulate(layer["modulation"], silu(c), 6)
-        expected = adaln_zero_layer(layer, x, chunks, heads=2, epsilon=1e-6)
+        expected = adaln_zero_layer({"layer": layer, "modulation": chunks}, x, heads=2, epsilon=1e-6)
         yield {"parameters": flat(layer), "x": x, "conditioning": c, "heads": 2, "epsilon": 1e-6}, {"x": expected}
 
     def positions(self):
@@ -222,7 +210,7 @@ class Cases:
     def unpatchify(self):
         patches = normal(BATCH, 6, 12)
         arguments = {"patches": patches, "shape": [BATCH, 4, 6, 3], "patch_size": 2}
-        yield arguments, {"samples": unpatchify(patches, DIFFUSION.model)}
+        yield arguments, {"samples": unpatchify(patches, DIFFUSION.model.shape, 2)}
 
     def masked_inputs(self):
         return {"tokens": random_tokens(MASKED, BATCH), "labels": random_labels(MASKED, BATCH)}
@@ -246,16 +234,9 @@ class Cases:
     def masked_objective(self, gradient=False):
         given, mask = examples(MASKED), uniform(BATCH, 4) < 0.6
         inputs = np.where(mask, MASKED.model.mask_token, given["tokens"]), given["labels"]
-
-        def losses(reduction):
-            settings = {"tokens": given["tokens"], "mask": mask, "reduction": reduction, "label_smoothing": 0.1}
-            return (
-                lambda logits: masked_ground_truth(logits, **settings),
-                lambda student, teacher: masked_distillation(student, teacher, mask, reduction=reduction),
-            )
-
+        target = MaskedTarget(given["tokens"], mask, label_smoothing=0.1)
         arguments = {**sections(MASKED, "model"), **given, "mask": mask, "label_smoothing": 0.1}
-        yield from objective_cases(MASKED, inputs, losses, arguments, gradient)
+        yield from objective_cases(MASKED, inputs, target, arguments, gradient)
 
     def masked_gradient(self):
         return self.masked_objective(gradient=True)
@@ -264,18 +245,11 @@ class Cases:
         given = examples(DIFFUSION)
         clean, noise, time, labels = given.values()
         snr = log_snr(time, DIFFUSION.diffusion)
-        target = prediction_target(DIFFUSION.diffusion.prediction, clean, noise, snr)
-
-        def losses(reduction):
-            judged = {"diffusion": DIFFUSION.diffusion, "reduction": reduction}
-            return (
-                lambda prediction: diffusion_ground_truth(prediction, target, time, **judged),
-                lambda student, teacher: diffusion_distillation(student, teacher, time, **judged),
-            )
-
+        to_predict = prediction_target(DIFFUSION.diffusion.prediction, clean, noise, snr)
+        target = DiffusionTarget(to_predict, time, DIFFUSION.diffusion)
         inputs = add_noise(clean, noise, snr), time, labels
         arguments = {**sections(DIFFUSION, "model", "diffusion"), **given}
-        yield from objective_cases(DIFFUSION, inputs, losses, arguments, gradient)
+        yield from objective_cases(DIFFUSION, inputs, target, arguments, gradient)
 
     def diffusion_gradient(self):
         return self.diffusion_objective(gradient=True)
@@ -406,7 +380,8 @@ class Cases:
         named = dict(zip(("parameters", "gradient", "first", "second"), map(flat, trees), strict=True))
         for step in (0, 4):
             training = MASKED.training.model_copy(update={"beta1": 0.0} if step else {})
-            new, moments = adamw(trees[0], trees[1], Moments(*trees[2:]), step=step, training=training)
+            rate = learning_rate_at(step, training)
+            new, moments = adamw(*trees[:2], Moments(*trees[2:]), step=step, rate=rate, training=training)
             expected = flat(new, "parameters.") | flat(moments.first, "first.") | flat(moments.second, "second.")
             yield {**named, "training": training.model_dump(), "step": step}, expected
 

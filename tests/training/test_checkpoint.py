@@ -200,7 +200,7 @@ def test_another_family(saved):
 
 
 def test_another_seed(saved):
-    assert "expected that of seed 1, got 0" in refusal(saved, tiny(seed=1))
+    assert "expected seed 1, got 0" in refusal(saved, tiny(seed=1))
 
 
 def test_another_dtype(saved):

@@ -1,4 +1,4 @@
-"""AdamW, its learning rate, clipping and averaging against scalars computed one by one."""
+"""AdamW, clipping and averaging against scalars computed one by one."""
 
 import math
 
@@ -47,7 +47,8 @@ def test_five_steps_against_scalars(decay, schedule):
     gradients = [tree_map(lambda leaf: draw.normal(size=leaf.shape), start) for _ in range(5)]
     parameters, moments = start, zero_moments(start)
     for step, gradient in enumerate(gradients):
-        parameters, moments = adamw(parameters, gradient, moments, step=step, training=training)
+        rate = learning_rate_at(step, training)
+        parameters, moments = adamw(parameters, gradient, moments, step=step, rate=rate, training=training)
     for (name, leaf), first, *given_gradients in zip(
         tree_items(parameters), tree_leaves(start), *map(tree_leaves, gradients), strict=True
     ):
@@ -78,36 +79,11 @@ def test_decay_is_of_the_kernels_of_linear_maps_only():
 
 def test_the_first_step_moves_every_number_by_the_rate():
     """Bias correction: at t = 1 the update is g / (|g| + ε), whatever the size of g."""
-    training = TrainingConfig(warmup_steps=0, learning_rate=0.25, epsilon=1e-12)
+    training = TrainingConfig(epsilon=1e-12)
     start = {"bias": np.array([1.0, 1.0, 1.0])}
-    moved, _ = adamw(start, {"bias": np.array([1e-3, -1.0, 1e3])}, zero_moments(start), step=0, training=training)
+    gradient = {"bias": np.array([1e-3, -1.0, 1e3])}
+    moved, _ = adamw(start, gradient, zero_moments(start), step=0, rate=0.25, training=training)
     np.testing.assert_allclose(moved["bias"], [0.75, 1.25, 0.75])
-
-
-# --- learning rate
-
-
-def test_warm_up_begins_above_zero_and_ends_at_the_rate():
-    training = TrainingConfig(steps=20, warmup_steps=4, learning_rate=0.8, schedule="constant")
-    assert [learning_rate_at(step, training) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
-
-
-def test_the_cosine_goes_from_the_rate_to_zero():
-    training = TrainingConfig(steps=12, warmup_steps=4, learning_rate=1.0, schedule="cosine")
-    way = [0.5 * (1 + math.cos(math.pi * share / 8)) for share in range(8)]
-    assert [learning_rate_at(step, training) for step in range(4, 12)] == pytest.approx(way)
-    assert learning_rate_at(12, training) == pytest.approx(0)
-    assert learning_rate_at(99, training) == pytest.approx(0), "after the end the rate must not rise again"
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_no_warm_up(schedule):
-    assert learning_rate_at(0, TrainingConfig(warmup_steps=0, learning_rate=0.5, schedule=schedule)) == 0.5
-
-
-def test_a_warm_up_longer_than_the_training():
-    training = TrainingConfig(steps=3, warmup_steps=10, learning_rate=1.0)
-    assert [learning_rate_at(step, training) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
 
 
 # --- clipping
@@ -150,7 +126,7 @@ def test_moving_average(decay, mean, theta):
 def test_nothing_widens(dtype):
     tree = {"weight": np.ones((2, 2), dtype)}
     training = TrainingConfig(weight_decay=0.1)
-    moved, moments = adamw(tree, tree, zero_moments(tree), step=0, training=training)
+    moved, moments = adamw(tree, tree, zero_moments(tree), step=0, rate=1e-3, training=training)
     clipped, _ = clip_gradient(tree, 0.5)
     for result in (moved, *moments, clipped, moving_average(tree, moved, 0.99)):
         assert result["weight"].dtype == dtype

@@ -1,180 +1,22 @@
-"""Draws, batches and the step itself: pure functions, all of them."""
+"""The training step: a pure function of state, batch and draws."""
 
 import copy
-from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from networks import random_parameters
 from tiny_training import FAMILIES, examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.objective import Batch, batch_indices, draw, stream_names
-from elt_ref.ops import counting
+from elt_ref.errors import RequestError
+from elt_ref.model import forward
+from elt_ref.objective import Batch, draw, ilsd_loss, vanilla_loss
+from elt_ref.ops import counting, value_and_gradient
 from elt_ref.schedules import truth_weight_at
-from elt_ref.streams import stream
-from elt_ref.training import init_state, loss_terms, train_step
+from elt_ref.training import init_state, loss_and_gradient, train_step
+from elt_ref.training.step import CORRUPTIONS
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
-
-# --- which examples a step learns from
-
-
-@given(st.integers(1, 7), st.integers(1, 9), st.integers(0, 3))
-@settings(max_examples=50)
-def test_every_epoch_visits_every_example_once(batch_size, count, seed):
-    config = tiny(seed, batch_size=batch_size)
-    steps = 3 * count
-    visited = np.concatenate([batch_indices(config, step, count) for step in range(steps)])
-    assert len(visited) == steps * batch_size
-    for epoch in range(len(visited) // count):
-        part = visited[epoch * count : (epoch + 1) * count]
-        assert sorted(part) == list(range(count)), f"epoch {epoch} visits {part}"
-
-
-def test_every_epoch_has_an_order_of_its_own():
-    config = tiny(batch_size=20)
-    orders = [tuple(batch_indices(config, step, 20)) for step in range(10)]
-    assert len(set(orders)) == 10
-    assert orders != [tuple(batch_indices(tiny(1, batch_size=20), step, 20)) for step in range(10)]
-
-
-def test_a_batch_depends_on_its_step_alone():
-    config = tiny()
-    forward = [batch_indices(config, step, 8).tolist() for step in range(20)]
-    backward = [batch_indices(config, step, 8).tolist() for step in reversed(range(20))]
-    assert forward == backward[::-1]
-    assert batch_indices(config, 10**12, 8).shape == (3,)
-
-
-def test_a_batch_larger_than_the_data_takes_several_epochs():
-    assert Counter(batch_indices(tiny(batch_size=20), 0, 8).tolist()).most_common(1)[0][1] == 3
-
-
-# --- draws
-
-
-def same(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-@every_family
-def test_draws_are_a_function_of_seed_and_step(family):
-    config = tiny(family=family)
-    drawn = draw(config, 3)
-    for other in (draw(config, 4), draw(tiny(1, family=family), 3)):
-        for name, one, two in zip(drawn._fields[:3], drawn, other, strict=False):
-            assert not np.array_equal(one, two), f"{name} does not depend on seed or step"
-    assert same(draw(config, 3), drawn), "other draws in between changed those of the step"
-
-
-def test_draws_have_the_shapes_of_the_batch():
-    config = tiny(batch_size=5)
-    drawn = draw(config, 0)
-    assert (drawn.mask_ratio.shape, drawn.mask_order.shape, drawn.label_drop.shape) == ((5,), (5, 4), (5,))
-    assert all(array.dtype == np.float64 and 0 <= array.min() <= array.max() < 1 for array in drawn[:3])
-    assert isinstance(drawn.student_loops, int)
-
-
-def test_draws_of_the_diffusion_family_have_the_shapes_of_the_batch_and_their_distributions():
-    config = tiny(batch_size=400, family="diffusion")
-    drawn = draw(config, 0)
-    assert (drawn.time.shape, drawn.noise.shape, drawn.label_drop.shape) == ((400,), (400, 4, 2, 3), (400,))
-    for uniform in (drawn.time, drawn.label_drop):
-        assert uniform.dtype == np.float64
-        assert 0 <= uniform.min() < 0.05, "no draw is small"
-        assert 0.95 < uniform.max() < 1, "no draw is large"
-        assert abs(uniform.mean() - 0.5) < 0.075, "five deviations"
-    assert abs(drawn.noise.mean()) < 0.06, "noise is not centred"
-    assert abs(drawn.noise.std() - 1) < 0.04, "noise is not of unit variance"
-    assert isinstance(drawn.student_loops, int)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_diffusion_draws_are_those_of_the_streams_of_their_names(dtype):
-    drawn = draw(tiny(9, dtype=dtype, family="diffusion"), 4)
-    np.testing.assert_array_equal(drawn.time, stream(9, "time", 4).random(3))
-    np.testing.assert_array_equal(drawn.label_drop, stream(9, "label_drop", 4).random(3))
-    assert drawn.noise.dtype == dtype
-    np.testing.assert_array_equal(drawn.noise, stream(9, "noise", 4).standard_normal((3, 4, 2, 3)).astype(dtype))
-    assert drawn.student_loops == stream(9, "student_loops", 4).integers(1, 3)
-
-
-@every_family
-def test_every_draw_has_a_stream_of_its_own(monkeypatch, family):
-    asked = []
-
-    def recorded(seed, name, number):
-        asked.append((seed, name, number))
-        return stream(seed, name, number)
-
-    monkeypatch.setattr("elt_ref.training.draws.stream", recorded)
-    drawn = draw(tiny(9, family=family), 4)
-    assert sorted(asked) == [(9, name, 4) for name in sorted(drawn._fields)]
-    assert stream_names(tiny(family=family)) == ("order", *drawn._fields), "a checkpoint names other streams"
-
-
-@pytest.mark.parametrize(
-    ("objective", "changed"),
-    [
-        ({"mask_ratio_per": "batch"}, {"mask_ratio"}),
-        ({"label_drop_per": "batch"}, {"label_drop"}),
-        ({"min_loops": 2}, {"student_loops"}),
-        ({"kind": "vanilla"}, {"student_loops"}),
-        ({"label_drop_rate": 0.5}, set()),
-        ({"reduction": "sum"}, set()),
-        ({"label_smoothing": 0.1}, set()),
-    ],
-)
-def test_one_option_changes_no_other_draw(objective, changed):
-    assert changed_draws(tiny(), tiny(objective=objective)) == changed
-
-
-@pytest.mark.parametrize(
-    ("options", "changed"),
-    [
-        ({"objective": {"label_drop_per": "batch"}}, {"label_drop"}),
-        ({"objective": {"min_loops": 2}}, {"student_loops"}),
-        ({"objective": {"kind": "vanilla"}}, {"student_loops"}),
-        ({"objective": {"label_drop_rate": 0.5}}, set()),
-        ({"objective": {"reduction": "sum"}}, set()),
-        ({"diffusion": {"shift": -1.0, "bias": 2.0, "prediction": "v"}}, set()),
-        ({"model": {"shape": [2, 4, 3]}}, {"noise"}),
-    ],
-)
-def test_one_option_changes_no_other_draw_of_the_diffusion_family(options, changed):
-    assert changed_draws(tiny(family="diffusion"), tiny(family="diffusion", **options)) == changed
-
-
-def changed_draws(config, other):
-    pairs = [(draw(config, step), draw(other, step)) for step in range(10)]
-    return {
-        name
-        for before, after in pairs
-        for name, one, two in zip(before._fields, before, after, strict=True)
-        if not np.array_equal(one, two)
-    }
-
-
-@pytest.mark.parametrize("option", ["mask_ratio", "label_drop"])
-def test_draws_per_batch_are_the_same_for_all_samples(option):
-    config = tiny(objective={f"{option}_per": "batch"}, batch_size=6)
-    drawn = [getattr(draw(config, step), option) for step in range(5)]
-    assert all(len(set(values.tolist())) == 1 and values.shape == (6,) for values in drawn)
-    assert len({values[0] for values in drawn}) == 5, "every step draws anew"
-    assert len(set(getattr(draw(tiny(batch_size=6), 0), option).tolist())) == 6
-
-
-@every_family
-def test_student_loops_take_every_value_but_that_of_the_teacher(family):
-    config = tiny(model={"max_loops": 4}, objective={"min_loops": 2}, family=family)
-    assert {draw(config, step).student_loops for step in range(60)} == {2, 3}
-    assert draw(tiny(objective={"kind": "vanilla"}, family=family), 0).student_loops is None
-
-
-# --- the step
 
 OF_BOTH_FAMILIES = {
     "default": {},
@@ -209,13 +51,23 @@ def batch_of(config):
     return Batch(*(array[: config.training.batch_size] for array in examples(config)))
 
 
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def corrupted(config, draws):
+    """Return the inputs and the target of a step."""
+    return CORRUPTIONS[type(config)](config, batch_of(config), draws)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_step_keeps_every_dtype(options, dtype):
     config = tiny(dtype=dtype, **options)
     state = started(config)
     for step in range(2):
-        state, _ = train_step(state, batch_of(config), draw(config, step), config=config)
+        state, info = train_step(state, batch_of(config), draw(config, step), config=config)
+    assert {term.dtype for term in info.terms} == {np.dtype(dtype)}
     trees = (state.parameters, *state.moments, state.average)
     widened = [name for tree in trees for name, leaf in tree_items(tree) if leaf.dtype != dtype]
     assert not widened, f"no longer {dtype}: {widened}"
@@ -253,6 +105,49 @@ def test_rematerialising_gives_the_same_numbers(kind, family):
 
 
 @every_family
+@pytest.mark.parametrize("kind", ["ilsd", "vanilla"])
+def test_the_gradient_is_that_of_e5_over_two_exits_of_one_pass(kind, family):
+    config = tiny(objective={"kind": kind}, family=family)
+    parameters, draws = random_parameters(config), draw(config, 0)
+    inputs, target = corrupted(config, draws)
+
+    def loss(parameters):
+        if kind == "vanilla":
+            terms = vanilla_loss(target, forward(parameters, config, *inputs))
+        else:
+            student, teacher = forward(parameters, config, *inputs, exits=(draws.student_loops, 3))
+            terms = ilsd_loss(target, student, teacher, truth_weight=0.3)
+        return terms.total, terms
+
+    _, expected_terms, expected = value_and_gradient(loss, parameters)
+    terms, gradient = loss_and_gradient(
+        parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=0.3
+    )
+    assert terms == expected_terms
+    for (name, leaf), wanted in zip(tree_items(gradient), tree_leaves(expected), strict=True):
+        assert np.array_equal(leaf, wanted), f"gradient of {name}"
+
+
+@pytest.mark.parametrize("student_loops", [0, -1, 3, 4])
+@every_family
+def test_student_loops_out_of_range_are_refused(family, student_loops):
+    config = tiny(family=family)
+    draws = draw(config, 0)._replace(student_loops=student_loops)
+    sentence = f"^student_loops: expected 1 ≤ L_int < L_max = 3, got {student_loops}$"
+    with counting() as work, pytest.raises(RequestError, match=sentence):
+        loss_and_gradient(
+            started(config).parameters,
+            config,
+            *corrupted(config, draws),
+            student_loops=student_loops,
+            truth_weight=0.5,
+        )
+    assert work.flops == 0
+    with pytest.raises(RequestError, match=sentence):
+        train_step(started(config), batch_of(config), draws, config=config)
+
+
+@every_family
 def test_what_a_step_reports(family):
     config = tiny(steps=5, gradient_clip=0.25, family=family)
     state = started(config)
@@ -265,8 +160,10 @@ def test_what_a_step_reports(family):
         expected = terms.teacher_truth + weight * terms.student_truth + (1 - weight) * terms.distillation
         assert terms.total == pytest.approx(expected, rel=1e-6)
         assert info.student_loops == draws.student_loops
-        again = loss_terms(state.parameters, batch_of(config), draws, truth_weight=weight, config=config)
-        assert terms == tuple(map(float, again))
+        again, _ = loss_and_gradient(
+            state.parameters, config, *corrupted(config, draws), student_loops=draws.student_loops, truth_weight=weight
+        )
+        assert terms == again
         state = after
     assert info.gradient_norm > 0.25, "the norm is that before clipping"
 

@@ -290,7 +290,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_resuming_from_another_runs_checkpoint(tmp_path):
     save_checkpoint(tmp_path / CHECKPOINT, init_state(tiny(seed=1)), tiny(seed=1))
-    with pytest.raises(RequestError, match="expected that of seed 0, got 1"):
+    with pytest.raises(RequestError, match="expected seed 0, got 1"):
         train(tiny(), examples(tiny()), tmp_path, resume=True)
     with contextlib.suppress(FileNotFoundError):
         assert not (tmp_path / METRICS).read_text(encoding="utf-8")

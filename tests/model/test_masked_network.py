@@ -5,12 +5,13 @@ import oracle_of_model as oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import examples, make_config, random_labels, random_parameters, random_tokens
+from networks import examples, make_config, open_network, random_labels, random_parameters, random_tokens
 
 from elt_ref.arrays import tree_items, tree_leaves, tree_map
+from elt_ref.config import MaskedExperiment
 from elt_ref.errors import RequestError
-from elt_ref.model import check_labels, check_tokens, forward, loop_states, open_network, post_norm_layer
-from elt_ref.objective import masked_ground_truth
+from elt_ref.model import NETWORKS, forward, loop_states, post_norm_layer
+from elt_ref.objective import MaskedTarget
 from elt_ref.ops import counting, value_and_gradient
 
 close = {"rtol": 1e-9, "atol": 1e-10}
@@ -146,7 +147,7 @@ def test_rematerialising_the_block_changes_no_bit_of_loss_or_gradient(example):
         def objective(parameters):
             logits = forward(parameters, config, example.tokens, example.labels)
             truth = np.zeros_like(example.tokens)
-            return masked_ground_truth(logits, truth, np.ones(truth.shape, bool)), None
+            return MaskedTarget(truth, np.ones(truth.shape, bool)).ground_truth(logits), None
 
         return value_and_gradient(objective, example.parameters)
 
@@ -163,7 +164,7 @@ def test_the_setting_evaluates_the_block_again_on_the_way_back(rematerialise, ca
 
     def objective(parameters):
         logits = forward(parameters, config, tokens, labels)
-        return masked_ground_truth(logits, np.zeros_like(tokens), np.ones(tokens.shape, bool)), None
+        return MaskedTarget(np.zeros_like(tokens), np.ones(tokens.shape, bool)).ground_truth(logits), None
 
     with counting() as work:
         value_and_gradient(objective, random_parameters(config))
@@ -187,6 +188,7 @@ def test_the_width_of_the_integers_does_not_matter(dtype):
     assert np.array_equal(narrow, expected)
 
 
+check = NETWORKS[MaskedExperiment].check
 MODEL = make_config().model  # 4 tokens; codes 0…4, classes 0…2 (or 3 for none), mask 9
 TOKENS = {
     "float": (np.zeros((2, 4)), "tokens: expected an array of integers, got float64"),
@@ -217,7 +219,7 @@ LABELS = {
 def test_wrong_tokens_are_refused_in_a_sentence(kind):
     tokens, sentence = TOKENS[kind]
     with pytest.raises(RequestError) as error:
-        check_tokens(tokens, MODEL)
+        check(MODEL, tokens, np.zeros(len(tokens), int))
     assert str(error.value) == sentence
     config = make_config()
     with pytest.raises(RequestError) as error:
@@ -230,7 +232,7 @@ def test_wrong_tokens_are_refused_in_a_sentence(kind):
 def test_wrong_labels_are_refused_in_a_sentence(kind):
     labels, sentence = LABELS[kind]
     with pytest.raises(RequestError) as error:
-        check_labels(labels, 2, MODEL)
+        check(MODEL, np.zeros((2, 4), int), labels)
     assert str(error.value) == sentence
     config = make_config()
     with pytest.raises(RequestError) as error:
@@ -239,13 +241,13 @@ def test_wrong_labels_are_refused_in_a_sentence(kind):
 
 
 def test_the_edges_of_the_ranges_are_allowed():
-    check_tokens(np.array([[0, 4, 9, 9]]), MODEL)
-    check_labels(np.array([0, 3]), 2, MODEL)
+    check(MODEL, np.array([[0, 4, 9, 9], [9, 0, 0, 4]]), np.array([0, 3]))
 
 
 def test_without_an_unconditional_row_there_is_no_label_for_none():
     model = make_config(unconditional_row=False, objective={"label_drop_rate": 0.0}).model
-    check_labels(np.array([2]), 1, model)
+    tokens = np.zeros((1, 4), int)
+    check(model, tokens, np.array([2]))
     with pytest.raises(RequestError) as error:
-        check_labels(np.array([3]), 1, model)
+        check(model, tokens, np.array([3]))
     assert str(error.value) == "labels: expected classes in 0…2, got 3 at position 0"

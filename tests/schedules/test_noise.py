@@ -1,4 +1,4 @@
-"""The noise schedule, conversions between what is predicted, and early and late loops: against longdouble and laws."""
+"""The noise schedule against its formula in longdouble, by hand, and in laws; the grid of times."""
 
 import math
 
@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.errors import RequestError
-from elt_ref.model import add_noise, prediction_target, to_epsilon, to_x0
-from elt_ref.schedules import leaning_schedule, log_snr, log_snr_derivative, parse_loop_schedule, signal_and_noise
+from elt_ref.schedules import log_snr, log_snr_derivative, signal_and_noise, time_grid
 
 TIMES = np.linspace(0, 1, 21)
 shifts = st.floats(-3, 3)
@@ -108,74 +106,5 @@ def test_a_mixed_shift_that_rises_somewhere_is_refused(shift, difference):
         diffusion(shift, shift_at_noise=shift + difference)
 
 
-def noised(seed, snr, dtype=np.float64):
-    normal = np.random.default_rng(seed).standard_normal
-    clean, noise = normal((len(snr), 2, 2, 3)).astype(dtype), normal((len(snr), 2, 2, 3)).astype(dtype)
-    return clean, noise, add_noise(clean, noise, snr)
-
-
-snrs = st.lists(st.floats(-8, 8), min_size=1, max_size=3).map(np.array)
-
-
-@given(st.integers(0, 2**32 - 1), snrs)
-def test_each_sample_is_noised_by_its_own_amount(seed, snr):
-    clean, noise, noisy = noised(seed, snr)
-    for row, value in enumerate(snr):
-        signal = 1 / (1 + math.exp(-value))
-        np.testing.assert_allclose(
-            noisy[row], math.sqrt(signal) * clean[row] + math.sqrt(1 / (1 + math.exp(value))) * noise[row], rtol=1e-12
-        )
-
-
-@pytest.mark.parametrize("kind", ["x0", "epsilon", "v"])
-@given(st.integers(0, 2**32 - 1), snrs)
-@settings(max_examples=25)
-def test_what_is_predicted_and_the_sample_determine_each_other(kind, seed, snr):
-    clean, noise, noisy = noised(seed, snr)
-    target = prediction_target(kind, clean, noise, snr)
-    np.testing.assert_allclose(to_x0(kind, target, noisy, snr), clean, atol=1e-9)
-    np.testing.assert_allclose(to_epsilon(clean, noisy, snr), noise, atol=1e-9)
-    # And back: of any prediction, x0 and ε are made; their target is that prediction.
-    prediction = np.random.default_rng(seed + 1).standard_normal(noisy.shape)
-    x0 = to_x0(kind, prediction, noisy, snr)
-    again = prediction_target(kind, x0, to_epsilon(x0, noisy, snr), snr)
-    np.testing.assert_allclose(again, prediction, atol=1e-8)
-
-
-def test_v_by_hand():
-    """At λ = log 3: α² = ¾, σ² = ¼."""
-    clean, noise, snr = np.full((1, 1, 1, 1), 2.0), np.full((1, 1, 1, 1), 4.0), np.array([math.log(3)])
-    assert add_noise(clean, noise, snr).item() == pytest.approx(math.sqrt(3) + 2)
-    assert prediction_target("v", clean, noise, snr).item() == pytest.approx(2 * math.sqrt(3) - 1)
-
-
-def test_conversions_keep_float32():
-    snr = np.array([1.0, -1.0])
-    clean, noise, noisy = noised(0, snr, np.float32)
-    results = [noisy, to_epsilon(clean, noisy, snr)]
-    for kind in ("x0", "epsilon", "v"):
-        results += [prediction_target(kind, clean, noise, snr), to_x0(kind, noise, noisy, snr)]
-    assert {result.dtype for result in results} == {np.dtype(np.float32)}
-
-
-@given(st.integers(1, 9), st.integers(1, 40))
-def test_leaning_schedules_cost_as_much_as_the_mean_and_mirror_each_other(mean, steps):
-    early, late = leaning_schedule(mean, steps, "early"), leaning_schedule(mean, steps, "late")
-    assert len(early) == steps
-    assert sum(early) == mean * steps
-    assert late == early[::-1]
-    assert min(early) >= 1
-    assert max(early) <= 2 * mean - 1 + (steps > 1)
-
-
-def test_leaning_schedules_by_hand():
-    assert leaning_schedule(4, 7, "early") == [7, 6, 5, 4, 3, 2, 1]
-    assert leaning_schedule(4, 7, "late") == [1, 2, 3, 4, 5, 6, 7]
-    assert leaning_schedule(3, 1, "early") == [3]
-    assert parse_loop_schedule("late:2", max_loops=4, steps=3) == [1, 2, 3]
-
-
-@pytest.mark.parametrize("text", ["early:0", "late:x", "early:2:3", "late:"])
-def test_a_leaning_schedule_that_is_none_is_refused(text):
-    with pytest.raises(RequestError):
-        parse_loop_schedule(text, max_loops=4, steps=3)
+def test_the_grid_goes_evenly_from_noise_to_data():
+    assert time_grid(4).tolist() == [1, 0.75, 0.5, 0.25, 0]

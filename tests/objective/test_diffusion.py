@@ -1,4 +1,4 @@
-"""E9 and E10 in numbers: the sigmoid weight, its forms for x0, ε and v, reductions, and the task's inputs."""
+"""E9 and E10 in numbers: the sigmoid weight, its forms for x0, ε and v, and reductions."""
 
 import math
 
@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 
 from elt_ref.config import DiffusionConfig
 from elt_ref.model import add_noise, prediction_target, to_epsilon
-from elt_ref.objective import diffusion_distillation, diffusion_ground_truth, loss_weight
+from elt_ref.objective import DiffusionTarget, loss_weight
 from elt_ref.schedules import log_snr
 
 KINDS = ["x0", "epsilon", "v"]
 biases = st.floats(-3, 3)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def distillation_towards_the_target(target, prediction):
+    """E10 with the truth in the teacher's place: E9 in numbers."""
+    return target.distillation(prediction, target.target)
+
+
+LOSSES = [DiffusionTarget.ground_truth, distillation_towards_the_target]
 
 
 def diffusion(**settings):
@@ -80,15 +88,14 @@ def test_the_same_x0_has_the_same_loss_however_it_was_predicted(reduction, seed,
         snr = log_snr(time, config)
         noisy = add_noise(clean, noise, snr)
         student, teacher = (prediction_target(kind, x0, to_epsilon(x0, noisy, snr), snr) for x0 in (guess, other))
-        keywords = {"diffusion": config, "reduction": reduction}
-        target = prediction_target(kind, clean, noise, snr)
-        truths.append(diffusion_ground_truth(student, target, time, **keywords))
-        distilled.append(diffusion_distillation(student, teacher, time, **keywords))
+        target = DiffusionTarget(prediction_target(kind, clean, noise, snr), time, config, reduction)
+        truths.append(target.ground_truth(student))
+        distilled.append(target.distillation(student, teacher))
     np.testing.assert_allclose(truths, truths[0], rtol=1e-8)
     np.testing.assert_allclose(distilled, distilled[0], rtol=1e-8)
 
 
-@pytest.mark.parametrize("loss", [diffusion_ground_truth, diffusion_distillation])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_is_the_mean_over_samples_of_weighted_squares(loss):
     clean, _, guess, _, time = setting(0)
     config = diffusion(bias=1.0)
@@ -97,31 +104,30 @@ def test_a_loss_is_the_mean_over_samples_of_weighted_squares(loss):
         weight = float(exact_weight(time[row], shift=0, bias=1, derivative=True)[0])
         squares = [(float(p) - float(t)) ** 2 for p, t in zip(guess[row].flat, clean[row].flat, strict=True)]
         mean, total = mean + weight * sum(squares) / len(squares) / 3, total + weight * sum(squares) / 3
-    assert loss(guess, clean, time, diffusion=config) == pytest.approx(mean, rel=1e-9)
-    assert loss(guess, clean, time, diffusion=config, reduction="sum") == pytest.approx(total, rel=1e-9)
+    assert loss(DiffusionTarget(clean, time, config), guess) == pytest.approx(mean, rel=1e-9)
+    assert loss(DiffusionTarget(clean, time, config, "sum"), guess) == pytest.approx(total, rel=1e-9)
     assert total == pytest.approx(12 * mean, rel=1e-12)
 
 
-def test_gradients_are_twice_the_weighted_difference():
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_are_twice_the_weighted_difference(loss):
     clean, _, guess, _, time = setting(1)
-    config = diffusion()
+    target = DiffusionTarget(clean, time, diffusion())
     weights = exact_weight(time, shift=0, bias=0, derivative=True)[0].astype(float).reshape(3, 1, 1, 1)
-    for loss in (diffusion_ground_truth, diffusion_distillation):
-        gradient = autograd.grad(lambda guess, loss=loss: loss(guess, clean, time, diffusion=config))(guess)
-        np.testing.assert_allclose(gradient, 2 * weights * (guess - clean) / 12 / 3, rtol=1e-9)
+    gradient = autograd.grad(lambda guess: loss(target, guess))(guess)
+    np.testing.assert_allclose(gradient, 2 * weights * (guess - clean) / 12 / 3, rtol=1e-9)
 
 
 def test_a_perfect_prediction_costs_nothing():
     clean, _, _, _, time = setting(2)
-    assert diffusion_ground_truth(clean, clean, time, diffusion=diffusion()) == 0
+    assert DiffusionTarget(clean, time, diffusion()).ground_truth(clean) == 0
 
 
-def test_losses_keep_float32_and_a_finite_weight_at_both_ends():
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_keep_float32_and_a_finite_weight_at_both_ends(kind, loss):
     clean, _, guess, _, _ = setting(3, batch=2)
-    time = np.array([0.0, 1.0])
-    for kind in KINDS:
-        loss = diffusion_ground_truth(
-            guess.astype(np.float32), clean.astype(np.float32), time, diffusion=diffusion(prediction=kind)
-        )
-        assert loss.dtype == np.float32
-        assert np.isfinite(loss)
+    target = DiffusionTarget(clean.astype(np.float32), np.array([0.0, 1.0]), diffusion(prediction=kind))
+    value = loss(target, guess.astype(np.float32))
+    assert value.dtype == np.float32
+    assert np.isfinite(value)

@@ -1,4 +1,4 @@
-"""How many tokens stay masked after each step: the tables of MaskGIT's decoder, to the token."""
+"""Schedules over steps: the masks of MaskGIT's decoder to the token, λ, the learning rate, guidance, temperature."""
 
 import math
 from itertools import pairwise
@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elt_ref.schedules import mask_lengths, masked_count, masked_fraction
+from elt_ref.config import TrainingConfig
+from elt_ref.schedules import (
+    guidance_scale_at,
+    learning_rate_at,
+    mask_lengths,
+    masked_count,
+    masked_fraction,
+    sampling_temperature,
+    truth_weight_at,
+)
+
+# --- masks
 
 # Tokens masked after steps 0 … K − 1 of decoding n unknown tokens, in float64.
 TABLES = {
@@ -103,3 +114,82 @@ def test_a_row_that_knows_everything_masks_nothing():
 def test_a_row_that_begins_partly_known_is_scheduled_by_what_it_did_not_know():
     rows = mask_lengths(np.array([256, 64, 3]), np.array([256, 64, 3]), step=0, steps=8, precision="float64")
     assert rows.tolist() == [251, 62, 2]
+
+
+# --- λ
+
+
+@given(st.integers(2, 10**6))
+def test_lambda_is_exactly_one_at_the_first_step_and_exactly_zero_at_the_last(steps):
+    assert truth_weight_at(0, steps) == 1
+    assert truth_weight_at(steps - 1, steps) == 0
+
+
+@given(st.integers(3, 1000), st.data())
+def test_lambda_falls_by_the_same_amount_every_step(steps, data):
+    step = data.draw(st.integers(0, steps - 2))
+    fall = truth_weight_at(step, steps) - truth_weight_at(step + 1, steps)
+    np.testing.assert_allclose(fall, 1 / (steps - 1), rtol=1e-9)
+
+
+def test_lambda_in_between():
+    assert [truth_weight_at(step, 5) for step in range(5)] == [1, 0.75, 0.5, 0.25, 0]
+
+
+def test_a_training_of_one_step_has_lambda_one():
+    assert truth_weight_at(0, 1) == 1
+
+
+def test_beyond_the_end_lambda_stays_zero():
+    assert truth_weight_at(7, 5) == 0
+
+
+# --- learning rate
+
+
+def test_warm_up_begins_above_zero_and_ends_at_the_rate():
+    training = TrainingConfig(steps=20, warmup_steps=4, learning_rate=0.8, schedule="constant")
+    assert [learning_rate_at(step, training) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8])
+
+
+def test_the_cosine_goes_from_the_rate_to_zero():
+    training = TrainingConfig(steps=12, warmup_steps=4, learning_rate=1.0, schedule="cosine")
+    way = [0.5 * (1 + math.cos(math.pi * share / 8)) for share in range(8)]
+    assert [learning_rate_at(step, training) for step in range(4, 12)] == pytest.approx(way)
+    assert learning_rate_at(12, training) == pytest.approx(0)
+    assert learning_rate_at(99, training) == pytest.approx(0), "after the end the rate must not rise again"
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_no_warm_up(schedule):
+    assert learning_rate_at(0, TrainingConfig(warmup_steps=0, learning_rate=0.5, schedule=schedule)) == 0.5
+
+
+def test_a_warm_up_longer_than_the_training():
+    training = TrainingConfig(steps=3, warmup_steps=10, learning_rate=1.0)
+    assert [learning_rate_at(step, training) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
+
+
+# --- guidance and temperature
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1.5, 3.0, 7.5])
+@pytest.mark.parametrize("steps", [1, 2, 5, 12])
+def test_the_ramp_begins_conditional_and_ends_at_the_scale(scale, steps):
+    ramp = [guidance_scale_at(step, steps, scale=scale, schedule="ramp") for step in range(steps)]
+    assert ramp[0] == 1
+    if steps > 1:
+        assert ramp[-1] == scale
+    np.testing.assert_allclose(np.diff(ramp), (scale - 1) / max(1, steps - 1), atol=1e-12)
+    assert [guidance_scale_at(step, steps, scale=scale, schedule="constant") for step in range(steps)] == [
+        scale
+    ] * steps
+
+
+def test_sampling_temperatures_of_twelve_steps():
+    elt = [sampling_temperature(step, 12, "elt") for step in range(12)]
+    np.testing.assert_allclose(
+        elt,
+        [1.2333333, 1.1666667, 1.1, 1.0333333, 0.9666667, 0.9, 0.8333333, 0.7666667, 0.7, 0.6333333, 0.5666667, 0.5],
+    )
+    assert [sampling_temperature(step, 12, "plain") for step in range(12)] == [1.0] * 12
