@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis runs, and calls as a user makes them."""
+"""Fixtures of all tests: hypothesis profiles, and calls as a user makes them."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ def as_user():
 
 
 class Done(NamedTuple):
-    """What a command ended with."""
+    """Exit code and output of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""The command line as a whole: exit codes, what goes to stdout, and `elt-ref count`, which needs no run."""
+"""The command line as a whole: exit codes, stdout, and `elt-ref count`, which needs no run."""
 
 import json
 import signal
@@ -32,7 +32,7 @@ def test_help_names_every_command(command):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["demos"], "No such command 'demos'"),
         (["train"], "Missing argument 'PRESET|FILE.toml'"),
@@ -44,8 +44,8 @@ def test_help_names_every_command(command):
         (["count", "nowhere.toml"], "configuration nowhere.toml: expected a readable TOML file, got "),
     ],
 )
-def test_a_wrong_request_is_one_sentence_and_exit_code_two(refused, words, told):
-    assert told in refused(*words)
+def test_a_wrong_request_is_one_sentence_and_exit_code_two(refused, words, expected):
+    assert expected in refused(*words)
 
 
 @pytest.mark.parametrize("words", [[], ["data"]])
@@ -57,7 +57,7 @@ def test_no_command_shows_the_help(command, words):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "expected"),
     [
         (RequestError("what: expected this, got that"), 2, "elt-ref: what: expected this, got that\n"),
         (DatasetError("it must be this, got that"), 2, "elt-ref: it must be this, got that\n"),
@@ -66,7 +66,7 @@ def test_no_command_shows_the_help(command, words):
         (cli.typer.Abort(), 130, "elt-ref: interrupted\n"),
     ],
 )
-def test_exit_codes(command, monkeypatch, error, code, told):
+def test_exit_codes(command, monkeypatch, error, code, expected):
     def fails(_):
         raise error
 
@@ -74,7 +74,7 @@ def test_exit_codes(command, monkeypatch, error, code, told):
     found, out, err = command("show", "E5")
     assert found == code
     assert not out
-    assert told in err
+    assert expected in err
     assert "Traceback" not in err
 
 
@@ -152,8 +152,8 @@ def test_count_of_a_file(command, tmp_path):
 def test_count_beside_the_papers_table(command):
     code, out, _ = command("count", "elt-l-8x3")
     assert code == 0
-    for told in ("100,769,792", "beside the paper's table", "101M", "100.77M looped", "104.16M total", "3.7k", "3,881"):
-        assert told in out, f"'{told}' is not in the table: {out}"
+    for cell in ("100,769,792", "beside the paper's table", "101M", "100.77M looped", "104.16M total", "3.7k", "3,881"):
+        assert cell in out, f"'{cell}' is not in the table: {out}"
     _, elsewhere, _ = command("count", "elt-l-8x3", "--loops", 2)
     assert "beside the paper's table" not in elsewhere, "the paper's figures do not apply at other loops"
     _, digits, _ = command("count", "digits-masked")

@@ -1,4 +1,4 @@
-"""The specifications say what the code does: choices are defaults, equations have their owners."""
+"""The specifications agree with the code: choices are defaults, equations have their owners."""
 
 import ast
 import inspect

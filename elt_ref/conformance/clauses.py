@@ -37,7 +37,7 @@ class Clause(BaseModel):
     level: Level
     """``must``: required for its profile; ``choice``: the declared alternative is required."""
     profile: str
-    """Of `PROFILES`."""
+    """Profile that it belongs to, one of `PROFILES`."""
     text: str
     """Text of the clause: one or two normative sentences."""
     equation: str | None = None

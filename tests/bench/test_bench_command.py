@@ -1,4 +1,4 @@
-"""`elt-ref bench` as a user meets it: its JSON, its page, and one sentence for what is wrong."""
+"""`elt-ref bench` for a user: its JSON, its page, and one sentence for each error."""
 
 import json
 import shutil
@@ -21,10 +21,16 @@ PNG = b"\x89PNG"
 
 
 def result(**changes):
-    told = {"work": "train", "family": "masked", "size": "small", "peer": "torch", "failure": None, "pairs": 5}
-    told |= {"ratio_median": 0.8, "ratio_low": 0.7, "ratio_high": 0.9, "share_of_peak": 0.5, "peak_memory_mb": 100.0}
-    told |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4}
-    return Result(**told | changes)
+    row = {"work": "train", "family": "masked", "size": "small", "peer": "torch", "failure": None, "pairs": 5}
+    row |= {
+        "ratio_median": 0.8,
+        "ratio_low": 0.7,
+        "ratio_high": 0.9,
+        "share_of_peak": 0.5,
+        "peak_memory_mb": 100.0,
+    }
+    row |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4}
+    return Result(**row | changes)
 
 
 def document(results=(), points=(), profiles=()):
@@ -44,19 +50,19 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
     code, out, err = command("bench", "--work", "train", "--family", "masked", "--size", "tiny", "--pairs", 2, "--json")
     assert code == 0, err
     assert not err
-    told = json.loads(out)
-    assert set(told) == {"machine", "threads", "matmul_peak_gflops", "results"}
-    (found,) = told["results"]
+    reported = json.loads(out)
+    assert set(reported) == {"machine", "threads", "matmul_peak_gflops", "results"}
+    (found,) = reported["results"]
     assert set(found) > KEYS
     assert {found[key] for key in ("peer", "ratio_median", "ratio_low", "ratio_high", "failure")} == {None}
     assert (found["work"], found["family"], found["size"], found["pairs"]) == ("train", "masked", "tiny", 2)
-    assert 0 < found["share_of_peak"] < 1 < told["matmul_peak_gflops"]
+    assert 0 < found["share_of_peak"] < 1 < reported["matmul_peak_gflops"]
     assert found["peak_memory_mb"] > 10
     assert found["seconds_median"] > 0
 
 
 def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
-    """A copy whose GELU is wrong does not agree with us; one that is as we are has a ratio."""
+    """A copy with a wrong GELU disagrees with us; an unchanged copy gets a ratio."""
     before = tmp_path / "before"
     shutil.copytree(Path(elt_ref.__file__).parent, before / "elt_ref", ignore=shutil.ignore_patterns("vectors"))
     words = (
@@ -91,7 +97,7 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (
             ["--work", "training"],
@@ -115,20 +121,20 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
         (["--threads", "0"], "Invalid value for '--threads'"),
     ],
 )
-def test_a_wrong_request_is_one_sentence(refused, words, told):
-    assert told in refused("bench", *words)
+def test_a_wrong_request_is_one_sentence(refused, words, reported):
+    assert reported in refused("bench", *words)
 
 
 def test_a_peer_without_its_port_is_one_sentence(refused, tmp_path):
-    told = refused("bench", "--peer", "torch", "--ports", tmp_path)
-    assert told == f"--ports {tmp_path}: expected a folder with elt_torch.py, got one without"
+    reported = refused("bench", "--peer", "torch", "--ports", tmp_path)
+    assert reported == f"--ports {tmp_path}: expected a folder with elt_torch.py, got one without"
 
 
 def test_a_peer_that_is_not_installed_is_one_sentence(refused, tmp_path, monkeypatch):
     monkeypatch.setitem(PEERS, "torch", Peer("torch_of_nobody", "elt_torch.py", ("train",)))
     (tmp_path / "elt_torch.py").touch()
-    told = refused("bench", "--peer", "torch", "--ports", tmp_path)
-    assert told == "--peer torch: expected torch_of_nobody to be installed (the extra 'torch_of_nobody'), got none"
+    reported = refused("bench", "--peer", "torch", "--ports", tmp_path)
+    assert reported == "--peer torch: expected torch_of_nobody to be installed (the extra 'torch_of_nobody'), got none"
 
 
 def test_what_is_not_given_has_defaults_and_what_is_repeated_counts_once():
@@ -156,7 +162,7 @@ def test_a_page_is_made_filled_and_written_again(tmp_path):
         assert text.endswith("After.\n")
         assert text.count(words) == 2, "in both parts, once"
         assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 0.40 | 50% | 100 |" in text
-        assert text.count("| masked | medium | 2 × 4 | 128 |") == 1, "the networks are told once"
+        assert text.count("| masked | medium | 2 × 4 | 128 |") == 1, "the networks are listed once"
     assert "bench one" not in text
     for name in ("bench-one-thread.png", "bench-loop-cache.png"):
         assert (folder / "pictures" / name).read_bytes().startswith(PNG)
@@ -203,16 +209,16 @@ def test_what_the_page_tells_can_be_asked_for():
     for part, requests in PARTS.items():
         asked = [request(**{**words, "peers": ()}) for words in requests]
         assert all(peer in PEERS for words in requests for peer in words.get("peers", ()))
-        assert len({(each.threads, each.kernels) for each in asked}) == 1, f"{part}: told once for the whole part"
+        assert len({(each.threads, each.kernels) for each in asked}) == 1, f"{part}: one setting for the whole part"
 
 
 def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anything_is_measured(refused, tmp_path):
     path = tmp_path / "benchmarks.md"
     path.write_text("My own page.", encoding="utf-8")
-    told = refused("bench", "--out", tmp_path, "--part", "profile")
-    assert told == f"{path}: expected a line '<!-- networks -->' and '<!-- end -->' after it, got a page without"
-    told = refused("bench", "--out", path, "--part", "profile")
-    assert told.startswith(f"--out {path}: expected a folder that can be written to, got ")
+    reported = refused("bench", "--out", tmp_path, "--part", "profile")
+    assert reported == f"{path}: expected a line '<!-- networks -->' and '<!-- end -->' after it, got a page without"
+    reported = refused("bench", "--out", path, "--part", "profile")
+    assert reported.startswith(f"--out {path}: expected a folder that can be written to, got ")
     assert path.read_text(encoding="utf-8") == "My own page."
 
 

@@ -1,4 +1,4 @@
-"""The ports as peers: the same losses and samples as ours, in one process each, and a ratio that is told."""
+"""The ports as peers: the same losses and samples as ours, in one process each, and a reported ratio."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What loops cost: FLOPs exactly affine in L, memory as the algorithm says, time affine in L."""
+"""The cost of loops: FLOPs exactly affine in L, memory as the algorithm predicts, time affine in L."""
 
 import json
 import subprocess
@@ -128,14 +128,14 @@ print(json.dumps({
 def test_sampling_holds_the_same_at_any_loops_and_training_the_same_more_each_loop(family):
     # In a process of its own, where no signature is enforced.
     done = subprocess.run([sys.executable, "-c", MEMORY, family], capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    state = told["state"]
-    assert max(told["sampling"]) - min(told["sampling"]) < 0.5 * state, f"{told}: sampling keeps states"
+    reported = json.loads(done.stdout)
+    state = reported["state"]
+    assert max(reported["sampling"]) - min(reported["sampling"]) < 0.5 * state, f"{reported}: sampling keeps states"
     for kind in ("plain", "lean"):
-        one, other = np.diff(told[kind])
-        assert one == pytest.approx(other, rel=0, abs=0.15 * state), f"{told}: {kind} training is not affine"
-    assert np.diff(told["plain"]).mean() > 8 * state
-    assert np.diff(told["lean"]).mean() == pytest.approx(state, rel=0.15), f"{told}: not one state a loop"
+        one, other = np.diff(reported[kind])
+        assert one == pytest.approx(other, rel=0, abs=0.15 * state), f"{reported}: {kind} training is not affine"
+    assert np.diff(reported["plain"]).mean() > 8 * state
+    assert np.diff(reported["lean"]).mean() == pytest.approx(state, rel=0.15), f"{reported}: not one state a loop"
 
 
 # --- time

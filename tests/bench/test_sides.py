@@ -1,4 +1,4 @@
-"""Both sides of a comparison do the same work, in turn; where they do not, nothing is compared."""
+"""Both sides of a comparison do the same work, in turn; otherwise there is no comparison."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def job(side, work, config):
 
 
 class Recorded(Worker):
-    """A side without a process: it answers what it is told to, and writes down when it was asked."""
+    """A side without a process: it returns preset answers and records its calls."""
 
     def __init__(self, side, log, answer=0.0, cores=1.0):
         super().__init__(job(side, "train", None))
@@ -116,11 +116,11 @@ def test_memory_is_kept_in_one_arena_unless_the_environment_says_otherwise(monke
 @pytest.mark.parametrize("work", ["train", "sample"])
 def test_the_shares_of_a_work_are_those_of_its_ops_and_make_a_whole(work):
     with Worker(job("elt_ref", work, benched("masked", "tiny"))) as side:
-        told = side.shares()
-    assert list(told) == [*PARTS, REST]
-    assert np.isclose(sum(told.values()), 1)
-    idle = [part for part, share in told.items() if share == 0]
-    assert idle == ([] if work == "train" else ["optimizer"]), f"parts that take no time: {told}"
+        shown = side.shares()
+    assert list(shown) == [*PARTS, REST]
+    assert np.isclose(sum(shown.values()), 1)
+    idle = [part for part, share in shown.items() if share == 0]
+    assert idle == ([] if work == "train" else ["optimizer"]), f"parts that take no time: {shown}"
 
 
 def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
@@ -133,7 +133,7 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
     monkeypatch.setattr("elt_ref.bench.profile.time", SimpleNamespace(perf_counter=lambda: now))
 
     def inside(file, inner=lambda: None):
-        """Return a function of that file of the package: it works for a while, calls another, and works again."""
+        """Return a function of a file of the package that works, calls another function, and works again."""
 
         def work():
             pass_time(2)
@@ -150,9 +150,9 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
         pass_time(4)
         return np.zeros(1)
 
-    told = shares(repetition)
+    shown = shares(repetition)
     expected = {"GELU": 1 / 2, "norms and gates": 1 / 4, REST: 1 / 4}
-    assert told == {part: expected.get(part, 0) for part in told}
+    assert shown == {part: expected.get(part, 0) for part in shown}
 
 
 # --- in turn
@@ -210,9 +210,9 @@ def test_few_tokens_may_be_others_and_of_other_numbers_none():
             check_agreement(ours.astype(theirs.dtype), theirs, "here")
 
 
-@pytest.mark.parametrize(("theirs", "told"), [([1.0], "one shape"), ([1.0, np.nan], "the same answer")])
-def test_another_shape_and_what_is_no_number_are_disagreements(theirs, told):
-    with pytest.raises(DisagreementError, match=told):
+@pytest.mark.parametrize(("theirs", "shown"), [([1.0], "one shape"), ([1.0, np.nan], "the same answer")])
+def test_another_shape_and_what_is_no_number_are_disagreements(theirs, shown):
+    with pytest.raises(DisagreementError, match=shown):
         check_agreement(np.ones(2), np.array(theirs), "here")
 
 
@@ -234,11 +234,11 @@ def test_a_process_that_fails_says_so_in_one_sentence_and_is_gone(tmp_path):
     with (
         pytest.raises(
             SideError, match=r"bench, torch, train: expected a repetition, got FileNotFoundError: .*"
-        ) as told,
+        ) as shown,
         Worker(Job("torch", "train", benched("masked", "tiny"), tmp_path, 1)),
     ):
         pass
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(shown.value)
 
 
 # --- the machine

@@ -1,4 +1,4 @@
-"""Backends that know nothing: none of them may win a clause."""
+"""Backends without knowledge: none of them may pass a clause."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from elt_ref.conformance.doors import flat
 
 
 class Degenerate:
-    """Declares everything, and answers every call by `answer`, in the right form where that says `right`."""
+    """Declares everything, and answers every call with `answer`, in the right form if that is `right`."""
 
     def __init__(self):
         self.forms = {}
@@ -28,7 +28,7 @@ class Degenerate:
         return lambda **given: self.answer(self.form(name, given), given)
 
     def form(self, operation, given):
-        """Return the right answer's names, shapes and dtypes, filled with zeros: what a wrong one may know."""
+        """Return the right answer's names, shapes and dtypes, filled with zeros."""
         mine = flat(given)
         dtype = next((x.dtype.name for x in mine.values() if np.issubdtype(x.dtype, np.floating)), "float64")
         for vector in self.forms[operation]:
@@ -57,7 +57,7 @@ class Ones(Degenerate):
 
 
 class Echo(Degenerate):
-    """Gives back an input of the right shape, or zeros."""
+    """Returns an input of the right shape, or zeros."""
 
     def answer(self, form, given):
         inputs = flat(given).values()
@@ -95,7 +95,7 @@ class Empty(Degenerate):
 
 
 class Replay(Degenerate):
-    """Answers with what the call before it should have been answered, cut to the right form."""
+    """Answers with the right answer to the previous call, cut to the right form."""
 
     def answer(self, form, given):
         last, self.last = self.last, form
@@ -107,7 +107,7 @@ ALL = (Zeros, Ones, Echo, Random, NotANumber, Raises, AlwaysUnsupported, Empty, 
 
 
 def half_precision(reference):
-    """Return a backend that is right, and answers in float16."""
+    """Return a backend with right answers in float16."""
 
     class Half(type(reference)):
         def describe(self):

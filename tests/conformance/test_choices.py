@@ -1,4 +1,4 @@
-"""What is left open: one alternative alone can be declared, is then held to, and loses nobody a profile."""
+"""Open choices: a backend can declare a single alternative, must then follow it, and loses no profile."""
 
 import re
 from collections import defaultdict
@@ -35,7 +35,7 @@ def answer_of(backend: type[ReferenceBackend], id_: str, dtype: str):
 
 
 class Narrow:
-    """A door to a backend that declares alternatives, and may not be requested for others."""
+    """A door to a backend that declares alternatives and must not get questions about others."""
 
     def __init__(self, backend=ReferenceBackend, operations=OPERATIONS, **declared):
         self.backend, self.operations, self.declared = backend, operations, DECLARED | declared
@@ -57,7 +57,7 @@ def test_the_names_are_those_of_the_page_of_choices():
 
 @pytest.mark.parametrize(("name", "alternative"), ALTERNATIVES)
 def test_every_clause_has_vectors_for_each_alternative_beside_the_defaults(name, alternative):
-    """So that one departure from the defaults can be declared and every clause is judged all the same."""
+    """A backend can declare one departure from the defaults, and every clause is still judged."""
     for (id_, operation), group in GROUPS.items():
         only = clauses()[id_].only
         if only.get(name, alternative) != alternative:

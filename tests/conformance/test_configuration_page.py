@@ -1,4 +1,4 @@
-"""The page of configuration sections is what the code has, and says of each question's sections what it holds."""
+"""The page of configuration sections agrees with the code and with the sections of every question."""
 
 import re
 

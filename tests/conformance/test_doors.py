@@ -37,7 +37,7 @@ def test_a_right_program_passes():
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "status", "told"),
+    ("behaviour", "status", "expected"),
     [
         ("hang", "ERROR", "TimeoutError: no answer within 3 s"),
         ("die", "ERROR", "the program died (exit code 7) without answering"),
@@ -48,7 +48,7 @@ def test_a_right_program_passes():
         ("extra-field", "ERROR", "reply: note: extra inputs are not permitted"),
     ],
 )
-def test_a_program_that_misbehaves_never_passes(behaviour, status, told):
+def test_a_program_that_misbehaves_never_passes(behaviour, status, expected):
     few = FEW[:2] if behaviour == "hang" else FEW
     door = ProcessDoor(shlex.join([sys.executable, str(PROGRAM), behaviour]), 3.0 if behaviour == "hang" else 30.0)
     try:
@@ -57,17 +57,17 @@ def test_a_program_that_misbehaves_never_passes(behaviour, status, told):
         door.close()
     (verdict,) = report.verdicts
     assert verdict.status == status
-    assert told in verdict.message, verdict.message
+    assert expected in verdict.message, verdict.message
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "told"),
+    ("behaviour", "expected"),
     [("no-hello", "died (exit code 1)"), ("bad-description", "version: input should be a valid string")],
 )
-def test_a_program_that_cannot_be_talked_to_is_refused(behaviour, told):
+def test_a_program_that_cannot_be_talked_to_is_refused(behaviour, expected):
     with pytest.raises(RequestError) as error:
         judge(ProcessDoor(shlex.join([sys.executable, str(PROGRAM), behaviour])), FEW)
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_a_program_that_is_not_there():
@@ -94,7 +94,7 @@ def test_a_bad_end_is_told_by_the_command_in_a_sentence(monkeypatch, capsys):
 
 
 def answer_questions(folder, backend):
-    """Do what an implementer does who only reads and writes files."""
+    """Answer as an implementation that only reads and writes files."""
     described = backend.describe()
     fields = ("name", "version", "operations", "dtypes", "choices")
     document = {"type": "description", **{field: getattr(described, field) for field in fields}}
@@ -130,7 +130,7 @@ def test_a_folder_of_answers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("nothing", "expected package.module:Backend or file.py:Backend"),
         ("no.such.module:Backend", "ModuleNotFoundError"),
@@ -139,10 +139,10 @@ def test_a_folder_of_answers(tmp_path):
         ("math:pi", "TypeError"),
     ],
 )
-def test_backends_that_are_not_there(name, told):
+def test_backends_that_are_not_there(name, expected):
     with pytest.raises(RequestError) as error:
         open_backend(name)
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_a_backend_in_a_file(tmp_path, monkeypatch, capsys):

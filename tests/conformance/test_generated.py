@@ -1,4 +1,4 @@
-"""What is generated is what is committed: schemas, the page of clauses, the kill matrix, the vectors."""
+"""The committed schemas, page of clauses, kill matrix and vectors equal the generated ones."""
 
 import re
 import shutil
@@ -70,19 +70,19 @@ def test_generating_again_changes_nothing_but_rounding(tmp_path):
     made, kept = read_vectors(tmp_path), read_vectors()
     assert [vector.id for vector in made] == [vector.id for vector in kept]
     for again, stored in zip(made, kept, strict=True):
-        told = f"{stored.id}: run python -m elt_ref.conformance.generate"
-        assert declared(again) == declared(stored), told
-        assert again.inputs.keys() == stored.inputs.keys(), told
-        assert all(np.array_equal(again.inputs[name], array) for name, array in stored.inputs.items()), told
+        stated = f"{stored.id}: run python -m elt_ref.conformance.generate"
+        assert declared(again) == declared(stored), stated
+        assert again.inputs.keys() == stored.inputs.keys(), stated
+        assert all(np.array_equal(again.inputs[name], array) for name, array in stored.inputs.items()), stated
         assert difference(stored.stored.operation, stored.stored.settings, again.answers, stored.answers)[0] < 1e-14, (
-            told
+            stated
         )
         for dtype, tolerance in stored.stored.tolerance.items():
-            assert 1 / 4 < again.stored.tolerance[dtype] / tolerance < 4, told
+            assert 1 / 4 < again.stored.tolerance[dtype] / tolerance < 4, stated
 
 
 def test_every_tolerance_leaves_room_for_what_rounding_does_and_for_the_other_oracle():
-    # An honest port was refused: it computes the schedule as the second oracle does, and nearer to the truth.
+    # An honest port was refused: it computes the schedule like the second oracle, closer to the truth.
     for stored in (vector.stored for vector in read_vectors()):
         for dtype, tolerance in stored.tolerance.items():
             error = max(stored.noise[dtype], stored.agreement)
@@ -91,9 +91,9 @@ def test_every_tolerance_leaves_room_for_what_rounding_does_and_for_the_other_or
 
 
 def declared(vector):
-    """Return what is said of a vector and not measured; of the tolerances, for which dtypes there are some."""
-    told = vector.stored.model_dump(exclude={"noise", "agreement"})
-    return told | {"tolerance": sorted(told["tolerance"])}
+    """Return the fields of a vector that are not measured; of the tolerances, only the dtypes."""
+    stated = vector.stored.model_dump(exclude={"noise", "agreement"})
+    return stated | {"tolerance": sorted(stated["tolerance"])}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The judge: the right win everything, those that know nothing win nothing, and what is told can be used."""
+"""The judge: right backends pass everything, backends without knowledge pass nothing, and messages are useful."""
 
 import dataclasses
 import json
@@ -73,9 +73,9 @@ def test_unsupported_is_for_what_was_declared_absent():
     assert found["NOISE-01"].status == "PASS"
     assert found["LOOP-01"].status == "UNSUPPORTED"
     assert "masked_states" in found["LOOP-01"].message
-    told = verdicts(Lying(), only="GUIDE-01")["GUIDE-01"]
-    assert told.status == "FAIL"
-    assert "declared and answered 'unsupported'" in told.message
+    expected = verdicts(Lying(), only="GUIDE-01")["GUIDE-01"]
+    assert expected.status == "FAIL"
+    assert "declared and answered 'unsupported'" in expected.message
 
 
 def test_a_profile_is_whole_or_nothing():
@@ -118,9 +118,9 @@ def test_errors_changed_arguments_and_wrong_forms_are_told():
     assert "got another 'clean'" in found["NOISE-02"].message
     assert found["NOISE-03"].status == "FAIL"
     assert "expected 'target' of shape" in found["NOISE-03"].message
-    told = [finding.message for finding in found["NOISE-03"].findings if "/back-" in finding.vector]
-    assert all("expected a dict of arrays by name" in message for message in told)
-    assert told
+    expected = [finding.message for finding in found["NOISE-03"].findings if "/back-" in finding.vector]
+    assert all("expected a dict of arrays by name" in message for message in expected)
+    assert expected
 
 
 def test_a_backend_that_ends_the_process_is_an_error_and_no_pass():
@@ -151,8 +151,8 @@ def test_the_first_loop_that_differs_is_named():
             return [state + (0.5 if number >= 2 else 0.0) for number, state in enumerate(states)]
 
     found = verdicts(ThirdLoopWrong(), only="LOOP")
-    told = [finding.message for verdict in found.values() for finding in verdict.findings if finding.message]
-    assert any("the numbers part after loop 3 of" in message for message in told), told
+    expected = [finding.message for verdict in found.values() for finding in verdict.findings if finding.message]
+    assert any("the numbers part after loop 3 of" in message for message in expected), expected
 
 
 def test_taps_name_the_first_layer_that_differs():
@@ -168,8 +168,8 @@ def test_taps_name_the_first_layer_that_differs():
 
     for clause in ("LOOP-02", "DIFFLOOP-01"):
         (verdict,) = verdicts(SecondLayerOfSecondLoop(), only=clause).values()
-        told = [found.message for found in verdict.findings if found.message]
-        assert any("the numbers part in loop 2, layer 2" in message for message in told), told
+        expected = [found.message for found in verdict.findings if found.message]
+        assert any("the numbers part in loop 2, layer 2" in message for message in expected), expected
 
     class BrokenTap(SecondLayerOfSecondLoop):
         def _layers(self, config, parameters, loops, *inputs):
@@ -241,9 +241,9 @@ def test_the_clause_that_others_build_on_is_named_first():
 
     report = judge(PythonDoor(PreNorm()), VECTORS)
     assert report.failed[0].clause.id == "BLOCK-01"
-    told = advice(report, "run mine:Backend")
-    assert told[0].startswith("Start with BLOCK-01; the other")
-    assert "elt-ref conform run mine:Backend --only BLOCK-01" in told[1]
+    expected = advice(report, "run mine:Backend")
+    assert expected[0].startswith("Start with BLOCK-01; the other")
+    assert "elt-ref conform run mine:Backend --only BLOCK-01" in expected[1]
 
 
 def test_an_exception_is_placed_in_the_backends_own_file(tmp_path):
@@ -300,7 +300,7 @@ def test_a_declared_choice_is_demanded_and_an_undeclared_one_refused():
 
 
 @pytest.mark.parametrize(
-    ("description", "told"),
+    ("description", "expected"),
     [
         (None, "expected name, version, operations, dtypes and choices, got NoneType"),
         (Description("x", "1", ("guides",)), "got 'guides'; did you mean 'guide'"),
@@ -315,14 +315,14 @@ def test_a_declared_choice_is_demanded_and_an_undeclared_one_refused():
         ),
     ],
 )
-def test_a_wrong_description_is_refused_in_a_sentence(description, told):
+def test_a_wrong_description_is_refused_in_a_sentence(description, expected):
     class Odd(ReferenceBackend):
         def describe(self):
             return description
 
     with pytest.raises(RequestError) as error:
         judge(PythonDoor(Odd()), VECTORS)
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 class SwappedGuidance(ReferenceBackend):
@@ -396,9 +396,9 @@ def test_smoke_tells_a_broken_harness_from_wrong_numbers():
             self.calls += 1
             return {"guided": super().guide(**given)["guided"] + self.calls}
 
-    told = {found.operation: found.fault for found in smoke(PythonDoor(Restless()), VECTORS)}
-    assert "expected the same question to get the same answer" in told["guide"]
-    assert set(told) == set(OPERATIONS)
+    expected = {found.operation: found.fault for found in smoke(PythonDoor(Restless()), VECTORS)}
+    assert "expected the same question to get the same answer" in expected["guide"]
+    assert set(expected) == set(OPERATIONS)
 
 
 test_by_one_line = pytest_suite(ReferenceBackend())

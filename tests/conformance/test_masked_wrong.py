@@ -1,4 +1,4 @@
-"""The masked family's half of the suite catches every mistake it knows, by numbers, and no decision in it is close."""
+"""The masked family's half of the suite catches every known mistake by numbers, and no decision is close."""
 
 import tomllib
 from functools import cache
@@ -33,7 +33,7 @@ PAIRS = [(clause.id, wrong) for clause in CLAUSES.values() for wrong in clause.w
 
 
 def with_choice(backend: type[ReferenceBackend], case: Case) -> ReferenceBackend:
-    """Return an implementation that holds itself to the case's choice."""
+    """Return an implementation that follows the case's choice."""
     made = backend()
     if case.choice is not None:
         name, alternative = case.choice
@@ -82,7 +82,7 @@ def test_a_clause_tells_a_wrong_implementation_by_its_numbers(clause, wrong):
 
 
 class Margins(decoding.Decoding, ReferenceBackend):
-    """The reference's decoding, which keeps the smallest margin of its decisions."""
+    """The reference's decoding, which records the smallest margin of its decisions."""
 
     def __init__(self) -> None:
         self.smallest = np.inf

@@ -1,4 +1,4 @@
-"""What docs/port.md tells the author of another implementation to type works as it says."""
+"""The commands of docs/port.md work as the page says."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def judged(monkeypatch, capsys, words):
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """The page's files in a folder of their own, which is the current one."""
+    """The page's files in a separate current folder."""
     monkeypatch.chdir(tmp_path)
     for name in ("my_elt.py", "answer.py"):
         Path(name).write_text(block(f"# {name}"), encoding="utf-8")
@@ -46,11 +46,11 @@ def programs(tmp_path, monkeypatch):
 
 def test_the_class_of_the_page_is_judged_by_the_commands_of_the_page(programs, monkeypatch, capsys):
     for words in commands("elt-ref conform smoke mine.py") + commands("elt-ref conform run mine.py:Backend --only"):
-        code, told = judged(monkeypatch, capsys, words.split())
-        assert code == 0, told
+        code, printed = judged(monkeypatch, capsys, words.split())
+        assert code == 0, printed
     assert (programs / "report.html").stat().st_size > 1000
-    code, told = judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--json"])
-    statuses = {row["id"]: row["status"] for row in json.loads(told)["clauses"]}
+    code, printed = judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--json"])
+    statuses = {row["id"]: row["status"] for row in json.loads(printed)["clauses"]}
     assert code == 0
     assert {id_ for id_, status in statuses.items() if status == "PASS"} == {"GUIDE-01", "DISTIL-06"}
 
@@ -62,8 +62,8 @@ def test_the_program_of_the_page_is_judged_by_the_commands_of_the_page(programs,
     ):
         typed = re.findall(r'"[^"]*"|\S+', words)
         program = f"{sys.executable} my_elt.py"
-        code, told = judged(monkeypatch, capsys, [program if word.startswith('"') else word for word in typed])
-        assert code == 0, told
+        code, printed = judged(monkeypatch, capsys, [program if word.startswith('"') else word for word in typed])
+        assert code == 0, printed
 
 
 def test_the_conversation_of_the_page_is_what_is_said(programs):
@@ -87,13 +87,13 @@ def test_the_files_of_the_page_are_judged_by_the_commands_of_the_page(programs, 
         main()
     subprocess.run([sys.executable, "answer.py"], check=True)
     (judge,) = commands("elt-ref conform judge")
-    code, told = judged(monkeypatch, capsys, judge.split())
-    assert code == 0, told
+    code, printed = judged(monkeypatch, capsys, judge.split())
+    assert code == 0, printed
 
 
 @pytest.mark.parametrize(("only", "code"), [("DISTIL-06", 0), ("GUIDE", 0), ("DECODE-01", 1), ("NONE-01", 2)])
 def test_the_exit_codes_are_those_of_the_page(programs, monkeypatch, capsys, only, code):
-    """Of GUIDE some clauses are UNSUPPORTED, which is no failure; of DECODE-01 nothing is judged at all."""
+    """Some clauses of GUIDE are UNSUPPORTED, which is no failure; DECODE-01 is not judged at all."""
     assert programs
     assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE)
     assert judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--only", only])[0] == code
@@ -112,8 +112,8 @@ def test_a_reply_has_no_other_keys_and_inputs_without_arrays_are_a_file(programs
     for more, code in (("", 0), (', "more": 1', 1)):
         said = tail.replace('"status": "ok"', f'"status": "ok"{more}')
         (programs / "weights.py").write_text(f"import numpy as np\n{head}{own}{said}", encoding="utf-8")
-        ended, told = judged(monkeypatch, capsys, words)
-        assert ended == code, told
+        ended, printed = judged(monkeypatch, capsys, words)
+        assert ended == code, printed
 
 
 def test_the_table_of_choices_is_that_of_the_code():

@@ -1,4 +1,4 @@
-"""The scalar oracle and the reference, written apart, give the same numbers; and some of them are known by hand."""
+"""The scalar oracle and the reference, written independently, give the same numbers; some are checked by hand."""
 
 import ast
 import inspect

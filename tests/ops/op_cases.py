@@ -15,7 +15,7 @@ from elt_ref.ops.embedding import scatter_rows
 
 class Case(NamedTuple):
     op: Callable
-    """Of the differentiable arrays."""
+    """The op as a function of the differentiable arrays."""
     plain: Callable
     """The definition: the same function, as autograd differentiates it."""
     arrays: list[np.ndarray]

@@ -1,4 +1,4 @@
-"""Clips as they are shown: playing, and frame by frame."""
+"""Clips in reports: playing, and frame by frame."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Every figure is a valid PNG of a sane size whose content answers to the data."""
+"""Every figure is a valid PNG of a sane size, and its content follows the data."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def read(path):
 
 
 def contains(pixels, part):
-    """Say whether `part` appears in `pixels`, pixel for pixel."""
+    """Return whether `part` appears in `pixels`, pixel for pixel."""
     height, width, _ = part.shape
     first_row = part[0, :, :3].tobytes()
     for top in range(pixels.shape[0] - height + 1):

@@ -1,4 +1,4 @@
-"""A data home of the test's own, and small runs to give commands on."""
+"""A data home for each test, and small runs for the commands."""
 
 import shutil
 

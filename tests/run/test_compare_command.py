@@ -40,8 +40,8 @@ def test_trainings_that_differ_are_told_apart(command, trained, tmp_path):
 
 def test_a_comparison_is_not_written_over(refused, trained, tmp_path):
     (tmp_path / "results.json").write_text("{}", encoding="utf-8")
-    told = refused("compare", trained, "--out", tmp_path)
-    assert told == f"{tmp_path}: expected a folder without results.json, got one with it; choose another --out"
+    expected = refused("compare", trained, "--out", tmp_path)
+    assert expected == f"{tmp_path}: expected a folder without results.json, got one with it; choose another --out"
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
@@ -51,8 +51,8 @@ def test_runs_that_cannot_be_compared(refused, trained, trained_diffusion, tmp_p
     text = (other / "config.toml").read_text(encoding="utf-8")
     (other / "config.toml").write_text(text.replace("steps = 3", "steps = 5"), encoding="utf-8")
     out = ["--out", tmp_path / "out"]
-    told = "compare: expected 'other' to have the [sampling] of 'tiny', got another"
-    assert refused("compare", trained, other, *out) == told
+    expected = "compare: expected 'other' to have the [sampling] of 'tiny', got another"
+    assert refused("compare", trained, other, *out) == expected
     assert "to have the [tokenizer] of 'tiny', got another" in refused("compare", trained, trained_diffusion, *out)
     assert "expected at most 4 run folders of different names" in refused("compare", trained, trained, *out)
     assert "expected a run folder" in refused("compare", trained, tmp_path, *out)

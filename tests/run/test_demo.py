@@ -89,7 +89,7 @@ def test_results(made, place):
 def test_what_is_printed(made):
     _, printed = made
     assert "report.html" in printed.replace("\n", "")
-    assert "•" in printed, "what to look at is not told"
+    assert "•" in printed, "the advice on what to look at is missing"
     assert "ILSD" in printed
 
 
@@ -121,9 +121,9 @@ def test_a_control_that_cannot_be_trained_is_told_in_a_sentence(tmp_path, capfd)
     (tmp_path / "vanilla").write_bytes(b"")
     with pytest.raises(TrainingError, match="expected the vanilla model to train to the end, got exit code 1"):
         demo.run_demo(tmp_path, Console(quiet=True), overrides=SMALL)
-    told = capfd.readouterr().err
-    assert "expected a folder that can be written to" in told
-    assert "Traceback" not in told
+    sentence = capfd.readouterr().err
+    assert "expected a folder that can be written to" in sentence
+    assert "Traceback" not in sentence
 
 
 def test_a_place_that_takes_no_folder(tmp_path):

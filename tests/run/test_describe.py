@@ -1,4 +1,4 @@
-"""What is said of a data set, and what is drawn of it."""
+"""Descriptions and drawings of data sets."""
 
 import numpy as np
 import pytest

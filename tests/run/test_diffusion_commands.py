@@ -108,7 +108,7 @@ def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ("shape = [8, 8, 1]\npatch_size = 4", "shape = [8, 8, 1]\npatch_size = 3", "expected a divisor of 8×8, got 3"),
         ("[8, 8, 1]", "[8, 8, 3]", "model.shape: expected [8, 8, 1] as in the data, got [8, 8, 3]"),
@@ -125,12 +125,12 @@ def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkey
         ("[model]", "[latents]\npatch_size = 2\nchannels = 5\n[model]", "got 5"),
     ],
 )
-def test_configurations_that_do_not_fit(refused, config_file, tmp_path, old, new, told):
+def test_configurations_that_do_not_fit(refused, config_file, tmp_path, old, new, expected):
     sentence = refused("train", config_file(old, new), "--out", tmp_path / "run")
-    assert told in sentence, sentence
+    assert expected in sentence, sentence
     assert not (tmp_path / "run").exists(), "a folder is left behind"
 
 
 def test_steps_below_one_are_refused_when_sampling_too(refused, trained_diffusion, tmp_path):
-    told = refused("sample", trained_diffusion, "--steps", 0, "--out", tmp_path / "drawn.png")
-    assert "sampling.steps: expected greater than 0, got 0" in told
+    expected = refused("sample", trained_diffusion, "--steps", 0, "--out", tmp_path / "drawn.png")
+    assert "sampling.steps: expected greater than 0, got 0" in expected

@@ -85,7 +85,7 @@ def test_no_two_chunks_of_any_requests_share_their_noise():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--count", "9"], "count: expected at least 10 samples, one a split of the inception score, got 9"),
         (["--count", "0"], "got 0"),
@@ -96,9 +96,9 @@ def test_no_two_chunks_of_any_requests_share_their_noise():
         (["--seed", "-1"], "--seed"),
     ],
 )
-def test_wrong_requests(refused, trained, words, told):
-    assert told in refused("evaluate", trained, "--loops", "1", "--count", "10", *words)
-    assert told in refused("evaluate", trained, "--loops", "1", "--count", "10", *words, "--json")
+def test_wrong_requests(refused, trained, words, expected):
+    assert expected in refused("evaluate", trained, "--loops", "1", "--count", "10", *words)
+    assert expected in refused("evaluate", trained, "--loops", "1", "--count", "10", *words, "--json")
 
 
 def test_what_is_no_run(refused, tmp_path):

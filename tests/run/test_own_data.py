@@ -127,12 +127,12 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
         assert picture.exists() == codebook
         assert result.code == (0 if codebook else 2)
         assert codebook or re.fullmatch("elt-ref: [^\n]*codebook to draw them[^\n]*\n", result.err), result.err
-    told = "expected a data set of pictures or clips to compare with, got tokens"
-    assert told in refused("evaluate", run, "--count", 10)
+    expected = "expected a data set of pictures or clips to compare with, got tokens"
+    assert expected in refused("evaluate", run, "--count", 10)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         (
             {"tokenizer.patch_size": 2},
@@ -143,11 +143,11 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
         ({"model.classes": 3}, "model.classes: expected 2, as many as data set 'codes' has, got 3"),
     ],
 )
-def test_tokens_that_do_not_fit_leave_no_folder(done, refused, tmp_path, token_config, settings, told):
+def test_tokens_that_do_not_fit_leave_no_folder(done, refused, tmp_path, token_config, settings, expected):
     write_tokens(tmp_path / "codes.safetensors", codebook=True)
     done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes")
     run = tmp_path / "run"
-    assert told in refused("train", token_config, *words_of({**TOKENS, **settings}), "--out", run)
+    assert expected in refused("train", token_config, *words_of({**TOKENS, **settings}), "--out", run)
     assert not run.exists()
 
 
@@ -241,7 +241,7 @@ def test_a_codebook_makes_imported_tokens_drawable(done, tmp_path, home):
 
 
 @pytest.mark.parametrize(
-    ("sides", "told"),
+    ("sides", "expected"),
     [
         ((8, 8), '--set "model.grid=[4, 4]" --out'),
         ((9, 6), '--set "model.grid=[3, 2]" --set tokenizer.patch_size=3 --out'),
@@ -250,10 +250,10 @@ def test_a_codebook_makes_imported_tokens_drawable(done, tmp_path, home):
         ((3, 6, 6, 1), '--set "model.grid=[1, 3, 3]" --set tokenizer.patch_frames=3 --out'),
     ],
 )
-def test_the_printed_grid_fits_the_data(done, tmp_path, sides, told):
+def test_the_printed_grid_fits_the_data(done, tmp_path, sides, expected):
     images = np.random.default_rng(0).integers(0, 256, (60, *sides), np.uint8)
     np.savez(tmp_path / "file.npz", images=images, labels=np.arange(60) % 2)
-    assert told in done("data", "import", "npz", tmp_path / "file.npz", "mine").out
+    assert expected in done("data", "import", "npz", tmp_path / "file.npz", "mine").out
 
 
 def test_the_printed_codebook_has_no_more_codes_than_the_data_have_patches(done, tmp_path, monkeypatch):
@@ -286,13 +286,13 @@ def test_list_names_every_dataset(done):
     out = done("data", "list").out
     for name in tiny_datasets.names():
         assert name in out
-    assert "1437" in out, "the sizes are not told"
+    assert "1437" in out, "the sizes are missing"
 
 
 def test_show_describes_the_digits(done, tmp_path):
     out = done("data", "show", "digits").out
-    for told in ("1437 to train on", "360 held out", "10: 0, 1, 2", "pictures, 8×8×1", "licence", "source"):
-        assert told in out, f"'{told}' is not told: {out}"
+    for expected in ("1437 to train on", "360 held out", "10: 0, 1, 2", "pictures, 8×8×1", "licence", "source"):
+        assert expected in out, f"'{expected}' is missing: {out}"
     result = done("data", "show", "digits", "--out", tmp_path / "digits.png")
     assert f"Wrote {tmp_path / 'digits.png'}" in result.err
     with Image.open(tmp_path / "digits.png") as picture:
@@ -300,7 +300,7 @@ def test_show_describes_the_digits(done, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["show", "digts"], "the nearest known name is 'digits'"),
         (["show"], "Missing argument 'NAME'"),
@@ -313,6 +313,6 @@ def test_show_describes_the_digits(done, tmp_path):
         (["import", "tokens", "nowhere", "digits"], "which already exists"),
     ],
 )
-def test_wrong_requests(refused, words, told, tmp_path, monkeypatch):
+def test_wrong_requests(refused, words, expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert told in refused("data", *words)
+    assert expected in refused("data", *words)

@@ -1,4 +1,4 @@
-"""What the README promises of the demo and of the longer preset, trained for real. Minutes, so marked slow."""
+"""The README's promises about the demo and the longer preset, trained for real. Minutes, so marked slow."""
 
 import json
 import subprocess

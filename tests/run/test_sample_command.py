@@ -1,4 +1,4 @@
-"""`elt-ref sample`: any loops, any labels, pictures and tokens; and what is refused."""
+"""`elt-ref sample`: any loops, any labels, pictures and tokens; and refusals."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_the_class_that_is_none_can_be_asked_for(done, trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--labels", "11"], "labels: expected classes in 0…9 or 10 for none, got 11 at position 0"),
         (["--labels", "0,-1"], "got -1 at position 1"),
@@ -83,9 +83,9 @@ def test_the_class_that_is_none_can_be_asked_for(done, trained, tmp_path):
         (["--seed", str(2**64)], "--seed"),
     ],
 )
-def test_wrong_requests(refused, trained, tmp_path, words, told):
+def test_wrong_requests(refused, trained, tmp_path, words, message):
     out = tmp_path / "digits.png"
-    assert told in refused("sample", trained, "--count", 2, "--out", out, *words)
+    assert message in refused("sample", trained, "--count", 2, "--out", out, *words)
     assert not out.exists()
 
 

@@ -132,7 +132,7 @@ def test_resuming_with_other_settings_names_the_difference(refused, tiny, traine
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--set", "model.grid=[8, 8]"], "model.grid: expected [4, 4] as in the data, got [8, 8]"),
         (["--set", "model.classes=7"], "model.classes: expected 10, as many as data set 'digits' has, got 7"),
@@ -148,22 +148,22 @@ def test_resuming_with_other_settings_names_the_difference(refused, tiny, traine
         (["--steps", "0"], "training.steps: expected greater than 0, got 0"),
     ],
 )
-def test_a_request_that_cannot_be_met_leaves_no_folder(refused, tiny, tmp_path, words, told):
+def test_a_request_that_cannot_be_met_leaves_no_folder(refused, tiny, tmp_path, words, message):
     out = tmp_path / "deep" / "run"
-    assert told in refused("train", tiny, *words, "--out", out)
+    assert message in refused("train", tiny, *words, "--out", out)
     assert not (tmp_path / "deep").exists(), "a folder was left behind"
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("elt-l-8x3", "expected a [data] section to train on, got none (this preset only counts)"),
         ("digits-maskd", "did you mean 'digits-masked'?"),
         ("missing.toml", "expected a readable TOML file"),
     ],
 )
-def test_a_source_that_cannot_be_trained_leaves_no_folder(refused, tmp_path, source, told):
-    assert told in refused("train", source, "--out", tmp_path / "run")
+def test_a_source_that_cannot_be_trained_leaves_no_folder(refused, tmp_path, source, message):
+    assert message in refused("train", source, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

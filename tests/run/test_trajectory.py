@@ -1,4 +1,4 @@
-"""How one sample comes about: its last answer is what sampling with the same seed gives, in either family."""
+"""The making of one sample: its last answer equals sampling with the same seed, in either family."""
 
 import numpy as np
 import pytest

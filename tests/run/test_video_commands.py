@@ -47,7 +47,7 @@ def test_training_tells_the_reconstruction_error_and_how_to_see_clips(done, clip
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "sentence"),
     [
         (
             ("patch_frames = 2", "patch_frames = 3"),
@@ -65,15 +65,17 @@ def test_training_tells_the_reconstruction_error_and_how_to_see_clips(done, clip
         (("[tokenizer]\npatch_size = 4\npatch_frames = 2\niterations = 3\n", ""), "expected a [tokenizer] section"),
     ],
 )
-def test_what_does_not_fit_leaves_nothing_behind(refused, tmp_path, changes, told):
-    assert told in refused("train", write(tmp_path, *changes), "--out", tmp_path / "run")
+def test_what_does_not_fit_leaves_nothing_behind(refused, tmp_path, changes, sentence):
+    assert sentence in refused("train", write(tmp_path, *changes), "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_the_diffusion_family_takes_no_clips(refused, tmp_path):
     changes = ["--set", "data.name=moving_digits", "--out", tmp_path / "run"]
-    told = "data.name: expected pictures or latents for the diffusion family, got 'moving_digits', which holds clips"
-    assert refused("train", "digits-diffusion", *changes) == told
+    sentence = (
+        "data.name: expected pictures or latents for the diffusion family, got 'moving_digits', which holds clips"
+    )
+    assert refused("train", "digits-diffusion", *changes) == sentence
 
 
 # --- drawing
@@ -104,16 +106,14 @@ def test_a_contact_sheet_shows_the_very_clips(done, trained_video, tmp_path):
 def test_pictures_do_not_play(refused, trained, trained_diffusion, tmp_path):
     for folder in (trained, trained_diffusion):
         for name in ("a.gif", "a.webp"):
-            told = refused("sample", folder, "--count", 1, "--out", tmp_path / name)
-            assert told.startswith("--out: expected a name ending in .png or .safetensors, for these are pictures"), (
-                told
-            )
+            sentence = refused("sample", folder, "--count", 1, "--out", tmp_path / name)
+            assert sentence.startswith("--out: expected a name ending in .png or .safetensors for pictures"), sentence
     assert not list(tmp_path.glob("a.*"))
 
 
 def test_another_suffix(refused, trained_video, tmp_path):
-    told = refused("sample", trained_video, "--out", tmp_path / "a.mp4")
-    assert told == f"--out: expected a name ending in .png, .gif, .webp or .safetensors, got '{tmp_path / 'a.mp4'}'"
+    sentence = refused("sample", trained_video, "--out", tmp_path / "a.mp4")
+    assert sentence == f"--out: expected a name ending in .png, .gif, .webp or .safetensors, got '{tmp_path / 'a.mp4'}'"
 
 
 # --- given frames
@@ -151,7 +151,7 @@ def test_given_frames_are_framed_on_the_contact_sheet(done, trained_video, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("frames", "told"),
+    ("frames", "sentence"),
     [
         ("0-3", "given: expected some of the 4 frames to be left to generate, got all of them"),
         ("0", "given: expected whole tubelets of 2 frames, such as 0-1, got 0 alone"),
@@ -161,19 +161,19 @@ def test_given_frames_are_framed_on_the_contact_sheet(done, trained_video, tmp_p
         ("", "given: expected frames such as 0-1 or 0-1,6-7, got ''"),
     ],
 )
-def test_frames_that_cannot_be_given(refused, trained_video, tmp_path, frames, told):
+def test_frames_that_cannot_be_given(refused, trained_video, tmp_path, frames, sentence):
     out = tmp_path / "a.webp"
-    assert refused("sample", trained_video, "--count", 2, "--given", frames, "--out", out) == told
-    assert refused("evaluate", trained_video, "--count", 10, "--given", frames) == told
+    assert refused("sample", trained_video, "--count", 2, "--given", frames, "--out", out) == sentence
+    assert refused("evaluate", trained_video, "--count", 10, "--given", frames) == sentence
     assert not out.exists()
 
 
 def test_frames_of_what_has_none(refused, trained, trained_video, trained_diffusion, tmp_path):
     for folder in (trained, trained_diffusion):
-        told = refused("sample", folder, "--given", "0-1", "--out", tmp_path / "a.png")
-        assert told == "given: expected a run on clips, got one on 'digits', which holds pictures"
-    told = refused("sample", trained_video, "--labels", "3,10", "--given", "0-1", "--out", tmp_path / "a.png")
-    assert told == "given: expected classes with held-out clips, got 10"
+        sentence = refused("sample", folder, "--given", "0-1", "--out", tmp_path / "a.png")
+        assert sentence == "given: expected a run on clips, got one on 'digits', which holds pictures"
+    sentence = refused("sample", trained_video, "--labels", "3,10", "--given", "0-1", "--out", tmp_path / "a.png")
+    assert sentence == "given: expected classes with held-out clips, got 10"
 
 
 def test_frames_of_imported_tokens_are_given_too(done, tmp_path):

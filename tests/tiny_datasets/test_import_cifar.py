@@ -120,20 +120,20 @@ def test_size_and_grey_when_asked_for(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("test_batch.bin", "test_batch.bin must be a file of CIFAR, got no such file"),
         ("batches.meta.txt", "batches.meta.txt must be a file of CIFAR, got no such file"),
     ],
 )
-def test_a_missing_file(folder, refusal, name, told):
+def test_a_missing_file(folder, refusal, name, expected):
     (folder / name).unlink()
-    assert told in refusal(folder)
+    assert expected in refusal(folder)
 
 
 def test_no_batches(tmp_path, refusal):
-    told = "must hold data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100, got neither"
-    assert told in refusal(tmp_path)
+    expected = "must hold data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100, got neither"
+    assert expected in refusal(tmp_path)
 
 
 def test_no_folder(folder, refusal):
@@ -147,18 +147,18 @@ def test_a_label_without_a_class(folder, refusal):
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "expected"),
     [
         (b"", "a list of different names, got []"),
         (b"cat\ncat\ndog", "a list of different names, got ['cat', 'cat', 'dog']"),
         (b"cat\n\x1bdog\nfrog", r"names in UTF-8 on one line, got ['cat', '\x1bdog', 'frog']"),
     ],
 )
-def test_names_that_are_no_classes(folder, refusal, names, told):
+def test_names_that_are_no_classes(folder, refusal, names, expected):
     (folder / "batches.meta.txt").write_bytes(names)
     message = refusal(folder)
     assert "batches.meta.txt must " in message
-    assert message.endswith(told)
+    assert message.endswith(expected)
 
 
 def test_names_that_are_no_utf8(folder, refusal):
@@ -172,11 +172,11 @@ def test_a_file_too_large_is_not_read(folder, refusal, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"height": 0}, "height must be from 1 to 1024 pixels, got 0"),
         ({"name": "digits"}, "which already exists in this package"),
     ],
 )
-def test_a_bad_request(folder, refusal, options, told):
-    assert told in refusal(folder, **options)
+def test_a_bad_request(folder, refusal, options, expected):
+    assert expected in refusal(folder, **options)

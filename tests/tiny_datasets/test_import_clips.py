@@ -86,8 +86,8 @@ def test_folders_and_files_come_through(clips):
     )
     first = [(0, 1), (10, 1), (20, 1), (100, 0), (110, 0)]
     assert found == [([level + step for step in range(4)], label) for level, label in first]
-    told = "5 clips of 4 frames in 2 classes, cut to their centre and shrunk to 8x8 grey pixels; files left out: 0."
-    assert dataset.description == told
+    expected = "5 clips of 4 frames in 2 classes, cut to their centre and shrunk to 8x8 grey pixels; files left out: 0."
+    assert dataset.description == expected
     assert dataset.source == "a folder of clips called 'clips'"
 
 
@@ -232,13 +232,13 @@ def test_too_many_pixels_in_all_frames(clips, refusal, monkeypatch):
 def test_a_class_without_clips(clips, refusal):
     (clips / "none").mkdir()
     (clips / "none" / "film.mp4").touch()
-    told = "none must hold clips (.apng .gif .png .webp or folders of frames), got none"
-    assert told in refusal(clips)
+    expected = "none must hold clips (.apng .gif .png .webp or folders of frames), got none"
+    assert expected in refusal(clips)
 
 
 def test_no_folder(clips, refusal):
-    told = "nowhere must be a folder with one sub-folder of clips for each class, got nothing there"
-    assert told in refusal(clips / "nowhere")
+    expected = "nowhere must be a folder with one sub-folder of clips for each class, got nothing there"
+    assert expected in refusal(clips / "nowhere")
 
 
 def test_a_class_whose_name_is_no_utf8(clips, refusal):
@@ -252,7 +252,7 @@ def test_frames_whose_names_are_no_utf8(levels):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"frames": 0}, "frames must be from 1 to 1024, got 0"),
         ({"frames": 1025}, "frames must be from 1 to 1024, got 1025"),
@@ -261,5 +261,5 @@ def test_frames_whose_names_are_no_utf8(levels):
         ({"name": "digits"}, "which already exists in this package"),
     ],
 )
-def test_a_bad_request(clips, refusal, options, told):
-    assert told in refusal(clips, **options)
+def test_a_bad_request(clips, refusal, options, expected):
+    assert expected in refusal(clips, **options)

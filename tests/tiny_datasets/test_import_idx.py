@@ -245,7 +245,7 @@ def test_a_share_of_what_is_divided_already(folder, refusal):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "wanted"),
     [
         ({"height": 0}, "height must be from 1 to 1024 pixels, got 0"),
         ({"width": 1025}, "width must be from 1 to 1024 pixels, got 1025"),
@@ -254,8 +254,8 @@ def test_a_share_of_what_is_divided_already(folder, refusal):
         ({"name": "digits"}, "which already exists in this package"),
     ],
 )
-def test_a_bad_request(folder, refusal, options, told):
-    assert told in refusal(folder, **options)
+def test_a_bad_request(folder, refusal, options, wanted):
+    assert wanted in refusal(folder, **options)
 
 
 def test_a_name_that_exists(folder, home):

@@ -137,8 +137,8 @@ def test_a_new_size_and_colour_of_clips(store):
     dataset = import_npz(store(images=clips), "mine", height=2, width=3)
     assert isinstance(dataset, ClipDataset)
     assert dataset.train.examples.shape == (8, 5, 2, 3, 3)
-    told = "10 clips of 5 frames in 2 classes, 2x3 colour pixels, cut to their centre and shrunk from 4x6."
-    assert dataset.description == told
+    expected = "10 clips of 5 frames in 2 classes, 2x3 colour pixels, cut to their centre and shrunk from 4x6."
+    assert dataset.description == expected
     means = clips.reshape(10, 5, 2, 2, 3, 2, 3).mean((3, 5))
     for clip in dataset.test.examples:
         assert np.abs(means - clip).max((1, 2, 3, 4)).min() <= 1  # rounded twice
@@ -166,7 +166,7 @@ def test_objects_are_refused_and_never_unpickled(store, refusal, tmp_path, key):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"labels": None}, "must hold either images and labels, or x_train, y_train, x_test and y_test, got images"),
         ({"images": None, "labels": None}, "got none at all"),
@@ -195,22 +195,22 @@ def test_objects_are_refused_and_never_unpickled(store, refusal, tmp_path, key):
         ({"images": np.zeros(10, [("a", "u1")])}, "must hold numbers, got [('a', 'u1')]"),
     ],
 )
-def test_arrays_that_are_no_labelled_pictures(store, refusal, changes, told):
-    assert told in refusal(store(**changes))
+def test_arrays_that_are_no_labelled_pictures(store, refusal, changes, expected):
+    assert expected in refusal(store(**changes))
 
 
 def test_test_examples_of_another_shape(tmp_path, refusal):
     parts = {"x_train": np.zeros((2, 4, 4)), "y_train": [0, 1], "x_test": np.zeros((1, 4, 5)), "y_test": [0]}
     np.savez(tmp_path / "mine.npz", **parts)
-    told = "must hold examples of shape [4, 4, 1] as 'x_train', got [4, 5, 1]"
-    assert told in refusal(tmp_path / "mine.npz")
+    expected = "must hold examples of shape [4, 4, 1] as 'x_train', got [4, 5, 1]"
+    assert expected in refusal(tmp_path / "mine.npz")
 
 
 def test_a_share_of_what_is_divided_already(tmp_path, refusal):
     parts = {"x_train": np.zeros((2, 4, 4)), "y_train": [0, 1], "x_test": np.zeros((1, 4, 4)), "y_test": [0]}
     np.savez(tmp_path / "mine.npz", **parts)
-    told = "which has test examples of its own, got 0.3"
-    assert told in refusal(tmp_path / "mine.npz", test_fraction=0.3)
+    expected = "which has test examples of its own, got 0.3"
+    assert expected in refusal(tmp_path / "mine.npz", test_fraction=0.3)
 
 
 def write_members(path, **members):
@@ -227,7 +227,7 @@ def npy_bytes(shape, content, descr="|u1"):
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "expected"),
     [
         ((2**40, 2**10, 2**10), "2,147,483,648 bytes in all, got shape [1099511627776, 1024, 1024]"),
         ((1000, 1024, 1024), "must hold 1048576000 bytes after its header, as that says, got 33554432"),
@@ -235,13 +235,13 @@ def npy_bytes(shape, content, descr="|u1"):
         ((-4, -4), "must hold 16 bytes after its header, as that says, got 33554432"),
     ],
 )
-def test_a_zip_bomb_is_not_unpacked(tmp_path, refusal, shape, told):
+def test_a_zip_bomb_is_not_unpacked(tmp_path, refusal, shape, expected):
     path = write_members(
         tmp_path / "mine.npz", images=npy_bytes(shape, bytes(2**25)), labels=npy_bytes((4,), b"\0" * 4)
     )
     tracemalloc.start()
     try:
-        assert told in refusal(path)
+        assert expected in refusal(path)
         assert tracemalloc.get_traced_memory()[1] < 2**23
     finally:
         tracemalloc.stop()
@@ -269,15 +269,15 @@ def test_a_file_that_is_no_archive(tmp_path, refusal):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"width": 0}, "width must be from 1 to 1024 pixels, got 0"),
         ({"test_fraction": float("nan")}, "test_fraction must be greater than 0"),
         ({"name": "digits"}, "which already exists in this package"),
     ],
 )
-def test_a_bad_request(store, refusal, options, told):
-    assert told in refusal(store(), **options)
+def test_a_bad_request(store, refusal, options, expected):
+    assert expected in refusal(store(), **options)
 
 
 def test_a_file_name_that_is_no_utf8(store, tmp_path):

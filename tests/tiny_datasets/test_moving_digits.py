@@ -149,7 +149,7 @@ def test_the_motion_of_every_real_clip_is_found(clip_set, part):
 
 
 def test_the_centre_of_the_ink_goes_where_the_motion_says(clip_set):
-    """Told without the rule: the first two frames' centres of mass are one pixel apart, in the right direction."""
+    """A check without the rule: the first two frames' centres of mass are one pixel apart, in the right direction."""
     frames = clip_set.test.examples[:, :2, ..., 0].astype(np.float64)
     mass = frames.sum(axis=(2, 3))
     places = np.arange(frames.shape[-1])

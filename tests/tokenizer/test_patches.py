@@ -15,7 +15,7 @@ cuts = st.integers(2, 3).flatmap(lambda axes: st.tuples(*[st.lists(sides, min_si
 
 
 def numbered(count, grid, sizes, channels):
-    """Return samples every value of which is another."""
+    """Return samples in which all values differ."""
     shape = (count, *(places * size for places, size in zip(grid, sizes, strict=True)), channels)
     return np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
 
@@ -77,7 +77,7 @@ def test_sides_of_patches_of_pictures_and_of_clips():
 
 
 @pytest.mark.parametrize(
-    ("shape", "sizes", "told"),
+    ("shape", "sizes", "expected"),
     [
         ((8, 9), (4, 4), "patch_size: expected a divisor of the 9 columns of the data, got 4"),
         ((9, 8), (4, 4), "patch_size: expected a divisor of the 9 rows of the data, got 4"),
@@ -87,6 +87,6 @@ def test_sides_of_patches_of_pictures_and_of_clips():
         ((1, 8, 8), (2, 4, 4), "patch_frames: expected a divisor of the 1 frames of the data, got 2"),
     ],
 )
-def test_patches_divide_the_samples(shape, sizes, told):
-    with pytest.raises(RequestError, match=f"^{told}$"):
+def test_patches_divide_the_samples(shape, sizes, expected):
+    with pytest.raises(RequestError, match=f"^{expected}$"):
         cut_patches(np.zeros((1, *shape, 1)), sizes)
