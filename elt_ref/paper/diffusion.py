@@ -16,7 +16,7 @@ from autograd.misc import flatten
 LAYERS, MAX_LOOPS, WIDTH, HEADS, MLP_WIDTH = 4, 3, 64, 4, 256  # N, L_max, d, h
 SHAPE, PATCH_SIZE, CLASSES, TIME_FEATURES, TIME_SCALE, NORM_EPSILON = (8, 8, 1), 2, 10, 256, 1000.0, 1e-6
 LOG_SNR_MIN, LOG_SNR_MAX, SHIFT, BIAS, LABEL_DROP_RATE, SAMPLING_STEPS = -8.0, 8.0, 0.0, 0.0, 0.1, 16
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 2000, 64, 4e-3, 100
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1800, 64, 4e-3, 100
 BETA1, BETA2, ADAM_EPSILON, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 1.0, 0.99
 
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
@@ -219,12 +219,12 @@ if __name__ == "__main__":
     digits = tiny_datasets.load("digits")
     pictures = np.float32(2 * (digits.train.examples / digits.white) - 1)  # from −1 to 1
     parameters = train(pictures, digits.train.labels, arguments.steps)
-    sheet = Image.new("L", (880, 480), "white")
+    sheet = Image.new("L", (880, 576), "white")
     for row, loops in enumerate((1, 2, 3, 4, 6, 8)):
         drawn = np.clip(sample(parameters, np.arange(10), loops), -1, 1)  # [10, 8, 8, 1]
         strip = Image.fromarray((127.5 - 127.5 * drawn).swapaxes(0, 1).reshape(8, 80).astype("uint8"))
-        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 80 * row))
-        ImageDraw.Draw(sheet).text((16, 80 * row + 28), f"L = {loops}", fill="black", font_size=20)
+        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
+        ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
     arguments.out.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.out / "diffusion.png")
     print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'diffusion.png'}")
