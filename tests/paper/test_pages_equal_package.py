@@ -64,7 +64,7 @@ def page_loss(page, example, draws, student_loops, truth_weight, parameters):
 
 @every_family
 @given(st.data(), st.floats(0.1, 0.9))
-@settings(max_examples=8)
+@settings(max_examples=6)
 def test_every_term_of_the_loss_and_its_gradient(family, data, truth_weight):
     """Three weights λ separate E5.2 and E5.3; where the student is the teacher, E5.1 + E5.2 is twice E5.1."""
     example = data.draw(examples(family))
@@ -92,7 +92,7 @@ def test_every_term_of_the_loss_and_its_gradient(family, data, truth_weight):
 
 @every_family
 @given(st.data())
-@settings(max_examples=4)
+@settings(max_examples=3)
 def test_the_state_after_five_training_steps(family, data):
     example = data.draw(examples(family))
     config, random = example.config, example.random
@@ -127,7 +127,7 @@ def test_draws_are_in_the_order_and_shapes_of_the_package(family, data):
 
 
 @given(st.data(), st.integers(1, 6), st.sampled_from([1.0, 0.0, 0.5, 3.0]), st.integers(0, 9))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_decoded_tokens(data, loops, guidance, seed):
     """The package is handed the page's noise, in the order in which the page draws it."""
     example = data.draw(examples("masked"))
@@ -180,7 +180,7 @@ def test_the_floor_tie_of_the_mask_schedule(monkeypatch):
 
 
 @given(st.data(), st.integers(1, 6), st.sampled_from([1.0, 0.0, 0.5, 3.0]), st.integers(0, 9))
-@settings(max_examples=20)
+@settings(max_examples=10)
 def test_denoised_pictures(data, loops, guidance, seed):
     example = data.draw(examples("diffusion"))
     config = example.config.model_copy(
