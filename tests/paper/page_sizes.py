@@ -19,7 +19,7 @@ PRESETS = {family: load_preset(f"digits-{family}") for family in FAMILIES}
 
 
 def constants(config: Config) -> dict[str, Any]:
-    """Return the constants of the family's page that a configuration sets: all but the number of training steps."""
+    """Return the constants of a page that a configuration sets: all but the number of training steps."""
     model, training = config.model, config.training
     both = {
         "LAYERS": model.layers,
