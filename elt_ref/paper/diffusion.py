@@ -24,7 +24,7 @@ stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the g
 
 # ---- The network: embed, the same block L times, head --------------------------------------------------------------
 def linear(x, weight, bias):
-    return np.tensordot(x, weight, 1) + bias  # x @ weight is the same, but autograd takes twice as long for it
+    return np.tensordot(x, weight, 1) + bias  # the same as x @ weight, which autograd differentiates slowly
 
 
 def layer_norm(x, shift, scale):  # sums over d, for np.mean would turn float32 gradients into float64
@@ -65,8 +65,8 @@ def layer(x, c, theta):  # f_θ: each part behind a modulated norm, and added th
 
 
 def loop_states(x, c, thetas, loops):  # yields the state after each loop
-    for _ in range(loops):  # E4: F_(N,L), the same block again and again; nothing else is inside the loop
-        for theta in thetas:  # E3: g_Θ, a block of N layers; a layer costs 4d² + 2d · MLP_WIDTH + 2Td MACs a token
+    for _ in range(loops):  # E4: F_(N,L), the same block again and again, and nothing else
+        for theta in thetas:  # E3: g_Θ, N layers, each 4d² + 2d · MLP_WIDTH + 2Td multiply-adds a token
             x = layer(x, c, theta)
         yield x
 
@@ -109,12 +109,12 @@ def noise_schedule(time):  # λ = log α²/σ², falling along a cosine; α; σ;
 
 
 def squared_error(target, prediction, weights):
-    """E9 of the truth, E10 of the teacher: w(t) ‖prediction − target‖²."""
+    """E9 if the target is the truth, E10 if it is the teacher: w(t) ‖prediction − target‖²."""
     return np.sum(weights * (prediction - target) ** 2)
 
 
 def ilsd_loss(parameters, clean, noise, time, labels, student_loops, truth_weight):
-    """E5: truth for the teacher + λ truth for the student + (1 − λ) the teacher's word for the student."""
+    """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
     log_snr, alpha, sigma, slope = noise_schedule(time[:, None, None, None])
     weights = slope * math.exp(BIAS) * sigmoid(log_snr - BIAS) / clean.size  # w(t), and the mean over all values
     x, c = embed(alpha * clean + sigma * noise, time, labels, **parameters["embedding"])
@@ -135,9 +135,9 @@ def draw(random):  # every random choice of a step
 
 
 def train_step(state, unflatten, clean, labels, time, noise, label_drop, student_loops, step, steps):
-    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some see no class, so that guidance can
+    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some learn without a class, for guidance
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
-    theta, first, second, average = state  # each is one long vector
+    theta, first, second, average = state  # each one vector of all parameters
     loss, g = value_and_grad(ilsd_loss)(unflatten(theta), clean, noise, time, labels, student_loops, truth_weight)
     g, _ = flatten(g)
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
@@ -154,7 +154,7 @@ def train(examples, classes, steps, seed=0):
     """A1: Algorithm 1, from pictures and their classes to averaged parameters."""
     random = np.random.default_rng(seed)
     theta, unflatten = flatten(initial_parameters(random))
-    state = theta, 0 * theta, 0 * theta, theta
+    state = theta, 0 * theta, 0 * theta, theta  # parameters, the gradient's two moments, average
     for step in range(steps):
         chosen = random.integers(len(examples), size=BATCH_SIZE)
         state, loss = train_step(state, unflatten, examples[chosen], classes[chosen], *draw(random), step, steps)

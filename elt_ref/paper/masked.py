@@ -24,7 +24,7 @@ stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the g
 
 # ---- The network: embed, the same block L times, head --------------------------------------------------------------
 def linear(x, weight, bias):
-    return np.tensordot(x, weight, 1) + bias  # x @ weight is the same, but autograd takes twice as long for it
+    return np.tensordot(x, weight, 1) + bias  # the same as x @ weight, which autograd differentiates slowly
 
 
 def layer_norm(x, scale, bias):  # sums over d, for np.mean would turn float32 gradients into float64
@@ -60,8 +60,8 @@ def layer(x, theta):  # f_θ, normalised after each sum
 
 
 def loop_states(x, thetas, loops):  # yields the state after each loop
-    for _ in range(loops):  # E4: F_(N,L), the same block again and again; nothing else is inside the loop
-        for theta in thetas:  # E3: g_Θ, a block of N layers; a layer costs 4d² + 2d · MLP_WIDTH + 2nd MACs a token
+    for _ in range(loops):  # E4: F_(N,L), the same block again and again, and nothing else
+        for theta in thetas:  # E3: g_Θ, N layers, each 4d² + 2d · MLP_WIDTH + 2nd multiply-adds a token
             x = layer(x, theta)
         yield x
 
@@ -83,17 +83,18 @@ def forward(parameters, tokens, labels, loops):  # -> logits [B, T, V], after an
 
 # ---- The loss: one pass of L_max loops, two predictions, three terms -----------------------------------------------
 def cross_entropy(target, prediction, weights):
-    """E7 of one-hot targets, E8 of the teacher's: − Σ_i Σ_v target(v) log P(v), over the masked tokens i."""
+    """E7 if the target is the truth, E8 if it is the teacher: − Σ_i Σ_v target(v) log P(v) over the masked tokens i."""
     return -np.sum(weights * np.sum(target * prediction, axis=-1))
 
 
 def ilsd_loss(parameters, tokens, labels, mask, student_loops, truth_weight):
-    """E5: truth for the teacher + λ truth for the student + (1 − λ) the teacher's word for the student."""
+    """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
     x = embed(np.where(mask, MASK, tokens), labels, **parameters["embedding"])
     states = list(loop_states(x, parameters["block"], MAX_LOOPS))
     teacher = log_softmax(head(parameters, states[-1]))  # [B, T, V]
     student = log_softmax(head(parameters, states[student_loops - 1]))  # a prefix of the teacher: no layer runs twice
-    weights = (mask / mask.sum(axis=1, keepdims=True) / len(mask)).astype(teacher.dtype)  # means: of a sample, of all
+    count = np.maximum(1, mask.sum(axis=1, keepdims=True))  # [B, 1]
+    weights = (mask / count / len(mask)).astype(teacher.dtype)  # [B, T]: the mean of a picture, then of all
     one_hot = tokens[..., None] == np.arange(CODES)  # [B, T, V]
     teacher_truth = cross_entropy(one_hot, teacher, weights)  # E5.1
     student_truth = cross_entropy(one_hot, student, weights)  # E5.2
@@ -117,9 +118,9 @@ def draw(random):  # every random choice of a step
 
 def train_step(state, unflatten, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, step, steps):
     mask = lowest(mask_order, np.maximum(1, masked_count(mask_ratio)))  # [B, T]
-    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some see no class, so that guidance can
+    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some learn without a class, for guidance
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
-    theta, first, second, average = state  # each is one long vector
+    theta, first, second, average = state  # each one vector of all parameters
     loss, gradient = value_and_grad(ilsd_loss)(unflatten(theta), tokens, labels, mask, student_loops, truth_weight)
     (g, _), (decayed, _) = flatten(gradient), flatten(kernels(gradient))
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
@@ -142,7 +143,7 @@ def train(examples, classes, steps, seed=0):
     """A1: Algorithm 1, from tokens and their classes to averaged parameters."""
     random = np.random.default_rng(seed)
     theta, unflatten = flatten(initial_parameters(random))
-    state = theta, 0 * theta, 0 * theta, theta
+    state = theta, 0 * theta, 0 * theta, theta  # parameters, the gradient's two moments, average
     for step in range(steps):
         chosen = random.integers(len(examples), size=BATCH_SIZE)
         state, loss = train_step(state, unflatten, examples[chosen], classes[chosen], *draw(random), step, steps)
