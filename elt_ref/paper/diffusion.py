@@ -16,7 +16,7 @@ from autograd.misc import flatten
 LAYERS, MAX_LOOPS, WIDTH, HEADS, MLP_WIDTH = 4, 3, 64, 4, 256  # N, L_max, d, h
 SHAPE, PATCH_SIZE, CLASSES, TIME_FEATURES, TIME_SCALE, NORM_EPSILON = (8, 8, 1), 2, 10, 256, 1000.0, 1e-6
 LOG_SNR_MIN, LOG_SNR_MAX, SHIFT, BIAS, LABEL_DROP_RATE, SAMPLING_STEPS = -8.0, 8.0, 0.0, 0.0, 0.1, 16
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1800, 64, 4e-3, 100
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1800, 64, 4e-3, 100  # eight minutes; the preset has 2800
 BETA1, BETA2, ADAM_EPSILON, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 1.0, 0.99
 
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
@@ -42,10 +42,10 @@ def sigmoid(x):
 
 def attention(x, query_key_value, output):  # [B, T, d] -> [B, T, d]
     B, n, d = *x.shape[:2], len(output["weight"])
-    split = np.reshape(linear(x, **query_key_value), (B, n, 3 * HEADS, d // HEADS))
+    split = np.reshape(linear(x, **query_key_value), (B, n, 3 * HEADS, d // HEADS))  # [B, T, 3h, d/h]
     query, key, value = np.split(np.swapaxes(split, 1, 2), 3, axis=1)  # 3 × [B, h, T, d/h]
     scores = query @ np.swapaxes(key, 2, 3) / math.sqrt(d // HEADS)  # [B, h, T, T]
-    weights = np.exp(scores - np.max(stop_gradient(scores), axis=-1, keepdims=True))  # no shift changes their shares
+    weights = np.exp(scores - np.max(stop_gradient(scores), axis=-1, keepdims=True))  # shifted against overflow
     heads = weights / np.sum(weights, axis=-1, keepdims=True) @ value  # [B, h, T, d/h]
     return linear(np.reshape(np.swapaxes(heads, 1, 2), (B, n, d)), **output)
 
@@ -76,7 +76,7 @@ def waves(x, features):  # [k] -> sines and cosines, 2 × [k, features / 2]
     return np.sin(angle), np.cos(angle)
 
 
-def embed(noisy, time, labels, patch, time_in, time_out, label):  # -> [B, T, d], and what steers the layers, [B, d]
+def embed(noisy, time, labels, patch, time_in, time_out, label):  # -> x [B, T, d], c [B, d]
     rows, columns, p = SHAPE[0] // PATCH_SIZE, SHAPE[1] // PATCH_SIZE, PATCH_SIZE
     patches = noisy.reshape(-1, rows, p, columns, p, SHAPE[2]).transpose(0, 1, 3, 5, 2, 4)  # channel, row, column
     row, column = np.divmod(np.arange(rows * columns, dtype=noisy.dtype), columns)
@@ -101,7 +101,7 @@ def forward(parameters, noisy, time, labels, loops):  # -> the clean picture it 
 
 
 # ---- The loss: one pass of L_max loops, two predictions, three terms -----------------------------------------------
-def noise_schedule(time):  # λ = log α²/σ², falling along a cosine; α; σ; −dλ/dt
+def noise_schedule(time):  # -> log-SNR, falling along a cosine; its α and σ; its slope downwards
     start, end = math.atan(math.exp(-LOG_SNR_MAX / 2)), math.atan(math.exp(-LOG_SNR_MIN / 2))
     angle = start + time * (end - start)
     log_snr = SHIFT - 2 * np.log(np.tan(angle))

@@ -48,7 +48,7 @@ print(*(name for name in sys.modules if name.startswith("elt_ref")))
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("family", "accuracy", "distance"), [("masked", 0.8, 15), ("diffusion", 0.8, 15)])
+@pytest.mark.parametrize(("family", "accuracy", "distance"), [("masked", 0.9, 6), ("diffusion", 0.9, 6)])
 def test_the_whole_run_takes_eight_minutes_and_learns_digits(family, accuracy, distance, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["page", "--out", str(tmp_path)])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
