@@ -16,7 +16,7 @@ from autograd.misc import flatten
 LAYERS, MAX_LOOPS, WIDTH, HEADS, MLP_WIDTH = 2, 4, 64, 4, 256  # N, L_max, d, h
 TOKENS, CODES, CLASSES, MASK = 16, 128, 10, -1  # T, V; the mask is the embedding's last row
 NORM_EPSILON, INITIAL_DEVIATION, LABEL_DROP_RATE, SAMPLING_STEPS, CHOICE_TEMPERATURE = 1e-12, 0.08, 0.1, 8, 4.5
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 3000, 64, 4e-3, 100
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 3000, 64, 4e-3, 100  # eight minutes; the preset has 4000
 BETA1, BETA2, ADAM_EPSILON, WEIGHT_DECAY, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 0.1, 1.0, 0.998
 
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
@@ -24,7 +24,7 @@ stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the g
 
 # ---- The network: embed, the same block L times, head --------------------------------------------------------------
 def linear(x, weight, bias):
-    return np.tensordot(x, weight, 1) + bias  # x @ weight is the same, but autograd takes twice as long for it
+    return np.tensordot(x, weight, 1) + bias  # the same as x @ weight, which autograd differentiates slowly
 
 
 def layer_norm(x, scale, bias):  # sums over d, for np.mean would turn float32 gradients into float64
@@ -37,13 +37,13 @@ def gelu(x):
 
 
 def log_softmax(x):
-    x = x - np.max(stop_gradient(x), axis=-1, keepdims=True)  # no shift changes the result; after this one, exp(x) ≤ 1
+    x = x - np.max(stop_gradient(x), axis=-1, keepdims=True)  # any shift gives the same result; this, no overflow
     return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
 
 
 def attention(x, query_key_value, output):  # [B, n, d] -> [B, n, d]
     B, n, d = *x.shape[:2], len(output["weight"])
-    split = np.reshape(linear(x, **query_key_value), (B, n, 3 * HEADS, d // HEADS))
+    split = np.reshape(linear(x, **query_key_value), (B, n, 3 * HEADS, d // HEADS))  # [B, n, 3h, d/h]
     query, key, value = np.split(np.swapaxes(split, 1, 2), 3, axis=1)  # 3 × [B, h, n, d/h]
     scores = query @ np.swapaxes(key, 2, 3) / math.sqrt(d // HEADS)  # [B, h, n, n]
     heads = np.exp(log_softmax(scores)) @ value  # [B, h, n, d/h]
@@ -60,8 +60,8 @@ def layer(x, theta):  # f_θ, normalised after each sum
 
 
 def loop_states(x, thetas, loops):  # yields the state after each loop
-    for _ in range(loops):  # E4: F_(N,L), the same block again and again; nothing else is inside the loop
-        for theta in thetas:  # E3: g_Θ, a block of N layers; a layer costs 4d² + 2d · MLP_WIDTH + 2nd MACs a token
+    for _ in range(loops):  # E4: F_(N,L), the same block again and again, and nothing else
+        for theta in thetas:  # E3: g_Θ, N layers, each 4d² + 2d · MLP_WIDTH + 2nd multiply-adds a token
             x = layer(x, theta)
         yield x
 
@@ -83,17 +83,18 @@ def forward(parameters, tokens, labels, loops):  # -> logits [B, T, V], after an
 
 # ---- The loss: one pass of L_max loops, two predictions, three terms -----------------------------------------------
 def cross_entropy(target, prediction, weights):
-    """E7 of one-hot targets, E8 of the teacher's: − Σ_i Σ_v target(v) log P(v), over the masked tokens i."""
+    """E7 if the target is the truth, E8 if it is the teacher: − Σ_i Σ_v target(v) log P(v) over the masked tokens i."""
     return -np.sum(weights * np.sum(target * prediction, axis=-1))
 
 
 def ilsd_loss(parameters, tokens, labels, mask, student_loops, truth_weight):
-    """E5: truth for the teacher + λ truth for the student + (1 − λ) the teacher's word for the student."""
+    """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
     x = embed(np.where(mask, MASK, tokens), labels, **parameters["embedding"])
     states = list(loop_states(x, parameters["block"], MAX_LOOPS))
     teacher = log_softmax(head(parameters, states[-1]))  # [B, T, V]
     student = log_softmax(head(parameters, states[student_loops - 1]))  # a prefix of the teacher: no layer runs twice
-    weights = (mask / mask.sum(axis=1, keepdims=True) / len(mask)).astype(teacher.dtype)  # means: of a sample, of all
+    count = np.maximum(1, mask.sum(axis=1, keepdims=True))  # [B, 1]
+    weights = (mask / count / len(mask)).astype(teacher.dtype)  # [B, T]: the mean of a picture, then of all
     one_hot = tokens[..., None] == np.arange(CODES)  # [B, T, V]
     teacher_truth = cross_entropy(one_hot, teacher, weights)  # E5.1
     student_truth = cross_entropy(one_hot, student, weights)  # E5.2
@@ -117,9 +118,9 @@ def draw(random):  # every random choice of a step
 
 def train_step(state, unflatten, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, step, steps):
     mask = lowest(mask_order, np.maximum(1, masked_count(mask_ratio)))  # [B, T]
-    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some see no class, so that guidance can
+    labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some learn without a class, for guidance
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
-    theta, first, second, average = state  # each is one long vector
+    theta, first, second, average = state  # each one vector of all parameters
     loss, gradient = value_and_grad(ilsd_loss)(unflatten(theta), tokens, labels, mask, student_loops, truth_weight)
     (g, _), (decayed, _) = flatten(gradient), flatten(kernels(gradient))
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
@@ -142,7 +143,7 @@ def train(examples, classes, steps, seed=0):
     """A1: Algorithm 1, from tokens and their classes to averaged parameters."""
     random = np.random.default_rng(seed)
     theta, unflatten = flatten(initial_parameters(random))
-    state = theta, 0 * theta, 0 * theta, theta
+    state = theta, 0 * theta, 0 * theta, theta  # parameters, the gradient's two moments, average
     for step in range(steps):
         chosen = random.integers(len(examples), size=BATCH_SIZE)
         state, loss = train_step(state, unflatten, examples[chosen], classes[chosen], *draw(random), step, steps)
@@ -207,6 +208,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=TRAINING_STEPS)
     parser.add_argument("--out", type=Path, default=Path())
     arguments = parser.parse_args()
+    np.seterr(over="ignore")  # autograd divides by cosh² for the slope of tanh: by ∞ where the slope is 0
     digits = tiny_datasets.load("digits")
     patches = (digits.train.examples / digits.white).reshape(-1, 4, 2, 4, 2).swapaxes(2, 3).reshape(-1, 4)  # [·, 2·2]
     codebook = np.random.default_rng(0).choice(np.unique(patches, axis=0), CODES, replace=False)
@@ -214,12 +216,12 @@ if __name__ == "__main__":
         nearest = np.argmin(np.sum(codebook**2, axis=1) - 2 * patches @ codebook.T, axis=1)
         codebook = np.stack([patches[nearest == code].mean(axis=0) for code in range(CODES)])
     parameters = train(nearest.reshape(-1, TOKENS), digits.train.labels, arguments.steps)
-    sheet = Image.new("L", (880, 480), "white")
+    sheet = Image.new("L", (880, 576), "white")
     for row, loops in enumerate((1, 2, 3, 4, 6, 8)):
         pictures = codebook[sample(parameters, np.arange(10), loops)].reshape(10, 4, 4, 2, 2)
         strip = Image.fromarray((255 - 255 * pictures.transpose(1, 3, 0, 2, 4).reshape(8, 80)).astype("uint8"))
-        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 80 * row))
-        ImageDraw.Draw(sheet).text((16, 80 * row + 28), f"L = {loops}", fill="black", font_size=20)
+        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
+        ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
     arguments.out.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.out / "masked.png")
     print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'masked.png'}")

@@ -1,8 +1,8 @@
-"""Every op with its plain definition in autograd.numpy, which is the oracle: slow, wasteful, and easy to believe."""
+"""Every op with its plain definition, which is the oracle: the line of the masked page, where the page has that op."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
+from unittest import mock
 
 import autograd.numpy as anp
 import numpy as np
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from elt_ref import ops
 from elt_ref.ops.embedding import scatter_rows
+from elt_ref.paper import masked
 
 
 class Case(NamedTuple):
@@ -39,13 +40,12 @@ def linear(draw):
     batch, inputs, outputs = shape_of(draw, draw(st.integers(0, 2))), draw(st.integers(1, 6)), draw(st.integers(1, 6))
     normal = generator_of(draw).standard_normal
     arrays = [normal((*batch, inputs)), normal((inputs, outputs)), normal(outputs)]
-    return Case(ops.linear, lambda x, weight, bias: anp.dot(x, weight) + bias, arrays)
+    return Case(ops.linear, masked.linear, arrays)
 
 
 def plain_layer_norm(x, scale, bias, epsilon):
-    mean = anp.mean(x, axis=-1, keepdims=True)
-    variance = anp.mean((x - mean) ** 2, axis=-1, keepdims=True)
-    return scale * (x - mean) / anp.sqrt(variance + epsilon) + bias
+    with mock.patch.object(masked, "NORM_EPSILON", epsilon):
+        return masked.layer_norm(x, scale, bias)
 
 
 def norm_arrays(draw, inputs):
@@ -84,24 +84,20 @@ def gelu(draw):
     shape = (*shape_of(draw, draw(st.integers(0, 2))), 8)  # alone, a number at the minimum would have no gradient
     return Case(
         ops.gelu,
-        lambda x: 0.5 * x * (1 + anp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+        masked.gelu,
         [2 * generator_of(draw).standard_normal(shape)],
     )
 
 
 def plain_attention(query_key_value, heads):
-    width = query_key_value.shape[-1] // 3
-    head_width = width // heads
-    outputs = []
-    for head in range(heads):
-        query, key, value = (
-            query_key_value[:, :, part * width + head * head_width : part * width + (head + 1) * head_width]
-            for part in range(3)
-        )
-        scores = anp.einsum("bnd,bmd->bnm", query, key) / math.sqrt(head_width)
-        weights = anp.exp(scores) / anp.sum(anp.exp(scores), axis=-1, keepdims=True)
-        outputs.append(anp.einsum("bnm,bmd->bnd", weights, value))
-    return anp.concatenate(outputs, axis=-1)
+    """Return the page's attention with both of its linear maps the identity."""
+
+    def identity(width):
+        return {"weight": np.eye(width), "bias": np.zeros(width)}
+
+    width = query_key_value.shape[-1]
+    with mock.patch.object(masked, "HEADS", heads):
+        return masked.attention(query_key_value, query_key_value=identity(width), output=identity(width // 3))
 
 
 def attention(draw):
@@ -149,13 +145,9 @@ def softmax(draw):
     shape = (*shape_of(draw, draw(st.integers(0, 2))), draw(st.integers(2, 6)))
     return Case(
         ops.softmax,
-        lambda x: anp.exp(x) / anp.sum(anp.exp(x), axis=-1, keepdims=True),
+        lambda x: anp.exp(masked.log_softmax(x)),
         [2 * generator_of(draw).standard_normal(shape)],
     )
-
-
-def plain_log_softmax(x):
-    return x - anp.log(anp.sum(anp.exp(x), axis=-1, keepdims=True))
 
 
 def weights_of(generator, batch):
@@ -170,7 +162,7 @@ def hard_cross_entropy(draw):
     targets, weights = generator.integers(values, size=batch), weights_of(generator, batch)
     return Case(
         lambda logits: ops.softmax_cross_entropy(logits, targets, weights.astype(logits.dtype)),
-        lambda logits: -anp.sum(weights[..., None] * np.eye(values)[targets] * plain_log_softmax(logits)),
+        lambda logits: masked.cross_entropy(np.eye(values)[targets], masked.log_softmax(logits), weights),
         [2 * generator.standard_normal((*batch, values))],
     )
 
@@ -181,7 +173,7 @@ def soft_cross_entropy(draw):
     weights = weights_of(generator, batch)
     return Case(
         lambda logits, targets: ops.softmax_cross_entropy(logits, targets, weights.astype(logits.dtype)),
-        lambda logits, targets: -anp.sum(weights[..., None] * targets * plain_log_softmax(logits)),
+        lambda logits, targets: masked.cross_entropy(targets, masked.log_softmax(logits), weights),
         [2 * generator.standard_normal((*batch, values)), generator.uniform(0.1, 1, (*batch, values))],
     )
 
@@ -206,8 +198,7 @@ def rematerialise(draw):
         return block(x, {"weight": weight, "bias": bias})
 
     def plain(x, weight, bias):
-        y = anp.dot(x, weight) + bias
-        return 0.5 * y * (1 + anp.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))
+        return masked.gelu(masked.linear(x, weight, bias))
 
     return Case(op, plain, [normal((tokens, width)), normal((width, width)), normal(width)])
 

@@ -1,0 +1,127 @@
+"""The pages at any size: which setting each constant of a page is, and hypothesis strategies of small networks."""
+
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from hypothesis import strategies as st
+from networks import random_labels, random_parameters
+
+from elt_ref.arrays import tree_items
+from elt_ref.config import Config, load_preset
+from elt_ref.objective import Batch
+from elt_ref.paper import diffusion, masked
+
+PAGES = {"masked": masked, "diffusion": diffusion}
+FAMILIES = list(PAGES)
+PRESETS = {family: load_preset(f"digits-{family}") for family in FAMILIES}
+
+
+def constants(config: Config) -> dict[str, Any]:
+    """Return the constants of a page that a configuration sets: all but the number of training steps."""
+    model, training = config.model, config.training
+    both = {
+        "LAYERS": model.layers,
+        "MAX_LOOPS": model.max_loops,
+        "WIDTH": model.width,
+        "HEADS": model.heads,
+        "MLP_WIDTH": model.mlp_width,
+        "CLASSES": model.classes,
+        "NORM_EPSILON": model.layer_norm_epsilon,
+        "LABEL_DROP_RATE": config.objective.label_drop_rate,
+        "BATCH_SIZE": training.batch_size,
+        "LEARNING_RATE": training.learning_rate,
+        "WARMUP_STEPS": training.warmup_steps,
+        "BETA1": training.beta1,
+        "BETA2": training.beta2,
+        "ADAM_EPSILON": training.epsilon,
+        "GRADIENT_CLIP": training.gradient_clip,
+        "AVERAGE_DECAY": training.average_decay,
+        "SAMPLING_STEPS": config.sampling.steps,
+    }
+    if model.family == "masked":
+        return both | {
+            "TOKENS": model.tokens,
+            "CODES": model.codebook_size,
+            "INITIAL_DEVIATION": model.initial_deviation,
+            "WEIGHT_DECAY": training.weight_decay,
+            "CHOICE_TEMPERATURE": config.sampling.choice_temperature,
+        }
+    return both | {
+        "SHAPE": model.shape,
+        "PATCH_SIZE": model.patch_size,
+        "TIME_FEATURES": model.time_features,
+        "TIME_SCALE": model.time_scale,
+        "LOG_SNR_MIN": config.diffusion.log_snr_min,
+        "LOG_SNR_MAX": config.diffusion.log_snr_max,
+        "SHIFT": config.diffusion.shift,
+        "BIAS": config.diffusion.bias,
+    }
+
+
+class Example(NamedTuple):
+    config: Config
+    parameters: Any
+    batch: Batch
+    random: np.random.Generator
+
+    @contextmanager
+    def page(self):
+        """The family's page, in the sizes of the configuration."""
+        page = PAGES[self.config.model.family]
+        with mock.patch.multiple(page, **constants(self.config)):
+            yield page
+
+
+@st.composite
+def examples(draw: Any, family: str) -> Example:
+    """Draw a preset in other sizes, in float64, with parameters far from their start and a batch to learn from."""
+    preset, heads, batch = PRESETS[family].model_dump(), draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    model = {
+        "layers": draw(st.integers(1, 3)),
+        "max_loops": draw(st.integers(2, 4)),
+        "heads": heads,
+        "mlp_width": draw(st.integers(1, 12)),
+        "classes": draw(st.integers(1, 4)),
+    }
+    training = {
+        "dtype": "float64",
+        "batch_size": batch,
+        "steps": draw(st.integers(5, 9)),
+        "warmup_steps": draw(st.integers(1, 9)),
+        # A gradient that is zero but for rounding, as of a key's bias, moves its parameter by rounding / ε.
+        "epsilon": 1e-3,
+    }
+    settings = {"model": model, "training": training, "sampling": {"steps": draw(st.integers(1, 5))}}
+    if family == "masked":
+        model["width"] = heads * draw(st.integers(4 if heads == 1 else 2, 4))
+        model["grid"] = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+        model["codebook_size"] = draw(st.integers(2, 20))
+    else:
+        size = model["patch_size"] = draw(st.integers(1, 3))
+        model["width"] = 4 * heads * draw(st.integers(1, 2))
+        model["shape"] = (size * draw(st.integers(1, 3)), size * draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+        model["time_features"] = 2 * draw(st.integers(1, 4))
+        settings["diffusion"] = {
+            "shift": draw(st.sampled_from([0.0, -1.5, 0.5])),
+            "bias": draw(st.sampled_from([0.0, 2.0])),
+        }
+    config = Config.model_validate(preset | {name: preset[name] | settings[name] for name in settings})
+    seed = draw(st.integers(0, 2**32 - 1))
+    random, model = np.random.default_rng(seed), config.model
+    if family == "masked":
+        learned = random.integers(model.codebook_size, size=(batch, model.tokens))
+    else:
+        learned = random.standard_normal((batch, *model.shape))
+    labels = random_labels(config, batch, seed)
+    return Example(config, random_parameters(config, seed), Batch(learned, labels), random)
+
+
+def equal_to_1e_11(got: Any, expected: Any) -> None:
+    """Compare arrays or trees of arrays; the tolerance goes by the largest value of all."""
+    got, expected = dict(tree_items(got)), dict(tree_items(expected))
+    assert got.keys() == expected.keys()
+    size = max(np.abs(leaf).max() for leaf in expected.values())
+    for name, leaf in expected.items():
+        np.testing.assert_allclose(got[name], leaf, rtol=1e-11, atol=1e-11 * size, err_msg=name)

@@ -1,0 +1,153 @@
+"""A page as a program, and its parameters in the package's checkpoints."""
+
+import resource
+import runpy
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from page_sizes import FAMILIES, PAGES, PRESETS, constants, equal_to_1e_11
+from PIL import Image
+
+import tiny_datasets
+from elt_ref import forward
+from elt_ref.arrays import tree_items, tree_map
+from elt_ref.config import Config
+from elt_ref.generation import DecodeNoise, decode, denoise
+from elt_ref.measure import fit_gaussian, frechet_distance, judge, load_feature_network
+from elt_ref.model import declare_parameters
+from elt_ref.objective import Batch
+from elt_ref.training import CHECKPOINT, TrainState, load_checkpoint, save_checkpoint, train, zero_moments
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+SMALL = {"layers": 1, "width": 16, "heads": 2, "mlp_width": 16}
+
+
+# --- as a program
+
+
+@every_family
+def test_it_trains_draws_and_loads_nothing_else_of_the_package(family, tmp_path):
+    code = f"""
+import runpy, sys
+sys.argv = ["page", "--steps", "3", "--out", {str(tmp_path / "new")!r}]
+runpy.run_module("elt_ref.paper.{family}", run_name="__main__")
+print(*(name for name in sys.modules if name.startswith("elt_ref")))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *_, progress, where, loaded = done.stdout.splitlines()
+    picture = tmp_path / "new" / f"{family}.png"
+    assert "step 3 of 3" in progress
+    assert where.endswith(str(picture))
+    assert set(loaded.split()) <= {"elt_ref", "elt_ref.paper", f"elt_ref.paper.{family}"}
+    with Image.open(picture) as sheet:
+        assert sheet.size == (880, 576)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("family", "accuracy", "distance"), [("masked", 0.9, 6), ("diffusion", 0.9, 6)])
+def test_the_whole_run_takes_eight_minutes_and_learns_digits(family, accuracy, distance, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["page", "--out", str(tmp_path)])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    page = runpy.run_module(f"elt_ref.paper.{family}", run_name="__main__")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before <= 480
+
+    digits, labels = tiny_datasets.load("digits"), np.arange(500) % 10
+    network = load_feature_network(tiny_datasets.dataset_folder("digits") / "feature_network.safetensors")
+    real = fit_gaussian(judge(network, tiny_datasets.scaled(digits.train.examples, digits.white)).features)
+    for loops in (1, 2, 3, 4, 6):
+        drawn = page["sample"](page["parameters"], labels, loops)
+        if family == "masked":
+            drawn = page["codebook"][drawn].reshape(-1, 4, 4, 2, 2).swapaxes(2, 3).reshape(-1, 8, 8, 1)
+        else:
+            drawn = (drawn + 1) / 2
+        judged = judge(network, np.float32(np.clip(drawn, 0, 1)))
+        assert np.mean(judged.logits.argmax(axis=1) == labels) >= accuracy, f"L = {loops}"
+        assert frechet_distance(fit_gaussian(judged.features), real) <= distance, f"L = {loops}"
+
+
+# --- checkpoints
+
+
+def small(family):
+    """Return the preset in a small size that its page is set to, and examples to learn from."""
+    preset = PRESETS[family].model_dump()
+    training = {"steps": 4, "batch_size": 8, "dtype": "float64"}
+    config = Config.model_validate(
+        preset | {"model": preset["model"] | SMALL, "training": preset["training"] | training}
+    )
+    random = np.random.default_rng(0)
+    labels = random.integers(config.model.classes, size=32)
+    if family == "masked":
+        return config, Batch(random.integers(config.model.codebook_size, size=(32, config.model.tokens)), labels)
+    return config, Batch(random.standard_normal((32, *config.model.shape)), labels)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request, monkeypatch):
+    for name, value in constants(small(request.param)[0]).items():
+        monkeypatch.setattr(PAGES[request.param], name, value)
+    return request.param
+
+
+def package_sample(parameters, config, labels, loops, seed):
+    """Return the package's samples of the page's noise."""
+    random = np.random.default_rng(seed)
+    if config.model.family == "masked":
+        shape = (len(labels), config.model.tokens)
+
+        def noise(_step):
+            return DecodeNoise(random.gumbel(size=(*shape, config.model.codebook_size)), random.gumbel(size=shape))
+
+        return list(decode(parameters, config, labels, noise, loops=loops))[-1].answer
+    shape = (len(labels), *config.model.shape)
+    initial = random.standard_normal(shape)
+    return list(denoise(parameters, config, labels, initial, lambda _: random.standard_normal(shape), loops=loops))[
+        -1
+    ].noisy
+
+
+def assert_same_network(page, parameters, config, examples):
+    """Assert that predictions and samples of the page are those of the package, at several loop counts."""
+    inputs = (
+        examples if config.model.family == "masked" else (examples.examples, np.linspace(0, 1, 32), examples.labels)
+    )
+    for loops in (1, 3, 6):
+        equal_to_1e_11(page.forward(parameters, *inputs, loops), forward(parameters, config, *inputs, loops=loops))
+        got = page.sample(parameters, np.arange(10), loops, steps=config.sampling.steps, seed=1)
+        expected = package_sample(parameters, config, np.arange(10), loops, seed=1)
+        equal_to_1e_11(got, expected)
+
+
+def test_a_checkpoint_of_the_package_runs_on_the_page(family, tmp_path):
+    config, examples = small(family)
+    train(config, examples, tmp_path)
+    state = load_checkpoint(tmp_path / CHECKPOINT, config)
+    assert_same_network(PAGES[family], state.average, config, examples)
+
+
+def test_parameters_of_the_page_are_a_checkpoint_of_the_package(family, tmp_path, capsys):
+    config, examples = small(family)
+    page = PAGES[family]
+    parameters = tree_map(np.float64, page.train(*examples, 4))
+    assert "step 4 of 4" in capsys.readouterr().out
+    moments = zero_moments(parameters)
+    save_checkpoint(tmp_path / CHECKPOINT, TrainState(4, parameters, moments, parameters), config)
+    state = load_checkpoint(tmp_path / CHECKPOINT, config)
+    equal_to_1e_11(state.average, parameters)
+    assert_same_network(page, state.average, config, examples)
+
+
+@every_family
+def test_initial_parameters_are_distributed_as_the_packages(family):
+    got = dict(tree_items(PAGES[family].initial_parameters(np.random.default_rng(0))))
+    declared = dict(tree_items(declare_parameters(PRESETS[family])))
+    assert {name: leaf.shape for name, leaf in got.items()} == {name: leaf.shape for name, leaf in declared.items()}
+    for name, leaf in got.items():
+        expected = declared[name].initial(np.random.default_rng(1), leaf.shape)
+        assert leaf.dtype == np.float32
+        assert np.std(leaf) == pytest.approx(np.std(expected), rel=0.1), name
+        assert np.abs(leaf).max() == pytest.approx(np.abs(expected).max(), rel=0.4), name
