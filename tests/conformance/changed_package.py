@@ -11,7 +11,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import elt_ref
-from elt_ref.config import Experiment as Experiment  # slow to import, and never changed
+from elt_ref.config import Experiment  # noqa: F401  slow to import, and never changed
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clauses
 
@@ -56,7 +56,8 @@ def main():
             verdicts = judged(vectors, *(change[key] for key in ("file", "old", "new", "clause")))
         except Exception as error:  # noqa: BLE001  reported, and no refusal
             verdicts = {change["clause"]: ("NOT JUDGED", f"{type(error).__name__}: {error}")}
-        print(json.dumps(verdicts), flush=True)
+        sys.stdout.write(json.dumps(verdicts) + "\n")
+        sys.stdout.flush()
         os._exit(0)
 
 

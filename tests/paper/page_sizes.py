@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import random_labels, random_parameters
 
 from elt_ref.arrays import tree_items
-from elt_ref.config import Config, load_preset
+from elt_ref.config import Experiment, load_preset, validate
 from elt_ref.objective import Batch
 from elt_ref.paper import diffusion, masked
 
@@ -18,7 +18,7 @@ FAMILIES = list(PAGES)
 PRESETS = {family: load_preset(f"digits-{family}") for family in FAMILIES}
 
 
-def constants(config: Config) -> dict[str, Any]:
+def constants(config: Experiment) -> dict[str, Any]:
     """Return the constants of a page that a configuration sets: all but the number of training steps."""
     model, training = config.model, config.training
     both = {
@@ -61,7 +61,7 @@ def constants(config: Config) -> dict[str, Any]:
 
 
 class Example(NamedTuple):
-    config: Config
+    config: Experiment
     parameters: Any
     batch: Batch
     random: np.random.Generator
@@ -107,7 +107,7 @@ def examples(draw: Any, family: str) -> Example:
             "shift": draw(st.sampled_from([0.0, -1.5, 0.5])),
             "bias": draw(st.sampled_from([0.0, 2.0])),
         }
-    config = Config.model_validate(preset | {name: preset[name] | settings[name] for name in settings})
+    config = validate(preset | {name: preset[name] | settings[name] for name in settings}, where="test")
     seed = draw(st.integers(0, 2**32 - 1))
     random, model = np.random.default_rng(seed), config.model
     if family == "masked":

@@ -13,9 +13,9 @@ from PIL import Image
 import tiny_datasets
 from elt_ref import forward
 from elt_ref.arrays import tree_items, tree_map
-from elt_ref.config import Config
+from elt_ref.config import validate
 from elt_ref.generation import DecodeNoise, decode, denoise
-from elt_ref.measure import fit_gaussian, frechet_distance, judge, load_feature_network
+from elt_ref.measure import classify, fit_gaussian, frechet_distance, load_feature_network
 from elt_ref.model import declare_parameters
 from elt_ref.objective import Batch
 from elt_ref.training import CHECKPOINT, TrainState, load_checkpoint, save_checkpoint, train, zero_moments
@@ -57,14 +57,14 @@ def test_the_whole_run_takes_eight_minutes_and_learns_digits(family, accuracy, d
 
     digits, labels = tiny_datasets.load("digits"), np.arange(500) % 10
     network = load_feature_network(tiny_datasets.dataset_folder("digits") / "feature_network.safetensors")
-    real = fit_gaussian(judge(network, tiny_datasets.scaled(digits.train.examples, digits.white)).features)
+    real = fit_gaussian(classify(network, tiny_datasets.scaled(digits.train.examples, digits.white)).features)
     for loops in (1, 2, 3, 4, 6):
         drawn = page["sample"](page["parameters"], labels, loops)
         if family == "masked":
             drawn = page["codebook"][drawn].reshape(-1, 4, 4, 2, 2).swapaxes(2, 3).reshape(-1, 8, 8, 1)
         else:
             drawn = (drawn + 1) / 2
-        judged = judge(network, np.float32(np.clip(drawn, 0, 1)))
+        judged = classify(network, np.float32(np.clip(drawn, 0, 1)))
         assert np.mean(judged.logits.argmax(axis=1) == labels) >= accuracy, f"L = {loops}"
         assert frechet_distance(fit_gaussian(judged.features), real) <= distance, f"L = {loops}"
 
@@ -76,9 +76,8 @@ def small(family):
     """Return the preset in a small size that its page is set to, and examples to learn from."""
     preset = PRESETS[family].model_dump()
     training = {"steps": 4, "batch_size": 8, "dtype": "float64"}
-    config = Config.model_validate(
-        preset | {"model": preset["model"] | SMALL, "training": preset["training"] | training}
-    )
+    sections = {"model": preset["model"] | SMALL, "training": preset["training"] | training}
+    config = validate(preset | sections, where="test")
     random = np.random.default_rng(0)
     labels = random.integers(config.model.classes, size=32)
     if family == "masked":

@@ -9,19 +9,11 @@ from hypothesis import strategies as st
 from page_sizes import FAMILIES, equal_to_1e_11, examples
 
 import elt_ref
-from elt_ref.generation import (
-    DecodeNoise,
-    decode,
-    decode_step,
-    denoise,
-    denoise_step,
-    log_snr,
-    masked_count,
-)
-from elt_ref.objective import Batch, drop_labels, mask_tokens
-from elt_ref.ops import value_and_gradient
+from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step
+from elt_ref.objective import Batch, corrupt_diffusion, corrupt_masked, draw, drop_labels, mask_tokens
 from elt_ref.paper import masked
-from elt_ref.training import Moments, TrainState, draw, loss_terms, train_step, zero_moments
+from elt_ref.schedules import log_snr, masked_count
+from elt_ref.training import Moments, TrainState, loss_and_gradient, train_step, zero_moments
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -71,11 +63,11 @@ def test_every_term_of_the_loss_and_its_gradient(family, data, truth_weight):
     config, parameters = example.config, example.parameters
     draws = draw(config, 0)
 
-    def objective(tree):
-        terms = loss_terms(tree, example.batch, draws, truth_weight=truth_weight, config=config)
-        return terms.total, terms
-
-    _, terms, gradient = value_and_gradient(objective, parameters)
+    corrupt = corrupt_masked if family == "masked" else corrupt_diffusion
+    inputs, target = corrupt(config, example.batch, draws)
+    terms, gradient = loss_and_gradient(
+        parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=truth_weight
+    )
     with example.page() as page:
 
         def loss(student_loops, truth_weight):
