@@ -162,3 +162,9 @@ def examples(draw: Any, dtypes: tuple[str, ...] = ("float32", "float64"), max_lo
     return Example(
         config, random_parameters(config, seed), random_tokens(config, batch, seed), random_labels(config, batch, seed)
     )
+
+
+def epsilon_of(clean, noisy, snr):
+    """Return the ε that x0 means for noisy samples: ε = (z − α x) / σ, with α² = sigmoid(λ) and σ² = sigmoid(−λ)."""
+    snr = np.asarray(snr).reshape(-1, *[1] * (noisy.ndim - 1))
+    return (noisy - clean / np.sqrt(1 + np.exp(-snr))) * np.sqrt(1 + np.exp(snr))

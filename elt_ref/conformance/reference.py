@@ -46,7 +46,7 @@ from elt_ref.objective import (
     MaskedTarget,
     Target,
     corrupt_diffusion,
-    draw_student_loops,
+    draw,
     drop_labels,
     loss_weight,
     mask_tokens,
@@ -61,7 +61,6 @@ from elt_ref.schedules import (
     time_grid,
     truth_weight_at,
 )
-from elt_ref.streams import stream
 from elt_ref.tokenizer import VectorQuantiser
 from elt_ref.training import (
     Moments,
@@ -186,9 +185,9 @@ class ReferenceBackend:
         return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
-        generators = (stream(seed, "student_loops", step) for step in range(count))
-        drawn = [draw_student_loops(each, min_loops=min_loops, max_loops=max_loops) for each in generators]
-        return {"loops": np.array(drawn)}
+        sections = {"objective": {"min_loops": min_loops}, "training": {"batch_size": 1}}
+        config = configuration({**SMALLEST, "max_loops": max_loops}, **sections).model_copy(update={"seed": seed})
+        return {"loops": np.array([draw(config, step).student_loops for step in range(count)])}
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
         return {"mask": mask_tokens(np.asarray(ratio, np.float64), order)}
@@ -420,6 +419,9 @@ class ReferenceBackend:
     def inception_score(self, *, logits: np.ndarray, splits: int) -> Tensors:
         return {"score": np.asarray(inception_score(logits, splits), logits.dtype)}
 
+
+SMALLEST = {"layers": 1, "width": 1, "heads": 1, "mlp_width": 1, "classes": 1, "grid": [1], "codebook_size": 1}
+"""Masked network for questions that no network is part of."""
 
 UNLOOPED = {"kind": "vanilla"}
 """Objective without a student, where a case has no section for it."""

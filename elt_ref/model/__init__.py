@@ -3,7 +3,7 @@
 from elt_ref.model.forward import NETWORKS, forward
 from elt_ref.model.loop import adaln_zero_layer, apply_block, block_of, loop_states, post_norm_layer, run
 from elt_ref.model.network import Embedded, Network
-from elt_ref.model.parameterisation import add_noise, prediction_target, to_epsilon, to_x0
+from elt_ref.model.parameterisation import add_noise, prediction_target, to_x0
 from elt_ref.model.parameters import declare_parameters, init_parameters
 
 __all__ = [
@@ -21,6 +21,5 @@ __all__ = [
     "post_norm_layer",
     "prediction_target",
     "run",
-    "to_epsilon",
     "to_x0",
 ]

@@ -34,12 +34,6 @@ def to_x0(kind: str, prediction: Any, noisy: Samples, log_snr: Float[np.ndarray,
     return (noisy - sigma * prediction) / alpha if kind == "epsilon" else alpha * noisy - sigma * prediction
 
 
-def to_epsilon(clean: Samples, noisy: Samples, log_snr: Float[np.ndarray, " batch"]) -> Samples:
-    """Return the ε that x0 means for the noisy sample: also how ε is found again after x0 was clipped."""
-    alpha, sigma = _coefficients(log_snr, noisy)
-    return (noisy - alpha * clean) / sigma
-
-
 def _coefficients(log_snr: np.ndarray, like: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """α and σ of each sample, computed in float64, shaped and typed to multiply `like`."""
     shape = (-1, *[1] * (like.ndim - 1))

