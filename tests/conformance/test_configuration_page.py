@@ -56,7 +56,7 @@ def test_who_receives_a_section_is_what_the_questions_ask():
 
 def test_values_defaults_and_families_are_told():
     masked, sampling = keys("`model`, masked family"), keys("`sampling`")
-    assert masked["width"] == ("integer > 0", "must be given", "masked", "d, the width of the residual stream.")
+    assert masked["width"] == ("integer > 0", "required", "masked", "d, the width of the residual stream.")
     assert masked["grid"][0] == "[integer > 0, …]"
     assert keys("`model`, diffusion family")["shape"][0] == "[integer > 0, integer > 0, integer > 0]"
     assert keys("`diffusion`, diffusion family")["clip"][:2] == ("number > 0 or null", "`null`")
@@ -70,7 +70,7 @@ def test_values_defaults_and_families_are_told():
     [(DiffusionConfig, "`diffusion`, diffusion family"), (MaskedModelConfig, "`model`, masked family")],
 )
 def test_what_must_be_given_is_refused_when_it_is_not(kind, heading):
-    needed = [key for key, row in keys(heading).items() if row[1] == "must be given"]
+    needed = [key for key, row in keys(heading).items() if row[1] == "required"]
     assert needed
     with pytest.raises(RequestError, match=f"{needed[0]}: expected a value, got none"):
         parse_section(kind, {})

@@ -111,7 +111,7 @@ def test_an_edited_vector_is_refused_in_a_sentence(copied, part):
     path = copied / "GUIDE-01" / part
     content = path.read_bytes()
     path.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    with pytest.raises(RequestError, match="expected the bytes that were published, got others"):
+    with pytest.raises(RequestError, match="expected the published bytes, got others"):
         read_vectors(copied)
     path.unlink()
     with pytest.raises(RequestError, match="expected a file, got No such file"):
@@ -120,7 +120,7 @@ def test_an_edited_vector_is_refused_in_a_sentence(copied, part):
 
 def test_a_vector_of_somebody_else_is_refused(copied):
     (copied / "GUIDE-01" / "mine.json").write_text("{}")
-    with pytest.raises(RequestError, match="expected a file that was published, got another"):
+    with pytest.raises(RequestError, match="expected a published file, got another"):
         read_vectors(copied)
     (copied / SUMS).unlink()
     with pytest.raises(RequestError, match="expected the hashes of all vectors"):

@@ -183,7 +183,7 @@ def test_taps_name_the_first_layer_that_differs():
             return super().predict(config, parameters, loops, *inputs) * 2
 
     (verdict,) = verdicts(OnlyTheHeadIsWrong(), only="LOOP-03").values()
-    assert "it is what comes after the last loop" in verdict.message, verdict.message
+    assert "the mistake is after the last loop" in verdict.message, verdict.message
 
 
 def test_a_list_is_no_array():

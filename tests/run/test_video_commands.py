@@ -288,6 +288,6 @@ def test_a_comparison_plays_the_clips(command, trained_video, tmp_path):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/webp;base64,") == 4, "one a loop count"
     assert "10 clips sampled by tiny-video with L = 4" in page
-    assert "Motion: share of clips whose frames move by a rule of the data set." in page
+    assert "Motion: share of clips whose frames move as a rule of the data set demands." in page
     document = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert all("motion_accuracy" in row for row in document["tiny-video"])
