@@ -116,7 +116,7 @@ def squared_error(target, prediction, weights):
 def ilsd_loss(parameters, clean, noise, time, labels, student_loops, truth_weight):
     """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
     log_snr, alpha, sigma, slope = noise_schedule(time[:, None, None, None])
-    weights = slope * math.exp(BIAS) * sigmoid(log_snr - BIAS) / clean.size  # E9, E10: w(t), and the mean of all values
+    weights = slope * math.exp(BIAS) * sigmoid(log_snr - BIAS) / clean.size  # w(t), and the mean over all values
     x, c = embed(alpha * clean + sigma * noise, time, labels, **parameters["embedding"])
     states = list(loop_states(x, c, parameters["block"], MAX_LOOPS))
     teacher = head(parameters, states[-1], c)  # [B, height, width, channels]
@@ -134,8 +134,7 @@ def draw(random):  # every random choice of a step
     return time, noise, random.random(BATCH_SIZE), student_loops
 
 
-def train_step(state, unflatten, clean, labels, time, noise, label_drop, student_loops, step, steps):
-    """One step of A1: drop labels, differentiate E5 (which adds the noise), clip, update by Adam, average."""
+def train_step(state, unflatten, clean, labels, time, noise, label_drop, student_loops, step, steps):  # A1: one step
     labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some learn without a class, for guidance
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
     theta, first, second, average = state  # each one vector of all parameters
@@ -196,11 +195,8 @@ def initial_parameters(random):
 
     normal, values = random.standard_normal, PATCH_SIZE**2 * SHAPE[2]
     time = {"time_in": dense(0.02 * normal((TIME_FEATURES, WIDTH))), "time_out": dense(0.02 * normal((WIDTH, WIDTH)))}
-    embedding = {
-        "patch": dense(xavier(values, WIDTH)),
-        **time,
-        "label": np.float32(0.02 * normal((CLASSES + 1, WIDTH))),
-    }
+    label = np.float32(0.02 * normal((CLASSES + 1, WIDTH)))
+    embedding = {"patch": dense(xavier(values, WIDTH)), **time, "label": label}
     block = []
     for _ in range(LAYERS):
         attention = {"query_key_value": dense(xavier(WIDTH, 3 * WIDTH)), "output": dense(xavier(WIDTH, WIDTH))}

@@ -117,7 +117,7 @@ def draw(random):  # every random choice of a step
 
 
 def train_step(state, unflatten, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, step, steps):
-    """One step of A1: corrupt the batch, differentiate E5, clip, update by AdamW, average."""
+    """A1, one step: corrupt the batch, differentiate the loss, clip, update by AdamW, average."""
     mask = lowest(mask_order, np.maximum(1, masked_count(mask_ratio)))  # [B, T]
     labels = np.where(label_drop < LABEL_DROP_RATE, CLASSES, labels)  # some learn without a class, for guidance
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
