@@ -1,5 +1,6 @@
 """How training finds the parameters: optimizer, moving average, train step, trainer, checkpoints."""
 
+from elt_ref.objective import Batch, Draws, batch_indices, draw
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 from elt_ref.training.step import StepInfo, TrainState, init_state, loss_and_gradient, train_step
@@ -8,11 +9,15 @@ from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
 __all__ = [
     "CHECKPOINT",
     "METRICS",
+    "Batch",
+    "Draws",
     "Moments",
     "StepInfo",
     "TrainState",
     "adamw",
+    "batch_indices",
     "clip_gradient",
+    "draw",
     "init_state",
     "load_checkpoint",
     "loss_and_gradient",
