@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import Example, examples, make_config, open_network, random_labels, random_parameters, random_tokens
 
-from elt_ref.arrays import tree_items, tree_leaves, tree_map
+from elt_ref.arrays import check_loops, tree_items, tree_leaves, tree_map
 from elt_ref.errors import RequestError
 from elt_ref.model import apply_block, forward, loop_states
 from elt_ref.ops import counting, value_and_gradient
-from elt_ref.schedules import check_loops
 
 
 def open_example(example: Example):

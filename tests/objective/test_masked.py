@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import make_config, random_labels, random_tokens
 from ops.gradient_check import LARGEST_ERROR, gradient_error
 
-from elt_ref.objective import Batch, MaskedDraws, MaskedTarget, corrupt_masked, drop_labels, hide_tokens, mask_tokens
+from elt_ref.objective import Batch, MaskedDraws, MaskedTarget, corrupt_masked, drop_labels, mask_tokens
 from elt_ref.ops import softmax, value_and_gradient
 
 reductions = pytest.mark.parametrize("reduction", ["mean_per_sample", "sum"])
@@ -171,24 +171,8 @@ def test_losses_keep_float32(reduction, smoothing):
 # --- the corruption
 
 
-def test_hidden_tokens_are_masks_and_the_target_keeps_them():
-    config = make_config(objective={"reduction": "sum", "label_smoothing": 0.1})
-    tokens, labels = random_tokens(config, 3, unknown=0), random_labels(config, 3)
-    mask = np.random.default_rng(0).random(tokens.shape) < 0.5
-    (seen, read), target = hide_tokens(config, tokens, mask, labels)
-    assert seen.dtype == np.int64
-    assert seen.tolist() == [
-        [config.model.mask_token if hidden else token for token, hidden in zip(*rows, strict=True)]
-        for rows in zip(tokens.tolist(), mask.tolist(), strict=True)
-    ]
-    assert np.array_equal(read, labels)
-    assert np.array_equal(target.tokens, tokens)
-    assert np.array_equal(target.mask, mask)
-    assert (target.reduction, target.label_smoothing) == ("sum", 0.1)
-
-
 def test_a_batch_is_corrupted_as_its_draws_say():
-    config = make_config(objective={"label_drop_rate": 0.4})
+    config = make_config(objective={"label_drop_rate": 0.4, "reduction": "sum", "label_smoothing": 0.1})
     generator = np.random.default_rng(0)
     batch = Batch(random_tokens(config, 3, unknown=0), random_labels(config, 3))
     draws = MaskedDraws(generator.random(3), generator.random(batch.examples.shape), np.array([0.0, 0.4, 0.9]), 1)
@@ -198,3 +182,6 @@ def test_a_batch_is_corrupted_as_its_draws_say():
     assert np.array_equal(seen, np.where(mask, config.model.mask_token, batch.examples))
     assert np.array_equal(labels, drop_labels(batch.labels, draws.label_drop, rate=0.4, unconditional=3))
     assert labels[0] == 3
+    assert seen.dtype == labels.dtype == np.int64
+    assert np.array_equal(target.tokens, batch.examples)
+    assert (target.reduction, target.label_smoothing) == ("sum", 0.1)
