@@ -21,6 +21,7 @@ from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import advice, badge, headlines
 from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.smoke import smoke, undeclared
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.errors import RequestError
 
 VECTORS = read_vectors()
@@ -145,7 +146,7 @@ def test_where_nothing_was_judged_nothing_has_passed():
 
 
 def test_the_first_loop_that_differs_is_named():
-    class ThirdLoopWrong(ReferenceBackend):
+    class ThirdLoopWrong(ComposedBackend):
         def states(self, network, loops, config):
             states = super().states(network, loops, config)
             return [state + (0.5 if number >= 2 else 0.0) for number, state in enumerate(states)]
@@ -156,7 +157,7 @@ def test_the_first_loop_that_differs_is_named():
 
 
 def test_taps_name_the_first_layer_that_differs():
-    class SecondLayerOfSecondLoop(ReferenceBackend):
+    class SecondLayerOfSecondLoop(ComposedBackend):
         def states(self, network, loops, config):
             states = super().states(network, loops, config)
             return [state + 0.5 * (number > 0) for number, state in enumerate(states)]
@@ -178,7 +179,7 @@ def test_taps_name_the_first_layer_that_differs():
     (verdict,) = verdicts(BrokenTap(), only="LOOP-02").values()
     assert "its tap masked_layers fails: KeyError: 'gone'" in verdict.message
 
-    class OnlyTheHeadIsWrong(ReferenceBackend):
+    class OnlyTheHeadIsWrong(ComposedBackend):
         def predict(self, config, parameters, loops, *inputs):
             return super().predict(config, parameters, loops, *inputs) * 2
 
@@ -232,7 +233,7 @@ def test_several_clauses_can_be_asked_for():
 
 
 def test_the_clause_that_others_build_on_is_named_first():
-    class PreNorm(ReferenceBackend):
+    class PreNorm(ComposedBackend):
         def masked_layer(self, **given):
             return {"x": super().masked_layer(**given)["x"] + 1}
 

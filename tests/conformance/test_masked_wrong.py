@@ -14,6 +14,7 @@ from elt_ref.conformance.clauses import Clause, Family, clauses
 from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong import decoding, wrong_implementations
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.schedules import masked_fraction
 
 FAMILIES = ("ANYTIME", "BLOCK", "CLIP", "DECODE", "DISTIL", "DROP", "GRAD", "GUIDE", "LOOP", "MASK", "SHARE")
@@ -81,7 +82,7 @@ def test_a_clause_tells_a_wrong_implementation_by_its_numbers(clause, wrong):
     assert max(distances) >= generate.APART
 
 
-class Margins(decoding.Decoding, ReferenceBackend):
+class Margins(decoding.Decoding, ComposedBackend):
     """The reference's decoding, which records the smallest margin of its decisions."""
 
     def __init__(self) -> None:

@@ -3,32 +3,32 @@
 import numpy as np
 
 from elt_ref.conformance.backend import Tensors
-from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.conformance.wrong.decoding import Decoding
 
 
-class GuidanceBeyondConditional(Decoding, ReferenceBackend):
+class GuidanceBeyondConditional(Decoding, ComposedBackend):
     """Guidance is c + s (c − u), MAGVIT's form, but with s instead of its scale w = s − 1."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         return {"guided": conditional + scale * (conditional - unconditional)}
 
 
-class GuidanceSwapped(Decoding, ReferenceBackend):
+class GuidanceSwapped(Decoding, ComposedBackend):
     """The two halves of the batch are swapped: c + s (u − c)."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         return {"guided": conditional + scale * (unconditional - conditional)}
 
 
-class GuidanceZeroConditional(Decoding, ReferenceBackend):
+class GuidanceZeroConditional(Decoding, ComposedBackend):
     """A scale of 0 is falsy and turns guidance off: the prediction is conditional."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
         return super().guide(conditional=conditional, unconditional=unconditional, scale=scale or 1.0)
 
 
-class GuidanceOneUnconditional(Decoding, ReferenceBackend):
+class GuidanceOneUnconditional(Decoding, ComposedBackend):
     """A scale of 1 turns guidance off, and off drops the label."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
@@ -36,7 +36,7 @@ class GuidanceOneUnconditional(Decoding, ReferenceBackend):
         return super().guide(conditional=conditional, unconditional=unconditional, scale=scale)
 
 
-class GuidanceOfFirstThree(Decoding, ReferenceBackend):
+class GuidanceOfFirstThree(Decoding, ComposedBackend):
     """Only the first three channels are guided; the rest stay conditional (DiT#41, PR#12, and code copied from it)."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
@@ -44,7 +44,7 @@ class GuidanceOfFirstThree(Decoding, ReferenceBackend):
         return {"guided": np.concatenate([guided[..., :3], conditional[..., 3:]], axis=-1)}
 
 
-class GuidanceRescaled(Decoding, ReferenceBackend):
+class GuidanceRescaled(Decoding, ComposedBackend):
     """The guided prediction is rescaled to the deviation of the conditional one, as some samplers do by default."""
 
     def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
@@ -52,7 +52,7 @@ class GuidanceRescaled(Decoding, ReferenceBackend):
         return {"guided": guided * conditional.std() / guided.std()}
 
 
-class RampFromUnconditional(Decoding, ReferenceBackend):
+class RampFromUnconditional(Decoding, ComposedBackend):
     """The ramp is linspace(0, s, K), as in open-muse; its first step is unconditional."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
@@ -61,7 +61,7 @@ class RampFromUnconditional(Decoding, ReferenceBackend):
         return {"scales": np.linspace(0, scale, steps)}
 
 
-class RampStopsShort(Decoding, ReferenceBackend):
+class RampStopsShort(Decoding, ComposedBackend):
     """The ramp is 1 + (s − 1) k / K and does not reach s."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
@@ -70,7 +70,7 @@ class RampStopsShort(Decoding, ReferenceBackend):
         return {"scales": 1 + (scale - 1) * np.arange(steps) / steps}
 
 
-class RampFalling(Decoding, ReferenceBackend):
+class RampFalling(Decoding, ComposedBackend):
     """The ramp begins at s and ends conditional."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
@@ -78,7 +78,7 @@ class RampFalling(Decoding, ReferenceBackend):
         return {"scales": scales["scales"][::-1]}
 
 
-class RampOfOneStepFull(Decoding, ReferenceBackend):
+class RampOfOneStepFull(Decoding, ComposedBackend):
     """A ramp of one step is at its end: the only step has scale s."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
@@ -86,7 +86,7 @@ class RampOfOneStepFull(Decoding, ReferenceBackend):
         return super().guidance_scales(scale=scale, steps=steps, schedule=constant)
 
 
-class RampIgnored(Decoding, ReferenceBackend):
+class RampIgnored(Decoding, ComposedBackend):
     """The schedule is always constant."""
 
     def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:  # noqa: ARG002
