@@ -1,4 +1,4 @@
-"""The Array type with named dimensions, trees of parameters, the dtype policy, and checks of input.
+"""The Array type with named dimensions, trees of parameters, the dtype policy, pieces of samples, checks of input.
 
 Every signature of the package states its shapes with jaxtyping, for example ``Float[Array, "batch tokens width"]``.
 The tests enforce them (with beartype); at run time they cost nothing.
@@ -6,7 +6,7 @@ The tests enforce them (with beartype); at run time they cost nothing.
 The dtype policy: float64 to judge, float32 to train, and no operation widens silently.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -103,6 +103,32 @@ def check_integers(
         first = [int(index) for index in np.argwhere(wrong)[0]]
         place = f"position {first[0]}" if len(first) == 1 else f"{first}"
         raise RequestError(f"{what}: expected {expected}, got {array[wrong][0]} at {place}")
+
+
+def cut(samples: Any, sizes: Sequence[int]) -> Any:
+    """Split every side of samples into places × size, the places in front.
+
+    Args:
+        samples: [batch, *sides, channels].
+        sizes: sizes of a piece, one for each side; each divides its side.
+
+    Returns:
+        Pieces [batch, *grid, *sizes, channels].
+    """
+    batch, *sides, channels = samples.shape
+    split = [part for side, size in zip(sides, sizes, strict=True) for part in (side // size, size)]
+    axes = len(sides)
+    order = (0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1)
+    return samples.reshape((batch, *split, channels)).transpose(order)
+
+
+def join(pieces: Any) -> Any:
+    """Put pieces [batch, *grid, *sizes, channels] back together: the inverse of `cut`."""
+    batch, *parts, channels = pieces.shape
+    axes = len(parts) // 2
+    order = (0, *(axis for place in range(1, axes + 1) for axis in (place, place + axes)), 2 * axes + 1)
+    sides = [places * size for places, size in zip(parts[:axes], parts[axes:], strict=True)]
+    return pieces.transpose(order).reshape((batch, *sides, channels))
 
 
 def check_loops(loops: Any, where: str = "loops") -> int:

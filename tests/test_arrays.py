@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elt_ref.arrays import check_integers, lowest, tree_items, tree_leaves, tree_map, tree_rebuild
+from elt_ref.arrays import check_integers, cut, join, lowest, tree_items, tree_leaves, tree_map, tree_rebuild
 from elt_ref.errors import RequestError
 
 keys = st.text("abcxyz_", min_size=1, max_size=4)
@@ -109,3 +109,18 @@ def test_of_a_vector_the_position_is_named_and_without_another_value_none_is_all
     with pytest.raises(RequestError) as error:
         check_integers("labels", np.array([0, 9]), (2,), below=5, expected="classes in 0…4")
     assert str(error.value) == "labels: expected classes in 0…4, got 9 at position 1"
+
+
+# --- pieces
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=3), st.integers(1, 3))
+def test_pieces_join_to_the_samples_they_were_cut_from(sides, channels):
+    sizes = [size for size, _ in sides]
+    shape = (2, *(size * places for size, places in sides), channels)
+    samples = np.arange(np.prod(shape)).reshape(shape)
+    pieces = cut(samples, sizes)
+    assert pieces.shape == (2, *(places for _, places in sides), *sizes, channels)
+    assert np.array_equal(join(pieces), samples)
+    last = (-1, *(slice(-size, None) for size in sizes))
+    assert np.array_equal(pieces[(-1, *[-1] * len(sides))], samples[last]), "the last piece is the last corner"

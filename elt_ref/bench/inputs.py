@@ -3,7 +3,7 @@
 import numpy as np
 
 from elt_ref.arrays import Tree, tree_map
-from elt_ref.config import DiffusionExperiment, DiffusionModelConfig, Experiment
+from elt_ref.config import DiffusionExperiment, Experiment
 from elt_ref.generation import draw_noise, initial_noise, step_noise
 from elt_ref.model import init_parameters
 from elt_ref.objective import Batch, Draws, draw
@@ -45,6 +45,6 @@ def sampling_inputs(config: Experiment) -> tuple[np.ndarray, dict[str, np.ndarra
 def _batch(config: Experiment, step: int) -> Batch:
     generator, batch = stream(config.seed, "bench_batch", step), config.training.batch_size
     labels = generator.integers(config.model.classes, size=batch)
-    if isinstance(config.model, DiffusionModelConfig):
+    if isinstance(config, DiffusionExperiment):
         return Batch(generator.standard_normal((batch, *config.model.shape)).astype(config.training.dtype), labels)
     return Batch(generator.integers(config.model.codebook_size, size=(batch, config.model.tokens)), labels)

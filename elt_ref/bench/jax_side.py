@@ -10,6 +10,7 @@ from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.job import Job, Repetition
 from elt_ref.bench.peers import load_port
 from elt_ref.bench.reference_side import judged
+from elt_ref.config import MaskedExperiment
 
 
 def open_jax(job: Job) -> Repetition:
@@ -51,7 +52,7 @@ def _sampling(port: Any, job: Job) -> Repetition:
         "loops": port.jnp.full(ours.sampling.steps, ours.model.max_loops),
     }
     static = {"model": model, "sampling": port.read_section(port.Sampling, document["sampling"])}
-    if ours.model.family == "masked":
+    if isinstance(ours, MaskedExperiment):
         sampler = port.masked_sample
         arguments["tokens"] = port.jnp.full((len(labels), model.tokens), model.mask_token)
     else:

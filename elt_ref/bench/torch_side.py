@@ -10,6 +10,7 @@ from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.job import Job, Repetition
 from elt_ref.bench.peers import load_port
 from elt_ref.bench.reference_side import judged
+from elt_ref.config import MaskedExperiment
 
 
 def open_torch(job: Job) -> Repetition:
@@ -54,7 +55,7 @@ def _sampling(port: Any, job: Job, network: Callable[[Any], Any]) -> Repetition:
     labels, noise = sampling_inputs(config)
     arguments = {"sampling": settings.sampling, "loops": [config.model.max_loops] * config.sampling.steps}
     arguments |= {"labels": port.to_torch(labels), **port.to_torch(noise)}
-    if config.model.family == "masked":
+    if isinstance(config, MaskedExperiment):
         unknown = np.full((len(labels), config.model.tokens), port.mask_token(settings.model))
         sampler, arguments["tokens"] = port.masked_sample, port.to_torch(unknown)
     else:

@@ -105,7 +105,7 @@ class ReferenceBackend:
         return {"features": time_features(time, width, scale).astype(time.dtype)}
 
     def patchify(self, *, samples: np.ndarray, patch_size: int) -> Tensors:
-        return {"patches": patchify(samples, patch_size, "cpq")}
+        return {"patches": patchify(samples, patch_size)}
 
     def unpatchify(self, *, patches: np.ndarray, shape: list[int], patch_size: int) -> Tensors:
         return {"samples": np.asarray(unpatchify(patches, shape, patch_size))}

@@ -15,7 +15,7 @@ import autograd.numpy
 import numpy as np
 from jaxtyping import Float, Int
 
-from elt_ref.arrays import Array, Tree, check_integers
+from elt_ref.arrays import Array, Tree, check_integers, cut, join
 from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.model.loop import adaln_zero_layer
@@ -73,7 +73,7 @@ def embed(
 
 def embed_patches(parameters: Tree, model: DiffusionModelConfig, noisy: Samples) -> State:
     """Return the linear embedding of each patch, (channel, row, column), plus its fixed position."""
-    patches = patchify(noisy, model.patch_size, "cpq")
+    patches = patchify(noisy, model.patch_size)
     positions = sine_cosine_positions(*model.grid, model.width).astype(noisy.dtype)
     count_work(elementwise_flops=len(noisy) * positions.size)
     return (
@@ -116,24 +116,21 @@ def diffusion_head(
     return unpatchify(linear(normed, output["weight"], output["bias"]), model.shape, model.patch_size)
 
 
-def patchify(samples: Samples, size: int, order: str) -> Float[np.ndarray, "batch tokens features"]:
-    """Cut samples into a sequence of patches in C order.
+def patchify(samples: Samples, size: int) -> Float[np.ndarray, "batch tokens features"]:
+    """Cut samples into a sequence of patches in C order; features of a patch are ordered (channel, row, column).
 
     Args:
         samples: height and width are multiples of `size`.
         size: side of a patch.
-        order: order of a patch's features: ``"cpq"`` (channel, row, column) to embed, ``"pqc"`` in the output.
     """
-    batch, height, width, channels = samples.shape
-    split = samples.reshape(batch, height // size, size, width // size, size, channels)
-    axes = {"cpq": (0, 1, 3, 5, 2, 4), "pqc": (0, 1, 3, 2, 4, 5)}[order]
-    return split.transpose(axes).reshape(batch, -1, size * size * channels)
+    pieces = cut(samples, (size, size))  # [batch, rows, columns, row, column, channel]
+    return pieces.transpose(0, 1, 2, 5, 3, 4).reshape(len(samples), pieces.shape[1] * pieces.shape[2], -1)
 
 
 def unpatchify(
     patches: Float[Array, "batch tokens features"], shape: Sequence[int], size: int
 ) -> Float[Array, "batch height width channels"]:
-    """Put a sequence of patches, (row, column, channel) each, back together: the inverse of `patchify`.
+    """Put a sequence of patches back together; features of a patch are ordered (row, column, channel).
 
     Args:
         patches: features of the patches, in C order.
@@ -141,8 +138,7 @@ def unpatchify(
         size: side of a patch.
     """
     height, width, channels = shape
-    split = anp.reshape(patches, (len(patches), height // size, width // size, size, size, channels))
-    return anp.reshape(anp.transpose(split, (0, 1, 3, 2, 4, 5)), (len(patches), height, width, channels))
+    return join(anp.reshape(patches, (len(patches), height // size, width // size, size, size, channels)))
 
 
 DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 import tiny_datasets
-from elt_ref.config import Experiment
+from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
 from elt_ref.measure import count as count_network
@@ -155,9 +155,8 @@ def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
     counted = count_network(config, config.model.max_loops)
     model = config.model
     grid = "×".join(map(str, model.grid))
-    tokens = (
-        f"{grid} tokens" if model.family == "masked" else f"{grid} patches of {model.patch_size}×{model.patch_size}"
-    )
+    masked = isinstance(model, MaskedModelConfig)
+    tokens = f"{grid} tokens" if masked else f"{grid} patches of {model.patch_size}×{model.patch_size}"
     dataset = tiny_datasets.load(config.data.name) if config.data else None
     return {
         "data": f"{len(dataset.train):,} examples of {dataset.name}, as {tokens}" if dataset else tokens,

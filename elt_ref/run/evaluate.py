@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 import tiny_datasets
-from elt_ref.config import Experiment
+from elt_ref.config import Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation import sample
 from elt_ref.measure import Gaussian, classify, fit_gaussian, frechet_distance, inception_score
@@ -108,7 +108,7 @@ def codec_of(run: Run) -> Codec:
 
 def to_pictures(codec: Codec, config: Experiment, samples: np.ndarray) -> Float[np.ndarray, "count *sides channels"]:
     """Return the pictures or clips of tokens [count, tokens] or of samples, within [0, 1]."""
-    if config.model.family == "masked":
+    if isinstance(config, MaskedExperiment):
         samples = samples.reshape(len(samples), *config.model.grid)
     return np.clip(codec.decode(samples), 0, 1)
 

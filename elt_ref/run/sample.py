@@ -7,7 +7,7 @@ from jaxtyping import Int
 from safetensors.numpy import save
 
 import tiny_datasets
-from elt_ref.config import validate
+from elt_ref.config import MaskedExperiment, validate
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.generation import Sampled, sample
@@ -73,7 +73,7 @@ def sample_to_file(
             draw_contact_sheet(path, pictures, known)
         else:
             draw_grid(path, pictures, columns=columns)
-    elif config.model.family == "masked":
+    elif isinstance(config, MaskedExperiment):
         tokens = sampled.samples.reshape(len(labels), *config.model.grid)
         write_bytes(path, save({"tokens": tokens, "labels": labels}))
     else:

@@ -4,13 +4,12 @@ A patch flattens as (row, column, channel), a tubelet as (frame, row, column, ch
 frame.
 """
 
-import math
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float
 
+from elt_ref.arrays import cut, join
 from elt_ref.errors import RequestError
 
 AXES = {"frames": "patch_frames", "rows": "patch_size", "columns": "patch_size"}
@@ -42,21 +41,14 @@ def cut_patches(samples: Samples, sizes: Sequence[int]) -> Patches:
     Raises:
         RequestError: a side of the patch does not divide its side of a sample.
     """
-    count, *sides, channels = samples.shape
+    sides = samples.shape[1:-1]
     for axis, side, size in zip(list(AXES)[-len(sides) :], sides, sizes, strict=True):
         if side % size:
             raise RequestError(f"{AXES[axis]}: expected a divisor of the {side} {axis} of the data, got {size}")
-    grid = [side // size for side, size in zip(sides, sizes, strict=True)]
-    split = samples.reshape(count, *chain(*zip(grid, sizes, strict=True)), channels)
-    places, within = range(1, 2 * len(sides), 2), range(2, 2 * len(sides) + 1, 2)
-    return split.transpose(0, *places, *within, split.ndim - 1).reshape(count, *grid, math.prod(sizes) * channels)
+    pieces = cut(samples, sizes)
+    return pieces.reshape(*pieces.shape[: 1 + len(sides)], -1)
 
 
 def join_patches(patches: Patches, sizes: Sequence[int]) -> Samples:
     """Put patches back together: the inverse of `cut_patches`."""
-    count, *grid, features = patches.shape
-    channels = features // math.prod(sizes)
-    split = patches.reshape(count, *grid, *sizes, channels)
-    pairs = ((1 + axis, 1 + len(grid) + axis) for axis in range(len(grid)))
-    sides = [places * size for places, size in zip(grid, sizes, strict=True)]
-    return split.transpose(0, *chain(*pairs), split.ndim - 1).reshape(count, *sides, channels)
+    return join(patches.reshape(*patches.shape[:-1], *sizes, -1))

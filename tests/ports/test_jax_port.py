@@ -205,7 +205,7 @@ class Cases:
 
     def patchify(self):
         samples = normal(BATCH, 4, 6, 3)
-        yield {"samples": samples, "patch_size": 2}, {"patches": patchify(samples, 2, "cpq")}
+        yield {"samples": samples, "patch_size": 2}, {"patches": patchify(samples, 2)}
 
     def unpatchify(self):
         patches = normal(BATCH, 6, 12)

@@ -6,6 +6,7 @@ from typing import Any
 import autograd.numpy
 import numpy as np
 
+from elt_ref.arrays import cut
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.wrong.diffusion_parts import Altered, Change, instead
 from elt_ref.model.diffusion import patchify
@@ -14,14 +15,19 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
+def _row_first_patches(samples: Any, size: int) -> Any:
+    pieces = cut(samples, (size, size))
+    return pieces.reshape(len(samples), pieces.shape[1] * pieces.shape[2], -1)
+
+
 class PatchReadRowFirst(Altered, ReferenceBackend):
     """The patch embedding reads (row, column, channel), the order of the output."""
 
-    changes = instead("model.diffusion", patchify=lambda samples, size, _order: patchify(samples, size, "pqc"))
+    changes = instead("model.diffusion", patchify=_row_first_patches)
 
 
-def _column_first(samples: Any, size: int, order: str) -> Any:
-    patches = patchify(samples, size, order)
+def _column_first(samples: Any, size: int) -> Any:
+    patches = patchify(samples, size)
     split = patches.reshape(*patches.shape[:2], -1, size, size)
     return split.swapaxes(-1, -2).reshape(patches.shape)
 
@@ -32,7 +38,7 @@ class PatchReadColumnFirst(Altered, ReferenceBackend):
     changes = instead("model.diffusion", patchify=_column_first)
 
 
-def _scrambled(samples: Any, size: int, _order: str) -> Any:
+def _scrambled(samples: Any, size: int) -> Any:
     return samples.transpose(0, 3, 1, 2).reshape(len(samples), -1, size * size * samples.shape[-1])
 
 
