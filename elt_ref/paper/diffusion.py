@@ -1,7 +1,7 @@
 """Elastic Looped Transformers on one page, diffusion family: a denoiser of digits that may stop after any loop.
 
 One block of N layers is applied L times. Shapes: B pictures of [height, width, channels], T patches, width d, h heads.
-A label is a class, or CLASSES for "no class". Time t goes from 0, clean, to 1, noise; c is what time and label say.
+A label is a class, or CLASSES for "no class". Time t is 0 at the clean picture, 1 at noise. c embeds time and label.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from autograd.misc import flatten
 
 LAYERS, MAX_LOOPS, WIDTH, HEADS, MLP_WIDTH = 4, 3, 64, 4, 256  # N, L_max, d, h
 SHAPE, PATCH_SIZE, CLASSES, TIME_FEATURES, TIME_SCALE, NORM_EPSILON = (8, 8, 1), 2, 10, 256, 1000.0, 1e-6
-LOG_SNR_MIN, LOG_SNR_MAX, SHIFT, BIAS, LABEL_DROP_RATE, SAMPLING_STEPS = -8.0, 8.0, 0.0, 0.0, 0.1, 16
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1800, 64, 4e-3, 100  # eight minutes; the preset has 2800
+LOG_SNR_MIN, LOG_SNR_MAX, LOG_SNR_SHIFT, WEIGHT_BIAS, LABEL_DROP_RATE, SAMPLING_STEPS = -8.0, 8.0, 0.0, 0.0, 0.1, 16
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1800, 64, 4e-3, 100  # digits-diffusion has 2800 steps
 BETA1, BETA2, ADAM_EPSILON, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 1.0, 0.99
 
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
@@ -58,7 +58,7 @@ def modulation(c, chunks, theta):  # [B, d] -> chunks × [B, 1, d]
     return np.split(linear(c * sigmoid(c), **theta)[:, None], chunks, axis=2)
 
 
-def layer(x, c, theta):  # f_θ: each part behind a modulated norm, and added through a gate
+def layer(x, c, theta):  # f_θ: attention and MLP each read a modulated norm; a gate scales what they add
     shift1, scale1, gate1, shift2, scale2, gate2 = modulation(c, 6, theta["modulation"])
     x = x + gate1 * attention(layer_norm(x, shift1, scale1), **theta["attention"])
     return x + gate2 * mlp(layer_norm(x, shift2, scale2), **theta["mlp"])
@@ -81,8 +81,7 @@ def embed(noisy, time, labels, patch, time_in, time_out, label):  # -> x [B, T, 
     patches = noisy.reshape(-1, rows, p, columns, p, SHAPE[2]).transpose(0, 1, 3, 5, 2, 4)  # channel, row, column
     row, column = np.divmod(np.arange(rows * columns, dtype=noisy.dtype), columns)
     position = np.concatenate([*waves(column, WIDTH // 2), *waves(row, WIDTH // 2)], axis=1)  # [T, d]
-    sines, cosines = waves(TIME_SCALE * time, TIME_FEATURES)
-    hidden = linear(np.concatenate([cosines, sines], axis=1), **time_in)  # [B, d]
+    hidden = linear(np.concatenate(waves(TIME_SCALE * time, TIME_FEATURES)[::-1], axis=1), **time_in)  # cosines first
     c = linear(hidden * sigmoid(hidden), **time_out) + label[labels]
     return linear(patches.reshape(len(noisy), rows * columns, -1), **patch) + position, c
 
@@ -94,43 +93,44 @@ def head(parameters, x, c):  # [B, T, d], [B, d] -> [B, height, width, channels]
     return np.reshape(np.swapaxes(x, 2, 3), (-1, *SHAPE))
 
 
-def forward(parameters, noisy, time, labels, loops):  # -> the clean picture it sees, after any number of loops
+def forward(parameters, noisy, time, labels, loops):  # -> the predicted clean pictures, after any number of loops
     x, c = embed(noisy, time, labels, **parameters["embedding"])
     *_, x = loop_states(x, c, parameters["block"], loops)
     return head(parameters, x, c)
 
 
 # ---- The loss: one pass of L_max loops, two predictions, three terms -----------------------------------------------
-def noise_schedule(time):  # -> log-SNR, falling along a cosine; its α and σ; its slope downwards
+def noise_schedule(time):  # λ = log α²/σ² falls along a cosine; α² = sigmoid(λ), σ² = 1 − α²; -> λ, α, σ, −dλ/dt
     start, end = math.atan(math.exp(-LOG_SNR_MAX / 2)), math.atan(math.exp(-LOG_SNR_MIN / 2))
     angle = start + time * (end - start)
-    log_snr = SHIFT - 2 * np.log(np.tan(angle))
+    log_snr = LOG_SNR_SHIFT - 2 * np.log(np.tan(angle))
     return log_snr, np.sqrt(sigmoid(log_snr)), np.sqrt(sigmoid(-log_snr)), 4 * (end - start) / np.sin(2 * angle)
 
 
-def squared_error(target, prediction, weights):
-    """E9 if the target is the truth, E10 if it is the teacher: w(t) ‖prediction − target‖²."""
-    return np.sum(weights * (prediction - target) ** 2)
+def squared_error(target, prediction, time):
+    """E9 if the target is the truth, E10 if it is the teacher: w(t) ‖prediction − target‖², a mean over all values."""
+    log_snr, _, _, slope = noise_schedule(time[:, None, None, None])
+    weight = slope * math.exp(WEIGHT_BIAS) * sigmoid(log_snr - WEIGHT_BIAS)  # w(t) = (−dλ/dt) e^b sigmoid(λ − b)
+    return np.sum(weight * (prediction - target) ** 2) / target.size
 
 
 def ilsd_loss(parameters, clean, noise, time, labels, student_loops, truth_weight):
     """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
-    log_snr, alpha, sigma, slope = noise_schedule(time[:, None, None, None])
-    weights = slope * math.exp(BIAS) * sigmoid(log_snr - BIAS) / clean.size  # w(t), and the mean over all values
+    _, alpha, sigma, _ = noise_schedule(time[:, None, None, None])
     x, c = embed(alpha * clean + sigma * noise, time, labels, **parameters["embedding"])
     states = list(loop_states(x, c, parameters["block"], MAX_LOOPS))
     teacher = head(parameters, states[-1], c)  # [B, height, width, channels]
     student = head(parameters, states[student_loops - 1], c)  # a prefix of the teacher: no layer runs twice
-    teacher_truth = squared_error(clean, teacher, weights)  # E5.1
-    student_truth = squared_error(clean, student, weights)  # E5.2
-    distilled = squared_error(stop_gradient(teacher), student, weights)  # E5.3
+    teacher_truth = squared_error(clean, teacher, time)  # E5.1
+    student_truth = squared_error(clean, student, time)  # E5.2
+    distilled = squared_error(stop_gradient(teacher), student, time)  # E5.3, the teacher held fixed
     return teacher_truth + truth_weight * student_truth + (1 - truth_weight) * distilled
 
 
 # ---- Training: draw, corrupt, differentiate, update ----------------------------------------------------------------
-def draw(random):  # every random choice of a step
+def draw(random):  # every random choice of a step but the batch
     time, noise = np.float32(random.random(BATCH_SIZE)), np.float32(random.standard_normal((BATCH_SIZE, *SHAPE)))
-    student_loops = random.integers(1, MAX_LOOPS)  # E6: L_int from 1 … L_max − 1, one for the batch
+    student_loops = random.integers(1, MAX_LOOPS)  # E6: L_int from L_min = 1 to L_max − 1, one for the batch
     return time, noise, random.random(BATCH_SIZE), student_loops
 
 
@@ -143,9 +143,10 @@ def train_step(state, unflatten, clean, labels, time, noise, label_drop, student
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
     first = BETA1 * first + (1 - BETA1) * g
     second = BETA2 * second + (1 - BETA2) * g * g
-    change = first / (1 - BETA1 ** (step + 1)) / (np.sqrt(second / (1 - BETA2 ** (step + 1))) + ADAM_EPSILON)
-    way = max(0, step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)  # from 0, after the warm-up, towards 1
-    theta = theta - LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * way)) / 2 * change
+    direction = first / (1 - BETA1 ** (step + 1)) / (np.sqrt(second / (1 - BETA2 ** (step + 1))) + ADAM_EPSILON)
+    progress = max(0, step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)  # from 0, after the warm-up, towards 1
+    rate = LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS) * (1 + math.cos(math.pi * progress)) / 2
+    theta = theta - rate * direction
     average = AVERAGE_DECAY * average + (1 - AVERAGE_DECAY) * theta
     return (theta, first, second, average), loss
 
@@ -163,11 +164,11 @@ def train(examples, classes, steps, seed=0):
 
 
 # ---- Generating: denoising steps, each of any number of loops ------------------------------------------------------
-def denoise_step(noisy, clean, noise, time, then):
-    """E2: from time t to a time s with less noise, by the posterior's mean and variance."""
-    (now, alpha, _, _), (after, alpha_then, sigma_then, _) = noise_schedule(time), noise_schedule(then)
-    share = -np.expm1(now - after)
-    return alpha_then * ((1 - share) / alpha * noisy + share * clean) + sigma_then * np.sqrt(share) * noise
+def denoise_step(noisy, clean, noise, time, time_next):
+    """E2: from z_t to z_s at an earlier time s, by the mean and variance of the posterior."""
+    (log_snr, alpha, _, _), (log_snr_next, alpha_next, sigma_next, _) = map(noise_schedule, (time, time_next))
+    share = -np.expm1(log_snr - log_snr_next)  # 1 − e^(λ_t − λ_s): how far the mean moves to the clean prediction
+    return alpha_next * ((1 - share) / alpha * noisy + share * clean) + sigma_next * np.sqrt(share) * noise
 
 
 def sample(parameters, labels, loops, guidance=1.0, steps=SAMPLING_STEPS, seed=0):
@@ -193,20 +194,19 @@ def initial_parameters(random):
     def dense(weight):
         return {"weight": np.float32(weight), "bias": np.zeros(weight.shape[1], np.float32)}
 
-    normal, values = random.standard_normal, PATCH_SIZE**2 * SHAPE[2]
+    normal, size = random.standard_normal, PATCH_SIZE**2 * SHAPE[2]
     time = {"time_in": dense(0.02 * normal((TIME_FEATURES, WIDTH))), "time_out": dense(0.02 * normal((WIDTH, WIDTH)))}
-    label = np.float32(0.02 * normal((CLASSES + 1, WIDTH)))
-    embedding = {"patch": dense(xavier(values, WIDTH)), **time, "label": label}
+    embedding = {"patch": dense(xavier(size, WIDTH)), "label": np.float32(0.02 * normal((CLASSES + 1, WIDTH)))} | time
     block = []
     for _ in range(LAYERS):
         attention = {"query_key_value": dense(xavier(WIDTH, 3 * WIDTH)), "output": dense(xavier(WIDTH, WIDTH))}
         mlp = {"up": dense(xavier(WIDTH, MLP_WIDTH)), "down": dense(xavier(MLP_WIDTH, WIDTH))}
         block.append({"attention": attention, "mlp": mlp, "modulation": dense(np.zeros((WIDTH, 6 * WIDTH)))})
-    head = {"modulation": dense(np.zeros((WIDTH, 2 * WIDTH))), "output": dense(np.zeros((WIDTH, values)))}
+    head = {"modulation": dense(np.zeros((WIDTH, 2 * WIDTH))), "output": dense(np.zeros((WIDTH, size)))}
     return {"embedding": embedding, "block": block, "head": head}
 
 
-# ---- Digits: the same noise at several L becomes a picture ---------------------------------------------------------
+# ---- Digits: draw the same noise at several loop counts ------------------------------------------------------------
 if __name__ == "__main__":
     from PIL import Image, ImageDraw
 
@@ -216,7 +216,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=TRAINING_STEPS)
     parser.add_argument("--out", type=Path, default=Path())
     arguments = parser.parse_args()
-    np.seterr(over="ignore")  # autograd divides by cosh² for the slope of tanh: by ∞ where the slope is 0
+    np.seterr(over="ignore")  # the slope of tanh is 1 / cosh², which overflows harmlessly to 1 / ∞
     digits = tiny_datasets.load("digits")
     parameters = train(np.float32(digits.train.examples / digits.white * 2 - 1), digits.train.labels, arguments.steps)
     sheet = Image.new("L", (880, 576), "white")

@@ -1,7 +1,7 @@
 """Elastic Looped Transformers on one page, masked family: a generator of digits that may stop after any loop.
 
 One block of N layers is applied L times. Shapes: B pictures, T tokens (n = T + 1 with the class token), width d,
-h heads, V codes. A label is a class, or CLASSES for "no class"; rows of the embedding: codes, labels, mask.
+h heads, V codes. A label is a class, or CLASSES for "no class". Training uses 1 … L_max loops; more extrapolate.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from autograd.extend import notrace_primitive
 from autograd.misc import flatten
 
 LAYERS, MAX_LOOPS, WIDTH, HEADS, MLP_WIDTH = 2, 4, 64, 4, 256  # N, L_max, d, h
-TOKENS, CODES, CLASSES, MASK = 16, 128, 10, -1  # T, V; the mask is the embedding's last row
+TOKENS, CODES, CLASSES, MASK = 16, 128, 10, -1  # T, V; the embedding's rows are codes, classes, "no class", mask
 NORM_EPSILON, INITIAL_DEVIATION, LABEL_DROP_RATE, SAMPLING_STEPS, CHOICE_TEMPERATURE = 1e-12, 0.08, 0.1, 8, 4.5
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 3000, 64, 4e-3, 100  # eight minutes; the preset has 4000
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 3000, 64, 4e-3, 100  # digits-masked has 4000 steps
 BETA1, BETA2, ADAM_EPSILON, WEIGHT_DECAY, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.999, 1e-8, 0.1, 1.0, 0.998
 
 stop_gradient = notrace_primitive(lambda x: x)  # sg(x): the value passes, the gradient does not
@@ -37,7 +37,7 @@ def gelu(x):
 
 
 def log_softmax(x):
-    x = x - np.max(stop_gradient(x), axis=-1, keepdims=True)  # any shift gives the same result; this, no overflow
+    x = x - np.max(stop_gradient(x), axis=-1, keepdims=True)  # the shift cancels; the maximum avoids overflow
     return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))
 
 
@@ -54,7 +54,7 @@ def mlp(x, up, down):
     return linear(gelu(linear(x, **up)), **down)
 
 
-def layer(x, theta):  # f_θ, normalised after each sum
+def layer(x, theta):  # f_θ; a norm follows each sum
     x = layer_norm(x + attention(x, **theta["attention"]), **theta["attention_norm"])
     return layer_norm(x + mlp(x, **theta["mlp"]), **theta["mlp_norm"])
 
@@ -82,23 +82,23 @@ def forward(parameters, tokens, labels, loops):  # -> logits [B, T, V], after an
 
 
 # ---- The loss: one pass of L_max loops, two predictions, three terms -----------------------------------------------
-def cross_entropy(target, prediction, weights):
-    """E7 if the target is the truth, E8 if it is the teacher: − Σ_i Σ_v target(v) log P(v) over the masked tokens i."""
-    return -np.sum(weights * np.sum(target * prediction, axis=-1))
+def cross_entropy(target, log_prediction, weights):
+    """E7 if the target is the truth, E8 if it is the teacher: − Σ_v target(v) log P(v), a mean over masked tokens."""
+    return -np.sum(weights * np.sum(target * log_prediction, axis=-1))
 
 
 def ilsd_loss(parameters, tokens, labels, mask, student_loops, truth_weight):
     """E5: truth for the teacher + λ truth for the student + (1 − λ) distillation of teacher into student."""
     x = embed(np.where(mask, MASK, tokens), labels, **parameters["embedding"])
     states = list(loop_states(x, parameters["block"], MAX_LOOPS))
-    teacher = log_softmax(head(parameters, states[-1]))  # [B, T, V]
+    teacher = log_softmax(head(parameters, states[-1]))  # [B, T, V], log-probabilities
     student = log_softmax(head(parameters, states[student_loops - 1]))  # a prefix of the teacher: no layer runs twice
     count = np.maximum(1, mask.sum(axis=1, keepdims=True))  # [B, 1]
-    weights = (mask / count / len(mask)).astype(teacher.dtype)  # [B, T]: the mean of a picture, then of all
+    weights = (mask / count / len(mask)).astype(teacher.dtype)  # [B, T]: a mean over masked tokens, then over pictures
     one_hot = tokens[..., None] == np.arange(CODES)  # [B, T, V]
     teacher_truth = cross_entropy(one_hot, teacher, weights)  # E5.1
     student_truth = cross_entropy(one_hot, student, weights)  # E5.2
-    distilled = cross_entropy(np.exp(stop_gradient(teacher)), student, weights)  # E5.3
+    distilled = cross_entropy(np.exp(stop_gradient(teacher)), student, weights)  # E5.3, the teacher held fixed
     return teacher_truth + truth_weight * student_truth + (1 - truth_weight) * distilled
 
 
@@ -107,12 +107,12 @@ def masked_count(ratio):  # ⌊T γ⌋, with the cosine schedule γ
     return np.floor(TOKENS * np.clip(np.cos(math.pi / 2 * ratio), 1e-6, 1))
 
 
-def lowest(scores, count):  # marks the `count` lowest of each row; of equals, the first
+def lowest(scores, count):  # marks each row's `count` lowest; ties go to the earlier token
     return np.argsort(np.argsort(scores, axis=1, kind="stable"), axis=1) < count[:, None]
 
 
-def draw(random):  # every random choice of a step
-    student_loops = random.integers(1, MAX_LOOPS)  # E6: L_int from 1 … L_max − 1, one for the batch
+def draw(random):  # every random choice of a step but the batch
+    student_loops = random.integers(1, MAX_LOOPS)  # E6: L_int from L_min = 1 to L_max − 1, one for the batch
     return random.random(BATCH_SIZE), random.random((BATCH_SIZE, TOKENS)), random.random(BATCH_SIZE), student_loops
 
 
@@ -123,21 +123,21 @@ def train_step(state, unflatten, tokens, labels, mask_ratio, mask_order, label_d
     truth_weight = 1 - step / max(1, steps - 1)  # λ: from 1 to 0
     theta, first, second, average = state  # each one vector of all parameters
     loss, gradient = value_and_grad(ilsd_loss)(unflatten(theta), tokens, labels, mask, student_loops, truth_weight)
-    (g, _), (decayed, _) = flatten(gradient), flatten(kernels(gradient))
+    (g, _), (decayed, _) = flatten(gradient), flatten(decay_mask(gradient))
     g = g * min(1, GRADIENT_CLIP / math.sqrt(g @ g))
     first = BETA1 * first + (1 - BETA1) * g
     second = BETA2 * second + (1 - BETA2) * g * g
-    change = first / (1 - BETA1 ** (step + 1)) / (np.sqrt(second / (1 - BETA2 ** (step + 1))) + ADAM_EPSILON)
+    direction = first / (1 - BETA1 ** (step + 1)) / (np.sqrt(second / (1 - BETA2 ** (step + 1))) + ADAM_EPSILON)
     rate = LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS)
-    theta = theta - rate * (change + WEIGHT_DECAY * decayed * theta)
+    theta = theta - rate * (direction + WEIGHT_DECAY * decayed * theta)
     average = AVERAGE_DECAY * average + (1 - AVERAGE_DECAY) * theta
     return (theta, first, second, average), loss
 
 
-def kernels(tree, key=""):  # 1 at the weights of linear maps, which decay; 0 elsewhere
+def decay_mask(tree, key=""):  # 1 at the weights of linear maps, which decay; 0 elsewhere
     if isinstance(tree, dict):
-        return {name: kernels(child, name) for name, child in tree.items()}
-    return [kernels(child) for child in tree] if isinstance(tree, list) else np.full_like(tree, key == "weight")
+        return {name: decay_mask(child, name) for name, child in tree.items()}
+    return [decay_mask(child) for child in tree] if isinstance(tree, list) else np.full_like(tree, key == "weight")
 
 
 def train(examples, classes, steps, seed=0):
@@ -149,7 +149,8 @@ def train(examples, classes, steps, seed=0):
         chosen = random.integers(len(examples), size=BATCH_SIZE)
         state, loss = train_step(state, unflatten, examples[chosen], classes[chosen], *draw(random), step, steps)
         print(f"\rstep {step + 1} of {steps}, loss {loss:.3f}", end="", flush=True)
-    return unflatten(state[-1])
+    average = (state[-1] - AVERAGE_DECAY**steps * theta) / (1 - AVERAGE_DECAY**steps)  # without the start's share
+    return unflatten(average)
 
 
 # ---- Generating: K steps, each of any number of loops --------------------------------------------------------------
@@ -199,7 +200,7 @@ def initial_parameters(random):
     return {"embedding": embedding, "block": block, "head": head}
 
 
-# ---- Digits: their 2×2 patches become tokens by k-means; the same noise at several L becomes a picture ---------------
+# ---- Digits: k-means turns 2×2 patches into tokens; draw the same noise at several loop counts ----------------------
 if __name__ == "__main__":
     from PIL import Image, ImageDraw
 
@@ -209,7 +210,7 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=TRAINING_STEPS)
     parser.add_argument("--out", type=Path, default=Path())
     arguments = parser.parse_args()
-    np.seterr(over="ignore")  # autograd divides by cosh² for the slope of tanh: by ∞ where the slope is 0
+    np.seterr(over="ignore")  # the slope of tanh is 1 / cosh², which overflows harmlessly to 1 / ∞
     digits = tiny_datasets.load("digits")
     patches = (digits.train.examples / digits.white).reshape(-1, 4, 2, 4, 2).swapaxes(2, 3).reshape(-1, 4)  # [·, 2·2]
     codebook = np.random.default_rng(0).choice(np.unique(patches, axis=0), CODES, replace=False)

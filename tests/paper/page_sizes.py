@@ -55,8 +55,8 @@ def constants(config: Experiment) -> dict[str, Any]:
         "TIME_SCALE": model.time_scale,
         "LOG_SNR_MIN": config.diffusion.log_snr_min,
         "LOG_SNR_MAX": config.diffusion.log_snr_max,
-        "SHIFT": config.diffusion.shift,
-        "BIAS": config.diffusion.bias,
+        "LOG_SNR_SHIFT": config.diffusion.shift,
+        "WEIGHT_BIAS": config.diffusion.bias,
     }
 
 
