@@ -1,21 +1,21 @@
 /**
- * Elastic Looped Transformers in JavaScript: both families, forward passes, losses, and sampling at any number of loops.
+ * Elastic Looped Transformers in JavaScript: both families, their losses, and sampling at any number of loops.
  *
  *     F_(N,L)(x) = g(g(… g(x)))     L loops of one block g of N layers
  *
- * A port of elt_ref without dependencies, for Node and browsers. It reads the checkpoints of `elt-ref train`, and follows
- * the two pages elt_ref/paper/masked.py and diffusion.py. There are no gradients: train in Python, sample here.
+ * A port of elt_ref without dependencies, for Node and browsers. It reads the checkpoints of `elt-ref train`, and it
+ * follows the pages elt_ref/paper/masked.py and diffusion.py. There are no gradients: train in Python, sample here.
  *
  *     const parameters = tree(readSafetensors(bytes), "average");
- *     const tokens = maskedSample(parameters, model, sampling, maskedStart(model, 10), labels, noise, loops);
+ *     const tokens = maskedSample(parameters, model, sampling, maskedStart(model, B), labels, noise, loops);
  *
- * Shapes: B batch, T tokens, n sequence (T, and the class token in the masked family), d width, h heads, V codes, L loops,
- * K sampling steps, H W C sides of a sample. `model`, `diffusion`, `sampling` and `training` are sections of a
- * configuration (specs/configuration.md). The dtype of the parameters is the dtype of every state. Sums accumulate in
- * float64. Schedules are functions of plain numbers, in float64. Randomness is always an input.
+ * Shapes: B batch, T tokens, n sequence (T, and the class token in the masked family), d width, h heads, V codes,
+ * L loops, K sampling steps, H W C sides of a sample. `model`, `diffusion`, `sampling` and `training` are sections of a
+ * configuration (specs/configuration.md). States have the dtype of the inputs and parameters, float64 or float32; sums
+ * accumulate in float64. Schedules are functions of plain numbers. Randomness is always an input.
  *
- * @typedef {{data: Float64Array | Float32Array | Int32Array | Uint8Array, shape: number[]}} Tensor in C order; codes and
- *   labels are Int32Array, masks Uint8Array
+ * @typedef {{data: Float64Array | Float32Array | Int32Array | Uint8Array, shape: number[]}} Tensor in C order; codes
+ *   and labels are Int32Array, masks Uint8Array
  * @typedef {{state: Tensor, block: ((x: Tensor) => Tensor)[], head: (x: Tensor) => Tensor}} Network with its inputs
  *   embedded: the state before the first loop, the N layers, and the map from a state to a prediction
  */
@@ -104,20 +104,25 @@ function rows(table, numbers, shape) {
 
 const NUMBER = tensor(new Float64Array(1), []);
 
-/** Apply f to every place of up to three tensors; sides of 1 stretch, as in NumPy. The result has the dtype of the first. */
+/** f at every place of up to three tensors; sides of 1 stretch, as in NumPy. The result has the dtype of the first. */
 export function map(f, a, b = NUMBER, c = NUMBER) {
   const rank = Math.max(a.shape.length, b.shape.length, c.shape.length, 1);
   const padded = [a, b, c].map((x) => [...Array(rank - x.shape.length).fill(1), ...x.shape]);
   const shape = range(rank).map((axis) => padded.reduce((side, sides) => (side === 1 ? sides[axis] : side), 1));
+  if (padded.some((sides) => sides.some((side, axis) => side !== 1 && side !== shape[axis]))) {
+    const got = [a, b, c].filter((x) => x !== NUMBER).map((x) => `[${x.shape}]`);
+    throw new RangeError(`map: expected shapes that stretch to each other, got ${got.join(" ")}`);
+  }
   const steps = padded.map((sides) => strides(sides).map((stride, axis) => (sides[axis] === 1 ? 0 : stride)));
   const [rowsA, rowsB, rowsC] = steps.map((step) => offsets(shape.slice(0, -1), step));
   const [stepA, stepB, stepC] = steps.map((step) => step[rank - 1]);
-  const out = new a.data.constructor(count(shape));
+  const [dataA, dataB, dataC] = [a.data, b.data, c.data];
+  const out = new dataA.constructor(count(shape));
   const width = shape[rank - 1];
-  for (let row = 0; row < rowsA.length; row++) {
-    for (let k = 0; k < width; k++) {
-      const [one, two, three] = [rowsA[row] + k * stepA, rowsB[row] + k * stepB, rowsC[row] + k * stepC];
-      out[row * width + k] = f(a.data[one], b.data[two], c.data[three]);
+  for (let row = 0, place = 0; row < rowsA.length; row++) {
+    let placeA = rowsA[row], placeB = rowsB[row], placeC = rowsC[row];
+    for (let k = 0; k < width; k++, placeA += stepA, placeB += stepB, placeC += stepC) {
+      out[place++] = f(dataA[placeA], dataB[placeB], dataC[placeC]);
     }
   }
   return tensor(out, shape.slice(rank - Math.max(a.shape.length, b.shape.length, c.shape.length)));
@@ -135,47 +140,78 @@ function fold(f, start, x) {
   return tensor(out, x.shape.with(-1, 1));
 }
 
-/** a [..., n, k] times b, [k, m] or [..., k, m] → [..., n, m]. */
-export function matmul(a, b) {
+/** a [..., n, k] times b, [k, m] or [..., k, m], plus a row [m], if there is one → [..., n, m]. */
+export function matmul(a, b, plus = null) {
   const [inner, columns] = b.shape.slice(-2);
+  if (a.shape.at(-1) !== inner) throw new RangeError(`matmul: expected [..., ${inner}], got [${a.shape}]`);
   const all = a.data.length / inner;
-  const perMatrix = b.shape.length === 2 ? all : a.shape.at(-2); // rows of a that meet the same matrix
+  const rows = b.shape.length === 2 ? all : a.shape.at(-2); // rows of a that meet the same matrix
   const out = new a.data.constructor(all * columns);
-  const sums = new Float64Array(columns);
-  for (let row = 0; row < all; row++) {
-    const matrix = Math.floor(row / perMatrix) * inner * columns;
-    sums.fill(0);
-    for (let k = 0; k < inner; k++) {
-      const factor = a.data[row * inner + k];
-      const start = matrix + k * columns;
-      for (let j = 0; j < columns; j++) sums[j] += factor * b.data[start + j]; // along rows of b, as memory is
-    }
-    out.set(sums, row * columns);
+  const start = plus === null ? new b.data.constructor(columns) : plus.data;
+  for (let row = 0, first = 0; row < all; row += rows, first += inner * columns) {
+    const left = a.data.subarray(row * inner, (row + rows) * inner);
+    const right = b.data.subarray(first, first + inner * columns);
+    multiply(left, right, start, out.subarray(row * columns, (row + rows) * columns));
   }
   return tensor(out, a.shape.with(-1, columns));
 }
 
-/** Places of the largest value of each row [..., V], the first of equals; an array. */
+/** out = a [n, k] b [k, m] + start [m], in tiles of 2 × 4 sums that stay in registers; at an edge one comes twice. */
+function multiply(a, b, start, out) {
+  const columns = start.length, inner = b.length / columns, rows = out.length / columns;
+  for (let j0 = 0; j0 < columns; j0 += 4) {
+    const [j1, j2, j3] = [1, 2, 3].map((more) => Math.min(j0 + more, columns - 1));
+    for (let i0 = 0; i0 < rows; i0 += 2) {
+      const i1 = Math.min(i0 + 1, rows - 1);
+      let s00 = start[j0], s01 = start[j1], s02 = start[j2], s03 = start[j3];
+      let s10 = s00, s11 = s01, s12 = s02, s13 = s03;
+      for (let k = 0, row = 0; k < inner; k++, row += columns) {
+        const a0 = a[i0 * inner + k], a1 = a[i1 * inner + k];
+        const b0 = b[row + j0], b1 = b[row + j1], b2 = b[row + j2], b3 = b[row + j3];
+        s00 += a0 * b0, s01 += a0 * b1, s02 += a0 * b2, s03 += a0 * b3;
+        s10 += a1 * b0, s11 += a1 * b1, s12 += a1 * b2, s13 += a1 * b3;
+      }
+      const [row0, row1] = [i0 * columns, i1 * columns];
+      out[row0 + j0] = s00, out[row0 + j1] = s01, out[row0 + j2] = s02, out[row0 + j3] = s03;
+      out[row1 + j0] = s10, out[row1 + j1] = s11, out[row1 + j2] = s12, out[row1 + j3] = s13;
+    }
+  }
+}
+
+/** Place of the largest value along the last axis, the first of equals. [..., V] → [...] */
 function argmax(x) {
-  const places = new Int32Array(x.data.length / x.shape.at(-1));
-  return places.map((_, row) => entry(reshape(x, [-1, x.shape.at(-1)]), row).data.reduce(
-    (best, value, k, values) => (value > values[best] ? k : best), 0));
+  const V = x.shape.at(-1);
+  const largest = fold(Math.max, -Infinity, x).data;
+  const places = Int32Array.from(largest, (value, row) => x.data.subarray(row * V, (row + 1) * V).indexOf(value));
+  return tensor(places, x.shape.slice(0, -1));
+}
+
+/** Value at one place of the last axis. x [..., V], places [...] → [...] */
+function pick(x, places) {
+  const V = x.shape.at(-1);
+  return tensor(x.data.constructor.from(places.data, (place, row) => x.data[row * V + place]), places.shape);
 }
 
 const add = (a, b) => map((x, y) => x + y, a, b);
 const sum = (x) => fold((total, value) => total + value, 0, x);
-const mean = (x) => map((total) => total / x.shape.at(-1), sum(x));
 
 // ---- What both networks share: the parts of a layer, and the loop ---------------------------------------------------
 
 /** x W + b; weight [inputs, outputs], bias [outputs]. */
-const linear = (x, { weight, bias }) => add(matmul(x, weight), bias);
+const linear = (x, { weight, bias }) => matmul(x, weight, bias);
 
 /** (x − mean) / √(variance + ε) over the last axis. */
 function normalise(x, epsilon) {
-  const centred = map((value, average) => value - average, x, mean(x));
-  const variance = mean(map((value) => value * value, centred));
-  return map((value, spread) => value / Math.sqrt(spread + epsilon), centred, variance);
+  const d = x.shape.at(-1);
+  const data = x.data.slice();
+  for (let row = 0; row < data.length; row += d) {
+    let mean = 0, variance = 0;
+    for (let k = row; k < row + d; k++) mean += data[k] / d;
+    for (let k = row; k < row + d; k++) variance += (data[k] - mean) ** 2 / d;
+    const deviation = Math.sqrt(variance + epsilon);
+    for (let k = row; k < row + d; k++) data[k] = (data[k] - mean) / deviation;
+  }
+  return tensor(data, x.shape);
 }
 
 const gelu = (x) =>
@@ -186,8 +222,16 @@ const silu = (x) => map((value) => value * sigmoid(value), x);
 
 /** log softmax over the last axis; no shift changes the result, and after this one exp(x) ≤ 1. */
 export function logSoftmax(x) {
-  const shifted = map((value, largest) => value - largest, x, fold(Math.max, -Infinity, x));
-  return map((value, total) => value - Math.log(total), shifted, sum(map(Math.exp, shifted)));
+  const V = x.shape.at(-1);
+  const data = x.data.slice();
+  for (let row = 0; row < data.length; row += V) {
+    let largest = -Infinity, total = 0;
+    for (let k = row; k < row + V; k++) largest = Math.max(largest, data[k]);
+    for (let k = row; k < row + V; k++) total += Math.exp(data[k] - largest);
+    const logTotal = Math.log(total);
+    for (let k = row; k < row + V; k++) data[k] = data[k] - largest - logTotal;
+  }
+  return tensor(data, x.shape);
 }
 
 /** Attend from every token to every token. x [B, n, d] → [B, n, d]. */
@@ -218,8 +262,7 @@ export function* layerStates({ state, block }, loops) {
 
 /** The prediction after any number of loops. */
 export function forward(network, loops) {
-  let state;
-  for (state of loopStates(network, loops));
+  const state = [...loopStates(network, loops)].at(-1);
   return network.head(state);
 }
 
@@ -249,7 +292,7 @@ function maskedHead(model, parameters, x) {
   const { dense, norm, bias } = parameters.head;
   const codes = slice(parameters.embedding.word, 0, 0, model.codebook_size);
   const hidden = layerNorm(gelu(linear(slice(x, 1, 1, x.shape[1]), dense)), norm, model.layer_norm_epsilon);
-  return add(matmul(hidden, transpose(codes, [1, 0])), bias);
+  return matmul(hidden, transpose(codes, [1, 0]), bias);
 }
 
 /**
@@ -295,7 +338,7 @@ function waves(x, features) {
   return [angles.map(Math.sin), angles.map(Math.cos)];
 }
 
-/** Positions [rows · columns, width] in float64: the first half of the channels from the column, the second from the row. */
+/** Positions [rows · columns, width] in float64: one half of the channels from the column, then one from the row. */
 export function positions(rows, columns, width) {
   const places = range(rows * columns).map((place) => [place % columns, Math.floor(place / columns)]);
   const values = places.flat().flatMap((place) => waves(place, width / 2).flat());
@@ -462,13 +505,14 @@ export function* uniforms(seed) {
 }
 
 /** E6: L_int from L_min … L_max − 1, one for the batch, from a uniform number. */
-export const studentLoops = (uniform, minLoops, maxLoops) => minLoops + Math.floor(uniform * (maxLoops - minLoops));
+export const drawStudentLoops = (uniform, minLoops, maxLoops) =>
+  minLoops + Math.floor(uniform * (maxLoops - minLoops));
 
 /** λ of the loss: from 1 at the first step to 0 at the last. */
-export const truthWeight = (step, steps) => 1 - step / Math.max(1, steps - 1);
+export const truthWeightAt = (step, steps) => 1 - step / Math.max(1, steps - 1);
 
 /** η: a linear warm-up, then constant, or a cosine that reaches zero one step after the last. */
-export function learningRate(step, { learning_rate: rate, warmup_steps: warmup, schedule, steps }) {
+export function learningRateAt(step, { learning_rate: rate, warmup_steps: warmup, schedule, steps }) {
   if (step < warmup) return (rate * (step + 1)) / warmup;
   if (schedule === "constant") return rate;
   return (rate * (1 + Math.cos((Math.PI * (step - warmup)) / Math.max(1, steps - warmup)))) / 2;
@@ -533,10 +577,11 @@ export function toClean(kind, prediction, noisy, snr) {
 // ---- Generating: K steps, each of any number of loops ---------------------------------------------------------------
 
 /** u + s (c − u). */
-export const guide = (conditional, unconditional, scale) => map((c, u) => u + scale * (c - u), conditional, unconditional);
+export const guide = (conditional, unconditional, scale) =>
+  map((c, u) => u + scale * (c - u), conditional, unconditional);
 
 /** s of a sampling step; a ramp starts at 1. */
-export const guidanceScale = (step, steps, scale, schedule) =>
+export const guidanceScaleAt = (step, steps, scale, schedule) =>
   schedule === "constant" ? scale : 1 + ((scale - 1) * step) / Math.max(1, steps - 1);
 
 /** The guided prediction; `open` embeds the inputs with labels. At s = 1 and s = 0 one branch is enough. */
@@ -563,23 +608,21 @@ export const unknownCounts = (tokens, mask) =>
  * @param {Tensor} logits [B, T, V], guided
  * @param {Tensor} tokens [B, T]
  * @param {{tokens: Tensor, confidence: Tensor}} noise standard Gumbel, [B, T, V] and [B, T]
- * @param {{step: number, steps: number, start: number[], mask: number, sampling: object}} at start [B]: see `maskLength`
+ * @param {{step: number, steps: number, start: number[], mask: number, sampling: object}} at start of `maskLength`, [B]
  * @returns {{tokens: Tensor, answer: Tensor}} for the next step, and the answer of this one, without a mask
  */
 export function decodeStep(logits, tokens, noise, { step, steps, start, mask, sampling }) {
-  const [B, T, V] = logits.shape;
   const left = 1 - (step + 1) / steps;
   const temperature = sampling.sampling_temperature === "elt" ? 0.5 + 0.8 * left : 1;
   const scores = add(map((logit) => logit / temperature, logits), noise.tokens);
   const drawn = argmax(scores); // with Gumbel noise, a draw from the softmax
-  const answer = map((code, draw) => (code === mask ? draw : code), tokens, tensor(drawn, [B, T]));
-  const logP = logSoftmax(logits); // untempered
-  const ofDrawn = tensor(logP.data.filter((_, i) => i % V === drawn[Math.floor(i / V)]), [B, T]);
-  const noisy = map((value, gumbel) => value + sampling.choice_temperature * left * gumbel, ofDrawn, noise.confidence);
+  const answer = map((code, draw) => (code === mask ? draw : code), tokens, drawn);
+  const logP = pick(logSoftmax(logits), drawn); // untempered
+  const noisy = map((value, gumbel) => value + sampling.choice_temperature * left * gumbel, logP, noise.confidence);
   const confidence = map((value, code) => (code === mask ? value : Infinity), noisy, tokens); // known: beyond doubt
   const again = unknownCounts(tokens, mask).map((unknown, b) => {
     const amount = maskLength(start[b], unknown, step, steps, sampling.schedule_precision);
-    return tensor(lowest(entry(confidence, b).data, amount), [T]);
+    return tensor(lowest(entry(confidence, b).data, amount), [tokens.shape[1]]);
   });
   return { tokens: map((code, hide) => (hide ? mask : code), answer, stack(again)), answer };
 }
@@ -600,7 +643,7 @@ export function* decode(parameters, model, sampling, tokens, labels, noise, loop
   const [mask, steps] = [maskToken(model), loops.length];
   const start = unknownCounts(tokens, mask);
   for (let step = 0; step < steps; step++) {
-    const scale = guidanceScale(step, steps, sampling.guidance_scale, sampling.guidance_schedule);
+    const scale = guidanceScaleAt(step, steps, sampling.guidance_scale, sampling.guidance_schedule);
     const open = (seen) => maskedNetwork(parameters, model, tokens, seen);
     const logits = guidedForward(open, labels, model.classes, loops[step], scale);
     const decoded = decodeStep(logits, tokens, noise(step), { step, steps, start, mask, sampling });
@@ -646,7 +689,7 @@ export function* denoise(parameters, model, diffusion, sampling, noisy, labels, 
   const times = timeGrid(steps);
   const snr = times.map((t) => logSnr(t, diffusion));
   for (let step = 0; step < steps; step++) {
-    const scale = guidanceScale(step, steps, sampling.guidance_scale, sampling.guidance_schedule);
+    const scale = guidanceScaleAt(step, steps, sampling.guidance_scale, sampling.guidance_schedule);
     const time = tensor(new Float64Array(B).fill(times[step]), [B]);
     const open = (seen) => diffusionNetwork(parameters, model, noisy, time, seen);
     const prediction = guidedForward(open, labels, model.classes, loops[step], scale);
@@ -669,7 +712,7 @@ export function encodeClips(clips, codebook, patchFrames, patchSize) {
   const cut = reshape(clips, [B, times, patchFrames, height, patchSize, width, patchSize, C]);
   const tubelets = reshape(transpose(cut, [0, 1, 3, 5, 2, 4, 6, 7]), [B, times * height * width, 1, -1]);
   const nearness = sum(map((value, code) => -((value - code) ** 2), tubelets, codebook)); // [B, T, V, 1]
-  return tensor(argmax(reshape(nearness, nearness.shape.slice(0, -1))), nearness.shape.slice(0, 2));
+  return argmax(reshape(nearness, nearness.shape.slice(0, -1)));
 }
 
 /** tokens [B, T] → clips [B, F, H, W, C]; `grid` counts the tubelets in time, rows and columns. */

@@ -60,12 +60,12 @@ const operations = {
   diffusion_objective: ({ parameters, model, diffusion, clean, noise, time, labels, ...asked }) =>
     terms(elt.diffusionLoss(parameters, model, diffusion, clean, noise, time, labels, ilsd(asked))),
 
-  truth_weights: ({ steps }) => ({ weights: perStep(steps, (step) => elt.truthWeight(step, steps)) }),
+  truth_weights: ({ steps }) => ({ weights: perStep(steps, (step) => elt.truthWeightAt(step, steps)) }),
   learning_rates: ({ training }) =>
-    ({ rates: perStep(training.steps, (step) => elt.learningRate(step, training)) }),
+    ({ rates: perStep(training.steps, (step) => elt.learningRateAt(step, training)) }),
   student_draws: ({ min_loops: least, max_loops: most, count, seed }) => {
     const random = elt.uniforms(seed);
-    const draw = () => elt.studentLoops(random.next().value, least, most);
+    const draw = () => elt.drawStudentLoops(random.next().value, least, most);
     return { loops: elt.tensor(Int32Array.from({ length: count }, draw), [count]) };
   },
   mask_tokens: ({ ratio, order }) => ({ mask: elt.maskTokens(ratio, order) }),
@@ -93,13 +93,14 @@ const operations = {
     });
     return { lengths: elt.stack(lengths) };
   },
-  decode_step: ({ logits, tokens, start, token_noise, confidence_noise, step, steps, mask_token: mask, ...sampling }) => {
+  decode_step: ({ logits, tokens, start, token_noise, confidence_noise, step, steps, mask_token: mask, ...asked }) => {
     const noise = { tokens: token_noise, confidence: confidence_noise };
+    const sampling = { ...asked, schedule_precision: SCHEDULE_PRECISION };
     return elt.decodeStep(logits, tokens, noise, { step, steps, start: start.data, mask, sampling });
   },
   guide: ({ conditional, unconditional, scale }) => ({ guided: elt.guide(conditional, unconditional, scale) }),
   guidance_scales: ({ scale, steps, schedule }) =>
-    ({ scales: perStep(steps, (step) => elt.guidanceScale(step, steps, scale, schedule)) }),
+    ({ scales: perStep(steps, (step) => elt.guidanceScaleAt(step, steps, scale, schedule)) }),
   masked_sample: ({ parameters, model, sampling, tokens, labels, token_noise, confidence_noise, loops }) => {
     const noise = (step) => ({ tokens: elt.entry(token_noise, step), confidence: elt.entry(confidence_noise, step) });
     const own = { ...sampling, schedule_precision: SCHEDULE_PRECISION };
