@@ -43,23 +43,23 @@ const strides = (shape) => shape.map((_, axis) => count(shape.slice(axis + 1)));
 
 /** Offsets of all places of `shape`, in C order, in data with these strides. */
 function offsets(shape, strides) {
-  const found = new Int32Array(count(shape));
+  const result = new Int32Array(count(shape));
   let places = 1;
   for (const [axis, side] of shape.entries()) {
     for (let place = places - 1; place >= 0; place--) {
       // From the end: no offset is overwritten before it is read.
-      for (let k = side - 1; k >= 0; k--) found[place * side + k] = found[place] + k * strides[axis];
+      for (let k = side - 1; k >= 0; k--) result[place * side + k] = result[place] + k * strides[axis];
     }
     places *= side;
   }
-  return found;
+  return result;
 }
 
 /** Values at all places of `shape`, in C order, read with these strides. */
 function gather(x, shape, strides, first = 0) {
-  const found = offsets(shape, strides);
-  const data = new x.data.constructor(found.length);
-  for (let k = 0; k < data.length; k++) data[k] = x.data[first + found[k]];
+  const places = offsets(shape, strides);
+  const data = new x.data.constructor(places.length);
+  for (let k = 0; k < data.length; k++) data[k] = x.data[first + places[k]];
   return tensor(data, shape);
 }
 
@@ -281,14 +281,14 @@ export function maskedLayer(x, theta, heads, epsilon) {
 }
 
 /** tokens [B, T], labels [B] → [B, n, d]: the class token, then the tokens. */
-function maskedEmbed(model, tokens, labels, { word, position, norm }) {
+function maskedEmbed({ word, position, norm }, model, tokens, labels) {
   const [B, T] = tokens.shape;
   const ids = range(B).flatMap((b) => [model.codebook_size + labels.data[b], ...entry(tokens, b).data]);
   return layerNorm(add(rows(word, ids, [B, T + 1]), position), norm, model.layer_norm_epsilon);
 }
 
 /** x [B, n, d] → logits [B, T, V]. The class token predicts nothing; the codes' rows of the embedding serve again. */
-function maskedHead(model, parameters, x) {
+function maskedHead(parameters, model, x) {
   const { dense, norm, bias } = parameters.head;
   const codes = slice(parameters.embedding.word, 0, 0, model.codebook_size);
   const hidden = layerNorm(gelu(linear(slice(x, 1, 1, x.shape[1]), dense)), norm, model.layer_norm_epsilon);
@@ -304,9 +304,9 @@ function maskedHead(model, parameters, x) {
  */
 export function maskedNetwork(parameters, model, tokens, labels) {
   return {
-    state: maskedEmbed(model, tokens, labels, parameters.embedding),
+    state: maskedEmbed(parameters.embedding, model, tokens, labels),
     block: parameters.block.map((theta) => (x) => maskedLayer(x, theta, model.heads, model.layer_norm_epsilon)),
-    head: (x) => maskedHead(model, parameters, x),
+    head: (x) => maskedHead(parameters, model, x),
   };
 }
 
@@ -366,7 +366,7 @@ export function unpatchify(patches, [H, W, C], size) {
 }
 
 /** noisy [B, H, W, C], time [B], labels [B] → [B, T, d], and what steers the layers, [B, d]. */
-function diffusionEmbed(model, noisy, time, labels, { patch, time_in: timeIn, time_out: timeOut, label }) {
+function diffusionEmbed({ patch, time_in: timeIn, time_out: timeOut, label }, model, noisy, time, labels) {
   const [height, width] = model.shape.map((side) => side / model.patch_size);
   const features = cast(timeFeatures(time, model.time_features, model.time_scale), noisy);
   const hidden = linear(silu(linear(features, timeIn)), timeOut); // [B, d]
@@ -384,7 +384,7 @@ function diffusionEmbed(model, noisy, time, labels, { patch, time_in: timeIn, ti
  */
 export function diffusionNetwork(parameters, model, noisy, time, labels) {
   const epsilon = model.layer_norm_epsilon;
-  const [state, c] = diffusionEmbed(model, noisy, time, labels, parameters.embedding);
+  const [state, c] = diffusionEmbed(parameters.embedding, model, noisy, time, labels);
   const [shift, scale] = modulation(c, 2, parameters.head.modulation);
   return {
     state,
@@ -422,7 +422,7 @@ const weighted = (weights, values) => weights.reduce((total, weight, k) => total
 
 /** E7 of one-hot targets, E8 of the teacher's: − Σ_i Σ_v target(v) log P(v), over the masked tokens i. */
 const crossEntropy = (target, prediction, weights) =>
-  -weighted(weights, sum(map((share, logP) => share * logP, logSoftmax(prediction), target)));
+  -weighted(weights, sum(map((logP, share) => share * logP, logSoftmax(prediction), target)));
 
 /**
  * E5 of the masked family; true tokens [B, T], mask [B, T] of the hidden ones, labels [B].
@@ -608,7 +608,7 @@ export const unknownCounts = (tokens, mask) =>
  * @param {Tensor} logits [B, T, V], guided
  * @param {Tensor} tokens [B, T]
  * @param {{tokens: Tensor, confidence: Tensor}} noise standard Gumbel, [B, T, V] and [B, T]
- * @param {{step: number, steps: number, start: number[], mask: number, sampling: object}} at start of `maskLength`, [B]
+ * @param {{step: number, steps: number, start: number[], mask: number, sampling: object}} at start [B] for `maskLength`
  * @returns {{tokens: Tensor, answer: Tensor}} for the next step, and the answer of this one, without a mask
  */
 export function decodeStep(logits, tokens, noise, { step, steps, start, mask, sampling }) {
@@ -653,7 +653,7 @@ export function* decode(parameters, model, sampling, tokens, labels, noise, loop
 }
 
 /** A2: tokens [B, T] from labels; the answer of the last step of `decode`, before masking again. */
-export const maskedSample = (...asked) => [...decode(...asked)].at(-1).answer;
+export const maskedSample = (...inputs) => [...decode(...inputs)].at(-1).answer;
 
 /** The K + 1 times of sampling, from 1 to 0. */
 export const timeGrid = (steps) => range(steps + 1).map((step) => 1 - step / steps);
@@ -701,7 +701,7 @@ export function* denoise(parameters, model, diffusion, sampling, noisy, labels, 
 }
 
 /** A2: samples [B, H, W, C] from labels. */
-export const diffusionSample = (...asked) => [...denoise(...asked)].at(-1);
+export const diffusionSample = (...inputs) => [...denoise(...inputs)].at(-1);
 
 // ---- Clips: tubelets as tokens, and a decoding's start from known frames --------------------------------------------
 

@@ -22,12 +22,12 @@ const maskedNetwork = ({ model, parameters, tokens, labels }) => elt.maskedNetwo
 const diffusionNetwork = ({ model, parameters, noisy, time, labels }) =>
   elt.diffusionNetwork(parameters, model, noisy, time, labels);
 
-const states = (open) => (asked) => ({ states: elt.stack([...elt.loopStates(open(asked), asked.loops)]) });
+const states = (open) => (inputs) => ({ states: elt.stack([...elt.loopStates(open(inputs), inputs.loops)]) });
 
 /** The state after each layer of each loop, [L, N, B, n, d]. */
-const layers = (open) => (asked) => {
-  const all = elt.stack([...elt.layerStates(open(asked), asked.loops)]);
-  return { layers: elt.reshape(all, [asked.loops, asked.model.layers, ...all.shape.slice(1)]) };
+const layers = (open) => (inputs) => {
+  const all = elt.stack([...elt.layerStates(open(inputs), inputs.loops)]);
+  return { layers: elt.reshape(all, [inputs.loops, inputs.model.layers, ...all.shape.slice(1)]) };
 };
 
 const ilsd = ({ student_loops: studentLoops, truth_weight: truthWeight, reduction }) =>
@@ -49,16 +49,16 @@ const operations = {
   unpatchify: ({ patches, shape, patch_size: size }) => ({ samples: elt.unpatchify(patches, shape, size) }),
 
   masked_states: states(maskedNetwork),
-  masked_forward: (asked) => ({ logits: elt.forward(maskedNetwork(asked), asked.loops) }),
+  masked_forward: (inputs) => ({ logits: elt.forward(maskedNetwork(inputs), inputs.loops) }),
   masked_layers: layers(maskedNetwork),
   diffusion_states: states(diffusionNetwork),
-  diffusion_forward: (asked) => ({ prediction: elt.forward(diffusionNetwork(asked), asked.loops) }),
+  diffusion_forward: (inputs) => ({ prediction: elt.forward(diffusionNetwork(inputs), inputs.loops) }),
   diffusion_layers: layers(diffusionNetwork),
 
-  masked_objective: ({ parameters, model, tokens, mask, labels, label_smoothing: labelSmoothing, ...asked }) =>
-    terms(elt.maskedLoss(parameters, model, tokens, mask, labels, { labelSmoothing, ...ilsd(asked) })),
-  diffusion_objective: ({ parameters, model, diffusion, clean, noise, time, labels, ...asked }) =>
-    terms(elt.diffusionLoss(parameters, model, diffusion, clean, noise, time, labels, ilsd(asked))),
+  masked_objective: ({ parameters, model, tokens, mask, labels, label_smoothing: labelSmoothing, ...rest }) =>
+    terms(elt.maskedLoss(parameters, model, tokens, mask, labels, { labelSmoothing, ...ilsd(rest) })),
+  diffusion_objective: ({ parameters, model, diffusion, clean, noise, time, labels, ...rest }) =>
+    terms(elt.diffusionLoss(parameters, model, diffusion, clean, noise, time, labels, ilsd(rest))),
 
   truth_weights: ({ steps }) => ({ weights: perStep(steps, (step) => elt.truthWeightAt(step, steps)) }),
   learning_rates: ({ training }) =>
@@ -93,9 +93,9 @@ const operations = {
     });
     return { lengths: elt.stack(lengths) };
   },
-  decode_step: ({ logits, tokens, start, token_noise, confidence_noise, step, steps, mask_token: mask, ...asked }) => {
+  decode_step: ({ logits, tokens, start, token_noise, confidence_noise, step, steps, mask_token: mask, ...rest }) => {
     const noise = { tokens: token_noise, confidence: confidence_noise };
-    const sampling = { ...asked, schedule_precision: SCHEDULE_PRECISION };
+    const sampling = { ...rest, schedule_precision: SCHEDULE_PRECISION };
     return elt.decodeStep(logits, tokens, noise, { step, steps, start: start.data, mask, sampling });
   },
   guide: ({ conditional, unconditional, scale }) => ({ guided: elt.guide(conditional, unconditional, scale) }),
@@ -172,4 +172,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (message.type === "bye") break;
   process.stdout.write(`${JSON.stringify(reply(message))}\n`);
 }
-process.stdin.destroy();
+process.stdin.destroy(); // an open stdin would keep the program alive
