@@ -151,27 +151,26 @@ export function matmul(a, b, plus = null) {
   for (let row = 0, first = 0; row < all; row += rows, first += inner * columns) {
     const left = a.data.subarray(row * inner, (row + rows) * inner);
     const right = b.data.subarray(first, first + inner * columns);
-    multiply(left, right, start, out.subarray(row * columns, (row + rows) * columns));
+    multiply(left, right, start, out.subarray(row * columns, (row + rows) * columns), rows, inner, columns);
   }
   return tensor(out, a.shape.with(-1, columns));
 }
 
 /** out = a [n, k] b [k, m] + start [m], in tiles of 2 × 4 sums that stay in registers; at an edge one comes twice. */
-function multiply(a, b, start, out) {
-  const columns = start.length, inner = b.length / columns, rows = out.length / columns;
+function multiply(a, b, start, out, rows, inner, columns) {
   for (let j0 = 0; j0 < columns; j0 += 4) {
-    const [j1, j2, j3] = [1, 2, 3].map((more) => Math.min(j0 + more, columns - 1));
+    const j1 = Math.min(j0 + 1, columns - 1), j2 = Math.min(j0 + 2, columns - 1), j3 = Math.min(j0 + 3, columns - 1);
     for (let i0 = 0; i0 < rows; i0 += 2) {
       const i1 = Math.min(i0 + 1, rows - 1);
+      const rowA0 = i0 * inner, rowA1 = i1 * inner, row0 = i0 * columns, row1 = i1 * columns;
       let s00 = start[j0], s01 = start[j1], s02 = start[j2], s03 = start[j3];
       let s10 = s00, s11 = s01, s12 = s02, s13 = s03;
-      for (let k = 0, row = 0; k < inner; k++, row += columns) {
-        const a0 = a[i0 * inner + k], a1 = a[i1 * inner + k];
-        const b0 = b[row + j0], b1 = b[row + j1], b2 = b[row + j2], b3 = b[row + j3];
+      for (let k = 0, rowB = 0; k < inner; k++, rowB += columns) {
+        const a0 = a[rowA0 + k], a1 = a[rowA1 + k];
+        const b0 = b[rowB + j0], b1 = b[rowB + j1], b2 = b[rowB + j2], b3 = b[rowB + j3];
         s00 += a0 * b0, s01 += a0 * b1, s02 += a0 * b2, s03 += a0 * b3;
         s10 += a1 * b0, s11 += a1 * b1, s12 += a1 * b2, s13 += a1 * b3;
       }
-      const [row0, row1] = [i0 * columns, i1 * columns];
       out[row0 + j0] = s00, out[row0 + j1] = s01, out[row0 + j2] = s02, out[row0 + j3] = s03;
       out[row1 + j0] = s10, out[row1 + j1] = s11, out[row1 + j2] = s12, out[row1 + j3] = s13;
     }
