@@ -5,7 +5,7 @@ import os
 import shutil
 
 if os.environ.get("ELT_PORTS_REQUIRED"):
-    for extra in ("torch", "jax"):
-        importlib.import_module(extra)
     if shutil.which("node") is None:
         raise RuntimeError("ports: expected node, for the JavaScript port, got none on the PATH")
+    for extra in ("torch", "jax"):
+        importlib.import_module(extra)
