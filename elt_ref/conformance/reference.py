@@ -46,7 +46,7 @@ from elt_ref.objective import (
     MaskedTarget,
     Target,
     corrupt_diffusion,
-    draw,
+    draw_student,
     drop_labels,
     loss_weight,
     mask_tokens,
@@ -185,9 +185,9 @@ class ReferenceBackend:
         return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
 
     def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
-        sections = {"objective": {"min_loops": min_loops}, "training": {"batch_size": 1}}
-        config = configuration({**SMALLEST, "max_loops": max_loops}, **sections).model_copy(update={"seed": seed})
-        return {"loops": np.array([draw(config, step).student_loops for step in range(count)])}
+        config = configuration({**SMALLEST, "max_loops": max_loops}, objective={"min_loops": min_loops})
+        config = config.model_copy(update={"seed": seed})
+        return {"loops": np.array([draw_student(config, step) for step in range(count)])}
 
     def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
         return {"mask": mask_tokens(np.asarray(ratio, np.float64), order)}

@@ -69,15 +69,12 @@ def batch_indices(config: Experiment, step: int, examples: int) -> Int[np.ndarra
 def draw(config: Experiment, step: int) -> Draws:
     """Return the draws of step `step`: one stream for each field, named after it."""
     objective, batch = config.objective, config.training.batch_size
+    student_loops = draw_student(config, step)
 
     def uniform(name: str, per: str = "sample") -> np.ndarray:
         generator = stream(config.seed, name, step)
         return generator.random(batch) if per == "sample" else np.full(batch, generator.random())
 
-    student_loops = None
-    if objective.kind == "ilsd":
-        generator = stream(config.seed, "student_loops", step)
-        student_loops = draw_student_loops(generator, min_loops=objective.min_loops, max_loops=config.model.max_loops)
     label_drop = uniform("label_drop", objective.label_drop_per)
     if isinstance(config, DiffusionExperiment):
         noise = stream(config.seed, "noise", step).standard_normal((batch, *config.model.shape))
@@ -90,6 +87,14 @@ def stream_names(config: Experiment) -> tuple[str, ...]:
     """Return the names of the streams that a run draws from."""
     draws = DiffusionDraws if isinstance(config, DiffusionExperiment) else MaskedDraws
     return ("order", *draws._fields)
+
+
+def draw_student(config: Experiment, step: int) -> int | None:
+    """Return L_int of step `step`; None for the vanilla objective."""
+    if config.objective.kind == "vanilla":
+        return None
+    generator = stream(config.seed, "student_loops", step)
+    return draw_student_loops(generator, min_loops=config.objective.min_loops, max_loops=config.model.max_loops)
 
 
 def draw_student_loops(generator: np.random.Generator, *, min_loops: int, max_loops: int) -> int:
