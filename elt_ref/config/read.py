@@ -24,7 +24,7 @@ def load_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Experi
 
     Args:
         name: one of `preset_names`.
-        overrides: dotted keys and values that replace those of the preset, for example ``{"training.steps": 100}``.
+        overrides: dotted keys and values that replace the preset's, for example ``{"training.steps": 100}``.
 
     Raises:
         RequestError: no such preset, or an override is wrong.

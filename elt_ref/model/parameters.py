@@ -1,6 +1,6 @@
 """The parameters: their names, shapes and initial values, in one declaration.
 
-Flattened with dots the names are those of every safetensors file; ``specs/parameters.md`` lists them for ports.
+Flattened with dots they name the tensors of every safetensors file; ``specs/parameters.md`` lists them for ports.
 """
 
 import math

@@ -330,7 +330,7 @@ class ComposedBackend(ReferenceBackend):
         return total, gradient
 
     def together(self, totals: Sequence[Any], gradients: Sequence[Tree]) -> tuple[Any, Tree]:
-        """Return loss and gradient of the whole batch from those of its equal shares: their means."""
+        """Return loss and gradient of the whole batch: the means over its equal shares."""
         count = len(totals)
         return sum(totals) / count, tree_map(lambda *leaves: sum(leaves) / count, *gradients)
 
