@@ -241,21 +241,21 @@ class DistillationEverywhere(ComposedBackend):
         return task._replace(distillation=everywhere)
 
 
-class TruthWeightNeverZero(ReferenceBackend):
+class TruthWeightNeverZero(ComposedBackend):
     """λ = 1 − step / steps, which ends at 1 / steps."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": 1 - np.arange(steps) / steps}
 
 
-class TruthWeightRising(ReferenceBackend):
+class TruthWeightRising(ComposedBackend):
     """λ rises from 0 to 1."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
         return {"weights": np.arange(steps) / max(1, steps - 1)}
 
 
-class TruthWeightCosine(ReferenceBackend):
+class TruthWeightCosine(ComposedBackend):
     """λ falls along a cosine, like a learning rate."""
 
     def truth_weights(self, *, steps: int) -> Tensors:
