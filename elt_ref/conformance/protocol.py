@@ -2,6 +2,7 @@
 
     judge    {"type": "hello", "protocol": 1}
     program  {"type": "description", "name": …, "version": …, "operations": […], "dtypes": […], "choices": {…}}
+             {"type": "refused", "message": …}               instead, if there is nothing to judge
     judge    {"type": "call", "id": 1, "operation": …, "dtype": …, "settings": {…}, "inputs": PATH, "outputs": PATH}
     program  {"type": "reply", "id": 1, "status": "ok"}              after writing the file at `outputs`
              {"type": "reply", "id": 1, "status": "unsupported", "message": …}
@@ -38,6 +39,15 @@ class Described(_Message):
     operations: list[str]
     dtypes: list[str]
     choices: dict[str, str] = {}
+    undeclared: list[str] = []
+    """Operations that it implements but leaves out of `operations`; ``conform smoke`` names them."""
+
+
+class Refused(_Message):
+    """A program's reason why it cannot be judged, in the place of a description."""
+
+    type: Literal["refused"] = "refused"
+    message: str
 
 
 class Call(_Message):
