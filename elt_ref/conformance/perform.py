@@ -28,6 +28,8 @@ def perform(backend: Any, operation: str, keywords: dict[str, Any]) -> dict[str,
     for name, value in answer.items():
         if not isinstance(value, np.ndarray | np.generic):
             raise TypeError(f"expected '{name}' to be an array, got {type(value).__name__}")
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"expected '{name}' in a dtype of real numbers, integers or booleans, got {value.dtype}")
     for name, value in before.items():
         if (changed := _changed(name, value, keywords[name])) is not None:
             raise ValueError(f"expected the arguments to be left alone, got another '{changed}'")
