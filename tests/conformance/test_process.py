@@ -229,6 +229,15 @@ def test_no_answer_is_in_the_process_of_a_backend(backend):
     assert verdict(name).status == "PASS"
 
 
+def test_a_backend_cannot_change_the_judge(backend):
+    name = backend(
+        "import elt_ref.conformance.judge as judge",
+        "judge.difference = judge.mismatch = lambda *_: (0.0, 'guided')",
+        "return {'guided': 0 * conditional}",
+    )
+    assert verdict(name).status == "FAIL"
+
+
 def fifo(path):
     os.mkfifo(path)
 
