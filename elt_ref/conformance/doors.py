@@ -39,7 +39,6 @@ class PythonDoor:
     """A backend in this process."""
 
     isolated = False
-    """Whether the backend can reach neither the judge nor the answers in its memory; only then a profile is awarded."""
 
     def __init__(self, backend: Any, timeout: float = 60.0) -> None:
         self.backend, self.timeout = backend, timeout

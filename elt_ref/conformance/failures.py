@@ -1,5 +1,6 @@
 """Failures of backends in one sentence: what was raised, its first line, and the place in the backend's own code."""
 
+import os
 import traceback
 import unicodedata
 from pathlib import Path
@@ -8,6 +9,8 @@ SEEN = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 """The pictures of control characters, by code."""
 BIDIRECTIONAL = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 """Codes that change the order in which the rest of a line is shown."""
+
+STANDARD_LIBRARY = str(Path(os.__file__).parent)
 
 
 class BackendFailure(Exception):  # noqa: N818  a report on a failure
@@ -41,7 +44,7 @@ def place_of(error: BaseException) -> str:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not {"conformance", "site-packages", "dist-packages"} & set(Path(frame.filename).parts)
-        and not frame.filename.startswith("<frozen ")
+        and not frame.filename.startswith(("<frozen ", STANDARD_LIBRARY))
     ]
     return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
 

@@ -81,6 +81,7 @@ def test_a_right_backend_passes_whatever_it_prints_and_reads(backend):
         ("raise BaseException('base')", "BaseException: base (mine.py:14)"),
         ("raise ValueError('\\x1b[2Jgone')", "ValueError: ␛[2Jgone (mine.py:14)"),
         ("raise ValueError('\\ud800')", "ValueError: \\ud800"),
+        ("time.strptime('noon', '%H')", "does not match format '%H' (mine.py:14)"),
         ("conditional[...] = 0", "expected the arguments to be left alone, got another 'conditional'"),
         ("return {'guided': conditional.astype(complex)}", "real numbers, integers or booleans, got complex128"),
         ("return {'guided': np.array([object()])}", "real numbers, integers or booleans, got object"),
