@@ -32,14 +32,15 @@ def flat(keywords: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return result
 
 
-def tensors_of(arrays: Mapping[str, Any]) -> bytes:
+def tensors_of(arrays: Mapping[str, Any], metadata: dict[str, str] | None = None) -> bytes:
     """Return arrays as the content of a safetensors file."""
-    return save({name: np.array(array, order="C") for name, array in arrays.items()})
+    return save({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
 
 
-def room(stored: Stored) -> int:
+def room(stored: Stored, inputs: Mapping[str, np.ndarray]) -> int:
     """Return the bytes that the answer to a question may take: much more than the right one needs."""
-    return LEAST_ROOM + 64 * sum(math.prod(output.shape) for output in stored.outputs.values())
+    heard = sum(array.nbytes for array in inputs.values())
+    return LEAST_ROOM + 16 * heard + 64 * sum(math.prod(output.shape) for output in stored.outputs.values())
 
 
 def read_answer(path: Path, folder: Path, most: int) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from elt_ref.conformance.answers import flat, read_answer, read_inside, room, te
 from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import TREES, Vector, arguments
 from elt_ref.conformance.failures import BackendFailure, first_line, sentence, visible
+from elt_ref.conformance.layouts import layout_of
 from elt_ref.conformance.perform import perform, undeclared
 from elt_ref.conformance.program import LONGEST, Program
 from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply, reply_of
@@ -187,9 +188,11 @@ class ProcessDoor:
         self.number += 1
         inputs, outputs = (self.folder / f"{self.number}.{way}.safetensors" for way in ("in", "out"))
         arrays = flat(keywords)
+        layouts = {name: layout for name, array in arrays.items() if (layout := layout_of(array)) is not None}
         settings = {name: value for name, value in keywords.items() if name not in TREES and name not in arrays}
         try:
-            inputs.write_bytes(tensors_of(arrays))
+            # Empty metadata without tensors would make a header that cannot be read.
+            inputs.write_bytes(tensors_of(arrays, layouts or None))
             self._ask(
                 Call(
                     id=self.number,
@@ -200,7 +203,7 @@ class ProcessDoor:
                     outputs=str(outputs),
                 )
             )
-            return _read(outputs, self.folder, room(vector.stored))
+            return _read(outputs, self.folder, room(vector.stored, arrays))
         finally:
             for path in (inputs, outputs):
                 with suppress(OSError):
@@ -337,7 +340,7 @@ class FilesDoor:
         """Read the answer."""
         name = f"{dtype}/{vector.id}.safetensors"
         try:
-            return read_answer(self.folder / name, self.folder, room(vector.stored))
+            return read_answer(self.folder / name, self.folder, room(vector.stored, vector.inputs))
         except OSError as error:
             raise FileNotFoundError(f"expected the answer {name}, got {error.strerror}") from error
         except ValueError as error:

@@ -9,7 +9,8 @@
              {"type": "reply", "id": 1, "status": "error", "message": …}
     judge    {"type": "bye"}                                         the program ends with exit code 0
 
-`inputs` and `outputs` are safetensors files; tensors of a tree have names ``parameters.NAME``. Every line is validated.
+`inputs` and `outputs` are safetensors files; tensors of a tree have names ``parameters.NAME``. The
+metadata of `inputs` may name memory layouts, which only the server of Python backends needs. Every line is validated.
 """
 
 from typing import Any, Literal, TypeVar

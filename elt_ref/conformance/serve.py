@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
 from elt_ref.conformance.answers import tensors_of
 from elt_ref.conformance.backend import Backend, Unsupported
 from elt_ref.conformance.case import arguments
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.failures import first_line, sentence
+from elt_ref.conformance.layouts import lay_out
 from elt_ref.conformance.perform import perform, undeclared
 from elt_ref.conformance.protocol import Described, Refused, Reply
 from elt_ref.errors import RequestError, nearest
@@ -84,7 +85,10 @@ def _described(backend: Backend) -> Described:
 
 def _answer(backend: Backend, call: Mapping[str, Any]) -> Reply:
     try:
-        keywords = arguments(call["settings"], load_file(call["inputs"]), call["dtype"])
+        with safe_open(call["inputs"], framework="numpy") as file:
+            inputs, layouts = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118  it is no dict
+        keywords = arguments(call["settings"], inputs, call["dtype"])
+        lay_out(keywords, layouts)
         answer = perform(backend, call["operation"], keywords)
         Path(call["outputs"]).write_bytes(tensors_of(answer))
     except Unsupported as refusal:

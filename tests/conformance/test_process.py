@@ -230,6 +230,23 @@ def test_no_answer_is_in_the_process_of_a_backend(backend):
     assert verdict(name).status == "PASS"
 
 
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [
+        (np.asfortranarray, "f_contiguous"),
+        (lambda array: np.repeat(array, 2, axis=-1)[..., ::2], "c_contiguous is False and not flags.f_contiguous"),
+        (lambda array: np.broadcast_to(array, array.shape), "writeable is False"),
+        (np.copy, "c_contiguous and flags.writeable"),
+    ],
+    ids=["Fortran", "strided", "read-only", "C"],
+)
+def test_an_array_keeps_its_layout(backend, change, flag):
+    door = open_backend(backend("flags = conditional.flags", f"assert flags.{flag}, flags"))
+    array = np.arange(6.0).reshape(2, 3)
+    answer = door.call(GUIDE, "float64", {"conditional": change(array), "unconditional": 0 * array, "scale": 1.0})
+    assert np.array_equal(answer["guided"], array)
+
+
 def test_a_backend_cannot_change_the_judge(backend):
     name = backend(
         "import elt_ref.conformance.judge as judge",
