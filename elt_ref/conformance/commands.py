@@ -15,13 +15,13 @@ from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
 from elt_ref.conformance.judge import Report, judge
-from elt_ref.conformance.smoke import smoke, undeclared
+from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
 
 
-def open_door(backend: str | None, command: str | None, timeout: float) -> PythonDoor | ProcessDoor:
-    """Return the door to a Python object or to a program.
+def open_door(backend: str | None, command: str | None, timeout: float) -> ProcessDoor:
+    """Return the door to a Python backend or to a program.
 
     Raises:
         RequestError: neither or both are passed, or the door cannot be opened.
@@ -73,14 +73,14 @@ def show_clause(id_: str) -> str:
     return "\n".join(lines)
 
 
-def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
+def run_smoke(door: ProcessDoor, console: Console) -> int:
     """Print the problems of a harness; return the exit code."""
     try:
         results = smoke(door, read_vectors())
     finally:
         ended = close(door)
     broken = [one for one in results if one.fault]
-    for name in undeclared(door):
+    for name in door.undeclared():
         console.print(f"{name}: has a method that describe() does not name, so it is not judged", highlight=False)
     for one in broken:
         console.print(f"{one.operation}: {one.fault}", highlight=False, markup=False)
@@ -91,13 +91,13 @@ def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
     return int(bool(broken or ended))
 
 
-def close(door: object) -> str:
+def close(door: PythonDoor | ProcessDoor | FilesDoor) -> str:
     """Let a program end; return a sentence if it ended wrongly, else an empty text."""
-    try:
-        if isinstance(door, ProcessDoor):
+    if isinstance(door, ProcessDoor):
+        try:
             door.close()
-    except RuntimeError as error:
-        return f"--exec: {error}"
+        except RuntimeError as error:
+            return f"{door.what}: {error}"
     return ""
 
 

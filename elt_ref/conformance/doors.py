@@ -1,63 +1,75 @@
-"""Three ways to an implementation: a Python object, a program that speaks JSON lines, a folder of answers.
+"""Three ways to an implementation: a program that speaks JSON lines, a folder of answers, a Python object.
 
-Expected answers never pass through a door: it receives the inputs of a vector and returns the backend's answer.
+Expected answers never pass through a door: it receives the inputs of a vector and returns the backend's answer. A
+Python backend that is known by name is a program too. An object in this process could read the answers and change the
+judge, so that it is judged for its developers only, and wins no award.
 """
 
-import importlib
-import importlib.util
 import json
-import queue
+import os
 import shlex
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from elt_ref.conformance.backend import Backend, Description, Unsupported
+from elt_ref.conformance.answers import flat, read_answer, read_inside, room, tensors_of
+from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import TREES, Vector, arguments
-from elt_ref.conformance.protocol import PROTOCOL, Call, Described, Hello, Reply, reply_of
-from elt_ref.errors import RequestError, nearest
+from elt_ref.conformance.failures import BackendFailure, first_line, sentence, visible
+from elt_ref.conformance.layouts import layout_of
+from elt_ref.conformance.perform import perform, undeclared
+from elt_ref.conformance.program import LONGEST, Program
+from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply, reply_of
+from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 
 
 class PythonDoor:
     """A backend in this process."""
 
+    isolated = False
+
     def __init__(self, backend: Any, timeout: float = 60.0) -> None:
         self.backend, self.timeout = backend, timeout
 
     def describe(self) -> Any:
-        """Return the backend's description."""
-        return self.backend.describe()
+        """Return the backend's description.
+
+        Raises:
+            RequestError: the backend raises instead.
+        """
+        try:
+            return self.backend.describe()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise RequestError(f"describe: expected a description, got {sentence(error)}") from error
+
+    def undeclared(self) -> list[str]:
+        """Return the operations that the backend implements but does not declare."""
+        return undeclared(self.backend, tuple(self.describe().operations))
 
     def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  other doors need the dtype
         """Call the operation; it must leave its arguments unchanged."""
-        operation = getattr(self.backend, vector.stored.operation, None)
-        if operation is None:
-            raise Unsupported(f"no method {vector.stored.operation}")
-        before = {name: value.copy() for name, value in flat(keywords).items()}
-        with within(self.timeout):
-            answer = operation(**keywords)
-        if not isinstance(answer, Mapping):
-            raise TypeError(f"expected a dict of arrays by name, got {type(answer).__name__}")
-        for name, value in answer.items():
-            if not isinstance(value, np.ndarray | np.generic):
-                raise TypeError(f"expected '{name}' to be an array, got {type(value).__name__}")
-        changed = [name for name, value in flat(keywords).items() if not np.array_equal(value, before[name])]
-        if changed:
-            raise ValueError(f"expected the arguments to be left alone, got another '{changed[0]}'")
-        return answer
+        try:
+            with within(self.timeout):
+                return perform(self.backend, vector.stored.operation, keywords)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # such as SystemExit
+            raise BackendFailure(sentence(error)) from error
 
 
 @contextmanager
@@ -80,49 +92,37 @@ def within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
-def open_backend(name: str, timeout: float = 60.0) -> PythonDoor:
-    """Import ``package.module:Backend`` (a class, a function without arguments, or an object) or ``file.py:Backend``.
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from elt_ref.conformance.serve import main; main(sys.argv[1])"
+)
+"""The program that serves a Python backend; it imports from the same places as the judge."""
+
+
+def open_backend(name: str, timeout: float = 60.0) -> "ProcessDoor":
+    """Start a process for ``package.module:Backend``, a class, function or object, or for ``file.py:Backend``.
 
     Raises:
-        RequestError: the backend does not exist, or has no describe().
+        RequestError: the backend does not exist, has no describe(), or describes itself wrongly.
     """
-    module_name, colon, attribute = name.rpartition(":")
-    if not colon or not module_name or not attribute:
+    module_name, _, attribute = name.rpartition(":")
+    if not module_name or not attribute:
         raise RequestError(f"backend: expected package.module:Backend or file.py:Backend, got '{name}'")
-    try:
-        module = _import(module_name)
-    except FileNotFoundError as error:
-        raise RequestError(f"backend {name}: expected a Python file, got {error}") from error
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise RequestError(f"backend {name}: expected a module that can be imported, got {reason}") from error
-    if not hasattr(module, attribute):
-        near = nearest(attribute, [word for word in vars(module) if not word.startswith("_")])
-        raise RequestError(f"backend {name}: expected '{attribute}' in {module_name}, got none{near}")
-    member = getattr(module, attribute)
-    try:
-        backend = member() if isinstance(member, type) or not hasattr(member, "describe") else member
-    except (Exception, SystemExit) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise RequestError(f"backend {name}: expected something to call without arguments, got {reason}") from error
-    if not isinstance(backend, Backend):
-        raise RequestError(f"backend {name}: expected a method describe(), got an object without one")
-    return PythonDoor(backend, timeout)
+    # With -P a file of the current folder cannot stand in for a module of the standard library.
+    door = ProcessDoor([sys.executable, "-P", "-c", BOOT, json.dumps(sys.path), name], timeout, what=f"backend {name}")
+    door.describe()
+    return door
 
 
-def _import(module_name: str) -> Any:
-    path = Path(module_name)
-    if path.suffix != ".py":
-        sys.path.insert(0, "")  # as in `python -m`: modules of the current folder can be imported
-        return importlib.import_module(module_name)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    sys.path.insert(0, str(path.resolve().parent))
-    spec.loader.exec_module(module)
-    return module
+MEMORY = Path("/dev/shm")  # noqa: S108  files there are memory; the folder made in it is private
+START = 10.0
+"""Seconds that every program has to start, whatever the timeout of an answer."""
+DEATHS = 3
+"""Deaths of a program in one operation after which the operation is not tried again."""
+
+
+class NotAskedAgain(BackendFailure):
+    """The operation timed out, or killed its program several times, before this question."""
 
 
 class ProcessDoor:
@@ -131,77 +131,83 @@ class ProcessDoor:
     The program is started once, and again after it died or was killed for a timeout.
     """
 
-    def __init__(self, command: str, timeout: float = 60.0) -> None:
-        self.command, self.timeout = shlex.split(command), timeout
-        if not self.command:
-            raise RequestError("--exec: expected a command, got nothing")
-        self.folder = tempfile.TemporaryDirectory(prefix="elt-conform-")
-        self.process: subprocess.Popen[str] | None = None
-        self.lines: queue.Queue[str | None] = queue.Queue()
-        self.number = 0
-        self.silent: set[str] = set()
-        """Operations that timed out and are not tried again."""
+    isolated = True
 
-    def describe(self) -> Description:
-        """Greet the program and return its description.
+    def __init__(self, command: str | Sequence[str], timeout: float = 60.0, what: str = "--exec") -> None:
+        """Prepare a door; nothing is started yet.
+
+        Args:
+            command: the program and its arguments, in one text as a shell would split it, or apart.
+            timeout: seconds for each answer.
+            what: beginning of the sentences about the program.
 
         Raises:
-            RequestError: the program cannot be started, or does not follow the protocol.
+            RequestError: the command is empty, or a quote in it is not closed.
         """
         try:
-            self._start()
-            described = self._ask(Hello(protocol=PROTOCOL), Described)
+            self.command = shlex.split(command) if isinstance(command, str) else list(command)
+        except ValueError as error:
+            got = f"{command} ({first_line(error).lower()})"
+            raise RequestError(f"{what}: expected a command with all quotes closed, got {got}") from error
+        if not self.command:
+            raise RequestError(f"{what}: expected a command, got nothing")
+        self.timeout, self.what = timeout, what
+        self.folder = Path(tempfile.mkdtemp(prefix="elt-conform-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.program: Program | None = None
+        self.described: Described | None = None
+        self.number = 0
+        self.silent: dict[str, str] = {}
+        """The operations that are not tried again, and why."""
+        self.deaths: Counter[str] = Counter()
+
+    def describe(self) -> Description:
+        """Greet the program, unless it has been greeted, and return its description.
+
+        Raises:
+            RequestError: the program cannot be started, refuses, or does not follow the protocol.
+        """
+        try:
+            if self.described is None:
+                self.described = self._start()
+        except RequestError:
+            raise
         except Exception as error:
-            self._kill()
-            self.folder.cleanup()
-            raise RequestError(f"--exec {shlex.join(self.command)}: expected a description, got {error}") from error
-        return Description(
-            described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
-        )
+            raise RequestError(f"{self.what}: expected a description, got {first_line(error)}") from error
+        return _description(self.described)
+
+    def undeclared(self) -> list[str]:
+        """Return the operations that the program implements but does not declare, if it says so."""
+        return [] if self.described is None else self.described.undeclared
 
     def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
         """Call the program. Its death, silence or a malformed line is an error; the program is started again."""
-        if vector.stored.operation in self.silent:
-            raise TimeoutError(f"{vector.stored.operation} already failed to answer within {self.timeout:g} s")
-        if self.process is None:
-            self._start()
-            self._ask(Hello(protocol=PROTOCOL), Described)
+        operation = vector.stored.operation
+        if operation in self.silent:
+            raise NotAskedAgain(f"{operation} is not asked again: {self.silent[operation]}")
         self.number += 1
-        place = Path(self.folder.name)
-        tensors, answer = place / f"{self.number}.in.safetensors", place / f"{self.number}.out.safetensors"
+        inputs, outputs = (self.folder / f"{self.number}.{way}.safetensors" for way in ("in", "out"))
         arrays = flat(keywords)
-        write_bytes(tensors, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        layouts = {name: layout for name, array in arrays.items() if (layout := layout_of(array)) is not None}
         settings = {name: value for name, value in keywords.items() if name not in TREES and name not in arrays}
-        call = Call(
-            id=self.number,
-            operation=vector.stored.operation,
-            dtype=dtype,
-            settings=settings,
-            inputs=str(tensors),
-            outputs=str(answer),
-        )
         try:
-            reply = self._ask(call, Reply)
-        except Exception as error:
-            if isinstance(error, TimeoutError):
-                self.silent.add(vector.stored.operation)
-            self._kill()
-            raise
+            # Empty metadata without tensors would make a header that cannot be read.
+            inputs.write_bytes(tensors_of(arrays, layouts or None))
+            self._ask(
+                Call(
+                    id=self.number,
+                    operation=operation,
+                    dtype=dtype,
+                    settings=settings,
+                    inputs=str(inputs),
+                    outputs=str(outputs),
+                )
+            )
+            return _read(outputs, self.folder, room(vector.stored, arrays))
         finally:
-            tensors.unlink(missing_ok=True)
-        if reply.id != self.number:
-            self._kill()
-            raise ValueError(f"expected the reply to call {self.number}, got one to {reply.id}")
-        if reply.status == "unsupported":
-            raise Unsupported(reply.message or "no reason given")
-        if reply.status == "error":
-            raise RuntimeError(reply.message or "the backend reported an error without words")
-        try:
-            return load(answer.read_bytes())
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"expected a safetensors file at 'outputs', got {error}") from error
-        finally:
-            answer.unlink(missing_ok=True)
+            for path in (inputs, outputs):
+                with suppress(OSError):
+                    path.unlink()
 
     def close(self) -> None:
         """Say goodbye; the program must end by itself, with exit code 0.
@@ -209,82 +215,101 @@ class ProcessDoor:
         Raises:
             RuntimeError: the program did not.
         """
-        process, code = self.process, 0
-        if process is not None and process.stdin is not None:
-            try:
-                process.stdin.write('{"type": "bye"}\n')
-                process.stdin.close()
-                code = process.wait(timeout=min(self.timeout, 10.0))
-            except (OSError, ValueError, subprocess.TimeoutExpired):
-                code = -1
-            self._kill()
-        self.folder.cleanup()
+        program, self.program = self.program, None
+        if program is None:
+            return
+        code = program.end(Bye().model_dump_json(), min(self.timeout, 10.0))
         if code != 0:
-            raise RuntimeError(f"expected the program to end with exit code 0 after 'bye', got {code}")
+            got = "none" if code is None else code
+            raise RuntimeError(f"expected the program to end with exit code 0 after 'bye', got {got}")
 
-    def _start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: S603  the command is the user's own
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", bufsize=1
-        )
-        self.lines = queue.Queue()
-        threading.Thread(target=_read_lines, args=(self.process.stdout, self.lines), daemon=True).start()
+    def _start(self) -> Described:
+        self.program = Program(self.command)
+        try:
+            line = self.program.ask(Hello(protocol=PROTOCOL).model_dump_json(), max(self.timeout, START))
+            return _described(self.what, line)
+        except BaseException:
+            self._kill()
+            raise
 
-    def _ask(self, message: Any, kind: Any) -> Any:
-        process = self.process
-        if process is None or process.stdin is None:
-            raise RuntimeError("the program is not running")
+    def _ask(self, call: Call) -> None:
+        """Return once the program has answered the call.
+
+        Raises:
+            Unsupported: the program refuses.
+            Exception: it answers with an error, or not as it should.
+        """
         try:
-            process.stdin.write(message.model_dump_json() + "\n")
-            process.stdin.flush()
-            line = self.lines.get(timeout=self.timeout)
-        except queue.Empty:
-            raise TimeoutError(f"no answer within {self.timeout:g} s") from None
-        except OSError:
-            line = None
-        if line is None:
-            raise RuntimeError(f"the program died (exit code {process.wait(timeout=10)}) without answering")
-        try:
-            return reply_of(kind, line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the line"
-            hint = "; stdout is for the protocol, stderr is free" if first["type"] == "json_invalid" else ""
-            said = repr(first["input"])[:80]
-            raise ValueError(f"{kind.__name__.lower()}: {place}: {first['msg'].lower()}, got {said}{hint}") from None
+            if self.program is None:
+                self._start()
+            assert self.program is not None, "it has been started"  # noqa: S101
+            reply = _reply(call.id, self.program.ask(call.model_dump_json(), self.timeout))
+        except BaseException as error:
+            self._kill()
+            self.deaths[call.operation] += isinstance(error, BackendFailure)
+            if isinstance(error, TimeoutError) or self.deaths[call.operation] == DEATHS:
+                self.silent[call.operation] = first_line(error)
+            raise
+        message = reply.message or "the backend gave no reason"
+        if reply.status == "unsupported":
+            raise Unsupported(message)
+        if reply.status == "error":
+            raise BackendFailure(message)
 
     def _kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            for pipe in (self.process.stdin, self.process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):  # the pipe may be broken with unwritten output
-                        pipe.close()
-        self.process = None
+        if self.program is not None:
+            self.program.kill()
+        self.program = None
 
 
-def _read_lines(pipe: Any, lines: "queue.Queue[str | None]") -> None:
+def _described(what: str, line: str) -> Described:
+    with suppress(ValidationError):
+        refusal = reply_of(Refused, line)
+        raise RequestError(f"{what}: {visible(refusal.message)}")
+    return _parsed(Described, line)
+
+
+def _reply(number: int, line: str) -> Reply:
+    reply = _parsed(Reply, line)
+    if reply.id != number:
+        raise ValueError(f"expected the reply to call {number}, got one to {reply.id}")
+    return reply
+
+
+Message = TypeVar("Message", Described, Reply)
+
+
+def _parsed(kind: type[Message], line: str) -> Message:
+    """Return the message on a line; ValueError says in a sentence what is wrong with it."""
     try:
-        for line in pipe:
-            lines.put(line if line.endswith("\n") else f"{line}<no end of line>")
-    except ValueError:  # closed during a read
-        pass
-    lines.put(None)
+        return reply_of(kind, line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the line"
+        hint = "; stdout is for the protocol, stderr is free" if first["type"] == "json_invalid" else ""
+        said = repr(first["input"])[:80]
+        raise ValueError(f"{kind.__name__.lower()}: {place}: {first['msg'].lower()}, got {said}{hint}") from None
 
 
-def flat(keywords: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the arrays among arguments; arrays of trees have names ``TREE.NAME``."""
-    result = {}
-    for name, value in keywords.items():
-        if isinstance(value, np.ndarray):
-            result[name] = value
-        elif name in TREES:
-            result |= {f"{name}.{leaf}": array for leaf, array in value.items()}
-    return result
+def _read(path: Path, folder: Path, most: int) -> dict[str, np.ndarray]:
+    try:
+        return read_answer(path, folder, most)
+    except OSError as error:
+        raise ValueError(f"expected a safetensors file at 'outputs', got {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"outputs: {error}") from error
+
+
+def _description(described: Described) -> Description:
+    return Description(
+        described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
+    )
 
 
 class FilesDoor:
     """A folder of answers: ``DTYPE/CLAUSE/SLUG.safetensors``, and ``description.json``."""
+
+    isolated = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -297,28 +322,29 @@ class FilesDoor:
         """
         path = self.folder / "description.json"
         try:
-            described = Described.model_validate_json(path.read_text(encoding="utf-8"))
+            text = read_inside(path, self.folder, LONGEST).decode("utf-8")
+            described = Described.model_validate_json(text)
         except OSError as error:
             raise RequestError(f"{path}: expected the description of a backend, got {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise RequestError(f"{path}: expected text in UTF-8, got {error.object[error.start :][:20]!r}") from error
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "the file"
             raise RequestError(f"{path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}") from None
-        return Description(
-            described.name, described.version, tuple(described.operations), tuple(described.dtypes), described.choices
-        )
+        except ValueError as error:
+            raise RequestError(f"{path}: {error}") from error
+        return _description(described)
 
     def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:  # noqa: ARG002  the dtype is part of the path
         """Read the answer."""
-        path = self.folder / dtype / f"{vector.id}.safetensors"
+        name = f"{dtype}/{vector.id}.safetensors"
         try:
-            return load(path.read_bytes())
+            return read_answer(self.folder / name, self.folder, room(vector.stored, vector.inputs))
         except OSError as error:
-            raise FileNotFoundError(
-                f"expected the answer {path.relative_to(self.folder)}, got {error.strerror}"
-            ) from error
-        except SafetensorError as error:
-            raise ValueError(f"expected a safetensors file in {path.relative_to(self.folder)}, got {error}") from error
+            raise FileNotFoundError(f"expected the answer {name}, got {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
 
 def export(vectors: list[Vector], folder: Path) -> None:
@@ -335,8 +361,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
             place = folder / "questions" / dtype / stored.clause
             place.mkdir(parents=True, exist_ok=True)
             keywords = arguments(stored.settings, vector.inputs, dtype)
-            arrays = {name: np.ascontiguousarray(array) for name, array in flat(keywords).items()}
-            write_bytes(place / f"{stored.slug}.safetensors", save(arrays))
+            write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(keywords)))
             outputs = {
                 name: {"shape": output.shape, "dtype": _answer_dtype(output.dtype, dtype)}
                 for name, output in stored.outputs.items()

@@ -2,24 +2,23 @@
 
 import math
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from elt_ref.conformance.backend import FAMILIES, JUDGED_DTYPES, OPERATIONS, TAPS, Description, Unsupported
+from elt_ref.conformance.backend import FAMILIES, OPERATIONS, Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
-from elt_ref.conformance.choices import CHOICES, declared_otherwise
+from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import difference, mismatch
+from elt_ref.conformance.description import checked
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
+from elt_ref.conformance.failures import sentence, visible
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.errors import RequestError, nearest
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
 
@@ -27,6 +26,9 @@ Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NO
 @runtime_checkable
 class Door(Protocol):
     """A way to an implementation."""
+
+    isolated: bool
+    """Whether the implementation can reach neither the judge nor the answers in its memory."""
 
     def describe(self) -> Description:
         """Return the backend's description."""
@@ -80,6 +82,8 @@ class Report:
     backend: Description
     verdicts: tuple[Verdict, ...]
     seconds: float
+    isolated: bool
+    """Whether the backend was judged behind a door that isolates it; only then a profile is awarded."""
     complaints: tuple[str, ...] = ()
     """Problems of the file of known failures; any of them fails the run."""
 
@@ -113,6 +117,10 @@ class Report:
         ]
 
     def awarded(self, profile: str) -> bool:
+        """Return whether a backend that was isolated passed every clause that a profile requires of it."""
+        return self.isolated and self.earned(profile)
+
+    def earned(self, profile: str) -> bool:
         """Return whether every clause that a profile requires of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
         required = self.required(profile)
@@ -157,58 +165,12 @@ def judge(
             progress(id_)
             verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
-    return Report(description, tuple(verdicts), time.perf_counter() - started, complaints)
+    return Report(description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
 
 
 def selected(id_: str, only: str) -> bool:
     """Return whether a clause id begins with one of the prefixes of `only` (``GUIDE,DISTIL-06``); empty selects all."""
     return id_.startswith(tuple(only.split(",")))
-
-
-def checked(description: Any) -> Description:
-    """Return a description with fields of the right types, from any object that has them.
-
-    Raises:
-        RequestError: a field is missing or wrong.
-    """
-    for names in ("operations", "dtypes"):
-        if isinstance(getattr(description, names, None), str):
-            raise RequestError(f"describe: expected {names} to be a tuple of names, got one text (is a comma missing?)")
-    try:
-        checked_description = Description(
-            str(description.name),
-            str(description.version),
-            tuple(description.operations),
-            tuple(description.dtypes),
-            dict(description.choices),
-        )
-    except (AttributeError, TypeError, ValueError) as error:
-        raise RequestError(
-            f"describe: expected name, version, operations, dtypes and choices, got {type(description).__name__} "
-            f"({error})"
-        ) from error
-    for what, declared, known in (
-        ("operation", checked_description.operations, (*OPERATIONS, *TAPS)),
-        ("dtype", checked_description.dtypes, JUDGED_DTYPES),
-    ):
-        for name in declared:
-            if name not in known:
-                several = ", ".join(known) if len(known) <= 2 else f"{len(known)} known ones"
-                raise RequestError(
-                    f"describe: expected each {what} to be one of {several}, got '{name}'{nearest(str(name), known)}"
-                )
-    for choice, value in checked_description.choices.items():
-        if choice not in CHOICES:
-            raise RequestError(
-                f"describe: expected each choice to be one of {', '.join(CHOICES)}, "
-                f"got '{choice}'{nearest(str(choice), CHOICES)}"
-            )
-        if value not in CHOICES[choice].alternatives:
-            raise RequestError(
-                f"describe: expected choice '{choice}' to be one of {', '.join(CHOICES[choice].alternatives)}, "
-                f"got '{value}'"
-            )
-    return checked_description
 
 
 def _judge_clause(
@@ -288,7 +250,7 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, message, stored.why)
+        return Finding(vector.id, dtype, status, error, visible(message), stored.why)
 
     if dtype not in stored.tolerance:
         return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
@@ -300,9 +262,8 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     except Unsupported as refusal:
         message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
         return finding("FAIL", None, message)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
-        message = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
-        return finding("ERROR", None, f"{vector.id}, {dtype}: {message}")
+    except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+        return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
     share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
     if fault and TAP_OF.get(stored.operation) in operations:
         layer, located = first_layer(door, vector, dtype)
@@ -361,29 +322,13 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
     try:
         actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
         gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a tap helps; it is not judged
-        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}", False
+    except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
+        return f"; its tap {tap.stored.operation} fails: {sentence(error)}", False
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):
         return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", False
     loop, layer = (int(index) for index in apart[0])
     return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})", True
-
-
-def place_of(error: BaseException) -> str:
-    """Return the innermost place in the backend's own code on an error's traceback, if there is one."""
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not {"conformance", "site-packages", "dist-packages"} & set(Path(frame.filename).parts)
-    ]
-    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, shortened."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no words"
 
 
 def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:

@@ -2,13 +2,15 @@
 
     judge    {"type": "hello", "protocol": 1}
     program  {"type": "description", "name": …, "version": …, "operations": […], "dtypes": […], "choices": {…}}
+             {"type": "refused", "message": …}               instead, if there is nothing to judge
     judge    {"type": "call", "id": 1, "operation": …, "dtype": …, "settings": {…}, "inputs": PATH, "outputs": PATH}
     program  {"type": "reply", "id": 1, "status": "ok"}              after writing the file at `outputs`
              {"type": "reply", "id": 1, "status": "unsupported", "message": …}
              {"type": "reply", "id": 1, "status": "error", "message": …}
     judge    {"type": "bye"}                                         the program ends with exit code 0
 
-`inputs` and `outputs` are safetensors files; tensors of a tree have names ``parameters.NAME``. Every line is validated.
+`inputs` and `outputs` are safetensors files; tensors of a tree have names ``parameters.NAME``. The
+metadata of `inputs` may name memory layouts, which only the server of Python backends needs. Every line is validated.
 """
 
 from typing import Any, Literal, TypeVar
@@ -38,6 +40,15 @@ class Described(_Message):
     operations: list[str]
     dtypes: list[str]
     choices: dict[str, str] = {}
+    undeclared: list[str] = []
+    """Operations that it implements but leaves out of `operations`; ``conform smoke`` names them."""
+
+
+class Refused(_Message):
+    """A program's reason why it cannot be judged, in the place of a description."""
+
+    type: Literal["refused"] = "refused"
+    message: str
 
 
 class Call(_Message):

@@ -80,6 +80,8 @@ def headlines(report: Report) -> list[str]:
         shares = [each.error for verdict in verdicts for each in verdict.findings if each.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
         word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
+        if report.earned(profile) and not report.isolated:
+            word = "no award in the judge's own process"
         lines.append(f"{profile}: {word}, {passed} of {plural(len(verdicts), 'clause')}{run} passed{worst}. {title}.")
     if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
         of = "needs an operation that is" if unsupported == 1 else "need operations that are"

@@ -9,7 +9,7 @@ from elt_ref.conformance.case import Stored
 from elt_ref.conformance.clauses import Family
 from elt_ref.conformance.document import Document
 from elt_ref.conformance.exceptions import Exceptions
-from elt_ref.conformance.protocol import Bye, Call, Described, Hello, Reply
+from elt_ref.conformance.protocol import Bye, Call, Described, Hello, Refused, Reply
 from elt_ref.files import write_text
 from elt_ref.run.specs import specs_folder
 
@@ -20,6 +20,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "report": Document,
     "message-hello": Hello,
     "message-description": Described,
+    "message-refused": Refused,
     "message-call": Call,
     "message-reply": Reply,
     "message-bye": Bye,

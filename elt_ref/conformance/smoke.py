@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from elt_ref.conformance.backend import OPERATIONS, TAPS, Unsupported
+from elt_ref.conformance.backend import Unsupported
 from elt_ref.conformance.case import Vector, arguments
 from elt_ref.conformance.compare import mismatch
-from elt_ref.conformance.judge import Door, checked, first_line, place_of
+from elt_ref.conformance.description import checked
+from elt_ref.conformance.failures import first_line, sentence, visible
+from elt_ref.conformance.judge import Door
 
 
 class Smoke(NamedTuple):
@@ -35,14 +37,6 @@ def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
     return [Smoke(name, _try_all(door, first[name], description.dtypes)) for name in names]
 
 
-def undeclared(door: Door) -> list[str]:
-    """Return the operations that a Python backend implements but does not declare."""
-    if (backend := getattr(door, "backend", None)) is None:
-        return []
-    declared = checked(door.describe()).operations
-    return [name for name in (*OPERATIONS, *TAPS) if hasattr(backend, name) and name not in declared]
-
-
 def _try_all(door: Door, vector: Vector, dtypes: Sequence[str]) -> str:
     for dtype in dtypes:
         if fault := _try(door, vector, dtype):
@@ -57,12 +51,12 @@ def _try(door: Door, vector: Vector, dtype: str) -> str:
         try:
             answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, keywords).items()})
         except Unsupported as refusal:
-            return f"declared, but answered 'unsupported' ({refusal})"
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever a backend does is its own error
-            return f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
+            return f"declared, but answered 'unsupported' ({first_line(refusal)})"
+        except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+            return sentence(error)
     floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
     if (fault := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
-        return fault
+        return visible(fault)
     if any(not np.array_equal(answers[0][name], answers[1][name]) for name in answers[0]):
         return "expected the same question to get the same answer, got two"
     return ""

@@ -20,7 +20,7 @@ from elt_ref.conformance.pytest_suite import pytest_suite
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import advice, badge, headlines
 from elt_ref.conformance.scalar import ScalarBackend
-from elt_ref.conformance.smoke import smoke, undeclared
+from elt_ref.conformance.smoke import smoke
 from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.errors import RequestError
 
@@ -32,11 +32,23 @@ def verdicts(backend, **options):
 
 
 def test_the_reference_is_awarded_every_profile_with_room_to_spare():
-    report = judge(PythonDoor(ReferenceBackend()), VECTORS)
+    door = open_backend("elt_ref.conformance.reference:ReferenceBackend")
+    report = judge(door, VECTORS)
+    door.close()
     assert report.passed
     assert profiles(report) == dict.fromkeys(PROFILES, True)
     shares = [found.error for verdict in report.verdicts for found in verdict.findings if found.error is not None]
     assert max(shares) <= 0.25, "honest rounding takes more than a quarter of the tolerance"
+
+
+def test_an_object_in_the_judges_process_earns_profiles_without_an_award():
+    members = ",".join(id_ for id_, clause in clauses().items() if clause.profile == "measures")
+    report = judge(PythonDoor(ReferenceBackend()), VECTORS, only=members)
+    assert report.passed
+    assert report.earned("measures")
+    assert not report.awarded("measures")
+    assert json.loads(badge(report))["message"] == "no profile"
+    assert headlines(report)[0].startswith("measures: no award in the judge's own process, 3 of 3 clauses passed")
 
 
 def test_scalar_python_is_right_in_all_that_it_does_quickly():
@@ -85,8 +97,8 @@ def test_a_profile_is_whole_or_nothing():
             return {"guided": conditional + scale * (conditional - unconditional)}
 
     report = judge(PythonDoor(NoDoubleGuidance()), VECTORS)
-    assert not report.awarded("sampler")
-    assert report.awarded("loop-core")
+    assert not report.earned("sampler")
+    assert report.earned("loop-core")
     assert not report.passed
 
 
@@ -209,8 +221,8 @@ def test_smoke_asks_every_declared_dtype_and_names_methods_that_are_not_declared
 
     (found,) = smoke(PythonDoor(Widens()), VECTORS)
     assert found.fault == "float32: expected 'guided' in float32, got float64"
-    assert "masked_layer" in undeclared(PythonDoor(Widens()))
-    assert "guide" not in undeclared(PythonDoor(Widens()))
+    assert "masked_layer" in PythonDoor(Widens()).undeclared()
+    assert "guide" not in PythonDoor(Widens()).undeclared()
 
 
 def test_what_is_declared_is_judged_also_where_the_rest_of_a_clause_is_not():
@@ -339,7 +351,7 @@ def test_known_failures_are_strict():
         judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE", exceptions=Exceptions(known=[entry])).complaints
         == ()
     )
-    assert not report.awarded("sampler")
+    assert not report.earned("sampler")
     passing = judge(PythonDoor(ReferenceBackend()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
     assert not passing.passed, "an entry whose clause passes is kept"
     assert "remove the entry" in passing.complaints[0]
@@ -364,7 +376,7 @@ def test_a_waiver_shows_and_awards_nothing():
     waived = Exceptions(waiver=[{"clause": "GUIDE-01", "factor": 50.0, "reason": "half of our hardware"}])
     report = judge(PythonDoor(Slack()), VECTORS, only="GUIDE-01", exceptions=waived)
     assert report.verdicts[0].status == "WAIVED"
-    assert not report.awarded("sampler")
+    assert not report.earned("sampler")
 
 
 def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
@@ -402,7 +414,7 @@ def test_smoke_tells_a_broken_harness_from_wrong_numbers():
     assert set(expected) == set(OPERATIONS)
 
 
-test_by_one_line = pytest_suite(ReferenceBackend())
+test_by_one_line = pytest_suite("elt_ref.conformance.reference:ReferenceBackend")
 
 
 def test_the_one_line_fails_where_a_clause_does():

@@ -76,7 +76,7 @@ def port():
 
     def ask(operation, dtype, **asked):
         assert operation in described.operations
-        return door.call(Vector(Stored.model_construct(operation=operation), {}, None), dtype, asked)
+        return door.call(Vector(Stored.model_construct(operation=operation, outputs={}), {}, None), dtype, asked)
 
     yield ask
     door.close()

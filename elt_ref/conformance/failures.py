@@ -1,0 +1,58 @@
+"""Failures of backends in one sentence: what was raised, its first line, and the place in the backend's own code."""
+
+import os
+import traceback
+import unicodedata
+from pathlib import Path
+
+SEEN = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+"""The pictures of control characters, by code."""
+BIDIRECTIONAL = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Codes that change the order in which the rest of a line is shown."""
+
+STANDARD_LIBRARY = str(Path(os.__file__).parent)
+
+
+class BackendFailure(Exception):  # noqa: N818  a report on a failure
+    """A failure that a backend, or the process it runs in, described in a sentence of its own."""
+
+
+def visible(text: str) -> str:
+    """Return a text that no terminal obeys: control characters, reordering and lone surrogates are made visible."""
+    return "".join(_seen(character) for character in text)
+
+
+def _seen(character: str) -> str:
+    code = ord(character)
+    if code in SEEN:
+        return SEEN[code]
+    if code in BIDIRECTIONAL or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        return f"\\u{code:04x}"
+    return character
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error with its type, its first line and its place; a backend's own sentence stays as it is."""
+    if isinstance(error, BackendFailure):
+        return first_line(error)
+    return f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
+
+
+def place_of(error: BaseException) -> str:
+    """Return the innermost place in the backend's own code on an error's traceback, if there is one."""
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not {"conformance", "site-packages", "dist-packages"} & set(Path(frame.filename).parts)
+        and not frame.filename.startswith(("<frozen ", STANDARD_LIBRARY))
+    ]
+    return f" ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, shortened and visible."""
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # noqa: BLE001  its __str__ is the backend's own
+        lines = []
+    return visible(lines[0][:200]) if lines else "no words"
