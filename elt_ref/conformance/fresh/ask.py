@@ -1,0 +1,306 @@
+"""Draw questions, put them to a backend in shuffled order, and make the first failure of an operation smaller."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from elt_ref.conformance.backend import OPERATIONS, Description
+from elt_ref.conformance.case import TREES, Vector
+from elt_ref.conformance.choices import declared_otherwise
+from elt_ref.conformance.exceptions import Exceptions
+from elt_ref.conformance.fresh.answer import PRECISION, answered
+from elt_ref.conformance.fresh.domain import quantities
+from elt_ref.conformance.fresh.drawer import Drawer
+from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
+from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
+from elt_ref.streams import stream
+
+SEED = 20261125
+"""Seed of the default draw."""
+ROUNDS = 4
+"""Questions of an operation in the default draw; some operations get more: see `OFTEN`."""
+TWICE = 8
+"""One question in so many is asked a second time, after all the others."""
+TRIES = 20
+"""Draws of a question before it is given up: a draw may be a tie, or badly conditioned."""
+ERRORS = 3
+"""Errors of an operation after which it is not asked again: each may cost a timeout."""
+PATIENCE, IN_ALL = 10.0, 30.0
+"""Seconds to make one failing question smaller, and all of them."""
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Which fresh questions to ask."""
+
+    seed: int = SEED
+    questions: int | None = None
+    """Number of questions; by default several of every operation."""
+    minutes: float | None = None
+    """Time after which no further question is asked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its answer, and the choices that lead to it."""
+
+    vector: Vector
+    choices: tuple[int, ...]
+    values: Mapping[str, Sequence[Any]]
+    """Values of the domain's quantities in it."""
+    clauses: tuple[str, ...]
+
+
+def with_fresh(
+    report: Report,
+    door: Door,
+    inquiry: Inquiry,
+    exceptions: Exceptions,
+    *,
+    whole: bool,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Return a report on stored vectors with the findings of fresh questions added to the verdicts.
+
+    Args:
+        report: the verdicts of the stored vectors.
+        door: the door to the backend.
+        inquiry: which questions to ask.
+        exceptions: known failures and waivers.
+        whole: whether all clauses were judged.
+        progress: called with a line before each question.
+    """
+    started = time.perf_counter()
+    judged = {verdict.clause.id for verdict in report.verdicts if verdict.status not in {"UNSUPPORTED", "NOT RUN"}}
+    findings, fresh = ask_fresh(door, report.backend, inquiry, judged, exceptions, progress)
+    verdicts = tuple(
+        concluded(report.backend, verdict.clause, (*verdict.findings, *findings[verdict.clause.id]), exceptions)
+        if findings[verdict.clause.id]
+        else verdict
+        for verdict in report.verdicts
+    )
+    complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=whole)
+    seconds = report.seconds + time.perf_counter() - started
+    return replace(report, verdicts=verdicts, complaints=complaints, seconds=seconds, fresh=fresh)
+
+
+def ask_fresh(
+    door: Door,
+    description: Description,
+    inquiry: Inquiry,
+    clauses: set[str],
+    exceptions: Exceptions,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Mapping[str, list[Finding]], Fresh]:
+    """Return the findings by clause, failures first, and what was asked. Only questions about `clauses` are asked."""
+    started = time.perf_counter()
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    errors: dict[str, int] = defaultdict(int)
+    first: dict[str, tuple[Question, Finding]] = {}
+    asked, failed, again = 0, 0, list[Question]()
+
+    def put(question: Question) -> bool:
+        operation, bad = question.vector.stored.operation, False
+        for finding in _put(door, question, description, exceptions):
+            errors[operation] += finding.status == "ERROR"
+            if finding.status in {"FAIL", "ERROR"}:
+                bad = True
+                first.setdefault(operation, (question, finding))
+            for clause in question.clauses:
+                if clause in clauses:
+                    findings[clause].append(replace(finding, vector=f"{clause}/{question.vector.stored.slug}"))
+        return bad
+
+    for operation, number in order(description, inquiry, clauses):
+        if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
+            break
+        progress(f"fresh question {asked + 1}: {operation}")
+        if errors[operation] >= ERRORS or (question := draw(operation, inquiry.seed, number, description)) is None:
+            continue
+        if not clauses & set(question.clauses):
+            continue
+        asked += 1
+        failed += put(question)
+        if number % TWICE == 0:
+            again.append(question)
+    for question in again:
+        if errors[question.vector.stored.operation] < ERRORS:
+            failed += put(question)
+    smallest, spent = [], time.perf_counter()
+    for operation in sorted(first, key=OPERATIONS.index):
+        question, finding = first[operation]
+        left = min(PATIENCE, IN_ALL - (time.perf_counter() - spent))
+        progress(f"making a failing question of {operation} smaller")
+        question, finding = shrink(door, question, finding, description, exceptions, left)
+        smallest.append(question.vector)
+        for clause in question.clauses:
+            if clause in clauses:
+                findings[clause].insert(0, replace(finding, message=f"{finding.message}; {summary(question.vector)}"))
+    return findings, Fresh(inquiry.seed, asked, failed, tuple(smallest))
+
+
+def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iterator[tuple[str, int]]:
+    """Yield the operation and number of every question, shuffled."""
+    from elt_ref.conformance.clauses import clauses as all_clauses  # noqa: PLC0415  its name is taken here
+
+    needed = {name for clause in clauses for name in all_clauses()[clause].needs}
+    offered = [name for name in OPERATIONS if name in description.operations and name in needed]
+    turn = [name for name in offered for _ in range(OFTEN.get(name, 1))]
+    count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
+    numbers: dict[str, int] = defaultdict(int)
+    questions = []
+    for index in range(count if turn else 0):
+        name = turn[index % len(turn)]
+        questions.append((name, numbers[name]))
+        numbers[name] += 1
+    for index in stream(inquiry.seed, "fresh/order").permutation(len(questions)):
+        yield questions[index]
+
+
+def draw(operation: str, seed: int, number: int, description: Description) -> Question | None:
+    """Return a question by its number; None if every draw was a tie or badly conditioned."""
+    rng = stream(seed, f"fresh/{operation}", number)
+    for _ in range(TRIES):
+        question = build(operation, Drawer(description.choices, rng), description, f"fresh-{operation}-{seed}-{number}")
+        if question is not None:
+            return question
+    return None
+
+
+def build(operation: str, drawer: Drawer, description: Description, slug: str) -> Question | None:
+    """Return the question that a drawer draws, with its answer; None if it must not be asked."""
+    drawer.quantity("layout")
+    drawn = QUESTIONS[operation](drawer)
+    if declared_otherwise(description.choices, operation, drawn.settings) is not None:
+        return None
+    clauses = subjects(operation, drawn.settings, drawn.inputs)
+    vector = answered(clauses[0], slug, operation, drawn, description.choices.get(PRECISION))
+    return None if vector is None else Question(vector, tuple(drawer.choices), drawer.values, clauses)
+
+
+def _put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
+    """Return the finding of a question in every declared dtype."""
+    layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
+    return [
+        ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
+        for dtype in description.dtypes
+    ]
+
+
+class LaidOut:
+    """A door that passes arrays in a memory layout, where the backend lives in this process."""
+
+    def __init__(self, door: Door, layout: str) -> None:
+        self.door, self.layout = door, layout
+
+    def describe(self) -> Description:
+        """Return the backend's description."""
+        return self.door.describe()
+
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
+        """Return the answer to a vector whose arrays have the layout."""
+        laid = {
+            name: {leaf: self._laid(array) for leaf, array in value.items()}
+            if name in TREES and isinstance(value, dict)
+            else self._laid(value)
+            for name, value in keywords.items()
+        }
+        return self.door.call(vector, dtype, laid)
+
+    def _laid(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or self.layout == "C":
+            return value
+        if self.layout == "Fortran":
+            return np.asfortranarray(value)
+        if self.layout == "read-only":
+            value.flags.writeable = False
+            return value
+        wider = np.zeros((*value.shape, 2), value.dtype)
+        wider[..., 0] = value
+        return wider[..., 0]
+
+
+def shrink(
+    door: Door,
+    question: Question,
+    finding: Finding,
+    description: Description,
+    exceptions: Exceptions,
+    seconds: float,
+) -> tuple[Question, Finding]:
+    """Return the smallest question that fails in the same dtype: no single choice of it can be simpler.
+
+    Args:
+        door: the door to the backend.
+        question: a question that fails.
+        finding: its failure.
+        description: the backend's description.
+        exceptions: known failures and waivers.
+        seconds: time after which the smallest so far is returned.
+    """
+    until = time.perf_counter() + seconds
+    operation, slug = question.vector.stored.operation, question.vector.stored.slug
+    only = replace(description, dtypes=(finding.dtype,))
+    seen: set[tuple[int, ...]] = set()
+    best = question, finding
+
+    def smaller(choices: tuple[int, ...]) -> bool:
+        nonlocal best
+        if choices in seen or time.perf_counter() > until:
+            return False
+        seen.add(choices)
+        candidate = build(operation, Drawer(description.choices, None, choices), description, slug)
+        if candidate is None or not _simpler(candidate.choices, best[0].choices):
+            return False
+        (found,) = _put(door, candidate, only, exceptions)
+        if found.status != finding.status:
+            return False
+        best = candidate, found
+        return True
+
+    place = improved = 0
+    while True:
+        choices = best[0].choices
+        if place >= len(choices):
+            if not improved:
+                return best
+            place = improved = 0
+            continue
+        low = 0
+        while low < (highest := best[0].choices[place] if place < len(best[0].choices) else 0):
+            middle = low if low == 0 else (low + highest) // 2
+            choices = best[0].choices
+            if smaller((*choices[:place], middle, *choices[place + 1 :])):
+                improved = 1
+            else:
+                low = middle + 1
+        place += 1
+
+
+def _simpler(choices: Sequence[int], others: Sequence[int]) -> bool:
+    return (len(choices), sum(choices)) < (len(others), sum(others)) or sum(choices) < sum(others)
+
+
+def summary(vector: Vector) -> str:
+    """Return the smallest failing question in words: its settings, and the shapes of its arrays."""
+    settings = {
+        name: value for name, value in vector.stored.settings.items() if not isinstance(value, dict)
+    } | vector.stored.settings.get("model", {})
+    known = [f"{name} {value}" for name, value in settings.items() if name not in {"family", "initial_deviation"}]
+    shapes = [
+        f"{name} {list(array.shape)}" for name, array in vector.inputs.items() if name.partition(".")[0] not in TREES
+    ]
+    return f"the smallest question that fails has {', '.join(known + shapes)}"
+
+
+def reached(questions: Sequence[Question]) -> dict[str, set[str]]:
+    """Return the values of every quantity of the domain that questions have."""
+    met: dict[str, set[str]] = {name: set() for name in quantities()}
+    for question in questions:
+        for name, values in question.values.items():
+            met.setdefault(name, set()).update(map(repr, values))
+    return met
