@@ -63,6 +63,9 @@ Given = Annotated[
         help="For clips: keep these frames of held-out clips, e.g. 0-1 or 0-1,6-7, and generate the rest.",
     ),
 ]
+FreshSeed = Annotated[
+    str | None, typer.Option("--seed", metavar="N|random", help="Seed of the fresh questions; the default is fixed.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -487,10 +490,20 @@ def conform_run(
     report: Reports = None,
     every: Every = False,
     as_json: Json = False,
+    seed: FreshSeed = None,
+    questions: Annotated[
+        int | None, typer.Option(min=0, help="Fresh questions; by default several of every operation.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.")] = None,
+    case: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask only the question of this file, that a run wrote.")
+    ] = None,
 ) -> None:
     """Judge a backend; exit code 1 if a clause does not hold."""
     from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
+    from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
+    inquiry = Inquiry(seed_of(seed), questions, minutes)
     door = open_door(backend, program, timeout)
     words = ["run", *([backend] if backend is not None else ["--exec", program or ""])]
     called = shlex.join([*words, *([] if timeout == SECONDS else ["--timeout", f"{timeout:g}"])])
@@ -504,6 +517,8 @@ def conform_run(
             outputs=report or [],
             as_json=as_json,
             every=every,
+            inquiry=inquiry,
+            case=case,
         )
     )
 

@@ -9,15 +9,20 @@ from rich.console import Console
 from rich.table import Table
 
 from elt_ref.conformance import reports
-from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.case import Vector, read_vectors
 from elt_ref.conformance.clauses import clause, clauses
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
-from elt_ref.conformance.judge import Report, judge
+from elt_ref.conformance.fresh.ask import Inquiry, with_fresh
+from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
+from elt_ref.conformance.judge import Fresh, Report, judge
 from elt_ref.conformance.smoke import smoke, undeclared
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
+
+CASES = Path("elt-conform-cases")
+"""Folder for the smallest failing questions, one file for each operation."""
 
 
 def open_door(backend: str | None, command: str | None, timeout: float) -> PythonDoor | ProcessDoor:
@@ -112,6 +117,8 @@ def run(
     as_json: bool,
     every: bool,
     vectors: Path | None = None,
+    inquiry: Inquiry | None = None,
+    case: Path | None = None,
 ) -> int:
     """Judge a backend, print the report, write the requested files; return the exit code.
 
@@ -126,17 +133,7 @@ def run(
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
     exceptions = read_exceptions(known) if known is not None else Exceptions()
     console = Console(stderr=as_json)
-    with Console(stderr=True).status("judging …") as status:
-        try:
-            report = judge(
-                door,
-                read_vectors(vectors),
-                only=only,
-                exceptions=exceptions,
-                progress=lambda id_: status.update(f"judging {id_} …"),
-            )
-        finally:
-            ended = close(door)
+    report, ended = _judged(door, only, exceptions, read_vectors(vectors), inquiry, case)
     if ended:
         report = replace(report, complaints=(*report.complaints, ended))
     for path in outputs:
@@ -151,7 +148,44 @@ def run(
         print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
     else:
         tell(report, console, called, every=every)
+    if report.fresh is not None:
+        _write_smallest(report.fresh, console, called)
     return int(not report.passed)
+
+
+def _write_smallest(fresh: Fresh, console: Console, called: str) -> None:
+    """Write the smallest failing question of each operation, and print its numbers."""
+    for vector in fresh.smallest:
+        path = write_case(CASES, vector)
+        for line in (*numbers(vector), f"  To ask it again: elt-ref conform {called} --case {path}"):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _judged(
+    door: PythonDoor | ProcessDoor | FilesDoor,
+    only: str,
+    exceptions: Exceptions,
+    vectors: Sequence[Vector],
+    inquiry: Inquiry | None,
+    case: Path | None,
+) -> tuple[Report, str]:
+    """Return the report, and what was wrong with the program's end."""
+    with Console(stderr=True).status("judging …") as status:
+
+        def progress(what: str) -> None:
+            status.update(f"judging {what} …")
+
+        try:
+            if case is not None:
+                vector = read_case(case, door.describe().choices)
+                report = judge(door, [vector], only=vector.stored.clause, exceptions=exceptions, progress=progress)
+            else:
+                report = judge(door, vectors, only=only, exceptions=exceptions, progress=progress)
+            if inquiry is not None and case is None:
+                report = with_fresh(report, door, inquiry, exceptions, whole=not only, progress=progress)
+        finally:
+            ended = close(door)
+    return report, ended
 
 
 def _text(report: Report, path: Path, called: str) -> str:

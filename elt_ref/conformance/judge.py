@@ -80,6 +80,8 @@ class Fresh:
     seed: int
     asked: int
     failed: int
+    clauses: frozenset[str] = frozenset()
+    """Clauses that a question was about."""
     smallest: tuple[Vector, ...] = ()
     """The smallest failing question of each operation that fails."""
 
@@ -129,7 +131,10 @@ class Report:
         """Return whether every clause that a profile requires of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
         required = self.required(profile)
-        return bool(required) and all(statuses.get(clause.id) == "PASS" for clause in required)
+        asked = None if self.fresh is None else self.fresh.clauses
+        return bool(required) and all(
+            statuses.get(clause.id) == "PASS" and (asked is None or clause.id in asked) for clause in required
+        )
 
     @property
     def passed(self) -> bool:
@@ -239,9 +244,7 @@ def _judge_clause(
     return concluded(description, clause, findings, exceptions)
 
 
-def concluded(
-    description: Description, clause: Clause, findings: Sequence[Finding], exceptions: Exceptions
-) -> Verdict:
+def concluded(description: Description, clause: Clause, findings: Sequence[Finding], exceptions: Exceptions) -> Verdict:
     """Return the verdict that follows from all findings about a clause."""
     findings, waiver = tuple(findings), exceptions.waiver(clause.id)
     status = _status(findings)

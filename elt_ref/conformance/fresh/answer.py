@@ -17,7 +17,8 @@ from elt_ref.conformance.compare import difference, mismatch
 from elt_ref.conformance.fresh.question import Drawn
 from elt_ref.conformance.reference import ReferenceBackend
 
-ROOM = 16.0
+ROOM = 32.0
+"""Twice the room of stored vectors, whose rounding is measured in more trials."""
 LEAST = 64.0
 """Smallest tolerance, in units of the dtype's rounding."""
 MARGIN = 32.0
@@ -27,6 +28,8 @@ MOST = 1e-3
 DISCRETE = ("decode_step", "masked_sample", "encode_clips", "mask_tokens", "drop_labels")
 """Operations that round, sort or choose by their floating-point arguments."""
 PRECISION = "sampling.schedule_precision"
+SCALES = ("time_scale", "shift", "shift_at_noise", "log_snr_min", "log_snr_max")
+"""Settings that schedules multiply or add in float64, whatever the dtype."""
 WHY = "a mistake that shows only at some sizes, settings or values, which no stored vector has"
 
 Answer = Mapping[str, np.ndarray]
@@ -45,11 +48,11 @@ def answered(clause: str, slug: str, operation: str, drawn: Drawn, precision: st
     settings = json.loads(json.dumps(dict(drawn.settings)))
     inputs = {name: _rounded(array) for name, array in drawn.inputs.items()}
 
-    def answer(dtype: str, inputs: Answer, precision: str = precision or "float64") -> Answer:
+    def answer(dtype: str, inputs: Answer, precision: str = precision or "float64", way: int = 0) -> Answer:
         backend: Any = ReferenceBackend()
         backend.choices = {PRECISION: precision}
         with np.errstate(all="ignore"):
-            answers = getattr(backend, operation)(**arguments(settings, inputs, dtype))
+            answers = getattr(backend, operation)(**arguments(_shifted(settings, way), inputs, dtype))
         return {name: np.asarray(value) for name, value in answers.items()}
 
     right = answer("float64", inputs)
@@ -64,7 +67,7 @@ def answered(clause: str, slug: str, operation: str, drawn: Drawn, precision: st
     noise = {"float32": 0.0, "float64": 0.0}
     for dtype, way in (("float32", 0), ("float32", 1), ("float32", -1), ("float64", 1)) if inputs else ():
         changed = _disturbed(drawn, inputs, way, np.finfo(dtype).eps / 2 * (MARGIN if operation in DISCRETE else 1))
-        trial = answer(dtype, changed)
+        trial = answer(dtype, changed, way=way)
         if mismatch(trial, right, None) is not None:
             return None
         noise[dtype] = max(noise[dtype], difference(operation, settings, trial, right)[0])
@@ -107,6 +110,17 @@ def _disturbed(drawn: Drawn, inputs: Answer, way: int, unit: float) -> Answer:
         if way and name not in drawn.steady and np.issubdtype(array.dtype, np.floating)
         else array
         for name, array in inputs.items()
+    }
+
+
+def _shifted(settings: Mapping[str, Any], way: int) -> dict[str, Any]:
+    """Return settings with another last bit of the numbers that scale a sampler's own times and levels."""
+    factor = 1 + way * np.finfo(np.float64).eps
+    return {
+        section: {key: value * factor if key in SCALES and value is not None else value for key, value in own.items()}
+        if isinstance(own, dict)
+        else own
+        for section, own in settings.items()
     }
 
 

@@ -1,5 +1,6 @@
 """Draw questions, put them to a backend in shuffled order, and make the first failure of an operation smaller."""
 
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from elt_ref.conformance.fresh.domain import quantities
 from elt_ref.conformance.fresh.drawer import Drawer
 from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
+from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 
 SEED = 20261125
@@ -42,6 +44,21 @@ class Inquiry:
     """Number of questions; by default several of every operation."""
     minutes: float | None = None
     """Time after which no further question is asked."""
+
+
+def seed_of(text: str | None) -> int:
+    """Return the seed that a user names: a number, ``random``, or None for the default.
+
+    Raises:
+        RequestError: the text is neither.
+    """
+    if text is None:
+        return SEED
+    if text == "random":
+        return secrets.randbelow(2**32)
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise RequestError(f"--seed: expected a number from 0 to 2⁶⁴ − 1, or random, got '{text}'")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,55 @@ def with_fresh(
     return replace(report, verdicts=verdicts, complaints=complaints, seconds=seconds, fresh=fresh)
 
 
+class Asking:
+    """What a backend answered so far.
+
+    Args:
+        door: the door to the backend.
+        description: the backend's description.
+        clauses: clauses to judge; a question about no other is asked.
+        exceptions: known failures and waivers.
+    """
+
+    def __init__(self, door: Door, description: Description, clauses: set[str], exceptions: Exceptions) -> None:
+        self.door, self.description, self.clauses, self.exceptions = door, description, clauses, exceptions
+        self.findings: dict[str, list[Finding]] = defaultdict(list)
+        self.errors: dict[str, int] = defaultdict(int)
+        self.failed: set[str] = set()
+        self.first: dict[str, tuple[Question, Finding]] = {}
+        """The first failing question of each operation."""
+
+    def put(self, question: Question) -> None:
+        """Put a question to the backend in every declared dtype, unless its operation had too many errors."""
+        operation = question.vector.stored.operation
+        if self.errors[operation] >= ERRORS:
+            return
+        for finding in put(self.door, question, self.description, self.exceptions):
+            self.errors[operation] += finding.status == "ERROR"
+            if finding.status in {"FAIL", "ERROR"}:
+                self.failed.add(question.vector.id)
+                self.first.setdefault(operation, (question, finding))
+            self._add(question, finding, last=True)
+
+    def shrink(self, progress: Callable[[str], None]) -> tuple[Vector, ...]:
+        """Return the smallest failing question of each operation; its finding becomes the first of its clauses."""
+        smallest, started = [], time.perf_counter()
+        for operation in sorted(self.first, key=OPERATIONS.index):
+            progress(f"smaller questions of {operation}")
+            left = min(PATIENCE, IN_ALL - (time.perf_counter() - started))
+            question, finding = shrink(self.door, *self.first[operation], self.description, self.exceptions, left)
+            smallest.append(question.vector)
+            finding = replace(finding, message=f"{finding.message}; {summary(question.vector)}")
+            self._add(question, finding, last=False)
+        return tuple(smallest)
+
+    def _add(self, question: Question, finding: Finding, *, last: bool) -> None:
+        for clause in self.clauses.intersection(question.clauses):
+            known = self.findings[clause]
+            name = f"{clause}/{question.vector.stored.slug}"
+            known.insert(len(known) if last else 0, replace(finding, vector=name))
+
+
 def ask_fresh(
     door: Door,
     description: Description,
@@ -96,51 +162,24 @@ def ask_fresh(
     exceptions: Exceptions,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Mapping[str, list[Finding]], Fresh]:
-    """Return the findings by clause, failures first, and what was asked. Only questions about `clauses` are asked."""
-    started = time.perf_counter()
-    findings: dict[str, list[Finding]] = defaultdict(list)
-    errors: dict[str, int] = defaultdict(int)
-    first: dict[str, tuple[Question, Finding]] = {}
-    asked, failed, again = 0, 0, list[Question]()
-
-    def put(question: Question) -> bool:
-        operation, bad = question.vector.stored.operation, False
-        for finding in _put(door, question, description, exceptions):
-            errors[operation] += finding.status == "ERROR"
-            if finding.status in {"FAIL", "ERROR"}:
-                bad = True
-                first.setdefault(operation, (question, finding))
-            for clause in question.clauses:
-                if clause in clauses:
-                    findings[clause].append(replace(finding, vector=f"{clause}/{question.vector.stored.slug}"))
-        return bad
-
+    """Return the findings by clause, the smallest failures first, and what was asked."""
+    started, asked, again = time.perf_counter(), 0, list[Question]()
+    asking = Asking(door, description, clauses, exceptions)
     for operation, number in order(description, inquiry, clauses):
         if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
             break
         progress(f"fresh question {asked + 1}: {operation}")
-        if errors[operation] >= ERRORS or (question := draw(operation, inquiry.seed, number, description)) is None:
-            continue
-        if not clauses & set(question.clauses):
+        question = draw(operation, inquiry.seed, number, description)
+        if question is None or not clauses.intersection(question.clauses):
             continue
         asked += 1
-        failed += put(question)
+        asking.put(question)
         if number % TWICE == 0:
             again.append(question)
     for question in again:
-        if errors[question.vector.stored.operation] < ERRORS:
-            failed += put(question)
-    smallest, spent = [], time.perf_counter()
-    for operation in sorted(first, key=OPERATIONS.index):
-        question, finding = first[operation]
-        left = min(PATIENCE, IN_ALL - (time.perf_counter() - spent))
-        progress(f"making a failing question of {operation} smaller")
-        question, finding = shrink(door, question, finding, description, exceptions, left)
-        smallest.append(question.vector)
-        for clause in question.clauses:
-            if clause in clauses:
-                findings[clause].insert(0, replace(finding, message=f"{finding.message}; {summary(question.vector)}"))
-    return findings, Fresh(inquiry.seed, asked, failed, tuple(smallest))
+        asking.put(question)
+    smallest = asking.shrink(progress)
+    return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), frozenset(asking.findings), smallest)
 
 
 def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iterator[tuple[str, int]]:
@@ -182,7 +221,7 @@ def build(operation: str, drawer: Drawer, description: Description, slug: str) -
     return None if vector is None else Question(vector, tuple(drawer.choices), drawer.values, clauses)
 
 
-def _put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
+def put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
     """Return the finding of a question in every declared dtype."""
     layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
     return [
@@ -256,7 +295,7 @@ def shrink(
         candidate = build(operation, Drawer(description.choices, None, choices), description, slug)
         if candidate is None or not _simpler(candidate.choices, best[0].choices):
             return False
-        (found,) = _put(door, candidate, only, exceptions)
+        (found,) = put(door, candidate, only, exceptions)
         if found.status != finding.status:
             return False
         best = candidate, found

@@ -1,12 +1,10 @@
 """The documented domain, read from ``specs/domain.toml``: every quantity of a question and its values."""
 
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from elt_ref.files import write_text
 from elt_ref.run.specs import read_toml
 
 

@@ -217,9 +217,7 @@ def optimizer_step(d: Drawer) -> Drawn:
     """Return a step of AdamW; half of the gradient may be zero."""
     steps, trees = d.quantity("schedule_steps"), leaves(d, "parameters", "gradient", "first")
     step = d.pick(range(steps))
-    second = {
-        name.replace("first", "second"): 2 * value**2 * bool(step) for name, value in trees["first"].items()
-    }
+    second = {name.replace("first", "second"): 2 * value**2 * bool(step) for name, value in trees["first"].items()}
     first = {name: value * bool(step) for name, value in trees["first"].items()}
     inputs = {**trees["parameters"], **trees["gradient"], **first, **second}
     return Drawn({"training": training(d, steps, exact=True), "step": step}, inputs)
@@ -258,5 +256,3 @@ def inception_score(d: Drawer) -> Drawn:
     """Return logits of a classifier."""
     logits = d.numbers("logits", d.quantity("samples"), d.quantity("classes"))
     return Drawn({"splits": d.quantity("splits")}, {"logits": logits})
-
-

@@ -67,7 +67,7 @@ OFTEN = {
 """Operations with more to vary than others, and how much more often they are asked."""
 
 
-def subjects(operation: str, settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:  # noqa: C901, PLR0911, PLR0912  a table of conditions
+def subjects(operation: str, settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:  # noqa: PLR0911  a table of conditions
     """Return the clauses that a question is about, the narrowest first."""
     model = settings.get("model", {})
     if operation == "masked_states":
