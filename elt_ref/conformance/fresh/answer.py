@@ -6,7 +6,7 @@ to judge: a tie, or a badly conditioned problem.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ MOST = 1e-3
 """Largest error due to rounding in float32 of a question that is asked."""
 DISCRETE = ("decode_step", "masked_sample", "encode_clips", "mask_tokens", "drop_labels")
 """Operations that round, sort or choose by their floating-point arguments."""
+TIES = {"mask_tokens": ("order",), "encode_clips": ("clips", "codebook")}
+"""Inputs that may hold deliberate ties: if all are quarters, which are exact in every dtype, they are not disturbed."""
 PRECISION = "sampling.schedule_precision"
 SCALES = ("time_scale", "shift", "shift_at_noise", "log_snr_min", "log_snr_max")
 """Settings that schedules multiply or add in float64, whatever the dtype."""
@@ -64,9 +66,12 @@ def answered(clause: str, slug: str, operation: str, drawn: Drawn, precision: st
             return None
     if operation == "mask_lengths" and _near_an_integer(inputs["start"], settings["steps"]):
         return None
+    tied = TIES.get(operation, ())
+    steady = tied if all(np.array_equal(4 * inputs[name], np.round(4 * inputs[name])) for name in tied) else ()
     noise = {"float32": 0.0, "float64": 0.0}
     for dtype, way in (("float32", 0), ("float32", 1), ("float32", -1), ("float64", 1)) if inputs else ():
-        changed = _disturbed(drawn, inputs, way, np.finfo(dtype).eps / 2 * (MARGIN if operation in DISCRETE else 1))
+        unit = float(np.finfo(dtype).eps) / 2 * (MARGIN if operation in DISCRETE else 1)
+        changed = _disturbed(inputs, steady, way, unit)
         trial = answer(dtype, changed, way=way)
         if mismatch(trial, right, None) is not None:
             return None
@@ -102,12 +107,12 @@ def _rounded(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32).astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
 
 
-def _disturbed(drawn: Drawn, inputs: Answer, way: int, unit: float) -> Answer:
+def _disturbed(inputs: Answer, steady: Sequence[str], way: int, unit: float) -> Answer:
     """Return inputs whose last bits are changed at random, and for `way` −1 each in the opposite direction."""
     rng = np.random.default_rng(len(inputs))
     return {
         name: array * (1 + way * unit * rng.choice([-1.0, 1.0], size=array.shape))
-        if way and name not in drawn.steady and np.issubdtype(array.dtype, np.floating)
+        if way and name not in steady and np.issubdtype(array.dtype, np.floating)
         else array
         for name, array in inputs.items()
     }

@@ -14,7 +14,6 @@ from elt_ref.conformance.case import TREES, Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
-from elt_ref.conformance.fresh.domain import quantities
 from elt_ref.conformance.fresh.drawer import Drawer
 from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
@@ -24,7 +23,7 @@ from elt_ref.streams import stream
 SEED = 20261125
 """Seed of the default draw."""
 ROUNDS = 4
-"""Questions of an operation in the default draw; some operations get more: see `OFTEN`."""
+"""Rounds of the default draw; in each an operation is asked as often as `OFTEN` says."""
 TWICE = 8
 """One question in so many is asked a second time, after all the others."""
 TRIES = 20
@@ -140,8 +139,9 @@ class Asking:
         smallest, started = [], time.perf_counter()
         for operation in sorted(self.first, key=OPERATIONS.index):
             progress(f"smaller questions of {operation}")
-            left = min(PATIENCE, IN_ALL - (time.perf_counter() - started))
-            question, finding = shrink(self.door, *self.first[operation], self.description, self.exceptions, left)
+            until = min(time.perf_counter() + PATIENCE, started + IN_ALL)
+            shrinker = Shrinker(self.door, *self.first[operation], self.description, self.exceptions, until)
+            question, finding = shrinker.smallest()
             smallest.append(question.vector)
             finding = replace(finding, message=f"{finding.message}; {summary(question.vector)}")
             self._add(question, finding, last=False)
@@ -188,7 +188,7 @@ def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iter
 
     needed = {name for clause in clauses for name in all_clauses()[clause].needs}
     offered = [name for name in OPERATIONS if name in description.operations and name in needed]
-    turn = [name for name in offered for _ in range(OFTEN.get(name, 1))]
+    turn = [name for name in offered for _ in range(OFTEN[name])]
     count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
     numbers: dict[str, int] = defaultdict(int)
     questions = []
@@ -263,65 +263,65 @@ class LaidOut:
         return wider[..., 0]
 
 
-def shrink(
-    door: Door,
-    question: Question,
-    finding: Finding,
-    description: Description,
-    exceptions: Exceptions,
-    seconds: float,
-) -> tuple[Question, Finding]:
-    """Return the smallest question that fails in the same dtype: no single choice of it can be simpler.
+class Shrinker:
+    """Makes a failing question smaller, one choice at a time.
 
     Args:
         door: the door to the backend.
         question: a question that fails.
-        finding: its failure.
+        finding: its failure; the smaller ones fail in the same dtype and in the same way.
         description: the backend's description.
         exceptions: known failures and waivers.
-        seconds: time after which the smallest so far is returned.
+        until: time of `time.perf_counter` after which nothing more is tried.
     """
-    until = time.perf_counter() + seconds
-    operation, slug = question.vector.stored.operation, question.vector.stored.slug
-    only = replace(description, dtypes=(finding.dtype,))
-    seen: set[tuple[int, ...]] = set()
-    best = question, finding
 
-    def smaller(choices: tuple[int, ...]) -> bool:
-        nonlocal best
-        if choices in seen or time.perf_counter() > until:
-            return False
-        seen.add(choices)
-        candidate = build(operation, Drawer(description.choices, None, choices), description, slug)
-        if candidate is None or not _simpler(candidate.choices, best[0].choices):
-            return False
-        (found,) = put(door, candidate, only, exceptions)
-        if found.status != finding.status:
-            return False
-        best = candidate, found
-        return True
+    def __init__(
+        self,
+        door: Door,
+        question: Question,
+        finding: Finding,
+        description: Description,
+        exceptions: Exceptions,
+        until: float,
+    ) -> None:
+        self.door, self.question, self.finding, self.until = door, question, finding, until
+        self.description, self.exceptions = replace(description, dtypes=(finding.dtype,)), exceptions
+        self.tried: set[tuple[int, ...]] = set()
 
-    place = improved = 0
-    while True:
-        choices = best[0].choices
-        if place >= len(choices):
-            if not improved:
-                return best
-            place = improved = 0
-            continue
+    def smallest(self) -> tuple[Question, Finding]:
+        """Return the smallest question, no single choice of which can be simpler, and its failure."""
+        before: tuple[int, ...] = ()
+        while before != self.question.choices:
+            before, place = self.question.choices, 0
+            while place < len(self.question.choices):
+                self._lower(place)
+                place += 1
+        return self.question, self.finding
+
+    def _lower(self, place: int) -> None:
+        """Lower one choice: to the first value if that fails too, else by halves."""
         low = 0
-        while low < (highest := best[0].choices[place] if place < len(best[0].choices) else 0):
-            middle = low if low == 0 else (low + highest) // 2
-            choices = best[0].choices
-            if smaller((*choices[:place], middle, *choices[place + 1 :])):
-                improved = 1
-            else:
+        while place < len(choices := self.question.choices) and low < choices[place]:
+            middle = (low + choices[place]) // 2 if low else 0
+            if not self._fails((*choices[:place], middle, *choices[place + 1 :])):
                 low = middle + 1
-        place += 1
 
-
-def _simpler(choices: Sequence[int], others: Sequence[int]) -> bool:
-    return (len(choices), sum(choices)) < (len(others), sum(others)) or sum(choices) < sum(others)
+    def _fails(self, choices: tuple[int, ...]) -> bool:
+        """Return whether these choices are a smaller question that fails, which it then becomes."""
+        if choices in self.tried or time.perf_counter() > self.until:
+            return False
+        self.tried.add(choices)
+        stored = self.question.vector.stored
+        drawer = Drawer(self.description.choices, None, choices)
+        candidate = build(stored.operation, drawer, self.description, stored.slug)
+        if candidate is None or sum(candidate.choices) >= sum(self.question.choices):
+            return False
+        for _ in range(2):  # a mistake may show only when a question comes again
+            (found,) = put(self.door, candidate, self.description, self.exceptions)
+            if found.status == self.finding.status:
+                self.question, self.finding = candidate, found
+                return True
+        return False
 
 
 def summary(vector: Vector) -> str:
@@ -334,12 +334,3 @@ def summary(vector: Vector) -> str:
         f"{name} {list(array.shape)}" for name, array in vector.inputs.items() if name.partition(".")[0] not in TREES
     ]
     return f"the smallest question that fails has {', '.join(known + shapes)}"
-
-
-def reached(questions: Sequence[Question]) -> dict[str, set[str]]:
-    """Return the values of every quantity of the domain that questions have."""
-    met: dict[str, set[str]] = {name: set() for name in quantities()}
-    for question in questions:
-        for name, values in question.values.items():
-            met.setdefault(name, set()).update(map(repr, values))
-    return met

@@ -41,8 +41,6 @@ class CaseFile(BaseModel):
     operation: str
     settings: dict[str, Any]
     inputs: dict[str, Array]
-    steady: list[str] = []
-    """Inputs whose values are exact in every dtype, such as deliberate ties."""
 
 
 def write_case(folder: Path, vector: Vector) -> Path:
@@ -84,7 +82,7 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
     if case.operation not in QUESTIONS:
         near = nearest(case.operation, QUESTIONS)
         raise RequestError(f"--case {path}: expected an operation such as masked_forward, got '{case.operation}'{near}")
-    drawn = Drawn(case.settings, inputs, frozenset(case.steady))
+    drawn = Drawn(case.settings, inputs)
     try:
         vector = answered(case.clause, path.stem, case.operation, drawn, choices.get(PRECISION))
     except (TypeError, ValueError, KeyError) as error:

@@ -6,13 +6,14 @@ index beyond its list means the last entry, and a missing one the first. So a sm
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.fresh.domain import quantities
 
+Number: TypeAlias = int | float
 SEEDS = 4096
 """Different sets of numbers for equal sizes and settings."""
 
@@ -48,7 +49,7 @@ class Drawer:
         self.choices.append(index)
         return values[index]
 
-    def quantity(self, name: str, most: float = np.inf) -> Any:
+    def quantity(self, name: str, most: Number = np.inf) -> Any:
         """Return a value of a quantity of the domain, a number being at most `most`."""
         drawn = quantities()[name]
         fitting = [value for value in drawn.values if most == np.inf or value <= most]

@@ -14,15 +14,17 @@ from elt_ref.config import (
     SamplingConfig,
     TrainingConfig,
 )
-from elt_ref.conformance.fresh.drawer import Drawer
+from elt_ref.conformance.fresh.drawer import Drawer, Number
 from elt_ref.conformance.fresh.question import Drawn
 from elt_ref.conformance.reference import configuration
 from elt_ref.model import declare_parameters
 
 WORK = 6e6
 """Multiply-adds of one pass, at most: it bounds the tokens of a question, and then its other sizes."""
-LONG = 16
-"""One question in so many has a long grid, or as many codes as no 16 bits hold."""
+EXTREMES = (*(14 * ("none",)), "long", "many")
+"""A network of one kind of masked questions: one in 16 has a long grid, one more codes than 16 bits hold."""
+MOST = {"none": np.inf, "long": 2, "many": 3}
+"""Samples and loops of such a network, at most."""
 
 
 def parameters(d: Drawer, model: dict[str, Any], spread: float = 1.0) -> dict[str, np.ndarray]:
@@ -57,10 +59,8 @@ def sizes(d: Drawer, width: int, work: float, passes: int) -> dict[str, Any]:
     return {"layers": layers, "width": width, "heads": heads, "mlp_width": hidden}
 
 
-def grid(d: Drawer, tokens: float) -> list[int]:
+def grid(d: Drawer, tokens: Number) -> list[int]:
     """Return a grid of one to three axes with at most so many tokens."""
-    if tokens >= 288 and d.pick(range(LONG)) == LONG - 1:
-        return list(d.quantity("long_grid"))
     left, sides = min(64, max(1, int(tokens))), []
     for _ in range(d.quantity("axes")):
         sides.append(d.quantity("side", most=left))
@@ -68,30 +68,28 @@ def grid(d: Drawer, tokens: float) -> list[int]:
     return sides
 
 
-def per_token(size: dict[str, Any]) -> float:
+def per_token(size: dict[str, Any]) -> int:
     """Return the multiply-adds of a token in one pass of the block, attention among 64 tokens included."""
     width = size["width"]
     return size["layers"] * (4 * width**2 + 2 * width * size["mlp_width"] + 128 * width)
 
 
-def masked_model(d: Drawer, *, batch: int, passes: int, max_loops: int, guided: bool = False) -> dict[str, Any]:
+def masked_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme: str = "none") -> dict[str, Any]:
     """Return the [model] section of a masked network that makes `passes` passes of its block over a batch."""
-    size = sizes(d, d.quantity("width", most=max(8.0, math.sqrt(WORK / (8 * batch * passes)))), WORK / batch, passes)
-    tokens = WORK / (batch * passes * per_token(size)) - 1
-    shape = grid(d, tokens)
-    many = size["width"] <= 10 and batch * math.prod(shape) <= 24 and d.pick(range(LONG)) == LONG - 1
-    changes: dict[str, Any] = {}
-    if (epsilon := d.maybe("layer_norm_epsilon")) is not None:
-        changes["layer_norm_epsilon"] = epsilon
-    row = True if guided else d.alternative("model.unconditional_row")
+    work = WORK / batch if extreme == "none" else WORK / (batch * 256)
+    size = sizes(d, d.quantity("width", most=max(8.0, math.sqrt(work / (8 * passes)))), work, passes)
+    tokens = 8 if extreme == "many" else WORK / (batch * passes * per_token(size)) - 1
+    shape = d.quantity("long_grid") if extreme == "long" else grid(d, tokens)
+    epsilon = d.maybe("layer_norm_epsilon")
+    changes: dict[str, Any] = {} if epsilon is None else {"layer_norm_epsilon": epsilon}
     return MaskedModelConfig(
         **size,
         **changes,
         max_loops=max_loops,
         grid=tuple(shape),
-        codebook_size=d.quantity("many_codes") if many else d.quantity("codes"),
+        codebook_size=d.quantity("many_codes" if extreme == "many" else "codes"),
         classes=d.quantity("classes"),
-        unconditional_row=row,
+        unconditional_row=d.alternative("model.unconditional_row"),
     ).model_dump(mode="json")
 
 
@@ -119,8 +117,9 @@ def hidden(d: Drawer, *shape: int) -> np.ndarray:
 
 def masked_reading(d: Drawer) -> Drawn:
     """Return a pass of the masked network."""
-    batch, loops = d.quantity("batch"), d.quantity("loops")
-    model = masked_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"))
+    extreme = d.pick(EXTREMES)
+    batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
+    model = masked_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
     tokens = math.prod(model["grid"])
     codes = d.integers("tokens", model["codebook_size"], batch, tokens)
     inputs = {
@@ -140,8 +139,9 @@ def student(d: Drawer, max_loops: int) -> int | None:
 
 def masked_loss(d: Drawer) -> Drawn:
     """Return a loss of the masked network."""
-    batch, max_loops = d.quantity("batch"), d.quantity("max_loops")
-    model = masked_model(d, batch=batch, passes=2 * max_loops, max_loops=max_loops)
+    extreme = d.pick(EXTREMES)
+    batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
+    model = masked_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
     tokens = math.prod(model["grid"])
     settings = {
         "model": model,
@@ -174,9 +174,10 @@ def sampling(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
 
 def masked_sampling(d: Drawer) -> Drawn:
     """Return a whole decoding, from no known tokens to all of them."""
-    batch, steps = d.quantity("batch"), d.quantity("steps")
-    loops = [d.quantity("loops", most=max(1, 48 / steps)) for _ in range(steps)]
-    model = masked_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"))
+    extreme = d.pick(EXTREMES)
+    batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
+    loops = [d.quantity("loops", most=min(MOST[extreme], max(1, 48 / steps))) for _ in range(steps)]
+    model = masked_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
     tokens, codes = math.prod(model["grid"]), model["codebook_size"]
     running = d.integers("tokens", codes, batch, tokens)
     masking = hidden(d, batch, tokens)
@@ -256,7 +257,8 @@ def diffusion_model(d: Drawer, *, batch: int, passes: int, max_loops: int) -> di
     """Return the [model] section of a diffusion network that makes `passes` passes of its block over a batch."""
     width = d.quantity("width_of_diffusion", most=max(8.0, math.sqrt(WORK / (8 * batch * passes))))
     size = sizes(d, width, WORK / batch, passes)
-    left = min(64, max(1, int(WORK / (batch * passes * per_token(size)))))
+    most = 256 if batch * passes <= 4 else 64
+    left = min(most, max(1, int(WORK / (batch * passes * per_token(size)))))
     rows = d.quantity("side", most=left)
     columns = d.quantity("side", most=left // rows)
     patch = d.quantity("patch_size")
@@ -319,7 +321,7 @@ def diffusion_reading(d: Drawer) -> Drawn:
 def diffusion_loss(d: Drawer) -> Drawn:
     """Return a loss of the diffusion network."""
     batch, max_loops = d.quantity("batch"), d.quantity("max_loops")
-    model = diffusion_model(d, batch=batch, passes=2 * max_loops, max_loops=max_loops)
+    model = diffusion_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops)
     settings = {
         "model": model,
         "diffusion": noise(d),

@@ -56,11 +56,11 @@ def student_draws(d: Drawer) -> Drawn:
 
 
 def mask_tokens(d: Drawer) -> Drawn:
-    """Return an order of tokens, with ties if numbers are simple."""
-    batch, tokens = d.quantity("batch"), d.quantity("positions")
-    order = d.uniform("order", batch, tokens)
-    ratio = d.generator("ratio").random(batch)
-    return Drawn({}, {"ratio": ratio, "order": order}, frozenset({"order"} if d.kind == "simple" else ()))
+    """Return an order of tokens, often with ties."""
+    batch, tokens, tied = d.quantity("batch"), d.quantity("positions"), d.quantity("ties")
+    rng = d.generator("order")
+    order = rng.integers(0, 4, (batch, tokens)) / 4 if tied else rng.random((batch, tokens))
+    return Drawn({}, {"ratio": d.generator("ratio").random(batch), "order": order})
 
 
 def drop_labels(d: Drawer) -> Drawn:
@@ -131,7 +131,7 @@ def mask_lengths(d: Drawer) -> Drawn:
 
 
 def decode_step(d: Drawer) -> Drawn:
-    """Return one step of decoding; simple numbers are ties: all logits zero, no noise of the choice."""
+    """Return one step of decoding; in ties all logits are zero, and no noise decides which tokens are kept."""
     batch, tokens, codes = d.quantity("batch"), d.quantity("positions"), d.quantity("codes")
     classes, steps = d.quantity("classes"), d.quantity("steps")
     step = d.pick(range(steps))
@@ -140,7 +140,7 @@ def decode_step(d: Drawer) -> Drawn:
     places = d.generator("places").random((batch, tokens)).argsort(axis=1)
     mask = codes + classes + 1
     running = np.where(places < unknown[:, None], mask, d.integers("running", codes, batch, tokens))
-    tied = d.kind == "simple"
+    tied = d.quantity("ties")
     settings = {
         "step": step,
         "steps": steps,
@@ -179,12 +179,21 @@ def tubelets(d: Drawer) -> tuple[list[int], int, int, int, int]:
 
 
 def encode_clips(d: Drawer) -> Drawn:
-    """Return clips to encode; simple numbers hold equal codes, of which the first is right."""
+    """Return clips to encode; in ties every code is there twice, and the first is right."""
     batch, (sides, frames, patch, channels, codes) = d.quantity("batch"), tubelets(d)
-    clips = d.numbers("clips", batch, sides[0] * frames, sides[1] * patch, sides[2] * patch, channels)
-    codebook = d.numbers("codebook", codes, frames * patch**2 * channels)
-    exact = frozenset({"clips", "codebook"} if d.kind == "simple" else ())
-    return Drawn({"patch_frames": frames, "patch_size": patch}, {"clips": clips, "codebook": codebook}, exact)
+    shape, features = (
+        (batch, sides[0] * frames, sides[1] * patch, sides[2] * patch, channels),
+        frames * patch**2 * channels,
+    )
+    settings = {"patch_frames": frames, "patch_size": patch}
+    if not d.quantity("ties"):
+        return Drawn(
+            settings, {"clips": d.numbers("clips", *shape), "codebook": d.numbers("codebook", codes, features)}
+        )
+    half = d.generator("codebook").integers(-4, 5, (-(-codes // 2), features)) / 4
+    clips = d.generator("clips").integers(-4, 5, shape) / 4
+    inputs = {"clips": clips, "codebook": np.concatenate([half, half])[:codes]}
+    return Drawn(settings, inputs)
 
 
 def decode_clips(d: Drawer) -> Drawn:

@@ -13,5 +13,3 @@ class Drawn:
 
     settings: Mapping[str, Any]
     inputs: Mapping[str, np.ndarray]
-    steady: frozenset[str] = frozenset()
-    """Inputs whose values are exact in every dtype, such as deliberate ties: no disturbance of a last bit."""

@@ -58,13 +58,15 @@ QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
 }
 """The strategy for every operation."""
 
+SEVERAL, MANY = 3, 4
 OFTEN = {
-    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient", "masked_sample"), 4),
-    **dict.fromkeys(("diffusion_states", "diffusion_forward", "diffusion_objective", "diffusion_gradient"), 4),
-    **dict.fromkeys(("decode_step", "diffusion_sample"), 4),
-    **dict.fromkeys(("denoise_step", "optimizer_step", "masked_training", "diffusion_training", "encode_clips"), 2),
+    **dict.fromkeys(QUESTIONS, SEVERAL),
+    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient", "masked_sample"), MANY),
+    **dict.fromkeys(("diffusion_states", "diffusion_forward", "diffusion_objective", "diffusion_gradient"), MANY),
+    **dict.fromkeys(("decode_step", "diffusion_sample", "denoise_step", "encode_clips"), MANY),
+    **dict.fromkeys(("masked_training", "masked_training_across", "diffusion_training", "student_draws"), 1),
 }
-"""Operations with more to vary than others, and how much more often they are asked."""
+"""Questions of each operation in one round: more where much varies, few where an answer takes long."""
 
 
 def subjects(operation: str, settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:  # noqa: PLR0911  a table of conditions
