@@ -63,9 +63,7 @@ Given = Annotated[
         help="For clips: keep these frames of held-out clips, e.g. 0-1 or 0-1,6-7, and generate the rest.",
     ),
 ]
-FreshSeed = Annotated[
-    str | None, typer.Option("--seed", metavar="N|random", help="Seed of the fresh questions; the default is fixed.")
-]
+FreshSeed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="Seed of fresh questions.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -524,11 +522,17 @@ def conform_run(
 
 
 @conform_app.command("export")
-def conform_export(out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")]) -> None:
-    """Write the questions, without answers, for implementations that only read and write files."""
-    from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
+def conform_export(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")], seed: FreshSeed = None
+) -> None:
+    """Write the questions, without answers, for implementations that only read and write files.
 
-    number = export_questions(out)
+    With --seed, fresh questions too.
+    """
+    from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
+    from elt_ref.conformance.fresh.ask import seed_of  # noqa: PLC0415
+
+    number = export_questions(out, None if seed is None else seed_of(seed))
     Console(stderr=True).print(f"Wrote {number} questions to {out}.", highlight=False)
 
 
@@ -544,7 +548,7 @@ def conform_judge(
     as_json: Json = False,
 ) -> None:
     """Judge a folder of answers."""
-    from elt_ref.conformance.commands import run  # noqa: PLC0415
+    from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
     raise typer.Exit(
@@ -557,5 +561,6 @@ def conform_judge(
             outputs=report or [],
             as_json=as_json,
             every=every,
+            inquiry=exported_inquiry(folder),
         )
     )

@@ -1,6 +1,7 @@
 """The work behind each ``elt-ref conform …`` command."""
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from elt_ref.conformance.clauses import clause, clauses
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
-from elt_ref.conformance.fresh.ask import Inquiry, with_fresh
+from elt_ref.conformance.fresh.ask import Inquiry, exported, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
 from elt_ref.conformance.judge import Fresh, Report, judge
 from elt_ref.conformance.smoke import smoke, undeclared
@@ -208,8 +209,29 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
     console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
 
 
-def export_questions(folder: Path) -> int:
-    """Write the questions; return their number."""
-    vectors = read_vectors(answers=False)
+FRESH = "fresh.json"
+"""File of an export that holds the seed of its fresh questions."""
+
+
+def export_questions(folder: Path, seed: int | None) -> int:
+    """Write the stored questions, and fresh ones if there is a seed; return their number."""
+    vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
     export(vectors, folder)
+    if seed is not None:
+        write_text(folder / FRESH, json.dumps({"seed": seed}) + "\n")
     return len(vectors)
+
+
+def exported_inquiry(folder: Path) -> Inquiry:
+    """Return the inquiry about the fresh questions of an export; it has none without a seed.
+
+    Raises:
+        RequestError: the file of the seed is damaged.
+    """
+    path = folder / FRESH
+    if not path.is_file():
+        return Inquiry(questions=0)
+    try:
+        return Inquiry(int(json.loads(path.read_text(encoding="utf-8"))["seed"]), exported=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path}: expected the seed of fresh questions, got {error}") from error

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from elt_ref.conformance.backend import OPERATIONS
+from elt_ref.conformance.backend import OPERATIONS, Description
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clauses
-from elt_ref.conformance.doors import PythonDoor
+from elt_ref.conformance.commands import export_questions, exported_inquiry
+from elt_ref.conformance.doors import FilesDoor, PythonDoor
 from elt_ref.conformance.exceptions import Exceptions
+from elt_ref.conformance.fresh import ask
 from elt_ref.conformance.fresh.ask import SEED, Inquiry, Question, draw, order, seed_of, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
 from elt_ref.conformance.fresh.domain import quantities
@@ -126,6 +129,7 @@ def test_a_profile_needs_both_kinds_of_questions():
     assert none.passed
     assert not none.awarded("measures")
     some = with_fresh(stored, door, Inquiry(questions=12), Exceptions(), whole=True)
+    assert some.fresh is not None
     assert (some.fresh.asked, some.fresh.failed) == (12, 0)
     assert some.awarded("measures")
     assert json.loads(badge(some))["message"] == f"measures (seed {SEED})"
@@ -229,6 +233,7 @@ class InMemoryOrder(ReferenceBackend):
 def test_mistakes_that_no_vector_sees_are_found_in_the_default_draw_and_shrunk(backend, clause, operation):
     report = judged(backend, clause)
     assert not report.passed
+    assert report.fresh is not None
     assert report.fresh.failed
     (vector,) = report.fresh.smallest
     assert vector.stored.operation == operation
@@ -239,6 +244,7 @@ def test_mistakes_that_no_vector_sees_are_found_in_the_default_draw_and_shrunk(b
 
 def test_a_failing_question_is_a_file_that_is_asked_again(tmp_path):
     report = judged(UnstableSort, "MASK-01")
+    assert report.fresh is not None
     (vector,) = report.fresh.smallest
     path = write_case(tmp_path / "cases", vector)
     read = read_case(path, DECLARED.choices)
@@ -271,3 +277,32 @@ def test_seeds_are_numbers_or_random():
     assert 0 <= seed_of("random") < 2**32
     with pytest.raises(RequestError, match="--seed: expected a number"):
         seed_of("-1")
+
+
+def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_path, monkeypatch):
+    few = ("guide", "mask_lengths", "denoise_step")
+    monkeypatch.setattr(ask, "NOTHING_DECLARED", Description("", "", few))
+    number = export_questions(tmp_path, 3)
+    fresh = {path.stem for path in (tmp_path / "questions").rglob("fresh-*.json")}
+    assert number == len(VECTORS) + len(fresh)
+    assert exported_inquiry(tmp_path) == Inquiry(3, exported=True)
+    description = {"type": "description", "name": "files", "version": "1", "operations": few, "dtypes": ["float32"]}
+    description["choices"] = {"sampling.schedule_precision": "float32", "diffusion.sampler": "ddim"}
+    (tmp_path / "description.json").write_text(json.dumps(description), encoding="utf-8")
+    backend = ReferenceBackend()
+    backend.choices = {"sampling.schedule_precision": "float32"}
+    for path in (tmp_path / "questions" / "float32").rglob("*.json"):
+        question = json.loads(path.read_text(encoding="utf-8"))
+        if question["operation"] in few and (question["choice"] or [0, "float32"])[1] == "float32":
+            given = {**question["settings"], **load_file(path.with_suffix(".safetensors"))}
+            answer = getattr(backend, question["operation"])(**given)
+            place = tmp_path / question["answer"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: np.ascontiguousarray(array) for name, array in answer.items()}, place)
+    report = judge(FilesDoor(tmp_path), VECTORS, only="GUIDE-01,DECODE-01,DENOISE-03")
+    report = with_fresh(report, FilesDoor(tmp_path), exported_inquiry(tmp_path), Exceptions(), whole=False)
+    assert report.passed, [verdict.message for verdict in report.verdicts]
+    assert report.fresh.asked > 12
+    assert report.fresh.failed == 0
+    assert report.fresh.clauses == {"GUIDE-01", "DECODE-01", "DENOISE-03"}
+    assert exported_inquiry(tmp_path / "none") == Inquiry(questions=0)

@@ -23,6 +23,7 @@ LEAST = 64.0
 """Smallest tolerance, in units of the dtype's rounding."""
 MARGIN = 32.0
 """Disturbance of a discrete question, in units of the dtype's rounding: its answer must not change."""
+RATIO = float(np.finfo("float64").eps) / float(np.finfo("float32").eps)
 MOST = 1e-3
 """Largest error due to rounding in float32 of a question that is asked."""
 DISCRETE = ("decode_step", "masked_sample", "encode_clips", "mask_tokens", "drop_labels")
@@ -75,11 +76,11 @@ def answered(clause: str, slug: str, operation: str, drawn: Drawn, precision: st
         trial = answer(dtype, changed, way=way)
         if mismatch(trial, right, None) is not None:
             return None
-        noise[dtype] = max(noise[dtype], difference(operation, settings, trial, right)[0])
+        noise[dtype] = max(noise[dtype], float(difference(operation, settings, trial, right)[0]))
     if not noise["float32"] <= MOST:
         return None
     # What single precision loses, double loses in proportion: one trial of it alone could be lucky.
-    noise["float64"] = max(noise["float64"], noise["float32"] * np.finfo("float64").eps / np.finfo("float32").eps)
+    noise["float64"] = max(noise["float64"], noise["float32"] * RATIO)
     tolerance = {
         dtype: float(f"{max(ROOM * noise[dtype], LEAST * np.finfo(dtype).eps / 2):.2e}") for dtype in JUDGED_DTYPES
     }

@@ -12,6 +12,7 @@ import numpy as np
 from elt_ref.conformance.backend import OPERATIONS, Description
 from elt_ref.conformance.case import TREES, Vector
 from elt_ref.conformance.choices import declared_otherwise
+from elt_ref.conformance.clauses import clauses as all_clauses
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import Drawer
@@ -43,6 +44,8 @@ class Inquiry:
     """Number of questions; by default several of every operation."""
     minutes: float | None = None
     """Time after which no further question is asked."""
+    exported: bool = False
+    """Whether the questions were exported, which no declared alternative could restrict."""
 
 
 def seed_of(text: str | None) -> int:
@@ -58,6 +61,10 @@ def seed_of(text: str | None) -> int:
     if not text.isdecimal() or int(text) >= 2**64:
         raise RequestError(f"--seed: expected a number from 0 to 2⁶⁴ − 1, or random, got '{text}'")
     return int(text)
+
+
+NOTHING_DECLARED = Description("", "", OPERATIONS)
+"""Description of a backend that answers every question, whatever it will declare."""
 
 
 @dataclass(frozen=True)
@@ -162,15 +169,17 @@ def ask_fresh(
     exceptions: Exceptions,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Mapping[str, list[Finding]], Fresh]:
-    """Return the findings by clause, the smallest failures first, and what was asked."""
+    """Return the findings by clause, the smallest failures first, and a summary."""
     started, asked, again = time.perf_counter(), 0, list[Question]()
     asking = Asking(door, description, clauses, exceptions)
     for operation, number in order(description, inquiry, clauses):
         if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
             break
         progress(f"fresh question {asked + 1}: {operation}")
-        question = draw(operation, inquiry.seed, number, description)
+        question = draw(operation, inquiry.seed, number, NOTHING_DECLARED if inquiry.exported else description)
         if question is None or not clauses.intersection(question.clauses):
+            continue
+        if declared_otherwise(description.choices, operation, question.vector.stored.settings) is not None:
             continue
         asked += 1
         asking.put(question)
@@ -182,10 +191,15 @@ def ask_fresh(
     return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), frozenset(asking.findings), smallest)
 
 
+def exported(seed: int) -> list[Vector]:
+    """Return the default draw of a seed, for a backend that has not described itself."""
+    numbered = sorted(order(NOTHING_DECLARED, Inquiry(seed), set(all_clauses())))
+    drawn = (draw(operation, seed, number, NOTHING_DECLARED) for operation, number in numbered)
+    return [question.vector for question in drawn if question is not None]
+
+
 def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iterator[tuple[str, int]]:
     """Yield the operation and number of every question, shuffled."""
-    from elt_ref.conformance.clauses import clauses as all_clauses  # noqa: PLC0415  its name is taken here
-
     needed = {name for clause in clauses for name in all_clauses()[clause].needs}
     offered = [name for name in OPERATIONS if name in description.operations and name in needed]
     turn = [name for name in offered for _ in range(OFTEN[name])]

@@ -43,7 +43,7 @@ class Drawer:
         if self.rng is None:
             index = min(self.replayed[place], len(values) - 1) if place < len(self.replayed) else 0
         elif favoured and self.rng.random() < 0.5:
-            index = values.index(favoured[self.rng.integers(len(favoured))])
+            index = values.index(favoured[int(self.rng.integers(len(favoured)))])
         else:
             index = int(self.rng.integers(len(values)))
         self.choices.append(index)
