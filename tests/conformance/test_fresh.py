@@ -248,6 +248,8 @@ def test_a_failing_question_is_a_file_that_is_asked_again(tmp_path):
     (vector,) = report.fresh.smallest
     path = write_case(tmp_path / "cases", vector)
     read = read_case(path, DECLARED.choices)
+    assert vector.answers is not None
+    assert read.answers is not None
     assert read.stored.settings == vector.stored.settings
     assert all(np.array_equal(array, read.answers[name]) for name, array in vector.answers.items())
     for backend, passes in ((UnstableSort, False), (ReferenceBackend, True)):
@@ -302,6 +304,7 @@ def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_pa
     report = judge(FilesDoor(tmp_path), VECTORS, only="GUIDE-01,DECODE-01,DENOISE-03")
     report = with_fresh(report, FilesDoor(tmp_path), exported_inquiry(tmp_path), Exceptions(), whole=False)
     assert report.passed, [verdict.message for verdict in report.verdicts]
+    assert report.fresh is not None
     assert report.fresh.asked > 12
     assert report.fresh.failed == 0
     assert report.fresh.clauses == {"GUIDE-01", "DECODE-01", "DENOISE-03"}
