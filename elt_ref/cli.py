@@ -496,13 +496,19 @@ def conform_run(
     case: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask only the question of this file, that a run wrote.")
     ] = None,
+    laws: Annotated[
+        bool, typer.Option("--laws", help="Ask for laws that need no oracle, at the size of --preset.")
+    ] = False,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Preset for --laws.")] = "digits-masked",
 ) -> None:
     """Judge a backend; exit code 1 if a clause does not hold."""
-    from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
+    from elt_ref.conformance.commands import open_door, run, run_laws  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
     inquiry = Inquiry(seed_of(seed), questions, minutes)
     door = open_door(backend, program, timeout)
+    if laws:
+        raise typer.Exit(run_laws(door, preset, as_json=as_json))
     words = ["run", *([backend] if backend is not None else ["--exec", program or ""])]
     called = shlex.join([*words, *([] if timeout == SECONDS else ["--timeout", f"{timeout:g}"])])
     raise typer.Exit(

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +17,7 @@ from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
 from elt_ref.conformance.fresh.ask import Inquiry, exported, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
+from elt_ref.conformance.fresh.laws import laws
 from elt_ref.conformance.judge import Fresh, Report, judge
 from elt_ref.conformance.smoke import smoke, undeclared
 from elt_ref.errors import RequestError
@@ -207,6 +208,30 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
     for line in (*reports.headlines(report), *reports.advice(report, called), *report.complaints):
         console.print(line, highlight=False, markup=False)
     console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
+
+
+def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> int:
+    """Print which laws hold at the size of a preset; return the exit code.
+
+    Raises:
+        RequestError: there is no such preset.
+    """
+    try:
+        found = list(laws(door, preset))
+    finally:
+        ended = close(door)
+    broken = [law for law in found if law.message]
+    passed = bool(found) and not broken and not ended
+    if as_json:
+        rows = [asdict(law) for law in found]
+        print(json.dumps({"preset": preset, "passed": passed, "laws": rows, "complaint": ended}, indent=1))  # noqa: T201  the command's result
+        return int(not passed)
+    console = Console()
+    for law in broken:
+        console.print(f"{law.name}, {law.dtype}: {law.message}", highlight=False, markup=False)
+    summary = f"{reports.plural(len(found), 'law')} at the size of {preset}: {len(broken)} broken."
+    console.print(f"{summary} {ended}".strip(), highlight=False, markup=False)
+    return int(not passed)
 
 
 FRESH = "fresh.json"

@@ -309,3 +309,29 @@ def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_pa
     assert report.fresh.failed == 0
     assert report.fresh.clauses == {"GUIDE-01", "DECODE-01", "DENOISE-03"}
     assert exported_inquiry(tmp_path / "none") == Inquiry(questions=0)
+
+
+LAWLESS = """
+import numpy as np
+from elt_ref.conformance.reference import ReferenceBackend
+
+class Lawless(ReferenceBackend):
+    def masked_forward(self, *, labels, **given):
+        answer = super().masked_forward(labels=labels, **given)
+        return {"logits": answer["logits"] + 0.01 * (len(labels) > 1)}
+
+    def masked_gradient(self, *, model, **given):
+        answer = super().masked_gradient(model=model, **given)
+        return {name: array / model["max_loops"] for name, array in answer.items()}
+"""
+
+
+def test_laws_need_no_oracle(tmp_path):
+    reference = "elt_ref.conformance.reference:ReferenceBackend"
+    for preset, number in (("digits-masked", 11), ("digits-diffusion", 8)):
+        code, report, _ = conform(reference, "--laws", "--preset", preset, folder=tmp_path)
+        assert (code, report["passed"], len(report["laws"])) == (0, True, 2 * number)
+    (tmp_path / "lawless.py").write_text(LAWLESS, encoding="utf-8")
+    code, report, _ = conform("lawless.py:Lawless", "--laws", "--preset", "digits-masked", folder=tmp_path)
+    assert code == 1
+    assert {law["name"] for law in report["laws"] if law["message"]} == {"independence", "summed_gradients"}

@@ -98,7 +98,7 @@ def with_fresh(
         progress: called with a line before each question.
     """
     started = time.perf_counter()
-    judged = {verdict.clause.id for verdict in report.verdicts if verdict.status not in {"UNSUPPORTED", "NOT RUN"}}
+    judged = {verdict.clause.id for verdict in report.verdicts if verdict.findings}
     findings, fresh = ask_fresh(door, report.backend, inquiry, judged, exceptions, progress)
     verdicts = tuple(
         concluded(report.backend, verdict.clause, (*verdict.findings, *findings[verdict.clause.id]), exceptions)
