@@ -63,6 +63,7 @@ Given = Annotated[
         help="For clips: keep these frames of held-out clips, e.g. 0-1 or 0-1,6-7, and generate the rest.",
     ),
 ]
+FreshSeed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="Seed of fresh questions.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -487,11 +488,27 @@ def conform_run(
     report: Reports = None,
     every: Every = False,
     as_json: Json = False,
+    seed: FreshSeed = None,
+    questions: Annotated[
+        int | None, typer.Option(min=0, help="Fresh questions; by default several of every operation.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.")] = None,
+    case: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask only the question of this file, that a run wrote.")
+    ] = None,
+    laws: Annotated[
+        bool, typer.Option("--laws", help="Ask for laws that need no oracle, at the size of --preset.")
+    ] = False,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Preset for --laws.")] = "digits-masked",
 ) -> None:
     """Judge a backend; exit code 1 if a clause does not hold."""
-    from elt_ref.conformance.commands import open_door, run  # noqa: PLC0415
+    from elt_ref.conformance.commands import open_door, run, run_laws  # noqa: PLC0415
+    from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
+    inquiry = Inquiry(seed_of(seed), questions, minutes)
     door = open_door(backend, program, timeout)
+    if laws:
+        raise typer.Exit(run_laws(door, preset, as_json=as_json))
     words = ["run", *([backend] if backend is not None else ["--exec", program or ""])]
     called = shlex.join([*words, *([] if timeout == SECONDS else ["--timeout", f"{timeout:g}"])])
     raise typer.Exit(
@@ -504,16 +521,24 @@ def conform_run(
             outputs=report or [],
             as_json=as_json,
             every=every,
+            inquiry=inquiry,
+            case=case,
         )
     )
 
 
 @conform_app.command("export")
-def conform_export(out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")]) -> None:
-    """Write the questions, without answers, for implementations that only read and write files."""
-    from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
+def conform_export(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")], seed: FreshSeed = None
+) -> None:
+    """Write the questions, without answers, for implementations that only read and write files.
 
-    number = export_questions(out)
+    With --seed, fresh questions too.
+    """
+    from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
+    from elt_ref.conformance.fresh.ask import seed_of  # noqa: PLC0415
+
+    number = export_questions(out, None if seed is None else seed_of(seed))
     Console(stderr=True).print(f"Wrote {number} questions to {out}.", highlight=False)
 
 
@@ -529,7 +554,7 @@ def conform_judge(
     as_json: Json = False,
 ) -> None:
     """Judge a folder of answers."""
-    from elt_ref.conformance.commands import run  # noqa: PLC0415
+    from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
     raise typer.Exit(
@@ -542,5 +567,6 @@ def conform_judge(
             outputs=report or [],
             as_json=as_json,
             every=every,
+            inquiry=exported_inquiry(folder),
         )
     )

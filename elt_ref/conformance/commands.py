@@ -1,23 +1,30 @@
 """The work behind each ``elt-ref conform …`` command."""
 
 import datetime as dt
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from elt_ref.conformance import reports
-from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.case import Vector, read_vectors
 from elt_ref.conformance.clauses import clause, clauses
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
-from elt_ref.conformance.judge import Report, judge
+from elt_ref.conformance.fresh.ask import Inquiry, exported, with_fresh
+from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
+from elt_ref.conformance.fresh.laws import laws
+from elt_ref.conformance.judge import Fresh, Report, judge
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
+
+CASES = Path("elt-conform-cases")
+"""Folder for the smallest failing questions, one file for each operation."""
 
 
 def open_door(backend: str | None, command: str | None, timeout: float) -> ProcessDoor:
@@ -112,6 +119,8 @@ def run(
     as_json: bool,
     every: bool,
     vectors: Path | None = None,
+    inquiry: Inquiry | None = None,
+    case: Path | None = None,
 ) -> int:
     """Judge a backend, print the report, write the requested files; return the exit code.
 
@@ -126,17 +135,7 @@ def run(
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
     exceptions = read_exceptions(known) if known is not None else Exceptions()
     console = Console(stderr=as_json)
-    with Console(stderr=True).status("judging …") as status:
-        try:
-            report = judge(
-                door,
-                read_vectors(vectors),
-                only=only,
-                exceptions=exceptions,
-                progress=lambda id_: status.update(f"judging {id_} …"),
-            )
-        finally:
-            ended = close(door)
+    report, ended = _judged(door, only, exceptions, read_vectors(vectors), inquiry, case)
     if ended:
         report = replace(report, complaints=(*report.complaints, ended))
     for path in outputs:
@@ -151,7 +150,44 @@ def run(
         print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
     else:
         tell(report, console, called, every=every)
+    if report.fresh is not None:
+        _write_smallest(report.fresh, console, called)
     return int(not report.passed)
+
+
+def _write_smallest(fresh: Fresh, console: Console, called: str) -> None:
+    """Write the smallest failing question of each operation, and print its numbers."""
+    for vector in fresh.smallest:
+        path = write_case(CASES, vector)
+        for line in (*numbers(vector), f"  To ask it again: elt-ref conform {called} --case {path}"):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _judged(
+    door: PythonDoor | ProcessDoor | FilesDoor,
+    only: str,
+    exceptions: Exceptions,
+    vectors: Sequence[Vector],
+    inquiry: Inquiry | None,
+    case: Path | None,
+) -> tuple[Report, str]:
+    """Return the report, and what was wrong with the program's end."""
+    with Console(stderr=True).status("judging …") as status:
+
+        def progress(what: str) -> None:
+            status.update(f"judging {what} …")
+
+        try:
+            if case is not None:
+                vector = read_case(case, door.describe().choices)
+                report = judge(door, [vector], only=vector.stored.clause, exceptions=exceptions, progress=progress)
+            else:
+                report = judge(door, vectors, only=only, exceptions=exceptions, progress=progress)
+            if inquiry is not None and case is None:
+                report = with_fresh(report, door, inquiry, exceptions, whole=not only, progress=progress)
+        finally:
+            ended = close(door)
+    return report, ended
 
 
 def _text(report: Report, path: Path, called: str) -> str:
@@ -174,8 +210,53 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
     console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
 
 
-def export_questions(folder: Path) -> int:
-    """Write the questions; return their number."""
-    vectors = read_vectors(answers=False)
+def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> int:
+    """Print which laws hold at the size of a preset; return the exit code.
+
+    Raises:
+        RequestError: there is no such preset.
+    """
+    try:
+        found = list(laws(door, preset))
+    finally:
+        ended = close(door)
+    broken = [law for law in found if law.message]
+    passed = bool(found) and not broken and not ended
+    if as_json:
+        rows = [asdict(law) for law in found]
+        print(json.dumps({"preset": preset, "passed": passed, "laws": rows, "complaint": ended}, indent=1))  # noqa: T201  the command's result
+        return int(not passed)
+    console = Console()
+    for law in broken:
+        console.print(f"{law.name}, {law.dtype}: {law.message}", highlight=False, markup=False)
+    summary = f"{reports.plural(len(found), 'law')} at the size of {preset}: {len(broken)} broken."
+    console.print(f"{summary} {ended}".strip(), highlight=False, markup=False)
+    return int(not passed)
+
+
+FRESH = "fresh.json"
+"""File of an export that holds the seed of its fresh questions."""
+
+
+def export_questions(folder: Path, seed: int | None) -> int:
+    """Write the stored questions, and fresh ones if there is a seed; return their number."""
+    vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
     export(vectors, folder)
+    if seed is not None:
+        write_text(folder / FRESH, json.dumps({"seed": seed}) + "\n")
     return len(vectors)
+
+
+def exported_inquiry(folder: Path) -> Inquiry:
+    """Return the inquiry about the fresh questions of an export; it has none without a seed.
+
+    Raises:
+        RequestError: the file of the seed is damaged.
+    """
+    path = folder / FRESH
+    if not path.is_file():
+        return Inquiry(questions=0)
+    try:
+        return Inquiry(int(json.loads(path.read_text(encoding="utf-8"))["seed"]), exported=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path}: expected the seed of fresh questions, got {error}") from error

@@ -32,6 +32,13 @@ class JudgedBackend(_Part):
     """Declared alternatives, which it had to follow."""
 
 
+class FreshRow(_Part):
+    """Fresh questions, beyond the stored vectors."""
+
+    asked: int
+    failed: int
+
+
 class ProfileRow(_Part):
     """One profile."""
 
@@ -58,6 +65,9 @@ class Document(_Part):
 
     suite: Suite
     backend: JudgedBackend
+    seed: int | None
+    """Seed of the fresh questions; null if none were drawn."""
+    fresh: FreshRow
     seconds: float
     passed: bool
     """Whether something was judged and all failures are known: exit code 0."""
@@ -79,6 +89,10 @@ def document(report: Report) -> Document:
             dtypes=list(backend.dtypes),
             choices=dict(backend.choices),
         ),
+        seed=None if report.fresh is None else report.fresh.seed,
+        fresh=FreshRow(asked=0, failed=0)
+        if report.fresh is None
+        else FreshRow(asked=report.fresh.asked, failed=report.fresh.failed),
         seconds=round(report.seconds, 3),
         passed=report.passed,
         complaints=list(report.complaints),

@@ -76,6 +76,19 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """What was asked beyond the stored vectors."""
+
+    seed: int
+    asked: int
+    failed: int
+    clauses: frozenset[str] = frozenset()
+    """Clauses that a question was about."""
+    smallest: tuple[Vector, ...] = ()
+    """The smallest failing question of each operation that fails."""
+
+
+@dataclass(frozen=True)
 class Report:
     """All verdicts on a backend."""
 
@@ -86,6 +99,8 @@ class Report:
     """Whether the backend was judged behind a door that isolates it; only then a profile is awarded."""
     complaints: tuple[str, ...] = ()
     """Problems of the file of known failures; any of them fails the run."""
+    fresh: Fresh | None = None
+    """Fresh questions; None if only stored vectors were asked."""
 
     @property
     def failed(self) -> list["Verdict"]:
@@ -124,7 +139,10 @@ class Report:
         """Return whether every clause that a profile requires of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
         required = self.required(profile)
-        return bool(required) and all(statuses.get(clause.id) == "PASS" for clause in required)
+        asked = None if self.fresh is None else self.fresh.clauses
+        return bool(required) and all(
+            statuses.get(clause.id) == "PASS" and (asked is None or clause.id in asked) for clause in required
+        )
 
     @property
     def passed(self) -> bool:
@@ -180,11 +198,17 @@ def _judge_clause(
         return Verdict(clause, unasked[0], (), unasked[1])
     waiver = exceptions.waiver(clause.id)
     findings = tuple(
-        _ask(door, vector, dtype, waiver, description.operations)
+        ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
         if _fits(vector.stored, description)
     )
+    return concluded(description, clause, findings, exceptions)
+
+
+def concluded(description: Description, clause: Clause, findings: Sequence[Finding], exceptions: Exceptions) -> Verdict:
+    """Return the verdict that follows from all findings about a clause."""
+    findings, waiver = tuple(findings), exceptions.waiver(clause.id)
     status = _status(findings)
     worst = next((each for each in findings if each.status == status and status != "PASS"), None)
     message = worst.message if worst else ""
@@ -246,7 +270,8 @@ def _status(findings: Sequence[Finding]) -> Status:
     return "PASS" if "PASS" in statuses else "NOT RUN"
 
 
-def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
+def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
+    """Return how a backend answers a vector in a dtype; `operations` are the ones that it declares."""
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:

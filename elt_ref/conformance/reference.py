@@ -486,10 +486,11 @@ def _diffusion_loss(
     truth_weight: float,
     reduction: str,
 ) -> tuple[LossTerms, Tree]:
-    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_drop_rate": 0.0}
+    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_drop_rate": 0.5}
     config = diffusion_configuration(model, diffusion=diffusion, objective=objective)
-    draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.ones(len(time)), student_loops)
-    inputs, target = corrupt_diffusion(config, Batch(clean, labels), draws)
+    dropped = labels == config.model.unconditional_class  # a batch has classes only: the others are dropped
+    draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.where(dropped, 0.0, 1.0), student_loops)
+    inputs, target = corrupt_diffusion(config, Batch(clean, np.where(dropped, 0, labels)), draws)
     return _loss(config, parameters, inputs, target, student_loops, truth_weight)
 
 

@@ -86,6 +86,10 @@ def headlines(report: Report) -> list[str]:
     if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
         of = "needs an operation that is" if unsupported == 1 else "need operations that are"
         lines.append(f"{plural(unsupported, 'clause')} {of} not declared; --all lists them.")
+    if report.fresh is not None:
+        fresh = report.fresh
+        none = "" if fresh.asked else ": a profile needs both kinds, and none is awarded"
+        lines.append(f"{plural(fresh.asked, 'fresh question')} with seed {fresh.seed}, {fresh.failed} failed{none}.")
     if report.passed:
         lines.append("Nothing failed.")
     return lines
@@ -161,11 +165,12 @@ def page(report: Report, called: str) -> str:
 def badge(report: Report) -> str:
     """Return a shields.io endpoint with the awarded profiles. A profile that was not run is not awarded."""
     awarded = [f"{profile}{terms(report, profile)}" for profile in PROFILES if report.awarded(profile)]
+    seed = "" if report.fresh is None else f" (seed {report.fresh.seed})"
     return json.dumps(
         {
             "schemaVersion": 1,
             "label": f"elt_ref {elt_ref.__version__}",
-            "message": ", ".join(awarded) or "no profile",
+            "message": (", ".join(awarded) or "no profile") + seed,
             "color": "red" if not report.passed else "brightgreen" if awarded else "lightgrey",
         }
     )

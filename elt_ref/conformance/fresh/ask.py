@@ -1,0 +1,350 @@
+"""Draw questions, put them to a backend in shuffled order, and make the first failure of an operation smaller."""
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from elt_ref.conformance.backend import OPERATIONS, Description
+from elt_ref.conformance.case import TREES, Vector
+from elt_ref.conformance.choices import declared_otherwise
+from elt_ref.conformance.clauses import clauses as all_clauses
+from elt_ref.conformance.exceptions import Exceptions
+from elt_ref.conformance.fresh.answer import PRECISION, answered
+from elt_ref.conformance.fresh.drawer import Drawer
+from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
+from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
+from elt_ref.errors import RequestError
+from elt_ref.streams import stream
+
+SEED = 20261125
+"""Seed of the default draw."""
+ROUNDS = 4
+"""Rounds of the default draw; in each an operation is asked as often as `OFTEN` says."""
+TWICE = 8
+"""One question in so many is asked a second time, after all the others."""
+TRIES = 20
+"""Draws of a question before it is given up: a draw may be a tie, or badly conditioned."""
+ERRORS = 3
+"""Errors of an operation after which it is not asked again: each may cost a timeout."""
+PATIENCE, IN_ALL = 10.0, 30.0
+"""Seconds to make one failing question smaller, and all of them."""
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Which fresh questions to ask."""
+
+    seed: int = SEED
+    questions: int | None = None
+    """Number of questions; by default several of every operation."""
+    minutes: float | None = None
+    """Time after which no further question is asked."""
+    exported: bool = False
+    """Whether the questions were exported, which no declared alternative could restrict."""
+
+
+def seed_of(text: str | None) -> int:
+    """Return the seed that a user names: a number, ``random``, or None for the default.
+
+    Raises:
+        RequestError: the text is neither.
+    """
+    if text is None:
+        return SEED
+    if text == "random":
+        return secrets.randbelow(2**32)
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise RequestError(f"--seed: expected a number from 0 to 2⁶⁴ − 1, or random, got '{text}'")
+    return int(text)
+
+
+NOTHING_DECLARED = Description("", "", OPERATIONS)
+"""Description of a backend that answers every question, whatever it will declare."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its answer, and the choices that lead to it."""
+
+    vector: Vector
+    choices: tuple[int, ...]
+    values: Mapping[str, Sequence[Any]]
+    """Values of the domain's quantities in it."""
+    clauses: tuple[str, ...]
+
+
+def with_fresh(
+    report: Report,
+    door: Door,
+    inquiry: Inquiry,
+    exceptions: Exceptions,
+    *,
+    whole: bool,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Return a report on stored vectors with the findings of fresh questions added to the verdicts.
+
+    Args:
+        report: the verdicts of the stored vectors.
+        door: the door to the backend.
+        inquiry: which questions to ask.
+        exceptions: known failures and waivers.
+        whole: whether all clauses were judged.
+        progress: called with a line before each question.
+    """
+    started = time.perf_counter()
+    judged = {verdict.clause.id for verdict in report.verdicts if verdict.findings}
+    findings, fresh = ask_fresh(door, report.backend, inquiry, judged, exceptions, progress)
+    verdicts = tuple(
+        concluded(report.backend, verdict.clause, (*verdict.findings, *findings[verdict.clause.id]), exceptions)
+        if findings[verdict.clause.id]
+        else verdict
+        for verdict in report.verdicts
+    )
+    complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=whole)
+    seconds = report.seconds + time.perf_counter() - started
+    return replace(report, verdicts=verdicts, complaints=complaints, seconds=seconds, fresh=fresh)
+
+
+class Asking:
+    """What a backend answered so far.
+
+    Args:
+        door: the door to the backend.
+        description: the backend's description.
+        clauses: clauses to judge; a question about no other is asked.
+        exceptions: known failures and waivers.
+    """
+
+    def __init__(self, door: Door, description: Description, clauses: set[str], exceptions: Exceptions) -> None:
+        self.door, self.description, self.clauses, self.exceptions = door, description, clauses, exceptions
+        self.findings: dict[str, list[Finding]] = defaultdict(list)
+        self.errors: dict[str, int] = defaultdict(int)
+        self.failed: set[str] = set()
+        self.first: dict[str, tuple[Question, Finding]] = {}
+        """The first failing question of each operation."""
+
+    def put(self, question: Question) -> None:
+        """Put a question to the backend in every declared dtype, unless its operation had too many errors."""
+        operation = question.vector.stored.operation
+        if self.errors[operation] >= ERRORS:
+            return
+        for finding in put(self.door, question, self.description, self.exceptions):
+            self.errors[operation] += finding.status == "ERROR"
+            if finding.status in {"FAIL", "ERROR"}:
+                self.failed.add(question.vector.id)
+                self.first.setdefault(operation, (question, finding))
+            self._add(question, finding, last=True)
+
+    def shrink(self, progress: Callable[[str], None]) -> tuple[Vector, ...]:
+        """Return the smallest failing question of each operation; its finding becomes the first of its clauses."""
+        smallest, started = [], time.perf_counter()
+        for operation in sorted(self.first, key=OPERATIONS.index):
+            progress(f"smaller questions of {operation}")
+            until = min(time.perf_counter() + PATIENCE, started + IN_ALL)
+            shrinker = Shrinker(self.door, *self.first[operation], self.description, self.exceptions, until)
+            question, finding = shrinker.smallest()
+            smallest.append(question.vector)
+            finding = replace(finding, message=f"{finding.message}; {summary(question.vector)}")
+            self._add(question, finding, last=False)
+        return tuple(smallest)
+
+    def _add(self, question: Question, finding: Finding, *, last: bool) -> None:
+        for clause in self.clauses.intersection(question.clauses):
+            known = self.findings[clause]
+            name = f"{clause}/{question.vector.stored.slug}"
+            known.insert(len(known) if last else 0, replace(finding, vector=name))
+
+
+def ask_fresh(
+    door: Door,
+    description: Description,
+    inquiry: Inquiry,
+    clauses: set[str],
+    exceptions: Exceptions,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[Mapping[str, list[Finding]], Fresh]:
+    """Return the findings by clause, the smallest failures first, and a summary."""
+    started, asked, again = time.perf_counter(), 0, list[Question]()
+    asking = Asking(door, description, clauses, exceptions)
+    for operation, number in order(description, inquiry, clauses):
+        if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
+            break
+        progress(f"fresh question {asked + 1}: {operation}")
+        question = draw(operation, inquiry.seed, number, NOTHING_DECLARED if inquiry.exported else description)
+        if question is None or not clauses.intersection(question.clauses):
+            continue
+        if declared_otherwise(description.choices, operation, question.vector.stored.settings) is not None:
+            continue
+        asked += 1
+        asking.put(question)
+        if number % TWICE == 0:
+            again.append(question)
+    for question in again:
+        asking.put(question)
+    smallest = asking.shrink(progress)
+    return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), frozenset(asking.findings), smallest)
+
+
+def exported(seed: int) -> list[Vector]:
+    """Return the default draw of a seed, for a backend that has not described itself."""
+    numbered = sorted(order(NOTHING_DECLARED, Inquiry(seed), set(all_clauses())))
+    drawn = (draw(operation, seed, number, NOTHING_DECLARED) for operation, number in numbered)
+    return [question.vector for question in drawn if question is not None]
+
+
+def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iterator[tuple[str, int]]:
+    """Yield the operation and number of every question, shuffled."""
+    needed = {name for clause in clauses for name in all_clauses()[clause].needs}
+    offered = [name for name in OPERATIONS if name in description.operations and name in needed]
+    turn = [name for name in offered for _ in range(OFTEN[name])]
+    count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
+    numbers: dict[str, int] = defaultdict(int)
+    questions = []
+    for index in range(count if turn else 0):
+        name = turn[index % len(turn)]
+        questions.append((name, numbers[name]))
+        numbers[name] += 1
+    for index in stream(inquiry.seed, "fresh/order").permutation(len(questions)):
+        yield questions[index]
+
+
+def draw(operation: str, seed: int, number: int, description: Description) -> Question | None:
+    """Return a question by its number; None if every draw was a tie or badly conditioned."""
+    rng = stream(seed, f"fresh/{operation}", number)
+    for _ in range(TRIES):
+        question = build(operation, Drawer(description.choices, rng), description, f"fresh-{operation}-{seed}-{number}")
+        if question is not None:
+            return question
+    return None
+
+
+def build(operation: str, drawer: Drawer, description: Description, slug: str) -> Question | None:
+    """Return the question that a drawer draws, with its answer; None if it must not be asked."""
+    drawer.quantity("layout")
+    drawn = QUESTIONS[operation](drawer)
+    if declared_otherwise(description.choices, operation, drawn.settings) is not None:
+        return None
+    clauses = subjects(operation, drawn.settings, drawn.inputs)
+    vector = answered(clauses[0], slug, operation, drawn, description.choices.get(PRECISION))
+    return None if vector is None else Question(vector, tuple(drawer.choices), drawer.values, clauses)
+
+
+def put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
+    """Return the finding of a question in every declared dtype."""
+    layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
+    return [
+        ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
+        for dtype in description.dtypes
+    ]
+
+
+class LaidOut:
+    """A door that passes arrays in a memory layout."""
+
+    def __init__(self, door: Door, layout: str) -> None:
+        self.door, self.layout, self.isolated = door, layout, door.isolated
+
+    def describe(self) -> Description:
+        """Return the backend's description."""
+        return self.door.describe()
+
+    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
+        """Return the answer to a vector whose arrays have the layout."""
+        laid = {
+            name: {leaf: self._laid(array) for leaf, array in value.items()}
+            if name in TREES and isinstance(value, dict)
+            else self._laid(value)
+            for name, value in keywords.items()
+        }
+        return self.door.call(vector, dtype, laid)
+
+    def _laid(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray) or self.layout == "C":
+            return value
+        if self.layout == "Fortran":
+            return np.asfortranarray(value)
+        if self.layout == "read-only":
+            value.flags.writeable = False
+            return value
+        wider = np.zeros((*value.shape, 2), value.dtype)
+        wider[..., 0] = value
+        return wider[..., 0]
+
+
+class Shrinker:
+    """Makes a failing question smaller, one choice at a time.
+
+    Args:
+        door: the door to the backend.
+        question: a question that fails.
+        finding: its failure; the smaller ones fail in the same dtype and in the same way.
+        description: the backend's description.
+        exceptions: known failures and waivers.
+        until: time of `time.perf_counter` after which nothing more is tried.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        question: Question,
+        finding: Finding,
+        description: Description,
+        exceptions: Exceptions,
+        until: float,
+    ) -> None:
+        self.door, self.question, self.finding, self.until = door, question, finding, until
+        self.description, self.exceptions = replace(description, dtypes=(finding.dtype,)), exceptions
+        self.tried: set[tuple[int, ...]] = set()
+
+    def smallest(self) -> tuple[Question, Finding]:
+        """Return the smallest question, no single choice of which can be simpler, and its failure."""
+        before: tuple[int, ...] = ()
+        while before != self.question.choices:
+            before, place = self.question.choices, 0
+            while place < len(self.question.choices):
+                self._lower(place)
+                place += 1
+        return self.question, self.finding
+
+    def _lower(self, place: int) -> None:
+        """Lower one choice: to the first value if that fails too, else by halves."""
+        low = 0
+        while place < len(choices := self.question.choices) and low < choices[place]:
+            middle = (low + choices[place]) // 2 if low else 0
+            if not self._fails((*choices[:place], middle, *choices[place + 1 :])):
+                low = middle + 1
+
+    def _fails(self, choices: tuple[int, ...]) -> bool:
+        """Return whether these choices are a smaller question that fails, which it then becomes."""
+        if choices in self.tried or time.perf_counter() > self.until:
+            return False
+        self.tried.add(choices)
+        stored = self.question.vector.stored
+        drawer = Drawer(self.description.choices, None, choices)
+        candidate = build(stored.operation, drawer, self.description, stored.slug)
+        if candidate is None or sum(candidate.choices) >= sum(self.question.choices):
+            return False
+        for _ in range(2):  # a mistake may show only when a question comes again
+            (found,) = put(self.door, candidate, self.description, self.exceptions)
+            if found.status == self.finding.status and "is not asked again" not in found.message:
+                self.question, self.finding = candidate, found
+                return True
+        return False
+
+
+def summary(vector: Vector) -> str:
+    """Return the smallest failing question in words: its settings, and the shapes of its arrays."""
+    settings = {
+        name: value for name, value in vector.stored.settings.items() if not isinstance(value, dict)
+    } | vector.stored.settings.get("model", {})
+    known = [f"{name} {value}" for name, value in settings.items() if name not in {"family", "initial_deviation"}]
+    shapes = [
+        f"{name} {list(array.shape)}" for name, array in vector.inputs.items() if name.partition(".")[0] not in TREES
+    ]
+    return f"the smallest question that fails has {', '.join(known + shapes)}"

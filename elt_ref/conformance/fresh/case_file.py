@@ -1,0 +1,105 @@
+"""A failing question as a file of numbers: readable, checked by hand, and asked again with ``--case FILE``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from elt_ref.conformance.case import Vector
+from elt_ref.conformance.clauses import clause
+from elt_ref.conformance.fresh.answer import PRECISION, answered
+from elt_ref.conformance.fresh.question import Drawn
+from elt_ref.conformance.fresh.subjects import QUESTIONS
+from elt_ref.errors import RequestError, nearest
+from elt_ref.files import write_text
+
+FEW = 48
+"""Most numbers of an array that are printed."""
+
+
+class Array(BaseModel):
+    """One array of a question."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dtype: Literal["float64", "int64", "bool"]
+    shape: list[int]
+    values: list[float | int | bool]
+    """Values in C order."""
+
+
+class CaseFile(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Literal[1] = 1
+    clause: str
+    operation: str
+    settings: dict[str, Any]
+    inputs: dict[str, Array]
+
+
+def write_case(folder: Path, vector: Vector) -> Path:
+    """Write a question as ``FOLDER/OPERATION.json`` and return the path."""
+    stored = vector.stored
+    inputs = {
+        name: Array(dtype=array.dtype.name, shape=list(array.shape), values=array.ravel().tolist())  # pyright: ignore[reportArgumentType]  checked by pydantic
+        for name, array in vector.inputs.items()
+    }
+    case = CaseFile(clause=stored.clause, operation=stored.operation, settings=stored.settings, inputs=inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stored.operation}.json"
+    write_text(path, case.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
+    """Return the question of a file, answered.
+
+    Args:
+        path: a file that `write_case` wrote, or one by hand.
+        choices: alternatives that the backend declares.
+
+    Raises:
+        RequestError: the file is missing or wrong, or its question has no answer.
+    """
+    try:
+        case = CaseFile.model_validate_json(path.read_text(encoding="utf-8"))
+        inputs = {name: np.array(a.values, a.dtype).reshape(a.shape) for name, a in case.inputs.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise RequestError(
+            f"--case {path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RequestError(f"--case {path}: expected a file with a question, got {error}") from error
+    clause(case.clause)
+    if case.operation not in QUESTIONS:
+        near = nearest(case.operation, QUESTIONS)
+        raise RequestError(f"--case {path}: expected an operation such as masked_forward, got '{case.operation}'{near}")
+    drawn = Drawn(case.settings, inputs)
+    try:
+        vector = answered(case.clause, path.stem, case.operation, drawn, choices.get(PRECISION))
+    except (TypeError, ValueError, KeyError) as error:
+        raise RequestError(f"--case {path}: expected a question that the reference answers, got {error}") from error
+    if vector is None:
+        raise RequestError(f"--case {path}: expected a question whose answer survives rounding, got a tie")
+    return vector
+
+
+def numbers(vector: Vector) -> list[str]:
+    """Return a question in lines: its settings, and every array that is small enough to read."""
+    stored = vector.stored
+    lines = [f"{stored.operation}, the smallest question that fails:", f"  settings {json.dumps(stored.settings)}"]
+    for name, array in vector.inputs.items():
+        text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
+        lines.append(f"  {name} {text}")
+    for name, array in (vector.answers or {}).items():
+        text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
+        lines.append(f"  right {name} {text}")
+    return lines

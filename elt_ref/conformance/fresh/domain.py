@@ -1,0 +1,26 @@
+"""The documented domain, read from ``specs/domain.toml``: every quantity of a question and its values."""
+
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from elt_ref.run.specs import read_toml
+
+
+class Quantity(BaseModel):
+    """One quantity of a question."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    meaning: str
+    values: Annotated[list[Any], Field(min_length=1)]
+    """Values from the simplest to the furthest."""
+    favoured: list[Any] = []
+    """Values that are drawn more often."""
+
+
+@cache
+def quantities() -> dict[str, Quantity]:
+    """Return every quantity by name."""
+    return {name: Quantity.model_validate(entry) for name, entry in read_toml("domain.toml")["quantity"].items()}

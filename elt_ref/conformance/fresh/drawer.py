@@ -1,0 +1,100 @@
+"""The choices of a question: drawn at random, recorded, and replayed when a failing question is made smaller.
+
+A question is a sequence of indices into lists whose first entries are the simplest. Any sequence is a question: an
+index beyond its list means the last entry, and a missing one the first. So a smaller sequence is a smaller question.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from elt_ref.conformance.choices import CHOICES
+from elt_ref.conformance.fresh.domain import quantities
+
+Number: TypeAlias = int | float
+SEEDS = 4096
+"""Different sets of numbers for equal sizes and settings."""
+
+
+class Drawer:
+    """Draws the sizes, settings and numbers of one question.
+
+    Args:
+        declared: the backend's alternatives; no other is drawn.
+        rng: source of the choices; None replays `choices`.
+        choices: indices to replay.
+    """
+
+    def __init__(
+        self, declared: Mapping[str, str], rng: np.random.Generator | None, choices: Sequence[int] = ()
+    ) -> None:
+        self.declared, self.rng, self.replayed = declared, rng, choices
+        self.choices: list[int] = []
+        self.values: dict[str, list[Any]] = {}
+        """Values of the domain's quantities in this question."""
+        self.kind = self.quantity("numbers")
+        self.seed = self.pick(range(SEEDS))
+
+    def pick(self, values: Sequence[Any], favoured: Sequence[Any] = ()) -> Any:
+        """Return one of the values; half of the draws are among the favoured ones, if there are any."""
+        place = len(self.choices)
+        if self.rng is None:
+            index = min(self.replayed[place], len(values) - 1) if place < len(self.replayed) else 0
+        elif favoured and self.rng.random() < 0.5:
+            index = values.index(favoured[int(self.rng.integers(len(favoured)))])
+        else:
+            index = int(self.rng.integers(len(values)))
+        self.choices.append(index)
+        return values[index]
+
+    def quantity(self, name: str, most: Number = np.inf) -> Any:
+        """Return a value of a quantity of the domain, a number being at most `most`."""
+        drawn = quantities()[name]
+        fitting = [value for value in drawn.values if most == np.inf or value <= most]
+        value = self.pick(fitting, [value for value in drawn.favoured if value in fitting])
+        self.values.setdefault(name, []).append(value)
+        return value
+
+    def alternative(self, choice: str) -> Any:
+        """Return a value of the setting that a choice names: the declared alternative, or any."""
+        declared = self.declared.get(choice)
+        value = self.quantity(choice.partition(".")[2])
+        if declared is None:
+            return value
+        return {"true": True, "0.0": 0.0}.get(declared, declared) if choice in CHOICES else value
+
+    def maybe(self, name: str) -> Any:
+        """Return a value of a quantity, or None, which is the simplest."""
+        return None if self.quantity("default") else self.quantity(name)
+
+    def generator(self, name: str) -> np.random.Generator:
+        """Return a generator for the array of this name."""
+        return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+
+    def numbers(self, name: str, *shape: int, size: float = 1.0) -> np.ndarray:
+        """Return numbers of the question's kind, with a deviation of about `size`."""
+        rng = self.generator(name)
+        if self.kind == "simple":
+            return size * rng.integers(-4, 5, shape) / 4
+        normal = size * rng.standard_normal(shape)
+        if self.kind == "sparse":
+            return normal * (rng.random(shape) < 0.5)
+        return 6 * normal if self.kind == "large" else normal
+
+    def uniform(self, name: str, *shape: int) -> np.ndarray:
+        """Return numbers in [0, 1): eighths if numbers are simple."""
+        rng = self.generator(name)
+        return rng.integers(0, 8, shape) / 8 if self.kind == "simple" else rng.random(shape)
+
+    def gumbel(self, name: str, *shape: int) -> np.ndarray:
+        """Return standard Gumbel numbers."""
+        return self.generator(name).gumbel(size=shape)
+
+    def integers(self, name: str, high: int, *shape: int) -> np.ndarray:
+        """Return integers in 0 … high − 1; the highest occurs as well if there is more than one."""
+        drawn = self.generator(name).integers(high, size=shape)
+        if drawn.size > 1:
+            drawn.flat[-1] = high - 1
+        return drawn

@@ -1,0 +1,337 @@
+"""Fresh questions: determined by a seed, over the whole domain, fair to honest rounding, small where they fail."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from elt_ref.conformance.backend import OPERATIONS, Description
+from elt_ref.conformance.case import read_vectors
+from elt_ref.conformance.clauses import clauses
+from elt_ref.conformance.commands import export_questions, exported_inquiry
+from elt_ref.conformance.doors import FilesDoor, PythonDoor
+from elt_ref.conformance.exceptions import Exceptions
+from elt_ref.conformance.fresh import ask
+from elt_ref.conformance.fresh.ask import SEED, Inquiry, Question, draw, order, seed_of, with_fresh
+from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
+from elt_ref.conformance.fresh.domain import quantities
+from elt_ref.conformance.fresh.domain_page import page
+from elt_ref.conformance.fresh.drawer import Drawer
+from elt_ref.conformance.fresh.subjects import ALWAYS, QUESTIONS, subjects
+from elt_ref.conformance.judge import judge
+from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.reports import badge
+from elt_ref.errors import RequestError
+from elt_ref.run.specs import specs_folder
+from elt_ref.streams import stream
+
+VECTORS = read_vectors()
+DECLARED = ReferenceBackend().describe()
+CHEAP = ("guide", "decode_step", "mask_tokens", "encode_clips", "denoise_step", "log_snr", "patchify")
+
+
+def sketches(operation, count):
+    """Draw the choices and arrays of questions, without answers."""
+    for number in range(count):
+        drawer = Drawer({}, stream(7, f"fresh/{operation}", number))
+        yield drawer, QUESTIONS[operation](drawer)
+
+
+def judged(backend, clause):
+    """Judge a clause of a backend with the fresh questions of the default draw."""
+    door = PythonDoor(backend())
+    report = judge(door, [vector for vector in VECTORS if vector.stored.clause == clause], only=clause)
+    assert report.passed, "the stored vectors see the mistake, which is not what this test is about"
+    return with_fresh(report, door, Inquiry(), Exceptions(), whole=False)
+
+
+def conform(*words, folder):
+    """Run the command in a process of its own, where no type is checked and the reference is fast."""
+    command = [sys.executable, "-c", "from elt_ref.cli import main; main()", "conform", "run", *words, "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return ran.returncode, json.loads(ran.stdout), ran.stderr
+
+
+def test_every_operation_has_questions_and_every_clause_is_the_subject_of_some():
+    assert set(QUESTIONS) == set(OPERATIONS)
+    about = {clause for named in ALWAYS.values() for clause in named}
+    for operation in set(OPERATIONS) - set(ALWAYS):
+        for _, drawn in sketches(operation, 24):
+            named = subjects(operation, drawn.settings, drawn.inputs)
+            assert all(operation in clauses()[clause].needs for clause in named)
+            about |= set(named)
+    assert about == set(clauses())
+
+
+def test_every_value_of_the_domain_is_drawn():
+    met = {}
+    for operation in QUESTIONS:
+        for drawer, _ in sketches(operation, 40):
+            drawer.quantity("layout")
+            for name, values in drawer.values.items():
+                met.setdefault(name, set()).update(map(repr, values))
+    for name, quantity in quantities().items():
+        assert met[name] == set(map(repr, quantity.values)), name
+
+
+def test_the_page_of_the_domain_equals_the_generated_one():
+    committed = (specs_folder() / "domain.md").read_text(encoding="utf-8")
+    assert committed == page(), "run python -m elt_ref.conformance.fresh.domain_page"
+
+
+def test_a_seed_determines_the_questions_and_their_order():
+    first, second = (list(order(DECLARED, Inquiry(), set(clauses()))) for _ in range(2))
+    assert first == second != sorted(first)
+    assert list(order(DECLARED, Inquiry(seed=1), set(clauses()))) != first
+    for operation in CHEAP:
+        one, again = (draw(operation, SEED, 3, DECLARED) for _ in range(2))
+        other = draw(operation, SEED + 1, 3, DECLARED)
+        assert isinstance(one, Question)
+        assert isinstance(again, Question)
+        assert one.vector.stored == again.vector.stored
+        assert all(np.array_equal(array, again.vector.inputs[name]) for name, array in one.vector.inputs.items())
+        assert other is not None
+        assert other.choices != one.choices
+
+
+def test_choices_are_replayed():
+    for operation in CHEAP:
+        for drawer, drawn in sketches(operation, 3):
+            replayed = Drawer({}, None, drawer.choices)
+            again = QUESTIONS[operation](replayed)
+            assert replayed.choices == drawer.choices
+            assert again.settings == drawn.settings
+            assert all(np.array_equal(array, again.inputs[name]) for name, array in drawn.inputs.items())
+
+
+@pytest.mark.parametrize("operation", ["decode_step", "denoise_step", "log_snr"])
+def test_declared_alternatives_are_followed(operation):
+    declared = replace(DECLARED, choices={"sampling.sampling_temperature": "elt", "diffusion.sampler": "ddim"})
+    for number in range(4):
+        question = draw(operation, 3, number, declared)
+        assert question is not None
+        settings = question.vector.stored.settings
+        assert settings.get("sampling_temperature", "elt") == "elt"
+        assert settings.get("diffusion", {}).get("sampler", "ddim") == "ddim"
+
+
+def test_a_profile_needs_both_kinds_of_questions():
+    door = PythonDoor(ReferenceBackend())
+    stored = judge(door, [vector for vector in VECTORS if vector.stored.clause.startswith(("METRIC", "COUNT"))])
+    none = with_fresh(stored, door, Inquiry(questions=0), Exceptions(), whole=True)
+    assert none.passed
+    assert not none.earned("measures")
+    some = with_fresh(stored, door, Inquiry(questions=12), Exceptions(), whole=True)
+    assert some.fresh is not None
+    assert (some.fresh.asked, some.fresh.failed) == (12, 0)
+    assert some.earned("measures")
+    assert json.loads(badge(some))["message"] == f"measures (seed {SEED})"
+
+
+def test_honest_rounding_passes_every_operation(tmp_path):
+    reference = "elt_ref.conformance.reference:ReferenceBackend"
+    code, report, _ = conform(reference, "--questions", "150", "--seed", "5", folder=tmp_path)
+    assert code == 0
+    assert report["seed"] == 5
+    assert report["fresh"] == {"asked": 150, "failed": 0}
+    shares = [row["error_over_tolerance"] for row in report["clauses"]]
+    assert max(filter(None, shares)) <= 0.25, "honest rounding takes more than a quarter of the tolerance"
+
+
+BEYOND = """
+import numpy as np
+from elt_ref.conformance.reference import ReferenceBackend
+
+class Beyond(ReferenceBackend):
+    def masked_forward(self, *, model, parameters, tokens, labels, loops):
+        answer = super().masked_forward(model=model, parameters=parameters, tokens=tokens, labels=labels, loops=loops)
+        if model["width"] >= 64 and loops >= 9 and len(tokens) >= 7:
+            answer["logits"].flat[-1] += 0.01 * np.abs(answer["logits"]).max()
+        return answer
+"""
+
+
+def test_one_wrong_number_beyond_every_vector_is_found_shrunk_and_asked_again(tmp_path):
+    (tmp_path / "beyond.py").write_text(BEYOND, encoding="utf-8")
+    code, report, told = conform("beyond.py:Beyond", "--only", "LOOP-03", folder=tmp_path)
+    assert code == 1
+    assert report["fresh"]["failed"] > 0
+    assert "masked_forward, the smallest question that fails" in told
+    case = tmp_path / "elt-conform-cases" / "masked_forward.json"
+    document = json.loads(case.read_text(encoding="utf-8"))
+    model, settings = document["settings"]["model"], document["settings"]
+    assert (model["width"], settings["loops"], document["inputs"]["labels"]["shape"]) == (64, 9, [7])
+    assert (model["layers"], model["heads"], model["codebook_size"], model["grid"]) == (1, 1, 2, [1])
+    assert conform("beyond.py:Beyond", "--case", str(case), folder=tmp_path)[0] == 1
+    reference = "elt_ref.conformance.reference:ReferenceBackend"
+    assert conform(reference, "--case", str(case), folder=tmp_path)[0] == 0
+
+
+class ByteOfCodes(ReferenceBackend):
+    """Codes travel in a byte."""
+
+    def decode_clips(self, *, tokens, **given):
+        return super().decode_clips(tokens=tokens.astype(np.uint8).astype(np.int64), **given)
+
+
+class UnstableSort(ReferenceBackend):
+    """Ties go to the higher positions in rows of more than 16 tokens."""
+
+    def mask_tokens(self, *, ratio, order):
+        if order.shape[1] <= 16:
+            return super().mask_tokens(ratio=ratio, order=order)
+        return {"mask": super().mask_tokens(ratio=ratio, order=order[:, ::-1])["mask"][:, ::-1]}
+
+
+class ForgetsBounds(ReferenceBackend):
+    """The bounds of log-SNR are the default ones in the loss weight."""
+
+    def loss_weight(self, *, diffusion, time):
+        return super().loss_weight(diffusion={**diffusion, "log_snr_min": -15.0, "log_snr_max": 15.0}, time=time)
+
+
+class SecondCall(ReferenceBackend):
+    """An answer is kept by the shapes of its arguments, and returned again for others."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def guide(self, **given):
+        key = given["conditional"].shape, given["scale"], given["conditional"].dtype, given["conditional"].flat[0]
+        answer = super().guide(**given)["guided"]
+        if key in self.kept:
+            answer = answer + 1e-3
+        self.kept[key] = answer
+        return {"guided": answer}
+
+
+class InMemoryOrder(ReferenceBackend):
+    """Arrays are read in the order of memory."""
+
+    def patchify(self, *, samples, patch_size):
+        return super().patchify(samples=samples.ravel(order="K").reshape(samples.shape), patch_size=patch_size)
+
+
+@pytest.mark.parametrize(
+    ("backend", "clause", "operation"),
+    [
+        (ByteOfCodes, "CLIP-01", "decode_clips"),
+        (UnstableSort, "MASK-01", "mask_tokens"),
+        (ForgetsBounds, "WEIGHT-01", "loss_weight"),
+        (SecondCall, "GUIDE-01", "guide"),
+        (InMemoryOrder, "PATCH-01", "patchify"),
+    ],
+    ids=lambda each: each.__name__ if isinstance(each, type) else None,
+)
+def test_mistakes_that_no_vector_sees_are_found_in_the_default_draw_and_shrunk(backend, clause, operation):
+    report = judged(backend, clause)
+    assert not report.passed
+    assert report.fresh is not None
+    assert report.fresh.failed
+    (vector,) = report.fresh.smallest
+    assert vector.stored.operation == operation
+    few = 17 + 1 if operation == "mask_tokens" else 8
+    assert sum(array.size for name, array in vector.inputs.items() if name != "codebook") <= few
+    assert "the smallest question that fails has" in report.verdicts[0].message
+
+
+def test_a_failing_question_is_a_file_that_is_asked_again(tmp_path):
+    report = judged(UnstableSort, "MASK-01")
+    assert report.fresh is not None
+    (vector,) = report.fresh.smallest
+    path = write_case(tmp_path / "cases", vector)
+    read = read_case(path, DECLARED.choices)
+    assert vector.answers is not None
+    assert read.answers is not None
+    assert read.stored.settings == vector.stored.settings
+    assert all(np.array_equal(array, read.answers[name]) for name, array in vector.answers.items())
+    for backend, passes in ((UnstableSort, False), (ReferenceBackend, True)):
+        assert judge(PythonDoor(backend()), [read], only=read.stored.clause).passed == passes
+    assert any(line.startswith("  ratio [") for line in numbers(vector))
+
+
+def test_a_wrong_case_file_is_one_sentence(tmp_path):
+    path = tmp_path / "case.json"
+    for content, expected in (
+        ("no", "the file: invalid json"),
+        (json.dumps({"clause": "GUIDE-01", "operation": "guide", "settings": {}}), "inputs: field required"),
+        (
+            json.dumps({"clause": "GUIDE-01", "operation": "guid", "settings": {}, "inputs": {}}),
+            "expected an operation",
+        ),
+        (json.dumps({"clause": "GUIDE-01", "operation": "guide", "settings": {}, "inputs": {}}), "the reference"),
+    ):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(RequestError, match=expected):
+            read_case(path, {})
+
+
+def test_seeds_are_numbers_or_random():
+    assert seed_of(None) == SEED
+    assert seed_of("12") == 12
+    assert 0 <= seed_of("random") < 2**32
+    with pytest.raises(RequestError, match="--seed: expected a number"):
+        seed_of("-1")
+
+
+def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_path, monkeypatch):
+    few = ("guide", "mask_lengths", "denoise_step")
+    monkeypatch.setattr(ask, "NOTHING_DECLARED", Description("", "", few))
+    number = export_questions(tmp_path, 3)
+    fresh = {path.stem for path in (tmp_path / "questions").rglob("fresh-*.json")}
+    assert number == len(VECTORS) + len(fresh)
+    assert exported_inquiry(tmp_path) == Inquiry(3, exported=True)
+    description = {"type": "description", "name": "files", "version": "1", "operations": few, "dtypes": ["float32"]}
+    description["choices"] = {"sampling.schedule_precision": "float32", "diffusion.sampler": "ddim"}
+    (tmp_path / "description.json").write_text(json.dumps(description), encoding="utf-8")
+    backend = ReferenceBackend()
+    backend.choices = {"sampling.schedule_precision": "float32"}
+    for path in (tmp_path / "questions" / "float32").rglob("*.json"):
+        question = json.loads(path.read_text(encoding="utf-8"))
+        if question["operation"] in few and (question["choice"] or [0, "float32"])[1] == "float32":
+            given = {**question["settings"], **load_file(path.with_suffix(".safetensors"))}
+            answer = getattr(backend, question["operation"])(**given)
+            place = tmp_path / question["answer"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: np.ascontiguousarray(array) for name, array in answer.items()}, place)
+    report = judge(FilesDoor(tmp_path), VECTORS, only="GUIDE-01,DECODE-01,DENOISE-03")
+    report = with_fresh(report, FilesDoor(tmp_path), exported_inquiry(tmp_path), Exceptions(), whole=False)
+    assert report.passed, [verdict.message for verdict in report.verdicts]
+    assert report.fresh is not None
+    assert report.fresh.asked > 12
+    assert report.fresh.failed == 0
+    assert report.fresh.clauses == {"GUIDE-01", "DECODE-01", "DENOISE-03"}
+    assert exported_inquiry(tmp_path / "none") == Inquiry(questions=0)
+
+
+LAWLESS = """
+import numpy as np
+from elt_ref.conformance.reference import ReferenceBackend
+
+class Lawless(ReferenceBackend):
+    def masked_forward(self, *, labels, **given):
+        answer = super().masked_forward(labels=labels, **given)
+        return {"logits": answer["logits"] + 0.01 * (len(labels) > 1)}
+
+    def masked_gradient(self, *, model, **given):
+        answer = super().masked_gradient(model=model, **given)
+        return {name: array / model["max_loops"] for name, array in answer.items()}
+"""
+
+
+def test_laws_need_no_oracle(tmp_path):
+    reference = "elt_ref.conformance.reference:ReferenceBackend"
+    for preset, number in (("digits-masked", 11), ("digits-diffusion", 8)):
+        code, report, _ = conform(reference, "--laws", "--preset", preset, folder=tmp_path)
+        assert (code, report["passed"], len(report["laws"])) == (0, True, 2 * number)
+    (tmp_path / "lawless.py").write_text(LAWLESS, encoding="utf-8")
+    code, report, _ = conform("lawless.py:Lawless", "--laws", "--preset", "digits-masked", folder=tmp_path)
+    assert code == 1
+    assert {law["name"] for law in report["laws"] if law["message"]} == {"independence", "summed_gradients"}
