@@ -249,6 +249,7 @@ class LaidOut:
 
     def __init__(self, door: Door, layout: str) -> None:
         self.door, self.layout = door, layout
+        self.isolated = getattr(door, "isolated", False)
 
     def describe(self) -> Description:
         """Return the backend's description."""
