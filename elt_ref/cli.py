@@ -48,7 +48,10 @@ SECONDS = 60.0
 Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK; may be repeated."),
+    typer.Option(
+        metavar="CLAUSE|PROFILE|OPERATION",
+        help="A clause, a family of clauses (MASK), a profile or an operation; may be repeated.",
+    ),
 ]
 KnownFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Known failures and waivers.")]
 Reports = Annotated[

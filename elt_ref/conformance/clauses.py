@@ -52,6 +52,11 @@ class Clause(BaseModel):
     """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
 
     @property
+    def sentence(self) -> str:
+        """The text on one line."""
+        return " ".join(self.text.split())
+
+    @property
     def family(self) -> str | None:
         """The family of networks that it belongs to, ``masked`` or ``diffusion``; None for both."""
         return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from elt_ref.conformance import reports
+from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.case import read_vectors
-from elt_ref.conformance.clauses import clause, clauses
+from elt_ref.conformance.clauses import PROFILES, clause, clauses
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
-from elt_ref.conformance.judge import Report, judge
+from elt_ref.conformance.judge import Report, judge, selected
 from elt_ref.conformance.smoke import smoke, undeclared
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 
 
@@ -34,11 +37,12 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Pytho
 
 def list_clauses(console: Console) -> None:
     """Print every clause."""
-    table = Table()
-    for column in ("clause", "level", "profile", "text"):
-        table.add_column(column)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("clause", "level", "profile"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("text")
     for each in clauses().values():
-        table.add_row(each.id, each.level, each.profile, each.text)
+        table.add_row(each.id, each.level, each.profile, escape(each.sentence))
     console.print(table)
 
 
@@ -116,11 +120,14 @@ def run(
     """Judge a backend, print the report, write the requested files; return the exit code.
 
     Raises:
-        RequestError: no clause id begins with `only`, or a file is wrong or cannot be written.
+        RequestError: `only` selects nothing, or a file is wrong or cannot be written.
     """
-    for beginning in only.split(","):
-        if not any(id_.startswith(beginning) for id_ in clauses()):
-            clause(beginning)
+    for word in only.split(","):
+        if not any(selected(each, word) for each in clauses().values()):
+            known_words = (*clauses(), *PROFILES, *OPERATIONS)
+            raise RequestError(
+                f"--only: expected a clause, a profile or an operation, got '{word}'{nearest(word, known_words)}"
+            )
     for path in outputs:
         if path.suffix not in {".json", ".md", ".html"}:
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")

@@ -138,7 +138,7 @@ def judge(
     Args:
         door: the door to the backend.
         vectors: vectors with their answers.
-        only: prefixes of the clause ids to judge, separated by commas; all by default.
+        only: what to judge, as in `selected`; everything by default.
         exceptions: known failures and waivers.
         progress: called with the id of each clause before it is judged.
 
@@ -153,16 +153,19 @@ def judge(
         groups[vector.stored.clause].append(vector)
     verdicts = []
     for id_, clause in sorted(clauses().items()):
-        if selected(id_, only):
+        if selected(clause, only):
             progress(id_)
             verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
     return Report(description, tuple(verdicts), time.perf_counter() - started, complaints)
 
 
-def selected(id_: str, only: str) -> bool:
-    """Return whether a clause id begins with one of the prefixes of `only` (``GUIDE,DISTIL-06``); empty selects all."""
-    return id_.startswith(tuple(only.split(",")))
+def selected(clause: Clause, only: str) -> bool:
+    """Return whether one of the words of `only` (``GUIDE,DISTIL-06,sampler,decode_step``) selects a clause.
+
+    A word is the beginning of an id, a profile, or an operation. Nothing selects everything.
+    """
+    return any(clause.id.startswith(word) or word == clause.profile or word in clause.needs for word in only.split(","))
 
 
 def checked(description: Any) -> Description:
@@ -221,7 +224,7 @@ def _judge_clause(
         _ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
-        if _fits(vector.stored, description)
+        if fits(vector.stored, description)
     )
     status = _status(findings)
     worst = next((each for each in findings if each.status == status and status != "PASS"), None)
@@ -254,17 +257,17 @@ def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) 
         return "FAIL", f"expected describe() to declare the choice '{undeclared}', got none"
     if not group:
         return "NOT RUN", "has no vectors here"
-    if not any(_fits(vector.stored, description) for vector in group):
+    if not any(fits(vector.stored, description) for vector in group):
         return "NOT RUN", "no vector asks for all that the backend declares at once"
     return None
 
 
-def _fits(stored: Stored, description: Description) -> bool:
+def fits(stored: Stored, description: Description) -> bool:
     """Return whether a vector needs only what a backend declares."""
     declared = description.choices
     if stored.operation not in description.operations:
         return False
-    if stored.choice is not None and declared[stored.choice[0]] != stored.choice[1]:
+    if stored.choice is not None and declared.get(stored.choice[0]) != stored.choice[1]:
         return False
     return declared_otherwise(declared, stored.operation, stored.settings) is None
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from degenerate import ALL, half_precision
 
-from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
+from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.doors import PythonDoor, open_backend
@@ -208,7 +208,8 @@ def test_smoke_asks_every_declared_dtype_and_names_methods_that_are_not_declared
             return {"guided": super().guide(**given)["guided"].astype(np.float64)}
 
     (found,) = smoke(PythonDoor(Widens()), VECTORS)
-    assert found.fault == "float32: expected 'guided' in float32, got float64"
+    assert found.fault.startswith("GUIDE-01/")
+    assert found.fault.endswith(", float32: expected 'guided' in float32, got float64")
     assert "masked_layer" in undeclared(PythonDoor(Widens()))
     assert "guide" not in undeclared(PythonDoor(Widens()))
 
@@ -228,8 +229,54 @@ def test_what_is_declared_is_judged_also_where_the_rest_of_a_clause_is_not():
     assert verdicts(WrongPart(), only="GUIDE-03")["GUIDE-03"].status == "FAIL"
 
 
-def test_several_clauses_can_be_asked_for():
+def test_clauses_families_profiles_and_operations_can_be_asked_for():
     assert set(verdicts(ReferenceBackend(), only="GUIDE-01,DISTIL-06")) == {"GUIDE-01", "DISTIL-06"}
+    assert set(verdicts(ReferenceBackend(), only="clips")) == {"CLIP-01", "CLIP-02", "CLIP-03"}
+    assert set(verdicts(ReferenceBackend(), only="guide,METRIC")) == {"GUIDE-01", "GUIDE-02", "METRIC-01", "METRIC-02"}
+
+
+class OneSampler(ReferenceBackend):
+    """One family in one dtype with one alternative."""
+
+    def describe(self):
+        operations = ("denoise_step", "time_grid", "guide", "guidance_scales", "diffusion_sample", "log_snr")
+        return Description("one", "1", operations, ("float32",), choices={"diffusion.sampler": "ddim"})
+
+
+def test_an_award_is_told_in_full_and_only_profiles_that_are_offered():
+    report = judge(PythonDoor(OneSampler()), VECTORS)
+    text = "\n".join(headlines(report))
+    assert not any(f"{profile}:" in text for profile in set(PROFILES) - {"sampler", "diffusion"}), text
+    assert "diffusion: not awarded, 1 of 13 clauses of the diffusion family passed" in text
+    expected = "sampler: awarded for the diffusion family in float32 only with diffusion.sampler = ddim, 6 of 6 clauses"
+    assert expected in text, text
+
+
+def test_an_award_for_one_family_and_one_dtype_says_so():
+    class Single(ReferenceBackend):
+        def describe(self):
+            operations = ("encode_clips", "decode_clips", "masked_states", "given_frames", "masked_sample")
+            return dataclasses.replace(super().describe(), operations=operations, dtypes=("float32",))
+
+    report = judge(PythonDoor(Single()), VECTORS, only="clips")
+    (line,) = (line for line in headlines(report) if line.startswith("clips"))
+    assert "clips: awarded for the masked family in float32 only, 3 of 3 clauses of the masked family passed" in line
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_report_can_be_read_on_a_terminal_of_80_columns(capsys, every):
+    from rich.cells import cell_len
+    from rich.console import Console
+
+    from elt_ref.conformance.commands import list_clauses, tell
+
+    report = judge(PythonDoor(SwappedGuidance()), VECTORS, only="sampler")
+    tell(report, Console(width=80), "run mine:Backend", every=every)
+    list_clauses(Console(width=80))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    text = [line[32:].strip() for line in lines if line.startswith(" GUIDE-01")]
+    assert max(map(cell_len, text)) >= 35, "the text is squeezed into a column that nobody reads"
 
 
 def test_the_clause_that_others_build_on_is_named_first():
@@ -399,7 +446,21 @@ def test_smoke_tells_a_broken_harness_from_wrong_numbers():
 
     expected = {found.operation: found.fault for found in smoke(PythonDoor(Restless()), VECTORS)}
     assert "expected the same question to get the same answer" in expected["guide"]
-    assert set(expected) == set(OPERATIONS)
+    assert set(expected) == {*OPERATIONS, *TAPS}
+
+
+def test_smoke_asks_taps_and_every_form_of_an_operation():
+    class Partial(ReferenceBackend):
+        def masked_objective(self, *, student_loops, **given):
+            return super().masked_objective(student_loops=student_loops or 1, **given)
+
+        def diffusion_layers(self, **given):
+            return {"layers": super().diffusion_layers(**given)["layers"][-1]}
+
+    found = {one.operation: one.fault for one in smoke(PythonDoor(Partial()), VECTORS) if one.fault}
+    assert set(found) == {"masked_objective", "diffusion_layers"}
+    assert "expected the outputs total, teacher_truth, got also" in found["masked_objective"]
+    assert "expected 'layers' of shape [" in found["diffusion_layers"]
 
 
 test_by_one_line = pytest_suite(ReferenceBackend())
@@ -408,6 +469,11 @@ test_by_one_line = pytest_suite(ReferenceBackend())
 def test_the_one_line_fails_where_a_clause_does():
     with pytest.raises(AssertionError, match="GUIDE-01"):
         pytest_suite(SwappedGuidance())("GUIDE-01")
+
+
+def test_the_one_line_skips_what_was_not_run():
+    with pytest.raises(pytest.skip.Exception, match="DENOISE-01: is about diffusion"):
+        pytest_suite(OneSampler())("DENOISE-01")
 
 
 def test_every_clause_has_cases_and_every_case_a_clause():
