@@ -511,6 +511,18 @@ def conform_run(
     )
 
 
+@conform_app.command("diff")
+def conform_diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A report, as --json or --report writes it.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="A later one.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two reports; exit code 1 if a clause or a profile that was right is no longer."""
+    from elt_ref.conformance.commands import diff  # noqa: PLC0415
+
+    raise typer.Exit(diff(old, new, as_json=as_json))
+
+
 @conform_app.command("export")
 def conform_export(out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")]) -> None:
     """Write the questions, without answers, for implementations that only read and write files."""

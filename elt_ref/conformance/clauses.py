@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elt_ref.conformance.backend import FAMILIES
 from elt_ref.errors import RequestError, nearest
-from elt_ref.run.specs import specs_folder
+from elt_ref.run.specs import read_toml, specs_folder
 
 Level = Literal["must", "should", "choice"]
 PROFILES = {
@@ -69,6 +69,11 @@ class Family(BaseModel):
 
     title: str
     clause: Annotated[list[Clause], Field(min_length=1)]
+
+
+def suite_version() -> str:
+    """Return the version of the clauses and vectors: of the last release in ``specs/releases.toml``."""
+    return read_toml("releases.toml")["release"][-1]["version"]
 
 
 def clauses_folder() -> Path:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from elt_ref.conformance import reports
+from elt_ref.conformance import changes, reports
 from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.case import read_vectors
-from elt_ref.conformance.clauses import PROFILES, clause, clauses
+from elt_ref.conformance.clauses import PROFILES, clause, clauses, suite_version
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
@@ -178,7 +178,22 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
         console.print(shown)
     for line in (*reports.headlines(report), *reports.advice(report, called), *report.complaints):
         console.print(line, highlight=False, markup=False)
-    console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
+    number = reports.plural(len(report.verdicts), "clause")
+    console.print(f"{number} of suite {suite_version()} in {report.seconds:.1f} s.", highlight=False)
+
+
+def diff(old: Path, new: Path, *, as_json: bool) -> int:
+    """Print what changed between two reports; return 1 if something is worse.
+
+    Raises:
+        RequestError: a file is no report.
+    """
+    changed = changes.changes(changes.read_report(old), changes.read_report(new))
+    if as_json:
+        print(changed.model_dump_json(indent=1))  # noqa: T201  the command's result
+    else:
+        changes.tell(changed, Console())
+    return int(changed.worse)
 
 
 def export_questions(folder: Path) -> int:

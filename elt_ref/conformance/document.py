@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 import elt_ref
-from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.clauses import PROFILES, suite_version
 from elt_ref.conformance.judge import Report, Status, Verdict
 
 
@@ -57,6 +57,8 @@ class Document(_Part):
     """The whole report."""
 
     suite: Suite
+    suite_version: str
+    """Version of the clauses and vectors: see ``specs/VERSIONING.md``."""
     backend: JudgedBackend
     seconds: float
     passed: bool
@@ -72,6 +74,7 @@ def document(report: Report) -> Document:
     backend = report.backend
     return Document(
         suite=Suite(name="elt_ref", version=elt_ref.__version__),
+        suite_version=suite_version(),
         backend=JudgedBackend(
             name=backend.name,
             version=backend.version,

@@ -9,7 +9,7 @@ from rich.table import Table
 
 import elt_ref
 from elt_ref.conformance.choices import CHOICES
-from elt_ref.conformance.clauses import PROFILES, clauses
+from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import clause_row
 from elt_ref.conformance.judge import Report, Verdict
 
@@ -27,6 +27,11 @@ COLOURS = {
 def reproduce(verdict: Verdict, called: str) -> str:
     """Return the command that judges this clause alone; `called` is the command line after ``elt-ref conform``."""
     return f"elt-ref conform {called} --only {verdict.clause.id}"
+
+
+def judged_by() -> str:
+    """Return the versions of the package and of the suite."""
+    return f"elt_ref {elt_ref.__version__}, suite {suite_version()}"
 
 
 def plural(count: int, word: str) -> str:
@@ -120,7 +125,7 @@ def terms(report: Report, profile: str) -> str:
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI's summary."""
-    lines = [f"# {report.backend.name} {report.backend.version}", ""]
+    lines = [f"# {report.backend.name} {report.backend.version}", "", f"Judged by {judged_by()}.", ""]
     lines += [f"- {line}" for line in headlines(report)]
     lines += [f"- {complaint}" for complaint in report.complaints]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
@@ -167,7 +172,7 @@ def page(report: Report, called: str) -> str:
         )
     sentences = (*headlines(report), *advice(report, called), *report.complaints)
     lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
-    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by elt_ref {elt_ref.__version__}")
+    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
     return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
 
 
