@@ -85,5 +85,12 @@ def error(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> 
     return worst, where
 
 
+def departure(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> float:
+    """Return the distance of a well-formed answer: the error of its floats plus the mean distance of exact outputs."""
+    floats = {name: value for name, value in right.items() if _floating(value)}
+    exact = (np.abs(np.asarray(answer[name], float) - right[name]).mean() for name in right if name not in floats)
+    return (error(answer, floats)[0] if floats else 0.0) + float(sum(exact))
+
+
 def _floating(array: np.ndarray) -> bool:
     return np.issubdtype(np.asarray(array).dtype, np.floating)

@@ -5,18 +5,19 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from elt_ref.conformance.alike import likenesses
 from elt_ref.conformance.backend import FAMILIES, JUDGED_DTYPES, OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
 from elt_ref.conformance.choices import CHOICES, declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
-from elt_ref.conformance.compare import difference, mismatch
+from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.errors import RequestError, nearest
@@ -54,6 +55,12 @@ class Finding:
     message: str
     why: str
     """Mistake that the vector would catch."""
+    operation: str = ""
+    """Operation of the vector."""
+    departure: float | None = None
+    """Distance of a wrong answer, by `elt_ref.conformance.compare.departure`; None if the answer is right."""
+    layer: tuple[int, int] | None = None
+    """Loop and layer, from 1, in which the taps leave the reference, if they say so."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +92,25 @@ class Report:
 
     @property
     def failed(self) -> list["Verdict"]:
-        """Verdicts FAIL and ERROR, in the order in which operations build on one another: the first explains most."""
+        """Verdicts FAIL and ERROR; the first explains most.
+
+        They are in the order in which their first failing operations build on one another; of one operation, the clause
+        whose own mistakes fail most alike comes first.
+        """
         wrong = [verdict for verdict in self.verdicts if verdict.status in {"FAIL", "ERROR"}]
-        return sorted(wrong, key=lambda verdict: max(OPERATIONS.index(name) for name in verdict.clause.needs))
+        alike = likenesses(self.findings)
+
+        def way(verdict: Verdict) -> tuple[int, float]:
+            broken = [each.operation for each in verdict.findings if each.status in {"FAIL", "ERROR"}]
+            first = min(OPERATIONS.index(name) for name in broken or verdict.clause.needs)
+            return first, -max(alike.get(name, 0.0) for name in verdict.clause.wrong)
+
+        return sorted(wrong, key=way)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Results of all vectors."""
+        return [finding for verdict in self.verdicts for finding in verdict.findings]
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -291,7 +314,7 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, message, stored.why)
+        return Finding(vector.id, dtype, status, error, message, stored.why, stored.operation)
 
     if dtype not in stored.tolerance:
         return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
@@ -307,11 +330,14 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
         message = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
         return finding("ERROR", None, f"{vector.id}, {dtype}: {message}")
     share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
-    if fault and TAP_OF.get(stored.operation) in operations:
-        layer, located = first_layer(door, vector, dtype)
-        place = layer if located else place + layer
-    fault += place
-    return finding("PASS" if not fault else "FAIL", share, fault and f"{vector.id}, {dtype}: {fault}")
+    if not fault:
+        return finding("PASS", share, "")
+    layer = None
+    if TAP_OF.get(stored.operation) in operations:
+        said, layer = first_layer(door, vector, dtype)
+        place = said if layer else place + said
+    gap = None if share is None else departure(answer, vector.answers)
+    return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
 
 
 def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str, str]:
@@ -356,8 +382,8 @@ TAP_OF = {
 """The tap for each network operation that may be wrong; it takes the same arguments."""
 
 
-def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
-    """Return the loop and layer in which the numbers leave the reference, in words, and whether there is one."""
+def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, tuple[int, int] | None]:
+    """Return the loop and layer in which the numbers leave the reference, in words and counted from 1, or None."""
     tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
     keywords = partial(arguments, tap.stored.settings, tap.inputs)
     right = getattr(ReferenceBackend(), tap.stored.operation)(**keywords("float64"))["layers"]
@@ -365,12 +391,13 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
         actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
         gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except (Exception, SystemExit) as error:  # noqa: BLE001  a tap helps; it is not judged
-        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}", False
+        return f"; its tap {tap.stored.operation} fails: {type(error).__name__}: {first_line(error)}", None
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):
-        return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", False
+        return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", None
     loop, layer = (int(index) for index in apart[0])
-    return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})", True
+    said = f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})"
+    return said, (loop + 1, layer + 1)
 
 
 def place_of(error: BaseException) -> str:

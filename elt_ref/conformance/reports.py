@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import elt_ref
+from elt_ref.conformance.alike import suggestions
 from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import clause_row
@@ -63,15 +64,29 @@ def table(report: Report, *, every: bool) -> Table:
 
 
 def advice(report: Report, called: str) -> list[str]:
-    """Return advice on the first failure: the clause that the others build on."""
-    if not report.failed:
+    """Return advice on the first failure: where the numbers part, the clause, and known mistakes that fail alike."""
+    if not (failed := report.failed):
         return []
-    first, others = report.failed[0], len(report.failed) - 1
+    first, others = failed[0], len(failed) - 1
     follow = "" if not others else f"; the other {others if others > 1 else 'clause'} may follow from it"
+    known = suggestions(report.findings)
     return [
-        f"Start with {first.clause.id}{follow}: {first.clause.sentence}{purpose(first)}",
+        f"Start with {start(first)}{follow}: {first.clause.sentence}{purpose(first)}",
         f"More about it: elt-ref show {first.clause.id}. To judge it alone: {reproduce(first, called)}",
+        *(["Known mistakes that fail alike:"] if known else []),
+        *(f"  {each.name}: {each.mistake}" for each in known),
     ]
+
+
+def start(verdict: Verdict) -> str:
+    """Return the place at which to start: the first loop and layer by the taps if they say so, and the clause."""
+    apart = [(finding.layer, finding.vector) for finding in verdict.findings if finding.layer is not None]
+    if not apart:
+        return verdict.clause.id
+    (loop, layer), case = min(apart)
+    before = ", or before it" if loop == layer == 1 else ""
+    place = f"loop {loop}, layer {layer}{before}: there the taps part first, in case {case}"
+    return f"{place}. The clause is {verdict.clause.id}"
 
 
 def purpose(verdict: Verdict) -> str:

@@ -10,17 +10,21 @@ import numpy as np
 import pytest
 from degenerate import ALL, half_precision
 
+from elt_ref.arrays import tree_map
+from elt_ref.conformance.alike import refusals, suggestions
 from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Unsupported
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import PROFILES, clauses
+from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import PythonDoor, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft
-from elt_ref.conformance.judge import judge, profiles
+from elt_ref.conformance.judge import Finding, judge, profiles
 from elt_ref.conformance.pytest_suite import pytest_suite
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import advice, badge, headlines
 from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.smoke import smoke, undeclared
+from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.errors import RequestError
 
@@ -172,6 +176,9 @@ def test_taps_name_the_first_layer_that_differs():
         expected = [found.message for found in verdict.findings if found.message]
         assert any("the numbers part in loop 2, layer 2" in message for message in expected), expected
 
+    told, *_ = advice(judge(PythonDoor(SecondLayerOfSecondLoop()), VECTORS, only="LOOP,BLOCK"), "run mine:Backend")
+    assert told.startswith("Start with loop 2, layer 2: there the taps part first, in case LOOP-"), told
+
     class BrokenTap(SecondLayerOfSecondLoop):
         def _layers(self, config, parameters, loops, *inputs):
             raise KeyError("gone")
@@ -292,6 +299,64 @@ def test_the_clause_that_others_build_on_is_named_first():
     expected = advice(report, "run mine:Backend")
     assert expected[0].startswith("Start with BLOCK-01; the other")
     assert "elt-ref conform run mine:Backend --only BLOCK-01" in expected[1]
+
+
+def test_a_wrong_second_layer_does_not_put_the_embedding_first():
+    class WithoutSecondLayer(ComposedBackend):
+        def describe(self):
+            return dataclasses.replace(super().describe(), operations=("masked_states", "masked_forward"))
+
+        def network(self, config, parameters, *inputs):
+            if len(parameters["block"]) > 1:
+                second = {
+                    **parameters["block"][1],
+                    "mlp": tree_map(lambda leaf: leaf * 0, parameters["block"][1]["mlp"]),
+                }
+                parameters = {**parameters, "block": [parameters["block"][0], second, *parameters["block"][2:]]}
+            return super().network(config, parameters, *inputs)
+
+    report = judge(PythonDoor(WithoutSecondLayer()), VECTORS)
+    assert len(report.failed) > 5
+    assert report.failed[0].clause.id == "LOOP-02", [verdict.clause.id for verdict in report.failed]
+
+
+@pytest.mark.parametrize("name", ["norm_inside_loop", "guidance_rescaled", "count_linear"])
+def test_a_known_mistake_is_among_the_suggestions(name):
+    class Mistaken(wrong_implementations()[name]):
+        def describe(self):
+            return dataclasses.replace(super().describe(), dtypes=("float32",))
+
+    report = judge(PythonDoor(Mistaken()), VECTORS, only="LOOP,BLOCK,GUIDE,MASK,DISTIL")
+    told = advice(report, "run mine:Backend")
+    assert any(line.startswith(f"  {name}: ") for line in told[-3:]), told
+    assert name in report.failed[0].clause.wrong
+    assert document(report).alike[0].name == name
+
+
+def test_nine_of_ten_known_mistakes_can_be_told_apart_by_where_and_how_far_they_fail():
+    asked = {case for row in refusals().values() for case in row}
+
+    def findings(row):
+        """What a port with this mistake gets: its rounding moves the last digits of a distance."""
+        return [Finding(case, "float32", "FAIL", 1.0, "", "", departure=gap * 1.02) for case, gap in row.items()] + [
+            Finding(case, "float32", "PASS", 0.1, "", "") for case in asked - row.keys()
+        ]
+
+    named = sum(name in {each.name for each in suggestions(findings(row))} for name, row in refusals().items())
+    assert named >= 0.9 * len(refusals())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32",)])
+def test_judging_names_nine_of_ten_known_mistakes(dtypes):
+    named = 0
+    for name, kind in wrong_implementations().items():
+        mistaken = kind()
+        description = dataclasses.replace(mistaken.describe(), dtypes=dtypes)
+        mistaken.describe = lambda description=description: description
+        named += name in {each.name for each in suggestions(judge(PythonDoor(mistaken), VECTORS).findings)}
+    assert named >= 0.9 * len(wrong_implementations())
 
 
 def test_an_exception_is_placed_in_the_backends_own_file(tmp_path):
@@ -459,7 +524,7 @@ def test_smoke_asks_taps_and_every_form_of_an_operation():
 
     found = {one.operation: one.fault for one in smoke(PythonDoor(Partial()), VECTORS) if one.fault}
     assert set(found) == {"masked_objective", "diffusion_layers"}
-    assert "expected the outputs total, teacher_truth, got also" in found["masked_objective"]
+    assert "got also distillation, student_truth" in found["masked_objective"]
     assert "expected 'layers' of shape [" in found["diffusion_layers"]
 
 
@@ -499,10 +564,10 @@ def test_reports_hold_what_the_judge_found(tmp_path, capsys):
         every=False,
     )
     assert code == 1
-    document = json.loads(capsys.readouterr().out)
-    assert json.loads((tmp_path / "report.json").read_text()) == document
-    assert {"suite", "backend", "profiles", "clauses"} <= set(document)
-    row = next(row for row in document["clauses"] if row["id"] == "GUIDE-01")
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "report.json").read_text()) == printed
+    assert {"suite", "backend", "profiles", "clauses"} <= set(printed)
+    row = next(row for row in printed["clauses"] if row["id"] == "GUIDE-01")
     assert row["status"] == "FAIL"
     assert set(row) == {"id", "status", "dtype", "error_over_tolerance", "cases", "message"}
     assert "elt-ref conform run mine:Backend --only GUIDE-01" in (tmp_path / "report.html").read_text()
