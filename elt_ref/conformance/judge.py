@@ -323,6 +323,7 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
     try:
         answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
         answer = {str(name): np.asarray(value) for name, value in answer.items()}
+        drawn_again = stored.operation != "student_draws" or _repeats(door, vector, dtype, answer)
     except Unsupported as refusal:
         message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
         return finding("FAIL", None, message)
@@ -330,14 +331,21 @@ def _ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operatio
         message = f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
         return finding("ERROR", None, f"{vector.id}, {dtype}: {message}")
     share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+    if not fault and not drawn_again:
+        fault = "expected the same seed to give the same draws, got others"
     if not fault:
         return finding("PASS", share, "")
     layer = None
     if TAP_OF.get(stored.operation) in operations:
         said, layer = first_layer(door, vector, dtype)
         place = said if layer else place + said
-    gap = None if share is None else departure(answer, vector.answers)
+    gap = None if share is None or share <= 1 else departure(answer, vector.answers)
     return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
+
+
+def _repeats(door: Door, vector: Vector, dtype: str, answer: Mapping[str, np.ndarray]) -> bool:
+    again = door.call(vector, dtype, arguments(vector.stored.settings, vector.inputs, dtype))
+    return all(np.array_equal(again.get(name, ()), value) for name, value in answer.items())
 
 
 def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str, str]:

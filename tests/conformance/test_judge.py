@@ -528,6 +528,19 @@ def test_smoke_asks_taps_and_every_form_of_an_operation():
     assert "expected 'layers' of shape [" in found["diffusion_layers"]
 
 
+def test_draws_must_be_those_of_the_seed():
+    class Unseeded(ReferenceBackend):
+        calls = 0
+
+        def student_draws(self, *, seed, **given):
+            self.calls += 1
+            return super().student_draws(seed=self.calls, **given)
+
+    (verdict,) = verdicts(Unseeded(), only="DISTIL-07").values()
+    assert verdict.status == "FAIL"
+    assert "expected the same seed to give the same draws, got others" in verdict.message
+
+
 test_by_one_line = pytest_suite(ReferenceBackend())
 
 
