@@ -340,7 +340,7 @@ def bench(
     ports: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder of elt_torch.py and elt_jax.py. Default: docs/ports of a checkout."
+            metavar="FOLDER", help="Folder of elt_torch.py and elt_jax.py, with their adapters. Default: our own."
         ),
     ] = None,
     out: Annotated[
@@ -383,19 +383,28 @@ def show(
         str,
         typer.Argument(
             metavar="ID",
-            help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction) or a clause (LOOP-01).",
+            help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction), a clause (LOOP-01), an "
+            "operation (decode_step), a known mistake (guidance_swapped) or a word of the glossary.",
         ),
     ],
 ) -> None:
-    """Show an equation or algorithm (source, worked number, the page's lines), a choice and its reason, or a clause."""
-    if re.fullmatch(r"[A-Z]+-[0-9]+", name):
-        from elt_ref.conformance.commands import show_clause  # noqa: PLC0415
+    """Show an equation or algorithm with the page's lines, a choice, a clause, an operation, a mistake or a word."""
+    from elt_ref.run import show as texts  # noqa: PLC0415
 
-        print(show_clause(name))
+    if texts.knows(name):
+        print(texts.show(name))
         return
-    from elt_ref.run.show import show as show_text  # noqa: PLC0415
+    from elt_ref.conformance import entries  # noqa: PLC0415
+    from elt_ref.conformance.backend import OPERATIONS, TAPS  # noqa: PLC0415
 
-    print(show_text(name))
+    if re.fullmatch(r"[A-Z]+-[0-9]+", name):
+        print(entries.clause_text(name))
+    elif name in (*OPERATIONS, *TAPS):
+        print(entries.operation_text(name))
+    elif name in entries.names():
+        print(entries.mistake_text(name))
+    else:
+        print(texts.show(name, also=entries.names()))
 
 
 @data_app.command("list")

@@ -13,7 +13,7 @@ from rich.table import Table
 from elt_ref.conformance import changes, reports
 from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.case import read_vectors
-from elt_ref.conformance.clauses import PROFILES, clause, clauses, suite_version
+from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
@@ -44,37 +44,6 @@ def list_clauses(console: Console) -> None:
     for each in clauses().values():
         table.add_row(each.id, each.level, each.profile, escape(each.sentence))
     console.print(table)
-
-
-def show_clause(id_: str) -> str:
-    """Return a clause with its source, its cases and the mistakes that break it.
-
-    Raises:
-        RequestError: no clause has this id.
-    """
-    from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only here
-
-    shown = clause(id_)
-    known = wrong_implementations()
-    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in shown.wrong]
-    cases = [
-        f"  {vector.id}: {vector.stored.why}" for vector in read_vectors(answers=False) if vector.stored.clause == id_
-    ]
-    lines = [
-        f"{shown.id} ({shown.level}, profile {shown.profile}, since {shown.since})",
-        "",
-        shown.text,
-        "",
-        *([f"equation   {shown.equation}"] if shown.equation else []),
-        *(f"only for   {choice} = {value}" for choice, value in shown.only.items()),
-        f"source     {shown.source}",
-        f"shown by   {', '.join(shown.needs)}",
-        "cases",
-        *cases,
-        "wrong implementations that it refuses",
-        *wrong,
-    ]
-    return "\n".join(lines)
 
 
 def run_smoke(door: PythonDoor | ProcessDoor, console: Console) -> int:
