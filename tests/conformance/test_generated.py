@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elt_ref.conformance import alike, clause_page, matrix, schemas
+from elt_ref.conformance import alike, clause_page, matrix, ports_page, schemas
 from elt_ref.conformance.case import SUMS, read_vectors, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
@@ -30,6 +30,12 @@ def test_a_schema_is_that_of_the_code(name):
 def test_the_page_of_clauses_is_that_of_the_specification():
     committed = (ROOT / "docs" / "clauses.md").read_text(encoding="utf-8")
     assert committed == clause_page.page(), "run python -m elt_ref.conformance.clause_page"
+
+
+def test_the_results_of_the_ports_are_those_of_their_reports():
+    reports = ports_page.read_reports(ROOT / ports_page.REPORTS)
+    assert (ROOT / "docs" / "ports.md").read_text(encoding="utf-8") == ports_page.page(reports)
+    assert all(report.passed for report in reports)
 
 
 def test_the_kill_matrix_is_of_these_clauses_and_these_wrong_implementations():

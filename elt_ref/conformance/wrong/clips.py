@@ -38,7 +38,7 @@ class TokensInOtherOrder:
 
 
 class LastOfEqualCodes(ReferenceBackend):
-    """Of equal codes the last is taken: a scan that replaces its best with `<=`."""
+    """The last of equal codes is taken: a scan that replaces its best with `<=`."""
 
     def encode_clips(self, *, codebook: np.ndarray, **given: Any) -> Tensors:
         found = super().encode_clips(codebook=codebook[::-1], **given)["tokens"]
