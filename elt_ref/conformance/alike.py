@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from elt_ref.run.specs import specs_folder
 
@@ -17,6 +17,7 @@ SHOWN = 3
 FILE = "refusals.json"
 
 
+@runtime_checkable
 class Answered(Protocol):
     """The parts of a finding that are compared."""
 
