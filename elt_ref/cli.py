@@ -48,7 +48,10 @@ SECONDS = 60.0
 Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
 Only = Annotated[
     list[str] | None,
-    typer.Option(metavar="CLAUSE", help="A clause, or a family of them, e.g. DISTIL-03 or MASK; may be repeated."),
+    typer.Option(
+        metavar="CLAUSE|PROFILE|OPERATION",
+        help="A clause, a family of clauses (MASK), a profile or an operation; may be repeated.",
+    ),
 ]
 KnownFile = Annotated[Path | None, typer.Option(metavar="FILE.toml", help="Known failures and waivers.")]
 Reports = Annotated[
@@ -338,7 +341,7 @@ def bench(
     ports: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder of elt_torch.py and elt_jax.py. Default: docs/ports of a checkout."
+            metavar="FOLDER", help="Folder of elt_torch.py and elt_jax.py, with their adapters. Default: our own."
         ),
     ] = None,
     out: Annotated[
@@ -381,19 +384,28 @@ def show(
         str,
         typer.Argument(
             metavar="ID",
-            help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction) or a clause (LOOP-01).",
+            help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction), a clause (LOOP-01), an "
+            "operation (decode_step), a known mistake (guidance_swapped) or a word of the glossary.",
         ),
     ],
 ) -> None:
-    """Show an equation or algorithm (source, worked number, the page's lines), a choice and its reason, or a clause."""
-    if re.fullmatch(r"[A-Z]+-[0-9]+", name):
-        from elt_ref.conformance.commands import show_clause  # noqa: PLC0415
+    """Show an equation or algorithm with the page's lines, a choice, a clause, an operation, a mistake or a word."""
+    from elt_ref.run import show as texts  # noqa: PLC0415
 
-        print(show_clause(name))
+    if texts.knows(name):
+        print(texts.show(name))
         return
-    from elt_ref.run.show import show as show_text  # noqa: PLC0415
+    from elt_ref.conformance import entries  # noqa: PLC0415
+    from elt_ref.conformance.backend import OPERATIONS, TAPS  # noqa: PLC0415
 
-    print(show_text(name))
+    if re.fullmatch(r"[A-Z]+-[0-9]+", name):
+        print(entries.clause_text(name))
+    elif name in (*OPERATIONS, *TAPS):
+        print(entries.operation_text(name))
+    elif name in entries.names():
+        print(entries.mistake_text(name))
+    else:
+        print(texts.show(name, also=entries.names()))
 
 
 @data_app.command("list")
@@ -525,6 +537,18 @@ def conform_run(
             case=case,
         )
     )
+
+
+@conform_app.command("diff")
+def conform_diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A report, as --json or --report writes it.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="A later one.")],
+    as_json: Json = False,
+) -> None:
+    """Compare two reports; exit code 1 if a clause or a profile that was right is no longer."""
+    from elt_ref.conformance.commands import diff  # noqa: PLC0415
+
+    raise typer.Exit(diff(old, new, as_json=as_json))
 
 
 @conform_app.command("export")

@@ -166,3 +166,25 @@ def test_offences_are_noticed(tmp_path, line, offence):
     path = tmp_path / "guilty.py"
     path.write_text(line + "\nnp.random.Generator(np.random.Philox())\nnp.random.default_rng(0)\n", encoding="utf-8")
     assert list(offences(path)) == [offence]
+
+
+# --- what a wheel has
+
+
+def test_a_wheel_has_the_specifications_and_the_ports():
+    """Installed, `elt_ref.ports` reads its own folder, in a checkout the folder that a wheel is made of."""
+    from elt_ref.ports import PORTS
+
+    mapped = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    mapped = mapped["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert mapped == {
+        "specs": "elt_ref/specs",
+        "docs/ports": "elt_ref/ports",
+        "docs/glossary.md": "elt_ref/specs/glossary.md",
+    }
+    assert PROJECT / "docs" / "ports" == PORTS
+    for name in ("elt_torch", "elt_jax", "elt_torch_distributed"):
+        adapter = (PORTS / f"{name}_backend.py").read_text(encoding="utf-8")
+        assert "class Backend" in adapter
+        assert "class Backend" not in (PORTS / f"{name}.py").read_text(encoding="utf-8")
+        assert not [node for node in ast.walk(ast.parse(adapter)) if "elt_ref" in getattr(node, "module", "") or ""]

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import tomllib
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -206,8 +205,3 @@ def test_rows_are_found_by_preset():
 
     assert paper_row(load_preset("maskgit-xl"), count(load_preset("maskgit-xl")))["parameters"] == "446M"
     assert paper_row(load_preset("digits-masked"), count(load_preset("digits-masked"))) is None
-
-
-def test_the_specifications_are_part_of_the_wheel():
-    document = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    assert document["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"specs": "elt_ref/specs"}

@@ -9,23 +9,19 @@ sample from the run and go on with it.
 """
 
 import argparse
-import dataclasses
 import functools
 import math
 import os
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-import elt_torch
 import numpy as np
 import torch
 import torch.distributed as dist
 from elt_torch import Settings, Trainer, build, draw_student_loops, initialise, stream
 from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -168,42 +164,6 @@ def train(config: Settings, examples: Tensor, labels: Tensor, checkpoint: Path, 
         if rank == 0 and (trainer.step % training.checkpoint_every == 0 or trainer.step == training.steps):
             trainer.save(checkpoint)
     return trainer
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Adapter for elt_ref's judge
-
-
-class Backend(elt_torch.Backend):
-    """elt_torch's backend, with training across processes that it starts."""
-
-    def masked_training_across(self, *, processes: int, **asked: Any) -> dict[str, np.ndarray]:
-        """Train with DistributedDataParallel over gloo."""
-        with tempfile.TemporaryDirectory() as folder:
-            torch.multiprocessing.spawn(train_share, (processes, Path(folder), asked), nprocs=processes)
-            return load_file(Path(folder) / "answer.safetensors")
-
-    def describe(self) -> elt_torch.Description:
-        """Return the description."""
-        described = super().describe()
-        operations = (*described.operations, "masked_training_across")
-        return dataclasses.replace(described, name="elt_torch_distributed", operations=operations)
-
-
-def train_share(rank: int, processes: int, folder: Path, asked: dict[str, Any]) -> None:
-    """Train on this process's rows of every batch; the first process writes the answer."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=processes)
-    student_loops = asked.pop("student_loops")
-    mine = {
-        name: np.array_split(value, processes, axis=1)[rank] if isinstance(value, np.ndarray) else value
-        for name, value in asked.items()
-    }
-    answer = elt_torch.Backend().masked_training(student_loops=student_loops, **mine)
-    total = torch.from_numpy(answer["total"])
-    dist.all_reduce(total)  # a sum; gloo has no mean
-    if rank == 0:
-        save_file({**answer, "total": (total / processes).numpy()}, folder / "answer.safetensors")
-    leave()
 
 
 def leave() -> NoReturn:

@@ -10,10 +10,11 @@ from elt_ref.bench.document import Document
 from elt_ref.bench.loop_cache import loop_cache
 from elt_ref.bench.machine import machine
 from elt_ref.bench.measure import NETWORK_WORKS, Request, measure, profiles
-from elt_ref.bench.peers import PORTS, check_peer
+from elt_ref.bench.peers import check_peer
 from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, SIZES
 from elt_ref.errors import RequestError, nearest
+from elt_ref.ports import PORTS
 
 PROFILE, LOOP_CACHE = "profile", "loop-cache"
 WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE)

@@ -15,9 +15,9 @@ from elt_ref.config import MaskedExperiment
 
 def open_jax(job: Job) -> Repetition:
     """Return the repetition; its first call compiles."""
-    port = load_port(job.side, job.ports)
+    port, adapter = load_port(job.side, job.ports)
     if job.work == "conform":
-        return judged(port.Backend())
+        return judged(adapter.Backend())
     return (_training if job.work == "train" else _sampling)(port, job)
 
 

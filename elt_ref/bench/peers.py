@@ -1,4 +1,4 @@
-"""The peers: ports of the documentation, and other checkouts of elt_ref, such as one before a change.
+"""The peers: our ports, and other checkouts of elt_ref, such as one before a change.
 
 Both are located by their folder; only a port imports a framework.
 """
@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import elt_ref
 from elt_ref.errors import RequestError, nearest
-
-PORTS = Path(elt_ref.__file__).parents[1] / "docs" / "ports"
-"""Folder of the ports in a checkout; they are not installed with the package."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +19,16 @@ class Peer:
     framework: str
     """Framework that is imported, and the name of elt_ref's extra."""
     file: str
-    """File name in the folder of the ports."""
+    """Name of its file in the folder of the ports."""
+    adapter: str
+    """Name of the file with its adapter for the judge."""
     works: tuple[str, ...]
 
 
 PEERS = {
-    "torch": Peer("torch", "elt_torch.py", ("train", "sample", "conform")),
-    "torch-compile": Peer("torch", "elt_torch.py", ("train", "sample")),
-    "jax": Peer("jax", "elt_jax.py", ("train", "sample", "conform")),
+    "torch": Peer("torch", "elt_torch.py", "elt_torch_backend.py", ("train", "sample", "conform")),
+    "torch-compile": Peer("torch", "elt_torch.py", "elt_torch_backend.py", ("train", "sample")),
+    "jax": Peer("jax", "elt_jax.py", "elt_jax_backend.py", ("train", "sample", "conform")),
 }
 
 
@@ -58,17 +56,21 @@ def check_peer(name: str, ports: Path) -> None:
         known = f"{', '.join(PEERS)}, or a checkout of elt_ref as ./before"
         raise RequestError(f"--peer: expected one of {known}, got '{name}'{nearest(name, PEERS)}")
     peer = PEERS[name]
-    if not (ports / peer.file).is_file():
-        raise RequestError(f"--ports {ports}: expected a folder with {peer.file}, got one without")
+    for file in (peer.file, peer.adapter):
+        if not (ports / file).is_file():
+            raise RequestError(f"--ports {ports}: expected a folder with {file}, got one without")
     if importlib.util.find_spec(peer.framework) is None:
         raise RequestError(
             f"--peer {name}: expected {peer.framework} to be installed (the extra '{peer.framework}'), got none"
         )
 
 
-def load_port(name: str, ports: Path) -> Any:
-    """Import the port of a peer from the folder."""
-    path = ports / PEERS[name].file
+def load_port(name: str, ports: Path) -> tuple[Any, Any]:
+    """Import the port of a peer from the folder, and its adapter, which imports the port by its name."""
+    return _load(ports / PEERS[name].file), _load(ports / PEERS[name].adapter)
+
+
+def _load(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise RequestError(f"--ports: expected a Python file, got {path}")

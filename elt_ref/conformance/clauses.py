@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from elt_ref.conformance.backend import FAMILIES
 from elt_ref.errors import RequestError, nearest
-from elt_ref.run.specs import specs_folder
+from elt_ref.run.specs import read_toml, specs_folder
 
 Level = Literal["must", "should", "choice"]
 PROFILES = {
@@ -52,6 +52,11 @@ class Clause(BaseModel):
     """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
 
     @property
+    def sentence(self) -> str:
+        """The text on one line."""
+        return " ".join(self.text.split())
+
+    @property
     def family(self) -> str | None:
         """The family of networks that it belongs to, ``masked`` or ``diffusion``; None for both."""
         return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)
@@ -64,6 +69,11 @@ class Family(BaseModel):
 
     title: str
     clause: Annotated[list[Clause], Field(min_length=1)]
+
+
+def suite_version() -> str:
+    """Return the version of the clauses and vectors: of the last release in ``specs/releases.toml``."""
+    return read_toml("releases.toml")["release"][-1]["version"]
 
 
 def clauses_folder() -> Path:

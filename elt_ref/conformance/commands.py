@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from elt_ref.conformance import reports
+from elt_ref.conformance import changes, reports
+from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.case import Vector, read_vectors
-from elt_ref.conformance.clauses import clause, clauses
+from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, PythonDoor, export, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft, read_exceptions
 from elt_ref.conformance.fresh.ask import Inquiry, exported, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
 from elt_ref.conformance.fresh.laws import laws
-from elt_ref.conformance.judge import Fresh, Report, judge
+from elt_ref.conformance.judge import Fresh, Report, judge, selected
 from elt_ref.conformance.smoke import smoke
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 
 CASES = Path("elt-conform-cases")
@@ -41,43 +44,13 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Proce
 
 def list_clauses(console: Console) -> None:
     """Print every clause."""
-    table = Table()
-    for column in ("clause", "level", "profile", "text"):
-        table.add_column(column)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("clause", "level", "profile"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("text")
     for each in clauses().values():
-        table.add_row(each.id, each.level, each.profile, each.text)
+        table.add_row(each.id, each.level, each.profile, escape(each.sentence))
     console.print(table)
-
-
-def show_clause(id_: str) -> str:
-    """Return a clause with its source, its cases and the mistakes that break it.
-
-    Raises:
-        RequestError: no clause has this id.
-    """
-    from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only here
-
-    shown = clause(id_)
-    known = wrong_implementations()
-    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in shown.wrong]
-    cases = [
-        f"  {vector.id}: {vector.stored.why}" for vector in read_vectors(answers=False) if vector.stored.clause == id_
-    ]
-    lines = [
-        f"{shown.id} ({shown.level}, profile {shown.profile}, since {shown.since})",
-        "",
-        shown.text,
-        "",
-        *([f"equation   {shown.equation}"] if shown.equation else []),
-        *(f"only for   {choice} = {value}" for choice, value in shown.only.items()),
-        f"source     {shown.source}",
-        f"shown by   {', '.join(shown.needs)}",
-        "cases",
-        *cases,
-        "wrong implementations that it refuses",
-        *wrong,
-    ]
-    return "\n".join(lines)
 
 
 def run_smoke(door: ProcessDoor, console: Console) -> int:
@@ -125,11 +98,14 @@ def run(
     """Judge a backend, print the report, write the requested files; return the exit code.
 
     Raises:
-        RequestError: no clause id begins with `only`, or a file is wrong or cannot be written.
+        RequestError: `only` selects nothing, or a file is wrong or cannot be written.
     """
-    for beginning in only.split(","):
-        if not any(id_.startswith(beginning) for id_ in clauses()):
-            clause(beginning)
+    for word in only.split(","):
+        if not any(selected(each, word) for each in clauses().values()):
+            known_words = (*clauses(), *PROFILES, *OPERATIONS)
+            raise RequestError(
+                f"--only: expected a clause, a profile or an operation, got '{word}'{nearest(word, known_words)}"
+            )
     for path in outputs:
         if path.suffix not in {".json", ".md", ".html"}:
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
@@ -207,7 +183,22 @@ def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
         console.print(shown)
     for line in (*reports.headlines(report), *reports.advice(report, called), *report.complaints):
         console.print(line, highlight=False, markup=False)
-    console.print(f"{reports.plural(len(report.verdicts), 'clause')} in {report.seconds:.1f} s.", highlight=False)
+    number = reports.plural(len(report.verdicts), "clause")
+    console.print(f"{number} of suite {suite_version()} in {report.seconds:.1f} s.", highlight=False)
+
+
+def diff(old: Path, new: Path, *, as_json: bool) -> int:
+    """Print what changed between two reports; return 1 if something is worse.
+
+    Raises:
+        RequestError: a file is no report.
+    """
+    changed = changes.changes(changes.read_report(old), changes.read_report(new))
+    if as_json:
+        print(changed.model_dump_json(indent=1))  # noqa: T201  the command's result
+    else:
+        changes.tell(changed, Console())
+    return int(changed.worse)
 
 
 def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> int:

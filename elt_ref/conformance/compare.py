@@ -3,7 +3,8 @@
 error = max over outputs of max|a − b| / scale,  scale = max(‖b‖∞, a thousandth of the largest ‖b‖∞ of the case)
 
 The second term keeps the rounding of an output near zero, such as the gradient of a bias before a norm, from counting
-as an error. Integers and booleans must be equal. Random draws must have the right distribution.
+as an error. Integers and booleans must be equal. Random draws must be uniform and
+independent: a right implementation fails at most once in a million questions.
 """
 
 import math
@@ -49,23 +50,38 @@ def difference(
     """Return the error of a well-formed answer, and the output with the largest error."""
     if operation == "student_draws":
         drawn = np.asarray(answer["loops"])
-        uniform = is_uniform(drawn, settings["min_loops"], settings["max_loops"])
-        return (0.0 if uniform else math.inf), "loops"
+        fair = are_fair(drawn, settings["min_loops"], settings["max_loops"])
+        return (0.0 if fair else math.inf), "loops"
     return error(answer, right)
 
 
-DEVIATIONS = 6.5
-"""Deviation of a count that no fair draw reaches: fewer than one in 10⁹ right implementations fail."""
+ERROR_RATE = 1e-6
+"""Share of right implementations that a question about random draws refuses, at most."""
 
 
-def is_uniform(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
-    """Return whether integers could be independent uniform draws from lowest … beyond − 1."""
-    values = beyond - lowest
+def are_fair(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
+    """Return whether integers can be independent uniform draws from lowest … beyond − 1.
+
+    Every value must come up as often as the others, and draws at each distance up to half of the sequence must be equal
+    as often as independent ones. Each of these counts is binomial, and Chernoff's bound holds for every length.
+    """
+    values, number = beyond - lowest, len(drawn)
     if drawn.min() < lowest or drawn.max() >= beyond:
         return False
+    if values == 1:
+        return True
     counts = np.bincount(drawn - lowest, minlength=values)
-    expected, deviation = len(drawn) / values, math.sqrt(len(drawn) / values * (1 - 1 / values))
-    return bool((np.abs(counts - expected) <= DEVIATIONS * deviation).all())
+    distances = np.arange(1, number // 2 + 1)
+    equal = np.array([np.count_nonzero(drawn[distance:] == drawn[:-distance]) for distance in distances])
+    counted = np.concatenate([counts, equal])
+    trials = np.concatenate([np.full(values, number), number - distances])
+    return bool((trials * _divergence(counted / trials, 1 / values) <= math.log(2 * len(trials) / ERROR_RATE)).all())
+
+
+def _divergence(share: np.ndarray, expected: float) -> np.ndarray:
+    """Return the relative entropy of a coin with one probability to a coin with another."""
+    inner = np.clip(share, 1e-300, 1 - 1e-16)
+    return inner * np.log(inner / expected) + (1 - inner) * np.log((1 - inner) / (1 - expected))
 
 
 def error(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> tuple[float, str]:
@@ -83,6 +99,13 @@ def error(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> 
         if distance > worst:
             worst, where = distance, name
     return worst, where
+
+
+def departure(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> float:
+    """Return the distance of a well-formed answer: the error of its floats plus the mean distance of exact outputs."""
+    floats = {name: value for name, value in right.items() if _floating(value)}
+    exact = (np.abs(np.asarray(answer[name], float) - right[name]).mean() for name in right if name not in floats)
+    return (error(answer, floats)[0] if floats else 0.0) + float(sum(exact))
 
 
 def _floating(array: np.ndarray) -> bool:

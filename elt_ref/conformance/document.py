@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 import elt_ref
-from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.alike import suggestions
+from elt_ref.conformance.clauses import PROFILES, suite_version
 from elt_ref.conformance.judge import Report, Status, Verdict
 
 
@@ -60,10 +61,21 @@ class ClauseRow(_Part):
     message: str
 
 
+class KnownMistake(_Part):
+    """A wrong implementation that fails alike."""
+
+    name: str
+    likeness: float
+    """1 for the same failed cases with the same distances, 0 for none in common."""
+    mistake: str
+
+
 class Document(_Part):
     """The whole report."""
 
     suite: Suite
+    suite_version: str
+    """Version of the clauses and vectors: see ``specs/VERSIONING.md``."""
     backend: JudgedBackend
     seed: int | None
     """Seed of the fresh questions; null if none were drawn."""
@@ -75,6 +87,8 @@ class Document(_Part):
     """Problems of the file of known failures, or of the program's exit."""
     profiles: list[ProfileRow]
     clauses: list[ClauseRow]
+    alike: list[KnownMistake]
+    """Known mistakes that fail alike, the most alike first; empty if nothing failed."""
 
 
 def document(report: Report) -> Document:
@@ -82,6 +96,7 @@ def document(report: Report) -> Document:
     backend = report.backend
     return Document(
         suite=Suite(name="elt_ref", version=elt_ref.__version__),
+        suite_version=suite_version(),
         backend=JudgedBackend(
             name=backend.name,
             version=backend.version,
@@ -98,6 +113,7 @@ def document(report: Report) -> Document:
         complaints=list(report.complaints),
         profiles=[ProfileRow(name=name, awarded=report.awarded(name)) for name in PROFILES],
         clauses=[clause_row(verdict) for verdict in report.verdicts],
+        alike=[KnownMistake(**each._asdict()) for each in suggestions(report.findings)] if report.failed else [],
     )
 
 

@@ -4,17 +4,18 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from elt_ref.conformance.alike import likenesses
 from elt_ref.conformance.backend import FAMILIES, OPERATIONS, Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
-from elt_ref.conformance.compare import difference, mismatch
+from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
 from elt_ref.conformance.failures import sentence, visible
@@ -56,6 +57,12 @@ class Finding:
     message: str
     why: str
     """Mistake that the vector would catch."""
+    operation: str = ""
+    """Operation of the vector."""
+    departure: float | None = None
+    """Distance of a wrong answer, by `elt_ref.conformance.compare.departure`; None if the answer is right."""
+    layer: tuple[int, int] | None = None
+    """Loop and layer, from 1, in which the taps leave the reference, if they say so."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +111,25 @@ class Report:
 
     @property
     def failed(self) -> list["Verdict"]:
-        """Verdicts FAIL and ERROR, in the order in which operations build on one another: the first explains most."""
+        """Verdicts FAIL and ERROR; the first explains most.
+
+        They are in the order in which their first failing operations build on one another; of one operation, the clause
+        whose own mistakes fail most alike comes first.
+        """
         wrong = [verdict for verdict in self.verdicts if verdict.status in {"FAIL", "ERROR"}]
-        return sorted(wrong, key=lambda verdict: max(OPERATIONS.index(name) for name in verdict.clause.needs))
+        alike = likenesses(self.findings)
+
+        def way(verdict: Verdict) -> tuple[int, float]:
+            broken = [each.operation for each in verdict.findings if each.status in {"FAIL", "ERROR"}]
+            first = min(OPERATIONS.index(name) for name in broken or verdict.clause.needs)
+            return first, -max(alike.get(name, 0.0) for name in verdict.clause.wrong)
+
+        return sorted(wrong, key=way)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Results of all vectors."""
+        return [finding for verdict in self.verdicts for finding in verdict.findings]
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -164,7 +187,7 @@ def judge(
     Args:
         door: the door to the backend.
         vectors: vectors with their answers.
-        only: prefixes of the clause ids to judge, separated by commas; all by default.
+        only: what to judge, as in `selected`; everything by default.
         exceptions: known failures and waivers.
         progress: called with the id of each clause before it is judged.
 
@@ -179,16 +202,19 @@ def judge(
         groups[vector.stored.clause].append(vector)
     verdicts = []
     for id_, clause in sorted(clauses().items()):
-        if selected(id_, only):
+        if selected(clause, only):
             progress(id_)
             verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
     return Report(description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
 
 
-def selected(id_: str, only: str) -> bool:
-    """Return whether a clause id begins with one of the prefixes of `only` (``GUIDE,DISTIL-06``); empty selects all."""
-    return id_.startswith(tuple(only.split(",")))
+def selected(clause: Clause, only: str) -> bool:
+    """Return whether one of the words of `only` (``GUIDE,DISTIL-06,sampler,decode_step``) selects a clause.
+
+    A word is the beginning of an id, a profile, or an operation. Nothing selects everything.
+    """
+    return any(clause.id.startswith(word) or word == clause.profile or word in clause.needs for word in only.split(","))
 
 
 def _judge_clause(
@@ -201,7 +227,7 @@ def _judge_clause(
         ask(door, vector, dtype, waiver, description.operations)
         for vector in group
         for dtype in description.dtypes
-        if _fits(vector.stored, description)
+        if fits(vector.stored, description)
     )
     return concluded(description, clause, findings, exceptions)
 
@@ -240,17 +266,17 @@ def _unasked(description: Description, clause: Clause, group: Sequence[Vector]) 
         return "FAIL", f"expected describe() to declare the choice '{undeclared}', got none"
     if not group:
         return "NOT RUN", "has no vectors here"
-    if not any(_fits(vector.stored, description) for vector in group):
+    if not any(fits(vector.stored, description) for vector in group):
         return "NOT RUN", "no vector asks for all that the backend declares at once"
     return None
 
 
-def _fits(stored: Stored, description: Description) -> bool:
+def fits(stored: Stored, description: Description) -> bool:
     """Return whether a vector needs only what a backend declares."""
     declared = description.choices
     if stored.operation not in description.operations:
         return False
-    if stored.choice is not None and declared[stored.choice[0]] != stored.choice[1]:
+    if stored.choice is not None and declared.get(stored.choice[0]) != stored.choice[1]:
         return False
     return declared_otherwise(declared, stored.operation, stored.settings) is None
 
@@ -275,7 +301,7 @@ def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operation
     stored = vector.stored
 
     def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, visible(message), stored.why)
+        return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
 
     if dtype not in stored.tolerance:
         return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
@@ -284,17 +310,28 @@ def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operation
     try:
         answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
         answer = {str(name): np.asarray(value) for name, value in answer.items()}
+        drawn_again = stored.operation != "student_draws" or _repeats(door, vector, dtype, answer)
     except Unsupported as refusal:
         message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
         return finding("FAIL", None, message)
     except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
         return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
     share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
-    if fault and TAP_OF.get(stored.operation) in operations:
-        layer, located = first_layer(door, vector, dtype)
-        place = layer if located else place + layer
-    fault += place
-    return finding("PASS" if not fault else "FAIL", share, fault and f"{vector.id}, {dtype}: {fault}")
+    if not fault and not drawn_again:
+        fault = "expected the same seed to give the same draws, got others"
+    if not fault:
+        return finding("PASS", share, "")
+    layer = None
+    if TAP_OF.get(stored.operation) in operations:
+        said, layer = first_layer(door, vector, dtype)
+        place = said if layer else place + said
+    gap = None if share is None or share <= 1 else departure(answer, vector.answers)
+    return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
+
+
+def _repeats(door: Door, vector: Vector, dtype: str, answer: Mapping[str, np.ndarray]) -> bool:
+    again = door.call(vector, dtype, arguments(vector.stored.settings, vector.inputs, dtype))
+    return all(np.array_equal(again.get(name, ()), value) for name, value in answer.items())
 
 
 def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: float) -> tuple[float | None, str, str]:
@@ -339,8 +376,8 @@ TAP_OF = {
 """The tap for each network operation that may be wrong; it takes the same arguments."""
 
 
-def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
-    """Return the loop and layer in which the numbers leave the reference, in words, and whether there is one."""
+def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, tuple[int, int] | None]:
+    """Return the loop and layer in which the numbers leave the reference, in words and counted from 1, or None."""
     tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
     keywords = partial(arguments, tap.stored.settings, tap.inputs)
     right = getattr(ReferenceBackend(), tap.stored.operation)(**keywords("float64"))["layers"]
@@ -348,12 +385,13 @@ def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, bool]:
         actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
         gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
-        return f"; its tap {tap.stored.operation} fails: {sentence(error)}", False
+        return f"; its tap {tap.stored.operation} fails: {sentence(error)}", None
     apart = np.argwhere(gaps > vector.stored.tolerance[dtype])
     if not len(apart):
-        return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", False
+        return "; its taps agree with the reference: the mistake is after the last loop, or the taps differ", None
     loop, layer = (int(index) for index in apart[0])
-    return f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})", True
+    said = f"; the numbers part in loop {loop + 1}, layer {layer + 1} (by {gaps[loop, layer]:.1e})"
+    return said, (loop + 1, layer + 1)
 
 
 def divergence(name: str, answer: np.ndarray, right: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """The kill matrix, every clause against every wrong implementation: ``python -m elt_ref.conformance.matrix``.
 
 A clause refuses an implementation if one of its vectors gets a well-formed answer that is out of tolerance in float64.
-The result is ``docs/kill-matrix.md``.
+The results are ``docs/kill-matrix.md``, by clause, and ``specs/refusals.json``, by case with the answer's distance.
 """
 
 import sys
@@ -10,22 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
+from elt_ref.conformance.alike import FILE, text
 from elt_ref.conformance.case import Vector, arguments, read_vectors
 from elt_ref.conformance.clauses import clauses
+from elt_ref.conformance.compare import departure
 from elt_ref.conformance.judge import weigh
 from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.files import write_text
+from elt_ref.run.specs import specs_folder
 
 DTYPE = "float64"
 
 
-def refused_by(name: str, vectors: list[Vector]) -> list[str]:
-    """Return the ids of the clauses whose numbers refuse a wrong implementation."""
-    refusing = []
+def refused_by(name: str, vectors: list[Vector]) -> dict[str, float]:
+    """Return the ids of the cases whose numbers refuse a wrong implementation, with the departure of its answer."""
+    refusing = {}
     for vector in vectors:
         stored = vector.stored
-        if stored.clause in refusing:
-            continue
         backend = wrong_implementations()[name]()
         if stored.choice is not None:
             backend.choices = {**backend.choices, stored.choice[0]: stored.choice[1]}
@@ -33,14 +34,16 @@ def refused_by(name: str, vectors: list[Vector]) -> list[str]:
             answer = getattr(backend, stored.operation)(**arguments(stored.settings, vector.inputs, DTYPE))
         except Exception:  # noqa: BLE001, S112  whatever it raises, its numbers were not refused
             continue
-        share, _, _ = weigh(vector, DTYPE, {key: np.asarray(value) for key, value in answer.items()}, 1.0)
+        answer = {key: np.asarray(value) for key, value in answer.items()}
+        share, _, _ = weigh(vector, DTYPE, answer, 1.0)
         if share is not None and share > 1:
-            refusing.append(stored.clause)
+            refusing[vector.id] = departure(answer, vector.answers or {})
     return refusing
 
 
-def page(refusals: Mapping[str, list[str]]) -> str:
+def page(measured: Mapping[str, Mapping[str, float]]) -> str:
     """Return the matrix as Markdown: by clause, and by wrong implementation."""
+    refusals = {name: list(dict.fromkeys(case.split("/")[0] for case in row)) for name, row in measured.items()}
     lines = [
         "# The kill matrix",
         "",
@@ -65,10 +68,12 @@ def page(refusals: Mapping[str, list[str]]) -> str:
 def main() -> None:
     """Write the page; exit 1 if a clause refuses nothing or nothing refuses a wrong implementation."""
     vectors = read_vectors()
-    refusals = {name: refused_by(name, vectors) for name in sorted(wrong_implementations())}
-    write_text(Path("docs") / "kill-matrix.md", page(refusals))
-    idle = [id_ for id_ in clauses() if not any(id_ in by for by in refusals.values())]
-    survivors = [name for name, by in refusals.items() if not by]
+    measured = {name: refused_by(name, vectors) for name in sorted(wrong_implementations())}
+    write_text(Path("docs") / "kill-matrix.md", page(measured))
+    write_text(specs_folder() / FILE, text(measured))
+    refusing = {case.split("/")[0] for row in measured.values() for case in row}
+    idle = [id_ for id_ in clauses() if id_ not in refusing]
+    survivors = [name for name, row in measured.items() if not row]
     if idle or survivors:
         sys.exit(f"clauses that refuse nothing: {idle}; wrong implementations that pass: {survivors}")
 

@@ -3,12 +3,14 @@
 import html
 import json
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 import elt_ref
+from elt_ref.conformance.alike import suggestions
 from elt_ref.conformance.choices import CHOICES
-from elt_ref.conformance.clauses import PROFILES, clauses
+from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import clause_row
 from elt_ref.conformance.judge import Report, Verdict
 
@@ -28,6 +30,11 @@ def reproduce(verdict: Verdict, called: str) -> str:
     return f"elt-ref conform {called} --only {verdict.clause.id}"
 
 
+def judged_by() -> str:
+    """Return the versions of the package and of the suite."""
+    return f"elt_ref {elt_ref.__version__}, suite {suite_version()}"
+
+
 def plural(count: int, word: str) -> str:
     """Return "1 clause", "2 clauses"."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
@@ -40,49 +47,71 @@ def in_order(report: Report) -> list[Verdict]:
 
 def table(report: Report, *, every: bool) -> Table:
     """Return the clauses as a table: all, or all except the passed and the unsupported ones."""
-    shown = Table(title=f"{report.backend.name} {report.backend.version}")
-    for column, justify in (("clause", "left"), ("status", "left"), ("dtype", "left"), ("error ÷ tolerance", "right")):
-        shown.add_column(column, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+    title = f"{report.backend.name} {report.backend.version} (error as a share of the tolerance)"
+    shown = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("clause", no_wrap=True)
+    shown.add_column("status", no_wrap=True)
+    shown.add_column("error", no_wrap=True, justify="right")
     shown.add_column("what", overflow="fold")
     for verdict in in_order(report):
         if every or verdict.status not in {"PASS", "UNSUPPORTED"}:
             row = clause_row(verdict)
             error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
             style = COLOURS[verdict.status]
-            what = verdict.message or " ".join(verdict.clause.text.split())
-            shown.add_row(row.id, f"[{style}]{row.status}[/]", row.dtype or "", error, escape(what))
+            what = verdict.message or verdict.clause.sentence
+            shown.add_row(row.id, f"[{style}]{row.status}[/]", error, escape(what))
     return shown
 
 
 def advice(report: Report, called: str) -> list[str]:
-    """Return advice on the first failure: the clause that the others build on."""
-    if not report.failed:
+    """Return advice on the first failure: where the numbers part, the clause, and known mistakes that fail alike."""
+    if not (failed := report.failed):
         return []
-    first, others = report.failed[0], len(report.failed) - 1
-    follow = f"; the other {others} may follow from it" if others else ""
-    why = f" The case is there to catch {first.worst.why}." if first.worst else ""
+    first, others = failed[0], len(failed) - 1
+    follow = "" if not others else f"; the other {others if others > 1 else 'clause'} may follow from it"
+    known = suggestions(report.findings)
     return [
-        f"Start with {first.clause.id}{follow}: {' '.join(first.clause.text.split())}{why}",
+        f"Start with {start(first)}{follow}: {first.clause.sentence}{purpose(first)}",
         f"More about it: elt-ref show {first.clause.id}. To judge it alone: {reproduce(first, called)}",
+        *(["Known mistakes that fail alike:"] if known else []),
+        *(f"  {each.name}: {each.mistake}" for each in known),
     ]
 
 
+def start(verdict: Verdict) -> str:
+    """Return the place at which to start: the first loop and layer by the taps if they say so, and the clause."""
+    apart = [(finding.layer, finding.vector) for finding in verdict.findings if finding.layer is not None]
+    if not apart:
+        return verdict.clause.id
+    (loop, layer), case = min(apart)
+    before = ", or before it" if loop == layer == 1 else ""
+    place = f"loop {loop}, layer {layer}{before}: there the taps part first, in case {case}"
+    return f"{place}. The clause is {verdict.clause.id}"
+
+
+def purpose(verdict: Verdict) -> str:
+    """Return the purpose of the case that decided a verdict, as a sentence after a space."""
+    return f" The purpose of this case: {verdict.worst.why}." if verdict.worst else ""
+
+
 def headlines(report: Report) -> list[str]:
-    """Return one line per profile, and one on the clauses that were not judged."""
+    """Return one line per profile that the backend offers a part of, and one on the clauses that were not judged."""
     lines = []
     for profile, title in PROFILES.items():
-        verdicts = [verdict for verdict in report.verdicts if verdict.clause.profile == profile]
-        if not verdicts:
+        required = {clause.id for clause in report.required(profile)}
+        verdicts = [verdict for verdict in report.verdicts if verdict.clause.id in required]
+        if not any(verdict.findings for verdict in verdicts):
             continue
         passed = sum(verdict.status == "PASS" for verdict in verdicts)
-        known = sum(clause.profile == profile for clause in clauses().values())
-        run = "" if len(verdicts) == known else f" run ({known} in all)"
+        number = plural(len(verdicts), "clause")
+        of = f" of the {report.families[0]} family" if one_family(report, profile) else ""
+        run = "" if len(verdicts) == len(required) else f" run ({len(required)} in all)"
         shares = [each.error for verdict in verdicts for each in verdict.findings if each.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
         word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
         if report.earned(profile) and not report.isolated:
             word = "no award in the judge's own process"
-        lines.append(f"{profile}: {word}, {passed} of {plural(len(verdicts), 'clause')}{run} passed{worst}. {title}.")
+        lines.append(f"{profile}: {word}, {passed} of {number}{of}{run} passed{worst}. {title}.")
     if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
         of = "needs an operation that is" if unsupported == 1 else "need operations that are"
         lines.append(f"{plural(unsupported, 'clause')} {of} not declared; --all lists them.")
@@ -95,30 +124,36 @@ def headlines(report: Report) -> list[str]:
     return lines
 
 
-def terms(report: Report, profile: str) -> str:
-    """Return the restrictions of an award in words: one family, and declared alternatives."""
+def one_family(report: Report, profile: str) -> bool:
+    """Return whether a profile with clauses of networks is judged for one family only."""
     members = [clause for clause in clauses().values() if clause.profile == profile]
-    alone = len(report.families) == 1 and any(clause.family for clause in members)
-    family = f" for the {report.families[0]} family" if alone else ""
+    return len(report.families) == 1 and any(clause.family for clause in members)
+
+
+def terms(report: Report, profile: str) -> str:
+    """Return the restrictions of an award in words: one family, one dtype, declared alternatives."""
+    members = [clause for clause in clauses().values() if clause.profile == profile]
+    family = f" for the {report.families[0]} family" if one_family(report, profile) else ""
+    dtype = f" in {report.backend.dtypes[0]} only" if len(report.backend.dtypes) == 1 else ""
     operations = {name for clause in members for name in clause.needs}
     declared = [
         f"{name} = {value}"
         for name, value in report.backend.choices.items()
         if not CHOICES[name].needed and operations & set(CHOICES[name].operations)
     ]
-    return family + (f" with {', '.join(declared)}" if declared else "")
+    return family + dtype + (f" with {', '.join(declared)}" if declared else "")
 
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI's summary."""
-    lines = [f"# {report.backend.name} {report.backend.version}", ""]
+    lines = [f"# {report.backend.name} {report.backend.version}", "", f"Judged by {judged_by()}.", ""]
     lines += [f"- {line}" for line in headlines(report)]
     lines += [f"- {complaint}" for complaint in report.complaints]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
     for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        message = (verdict.message or " ".join(verdict.clause.text.split())).replace("|", "\\|")
+        message = (verdict.message or verdict.clause.sentence).replace("|", "\\|")
         lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
 
@@ -149,7 +184,7 @@ def page(report: Report, called: str) -> str:
         message = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
         again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
         if verdict in report.failed and verdict.worst:
-            message += f"<p>The case is there to catch {html.escape(verdict.worst.why)}.</p>"
+            message += f"<p>{html.escape(purpose(verdict).strip())}</p>"
         rows.append(
             f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
             f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
@@ -158,7 +193,7 @@ def page(report: Report, called: str) -> str:
         )
     sentences = (*headlines(report), *advice(report, called), *report.complaints)
     lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
-    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by elt_ref {elt_ref.__version__}")
+    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
     return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
 
 

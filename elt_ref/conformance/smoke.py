@@ -1,7 +1,8 @@
 """A check of the harness itself, before any clause: form, dtypes, finiteness, repetition, no side effects."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from elt_ref.conformance.case import Vector, arguments
 from elt_ref.conformance.compare import mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.failures import first_line, sentence, visible
-from elt_ref.conformance.judge import Door
+from elt_ref.conformance.judge import TAP_OF, Door, fits
+from elt_ref.conformance.reference import ReferenceBackend
 
 
 class Smoke(NamedTuple):
@@ -22,25 +24,50 @@ class Smoke(NamedTuple):
 
 
 def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
-    """Put one vector of every declared operation twice, and check the form of the answers, not their numbers.
+    """Put one vector of every form of every declared operation twice; check the form of the answers, not their numbers.
 
     Raises:
         RequestError: the description is wrong.
     """
     description = checked(door.describe())
-    first = {}
+    questions: dict[str, dict[Any, Vector]] = defaultdict(dict)
+    for vector in (*vectors, *_tapped(vectors)):
+        if fits(vector.stored, description):
+            questions[vector.stored.operation].setdefault(_form(vector), vector)
+    names = [name for name in description.operations if name in questions]
+    return [Smoke(name, _try_all(door, list(questions[name].values()), description.dtypes)) for name in names]
+
+
+def _tapped(vectors: Sequence[Vector]) -> Iterator[Vector]:
+    """Yield a question for each tap, with the reference's answer."""
+    reference, seen = ReferenceBackend(), set()
     for vector in vectors:
-        choice = vector.stored.choice
-        if choice is None or description.choices.get(choice[0]) == choice[1]:
-            first.setdefault(vector.stored.operation, vector)
-    names = [name for name in description.operations if name in first]
-    return [Smoke(name, _try_all(door, first[name], description.dtypes)) for name in names]
+        tap = TAP_OF.get(vector.stored.operation)
+        if tap is not None and tap not in seen:
+            seen.add(tap)
+            answers = getattr(reference, tap)(**arguments(vector.stored.settings, vector.inputs, "float64"))
+            yield Vector(vector.stored.model_copy(update={"operation": tap}), vector.inputs, answers)
 
 
-def _try_all(door: Door, vector: Vector, dtypes: Sequence[str]) -> str:
-    for dtype in dtypes:
-        if fault := _try(door, vector, dtype):
-            return f"{dtype}: {fault}"
+def _form(vector: Vector) -> Any:
+    """Return what two questions of one operation share if a harness treats them alike: all but their numbers."""
+    axes = [(name, array.ndim) for name, array in vector.inputs.items() if "." not in name]
+    return _kinds(vector.stored.settings), tuple(sorted(axes))
+
+
+def _kinds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((name, _kinds(each)) for name, each in sorted(value.items()))
+    if isinstance(value, list):
+        return len(value)
+    return value if value is None or isinstance(value, str | bool) else type(value).__name__
+
+
+def _try_all(door: Door, vectors: Sequence[Vector], dtypes: Sequence[str]) -> str:
+    for vector in vectors:
+        for dtype in dtypes:
+            if fault := _try(door, vector, dtype):
+                return f"{vector.id}, {dtype}: {fault}"
     return ""
 
 

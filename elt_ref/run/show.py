@@ -1,8 +1,8 @@
-"""``elt-ref show``: an equation or algorithm with a worked number and the pages' lines, or a choice."""
+"""``elt-ref show``: an equation or algorithm with a worked number and the pages' lines, a choice, or a word."""
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -22,25 +22,50 @@ from elt_ref.objective import (
 )
 from elt_ref.ops import counting
 from elt_ref.run.page_lines import excerpts
-from elt_ref.run.specs import choices, equations
+from elt_ref.run.specs import choices, equations, glossary
 from elt_ref.schedules import mask_lengths
 from elt_ref.streams import stream
 from elt_ref.training import init_state, train_step
 
 
-def show(name: str) -> str:
-    """Return the text of an equation (``E5``), an algorithm (``A1``) or a choice (``objective.reduction``).
+def _entries() -> dict[str, Any]:
+    return {**glossary(), **equations(), **choices()}
+
+
+def _key(name: str) -> str | None:
+    """Return the name as it is written: case does not matter, nor whether a word's parts are joined by hyphens."""
+    written = {key.lower(): key for key in _entries()}
+    return written.get(name.lower()) or written.get(name.lower().replace("-", " "))
+
+
+def knows(name: str) -> bool:
+    """Return whether an equation, an algorithm, a choice or a word of the glossary has this name."""
+    return _key(name) is not None
+
+
+def show(name: str, also: Iterable[str] = ()) -> str:
+    """Return the text of an equation (``E5``), an algorithm (``A1``), a choice or a word of the glossary.
+
+    Args:
+        name: its name.
+        also: names that others know, for the message.
 
     Raises:
         RequestError: there is none of that name.
     """
-    known = {**equations(), **choices()}
-    by_lower = {key.lower(): key for key in known}
-    if (key := by_lower.get(name.lower())) is None:
-        raise RequestError(f"show: expected one of {', '.join(known)}, got '{name}'{nearest(name, known)}")
-    entry = known[key]
+    if (key := _key(name)) is None:
+        known = [*equations(), *choices()]
+        near = nearest(name, [*known, *glossary(), *also])
+        raise RequestError(
+            f"show: expected one of {', '.join(known)}, a clause, an operation, a known mistake or a word of the "
+            f"glossary, got '{name}'{near}"
+        )
+    entry = _entries()[key]
     if isinstance(entry, str):
         return f"{key}\n\n{entry}"
+    if "meaning" in entry:
+        about = [f"{heading:<9}{entry[heading]}" for heading in ("symbol", "in code") if entry[heading]]
+        return "\n".join([key, "", entry["meaning"], *([""] if about else []), *about])
     pages = "".join(
         f"\n\nelt_ref/paper/{excerpt.page}, line {excerpt.first}\n\n{_indented(excerpt.text)}"
         for excerpt in excerpts(key)

@@ -32,6 +32,19 @@ def equations() -> dict[str, dict[str, str]]:
     return {equation["id"]: equation for equation in read_toml("equations.toml")["equation"]}
 
 
+def glossary() -> dict[str, dict[str, str]]:
+    """Return the rows of the glossary by word: symbol, names in the code, meaning.
+
+    It is a page of the documentation; a wheel has it beside the specifications.
+    """
+    paths = (specs_folder() / "glossary.md", specs_folder().parent / "docs" / "glossary.md")
+    path = next((path for path in paths if path.is_file()), paths[0])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("| ").split(" |")] for line in lines if line.startswith("| ")]
+    heading, *words = rows
+    return {word: dict(zip(heading[1:], rest, strict=True)) for word, *rest in words}
+
+
 def choices() -> dict[str, str]:
     """Return the choices by name: the text of each section of ``choices.md``, without its heading."""
     text = (specs_folder() / "choices.md").read_text(encoding="utf-8")

@@ -131,7 +131,7 @@ def test_a_peer_without_its_port_is_one_sentence(refused, tmp_path):
 
 
 def test_a_peer_that_is_not_installed_is_one_sentence(refused, tmp_path, monkeypatch):
-    monkeypatch.setitem(PEERS, "torch", Peer("torch_of_nobody", "elt_torch.py", ("train",)))
+    monkeypatch.setitem(PEERS, "torch", Peer("torch_of_nobody", "elt_torch.py", "elt_torch.py", ("train",)))
     (tmp_path / "elt_torch.py").touch()
     reported = refused("bench", "--peer", "torch", "--ports", tmp_path)
     assert reported == "--peer torch: expected torch_of_nobody to be installed (the extra 'torch_of_nobody'), got none"

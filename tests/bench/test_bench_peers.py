@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from elt_ref.bench.measure import Request, measure
-from elt_ref.bench.peers import PEERS, PORTS
+from elt_ref.bench.peers import PEERS
 from elt_ref.bench.sizes import FAMILIES
+from elt_ref.ports import PORTS
 
 pytestmark = pytest.mark.ports
 

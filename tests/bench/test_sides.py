@@ -16,7 +16,6 @@ from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
 from elt_ref.bench.machine import caches
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
-from elt_ref.bench.peers import PORTS
 from elt_ref.bench.process import open_side
 from elt_ref.bench.profile import PARTS, REST, shares
 from elt_ref.bench.sizes import FAMILIES, SIZES, benched, tokens_a_batch
@@ -24,6 +23,7 @@ from elt_ref.bench.worker import SideError, Timed, Worker, environment
 from elt_ref.generation import sample
 from elt_ref.measure import count
 from elt_ref.ops import counting
+from elt_ref.ports import PORTS
 
 
 def job(side, work, config):

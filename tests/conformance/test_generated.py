@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elt_ref.conformance import clause_page, matrix, schemas
+from elt_ref.conformance import alike, clause_page, matrix, ports_page, schemas
 from elt_ref.conformance.case import SUMS, read_vectors, sums, vectors_folder
 from elt_ref.conformance.cases import cases
 from elt_ref.conformance.clauses import clauses
@@ -32,6 +32,12 @@ def test_the_page_of_clauses_is_that_of_the_specification():
     assert committed == clause_page.page(), "run python -m elt_ref.conformance.clause_page"
 
 
+def test_the_results_of_the_ports_are_those_of_their_reports():
+    reports = ports_page.read_reports(ROOT / ports_page.REPORTS)
+    assert (ROOT / "docs" / "ports.md").read_text(encoding="utf-8") == ports_page.page(reports)
+    assert all(report.passed for report in reports)
+
+
 def test_the_kill_matrix_is_of_these_clauses_and_these_wrong_implementations():
     text = (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8")
     by_clause, by_wrong = text.split("| wrong implementation |")
@@ -49,8 +55,15 @@ def test_the_kill_matrix_is_of_these_clauses_and_these_wrong_implementations():
 @pytest.mark.timeout(600)
 def test_the_kill_matrix_is_what_is_measured():
     vectors = matrix.read_vectors()
-    refusals = {name: matrix.refused_by(name, vectors) for name in sorted(wrong_implementations())}
-    assert (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8") == matrix.page(refusals)
+    measured = {name: matrix.refused_by(name, vectors) for name in sorted(wrong_implementations())}
+    assert {name: set(row) for name, row in alike.refusals().items()} == {
+        name: set(row) for name, row in measured.items()
+    }
+
+
+def test_the_kill_matrix_and_the_refusals_by_case_are_of_one_measurement():
+    assert (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8") == matrix.page(alike.refusals())
+    assert {case for row in alike.refusals().values() for case in row} <= set(cases())
 
 
 def test_every_case_is_stored_and_nothing_else_is():

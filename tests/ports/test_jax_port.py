@@ -1,9 +1,8 @@
 """The JAX port of the documentation against the reference, operation by operation, in both dtypes and both families."""
 
-import importlib.util
 import sys
 from functools import cache
-from pathlib import Path
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -64,7 +63,6 @@ from elt_ref.training import (
 pytestmark = pytest.mark.ports
 jax = pytest.importorskip("jax")
 
-PORT = Path(__file__).parents[2] / "docs" / "ports" / "elt_jax.py"
 BATCH, LOOPS = 3, [2, 4, 1, 3]
 MASKED = make_config(
     objective={"label_smoothing": 0.1},
@@ -79,17 +77,13 @@ DIFFUSION = make_diffusion_config(
 
 @cache
 def port():
-    """Load the port by its path: it is a document, not part of the package."""
-    spec = importlib.util.spec_from_file_location("elt_jax", PORT)
-    sys.modules["elt_jax"] = module = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return import_module("elt_ref.ports.elt_jax")
 
 
 @cache
 def backend():
     jax.config.update("jax_disable_most_optimizations", True)  # these networks take longer to compile than to run
-    return port().Backend()
+    return import_module("elt_ref.ports.elt_jax_backend").Backend()
 
 
 def flat(tree, prefix=""):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +13,9 @@ from elt_ref.conformance.case import Vector, arguments, read_vectors
 from elt_ref.conformance.clauses import PROFILES
 from elt_ref.conformance.doors import open_backend
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.ports import PORTS
 
 pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
-PORTS = Path(__file__).resolve().parents[2] / "docs" / "ports"
 
 
 # JAX compiles every case anew, for minutes. Its schedule is written otherwise, and samplings of ε show the difference.
@@ -32,7 +31,17 @@ PORTS = Path(__file__).resolve().parents[2] / "docs" / "ports"
 def test_a_port_is_awarded_every_profile(name, only, profiles):
     """Each is judged by the command, in a process of its own: compiled programs take room that is not given back."""
     program = "import sys; from elt_ref.cli import main; sys.argv[0] = 'elt-ref'; main()"
-    words = [sys.executable, "-c", program, "conform", "run", f"{PORTS / name}.py:Backend", "--json", "--only", only]
+    words = [
+        sys.executable,
+        "-c",
+        program,
+        "conform",
+        "run",
+        f"elt_ref.ports.{name}_backend:Backend",
+        "--json",
+        "--only",
+        only,
+    ]
     # These networks take longer to compile than to run.
     quick = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     ended = subprocess.run(words, capture_output=True, text=True, env=quick, check=False)
@@ -51,7 +60,7 @@ def test_a_port_is_awarded_every_profile(name, only, profiles):
 
 @pytest.mark.parametrize("family", ["masked", "diffusion"])
 def test_the_taps_of_a_port_are_those_of_the_reference(family):
-    door = open_backend(f"{PORTS / 'elt_torch'}.py:Backend")
+    door = open_backend(str(PORTS / "elt_torch_backend.py:Backend"))
     of_family = [vector for vector in read_vectors() if vector.stored.operation == f"{family}_states"]
     for vector in of_family:
         given = partial(arguments, vector.stored.settings, vector.inputs, "float64")

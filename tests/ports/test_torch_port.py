@@ -44,6 +44,12 @@ def port():
 
 
 @cache
+def backend():
+    port()
+    return load("elt_torch_backend").Backend()
+
+
+@cache
 def script():
     port()
     return load("elt_torch_distributed")
@@ -347,7 +353,7 @@ def cast(value, dtype):
 
 
 def test_everything_is_offered_and_asked():
-    described = port().Backend().describe()
+    described = backend().describe()
     assert set(described.operations) == {*OPERATIONS, *TAPS} - ACROSS
     assert {name for name, _ in CASES} == {*OPERATIONS} - ACROSS
     assert described.dtypes == ("float64", "float32")
@@ -359,7 +365,7 @@ def test_everything_is_offered_and_asked():
 def test_operation(name, arguments, dtype):
     given = cast(arguments, dtype)
     expected = getattr(ReferenceBackend(), name)(**cast(given, "float64"))
-    answer = getattr(port().Backend(), name)(**given)
+    answer = getattr(backend(), name)(**given)
     assert answer.keys() == expected.keys()
     floats = any(value.dtype.kind == "f" for _, value in tree_items(arguments) if isinstance(value, np.ndarray))
     largest = max(np.abs(value).max(initial=0) for value in expected.values())

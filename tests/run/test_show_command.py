@@ -14,7 +14,7 @@ import elt_ref
 from elt_ref.objective import draw_student_loops
 from elt_ref.run import page_lines
 from elt_ref.run.show import WORKED
-from elt_ref.run.specs import choices, equations
+from elt_ref.run.specs import choices, equations, glossary
 from elt_ref.streams import stream
 
 
@@ -133,3 +133,35 @@ def test_lines_are_read_from_the_page_so_that_they_cannot_drift(monkeypatch):
     assert text["E5.1"] == ["return (\n    x  # E5.1\n)"]
     assert text["E5"] == [PAGE.rstrip()]
     assert text["E1"] == []
+
+
+# --- the judge's names, and the glossary
+
+
+@pytest.mark.parametrize("word", list(glossary()))
+def test_a_word_of_the_glossary(done, word):
+    out = done("show", word).out
+    if word.lower() not in {name.lower() for name in (*equations(), *choices())}:
+        assert out.startswith(f"{word}\n\n{glossary()[word]['meaning']}\n")
+
+
+def test_a_word_of_two_parts_may_have_a_hyphen(done):
+    assert done("show", "student-loops").out == done("show", "student loops").out
+    assert "`student_loops`" in done("show", "Student loops").out
+
+
+def test_an_operation_a_mistake_a_clause(done):
+    out = done("show", "decode_step").out
+    assert out.startswith("decode_step (operation)\n\nReturn ``tokens`` [B, T]")
+    assert "clauses    DECODE-03, DECODE-04" in out
+    assert "clauses    none: it is a tap" in done("show", "masked_layers").out
+    out = done("show", "guidance_swapped").out
+    assert out.startswith("guidance_swapped (known mistake)\n\n")
+    assert "listed by  GUIDE-01" in out
+    assert "  GUIDE-01/" in out
+    assert done("show", "LOOP-01").out.startswith("LOOP-01 (must, profile loop-core")
+
+
+def test_the_nearest_operation_or_mistake_is_named(refused):
+    assert refused("show", "decode_stop").endswith("got 'decode_stop'; did you mean 'decode_step'?")
+    assert refused("show", "guidance_swaped").endswith("did you mean 'guidance_swapped'?")

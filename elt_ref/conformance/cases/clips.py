@@ -1,5 +1,6 @@
 """CLIP: tubelets and their order, positions over time, decoding from known frames."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ def encoded(slug: str, why: str, shape: tuple[int, ...], patch_frames: int, patc
         {"patch_frames": patch_frames, "patch_size": patch_size},
         {"clips": normal(f"clip/{slug}", 2, *shape), "codebook": normal(f"clip/{slug}/codes", codes, features)},
     )
+
+
+def tied() -> Case:
+    """Return a case with equal codes, of zeros, so that rounding cannot separate them."""
+    made = encoded("equal-codes", "the last of equal codes, or any of them", (4, 4, 4, 1), 2, 2, codes=12)
+    codebook = made.inputs["codebook"].copy()
+    codebook[[3, 7, 10]] = 0.0
+    sizes = np.array([2.0, 0.3]).reshape(2, 1, 1, 1, 1)  # a clip of other codes, and one of these
+    return replace(made, inputs={"clips": sizes * made.inputs["clips"], "codebook": codebook})
 
 
 def drawn(slug: str, why: str, grid: list[int], patch_frames: int, patch_size: int, channels: int) -> Case:
@@ -89,6 +99,7 @@ CASES = (
     encoded("grey", "tokens in another order, tubelets flattened another way", (4, 6, 4, 1), 2, 2),
     encoded("colour", "channels before pixels, a tubelet of three frames", (3, 2, 4, 3), 3, 2),
     encoded("single-frames", "tubelets of one frame: pictures in a row", (3, 4, 2, 2), 1, 2),
+    tied(),
     drawn("drawn-grey", "the way back of tokens and of tubelets", GRID, 2, 2, 1),
     drawn("drawn-colour", "the way back with channels, tubelets of one pixel", [2, 1, 3], 2, 1, 3),
     watched("two-loops", "positions that repeat from frame to frame, attention that is cut", 2),

@@ -17,6 +17,8 @@ def masked(clause: str, slug: str, why: str, ratio: list[float], tokens: int, or
 
 TIED = np.array([[0.0, 0.7, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.2, 0.0, 0.9]])
 """An order with ties at zero, where rounding cannot separate them."""
+LONG_TIES = np.where(uniform("mask-01/long-ties", 2, 48) < 0.3, uniform("mask-01/long-ties/free", 2, 48), 0.0)
+"""Rows so long that a sort must be stable by itself: a quicksort leaves up to sixteen numbers to an insertion sort."""
 ONE = [[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]]
 ALL = [[1] * 6, [1] * 6]
 UNEVEN = [[1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 0, 0], [0, 1, 1, 0, 0, 1]]
@@ -36,6 +38,7 @@ CASES = (
     masked("MASK-01", "odd", "rounding of an odd number of tokens", [0.25, 0.45, 0.85], 35),
     masked("MASK-01", "lowest", "the highest masked, or the first of the picture", [0.3, 0.6, 0.8], 9),
     masked("MASK-01", "ties", "ties that mask more than the count", [0.7, 0.5, 0.7], 5, TIED),
+    masked("MASK-01", "long-ties", "ties in a long row, by a sort that is not stable", [0.8, 0.5], 48, LONG_TIES),
     masked("MASK-01", "one-masked", "exactly one, the lowest", [0.97, 0.98], 7),
     made("MASK-02", "uneven", "tokens that the network sees in the loss", mask=UNEVEN),
     made("MASK-02", "one", "one masked token in each sample", mask=ONE, weight=0.5),

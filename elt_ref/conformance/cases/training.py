@@ -77,6 +77,7 @@ def trained(
     students: tuple[int, ...],
     *,
     batch: int = 2,
+    layers: int = 1,
     reduction: Literal["mean_per_sample", "sum"] = "mean_per_sample",
     prediction: str = "x0",
     **changes: Any,
@@ -94,12 +95,12 @@ def trained(
         "student_loops": np.array(students),
     }
     if masked:
-        model = masked_section(layers=1, width=4, heads=1, mlp_width=6, codebook_size=5)
+        model = masked_section(layers=layers, width=4, heads=1, mlp_width=6, codebook_size=5)
         inputs["tokens"] = integers(f"{name}/tokens", 5, steps, batch, 6)
         inputs["mask_ratio"] = uniform(f"{name}/mask_ratio", steps, batch)
         inputs["mask_order"] = uniform(f"{name}/mask_order", steps, batch, 6)
     else:
-        small = {"layers": 1, "width": 4, "heads": 1, "mlp_width": 6, "time_features": 4, "time_scale": 10.0}
+        small = {"layers": layers, "width": 4, "heads": 1, "mlp_width": 6, "time_features": 4, "time_scale": 10.0}
         model = diffusion_section(**small, shape=[2, 4, 3])
         settings["diffusion"] = noise_section(prediction=prediction)
         inputs["time"] = 0.1 + 0.8 * uniform(f"{name}/time", steps, batch)
@@ -108,6 +109,9 @@ def trained(
     operation = "masked_training" if masked else "diffusion_training"
     return Case(clause, slug, operation, why, {"model": model, **settings}, {**parameters(model, name), **inputs})
 
+
+TWELVE = (2, 1, 2, 2, 1, 1, 2, 1, 2, 1, 1, 2)
+"""Students of twelve steps."""
 
 CASES = (
     optimised("STEP-01", "first", "the first step, moments of zero: bias correction", 0, weight_decay=0.0),
@@ -150,6 +154,12 @@ CASES = (
     ),
     trained("STEP-05", "sum", "two steps of a loss that is a sum", (2, 1), batch=1, reduction="sum"),
     trained("STEP-05", "constant", "two steps at a constant rate", (1, 2), batch=1, schedule="constant"),
+    trained(
+        "STEP-05", "two-layers", "twelve steps of two layers, each of which learns", TWELVE, layers=2, warmup_steps=4
+    ),
+    trained(
+        "STEP-06", "two-layers", "twelve steps of two layers, each of which learns", TWELVE, layers=2, warmup_steps=4
+    ),
     trained("STEP-06", "three-steps", "three steps of the diffusion family, each with draws of its own", (1, 2, 1)),
     trained(
         "STEP-06",

@@ -37,6 +37,14 @@ class TokensInOtherOrder:
         return ReferenceBackend().decode_clips(tokens=back, grid=grid, **given)
 
 
+class LastOfEqualCodes(ReferenceBackend):
+    """The last of equal codes is taken: a scan that replaces its best with `<=`."""
+
+    def encode_clips(self, *, codebook: np.ndarray, **given: Any) -> Tensors:
+        found = super().encode_clips(codebook=codebook[::-1], **given)["tokens"]
+        return {"tokens": len(codebook) - 1 - found}
+
+
 class TokensTimeLast(TokensInOtherOrder, ReferenceBackend):
     """Tokens are flattened as (row, column, time): channels-last thinking, time being the last axis of the array."""
 

@@ -299,6 +299,29 @@ class StudentAlwaysLeast(ReferenceBackend):
         return {"loops": np.full(count, min_loops)}
 
 
+class StudentInTurn(ReferenceBackend):
+    """The student takes its loop counts in turn instead of drawing them."""
+
+    def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
+        return {"loops": min_loops + (seed + np.arange(count)) % (max_loops - min_loops)}
+
+
+class StudentKeptForTwoSteps(ReferenceBackend):
+    """A draw serves two steps, as if it were made once for a step of accumulated gradients."""
+
+    def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
+        drawn = super().student_draws(min_loops=min_loops, max_loops=max_loops, count=count, seed=seed)["loops"]
+        return {"loops": np.repeat(drawn, 2)[:count]}
+
+
+class StudentDrawsOfEveryEpoch(ReferenceBackend):
+    """The generator is created again every hundred steps, so that every epoch has the same students."""
+
+    def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
+        drawn = super().student_draws(min_loops=min_loops, max_loops=max_loops, count=count, seed=seed)["loops"]
+        return {"loops": np.resize(drawn[:100], count)}
+
+
 class VanillaAtEveryLoop(ComposedBackend):
     """The vanilla objective supervises the state after every loop, the mean over all of them."""
 

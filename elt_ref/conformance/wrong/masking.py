@@ -92,6 +92,15 @@ class MaskedTiesTogether(Masking, ReferenceBackend):
         return order <= threshold
 
 
+class MaskedTiesOfLongRowsFromTheEnd(Masking, ReferenceBackend):
+    """Ties beyond sixteen tokens go to the higher positions, as a sort may do that is not stable."""
+
+    def chosen(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
+        backwards = order.shape[1] > 16
+        ranks = np.argsort(np.argsort(order[:, ::-1] if backwards else order, axis=1, kind="stable"), axis=1)
+        return (ranks[:, ::-1] if backwards else ranks) < count[:, None]
+
+
 class MaskedInARun(Masking, ReferenceBackend):
     """The first tokens of the picture are masked; the order is ignored."""
 

@@ -178,6 +178,15 @@ class MomentsForgotten(ComposedBackend):
         return super().update(parameters, gradient, zero_moments(moments.first), average, step, training)
 
 
+class LaterLayersUntrained(ComposedBackend):
+    """Only the first layer of the block is updated: the others are in a plain list that the optimizer does not see."""
+
+    def update(self, parameters: Any, gradient: Any, moments: Any, average: Any, step: int, training: Any) -> Any:
+        new, moments, average = super().update(parameters, gradient, moments, average, step, training)
+        new = {**new, "block": [new["block"][0], *parameters["block"][1:]]}
+        return new, moments, average
+
+
 class StepUnclipped(ComposedBackend):
     """Training steps do not clip the gradient."""
 

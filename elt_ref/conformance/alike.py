@@ -1,0 +1,100 @@
+"""Known mistakes that fail alike: wrong implementations that fail in the same cases, by the same distances.
+
+``specs/refusals.json`` holds, for each wrong implementation, the cases whose numbers refuse it and the distance of its
+answers: `elt_ref.conformance.matrix` measures it. The same mistake in other code gives the same numbers.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from elt_ref.run.specs import specs_folder
+
+SHOWN = 3
+"""Number of mistakes that are suggested."""
+FILE = "refusals.json"
+
+
+@runtime_checkable
+class Answered(Protocol):
+    """The parts of a finding that are compared."""
+
+    @property
+    def vector(self) -> str:
+        """Id of the case."""
+        ...
+
+    @property
+    def error(self) -> float | None:
+        """Error as a fraction of the tolerance; None if nothing could be compared."""
+        ...
+
+    @property
+    def departure(self) -> float | None:
+        """Distance of a wrong answer; None if the answer is right."""
+        ...
+
+
+class Suggestion(NamedTuple):
+    """A known mistake."""
+
+    name: str
+    likeness: float
+    """1 for the same failed cases with the same distances, 0 for none in common."""
+    mistake: str
+    """The mistake in words, and where it was seen."""
+
+
+@cache
+def refusals() -> dict[str, dict[str, float]]:
+    """Return the departure of each wrong implementation in each case that refuses it."""
+    stored = json.loads((specs_folder() / FILE).read_text(encoding="utf-8"))
+    cases = stored["cases"]
+    return {name: {cases[int(place)]: gap for place, gap in row.items()} for name, row in stored["departures"].items()}
+
+
+def text(measured: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the content of the file for measured departures: a line for each wrong implementation."""
+    cases = sorted({case for row in measured.values() for case in row})
+    place = {case: number for number, case in enumerate(cases)}
+    rows = [
+        json.dumps(name) + ": " + json.dumps({str(place[case]): float(f"{gap:.3g}") for case, gap in row.items()})
+        for name, row in sorted(measured.items())
+    ]
+    return f'{{"cases": {json.dumps(cases)},\n"departures": {{\n' + ",\n".join(rows) + "\n}}\n"
+
+
+def likenesses(findings: Iterable[Answered]) -> dict[str, float]:
+    """Return how alike each known mistake fails, by name; a mistake without a common case is left out."""
+    asked, seen = set(), {}
+    for finding in findings:
+        if finding.error is not None:
+            asked.add(finding.vector)
+        if finding.departure is not None:
+            seen.setdefault(finding.vector, finding.departure)
+    found = {}
+    for name, known in refusals().items():
+        either = (known.keys() & asked) | seen.keys()
+        common = sum((1 + _closeness(seen[case], known[case])) / 2 for case in seen.keys() & known.keys())
+        if common:
+            found[name] = common / len(either)
+    return found
+
+
+def _closeness(one: float, other: float) -> float:
+    """Return 1 for equal distances, and 0 if one is twice the other or more."""
+    if one == other:
+        return 1.0
+    return max(0.0, 1 - abs(math.log2(one / other))) if one and other else 0.0
+
+
+def suggestions(findings: Iterable[Answered]) -> list[Suggestion]:
+    """Return the known mistakes that fail most alike, the most alike first."""
+    from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only where something failed
+
+    found = likenesses(findings)
+    first = sorted(found, key=lambda name: (-found[name], name))[:SHOWN]
+    texts = {name: " ".join((wrong_implementations()[name].__doc__ or "").split()) for name in first}
+    return [Suggestion(name, round(found[name], 3), texts[name]) for name in first]
