@@ -18,7 +18,8 @@ from elt_ref.ports import PORTS
 pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
 
 
-# JAX compiles every question anew, for minutes; two gloo processes take one up in seconds. Its schedule is written otherwise, and samplings of ε show the difference.
+# JAX compiles every question anew, for minutes, and two gloo processes take seconds for one.
+# JAX writes its schedule otherwise, and samplings of ε show the difference.
 @pytest.mark.parametrize(
     ("name", "only", "questions", "profiles"),
     [
