@@ -37,6 +37,8 @@ def answer_of(backend: type[ReferenceBackend], id_: str, dtype: str):
 class Narrow:
     """A door to a backend that declares alternatives and must not get questions about others."""
 
+    isolated = True
+
     def __init__(self, backend=ReferenceBackend, operations=OPERATIONS, **declared):
         self.backend, self.operations, self.declared = backend, operations, DECLARED | declared
 
