@@ -182,10 +182,10 @@ class ByteOfCodes(ReferenceBackend):
 
 
 class UnstableSort(ReferenceBackend):
-    """Ties go to the higher positions in rows of more than 16 tokens."""
+    """Ties go to the higher positions in rows of 17 to 32 tokens, a width that no vector has."""
 
     def mask_tokens(self, *, ratio, order):
-        if order.shape[1] <= 16:
+        if not 17 <= order.shape[1] <= 32:
             return super().mask_tokens(ratio=ratio, order=order)
         return {"mask": super().mask_tokens(ratio=ratio, order=order[:, ::-1])["mask"][:, ::-1]}
 
