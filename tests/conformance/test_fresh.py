@@ -182,10 +182,10 @@ class ByteOfCodes(ReferenceBackend):
 
 
 class UnstableSort(ReferenceBackend):
-    """Ties go to the higher positions in rows of 17 to 32 tokens, a width that no vector has."""
+    """Ties go to the higher positions in rows of 17, 33 or 64 tokens, widths that no vector has."""
 
     def mask_tokens(self, *, ratio, order):
-        if not 17 <= order.shape[1] <= 32:
+        if order.shape[1] not in (17, 33, 64):
             return super().mask_tokens(ratio=ratio, order=order)
         return {"mask": super().mask_tokens(ratio=ratio, order=order[:, ::-1])["mask"][:, ::-1]}
 
