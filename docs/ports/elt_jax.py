@@ -681,7 +681,7 @@ def learning_rate_at(step: Array, training: Training) -> Array:
 
 
 @jax.jit
-def clip_gradient(gradient: Tree, largest: float) -> tuple[Tree, Array]:
+def clip_gradient(gradient: Tree, largest: Array | float) -> tuple[Tree, Array]:
     """Return the gradient with a global norm of at most `largest`, and the norm it had."""
     norm = jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(gradient)))
     scale = jnp.where(norm > largest, largest / norm, 1)
@@ -689,7 +689,7 @@ def clip_gradient(gradient: Tree, largest: float) -> tuple[Tree, Array]:
 
 
 @jax.jit
-def moving_average(average: Tree, parameters: Tree, decay: float) -> Tree:
+def moving_average(average: Tree, parameters: Tree, decay: Array | float) -> Tree:
     """Return decay · average + (1 − decay) · parameters."""
     return jax.tree.map(lambda mean, theta: decay * mean + (1 - decay) * theta, average, parameters)
 

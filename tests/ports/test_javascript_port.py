@@ -18,6 +18,7 @@ from elt_ref.arrays import tree_items
 from elt_ref.conformance.case import Stored, Vector
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.doors import ProcessDoor
+from elt_ref.conformance.failures import BackendFailure
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.training import TrainState, save_checkpoint, zero_moments
 
@@ -227,6 +228,6 @@ def test_the_module_reads_a_checkpoint_where_nothing_of_node_is(tmp_path):
 
 def test_an_error_is_an_answer_and_the_program_goes_on(port):
     one = np.ones(1)
-    with pytest.raises(RuntimeError, match=r"expected shapes that stretch to each other, got \[2\] \[3\]"):
+    with pytest.raises(BackendFailure, match=r"expected shapes that stretch to each other, got \[2\] \[3\]"):
         port("guide", "float64", conditional=np.ones(2), unconditional=np.ones(3), scale=2.0)
     assert port("guide", "float64", conditional=3 * one, unconditional=one, scale=2.0)["guided"] == 5
