@@ -1,9 +1,9 @@
 """A page as a program, and its parameters in the package's checkpoints."""
 
-import resource
 import runpy
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -51,9 +51,9 @@ print(*(name for name in sys.modules if name.startswith("elt_ref")))
 @pytest.mark.parametrize(("family", "accuracy", "distance"), [("masked", 0.9, 6), ("diffusion", 0.9, 6)])
 def test_the_whole_run_takes_eight_minutes_and_learns_digits(family, accuracy, distance, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["page", "--out", str(tmp_path)])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    before = time.process_time()
     page = runpy.run_module(f"elt_ref.paper.{family}", run_name="__main__")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before <= 480
+    assert time.process_time() - before <= 480
 
     digits, labels = tiny_datasets.load("digits"), np.arange(500) % 10
     network = load_feature_network(tiny_datasets.dataset_folder("digits") / "feature_network.safetensors")
