@@ -72,7 +72,6 @@ def test_every_case_is_stored_and_nothing_else_is():
     assert sum(path.stat().st_size for path in vectors_folder().rglob("*.*")) < 8e6, "the vectors take over 8 MB"
 
 
-@pytest.mark.slow
 def test_generating_again_changes_nothing_but_rounding(tmp_path):
     # A matrix product rounds by the processor and its BLAS, so the last bits of answers and the measured tolerances
     # are not the same everywhere. The questions are.

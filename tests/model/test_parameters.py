@@ -108,17 +108,17 @@ def test_float32_is_float64_rounded():
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"classes": 4}, {"embedding.word"}),
-        ({"codebook_size": 6}, {"embedding.word", "head.bias"}),
-        ({"grid": (2, 3)}, {"embedding.position"}),
-        ({"max_loops": 5}, set()),
-        ({"heads": 4}, set()),
+        ({"classes": 4}, ["embedding.word"]),
+        ({"codebook_size": 6}, ["embedding.word", "head.bias"]),
+        ({"grid": (2, 3)}, ["embedding.position"]),
+        ({"max_loops": 5}, []),
+        ({"heads": 4}, []),
     ],
     ids=str,
 )
 def test_every_parameter_has_a_stream_of_its_own(change, changed):
     before, after = initial(), initial(**change)
-    assert {name for name in before if not np.array_equal(before[name], after[name])} == changed
+    assert sorted(name for name in before if not np.array_equal(before[name], after[name])) == changed
 
 
 def test_another_layer_changes_none_of_the_others():
