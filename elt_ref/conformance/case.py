@@ -73,8 +73,8 @@ class Stored(BaseModel):
     """Largest accepted error by dtype; a dtype that cannot tell right from wrong here is absent."""
     noise: dict[str, float]
     """Largest error due to rounding, by dtype: at most a sixteenth of the tolerance."""
-    agreement: float
-    """Error between the two oracles, in float64."""
+    agreement: float | None
+    """Error between the two oracles, in float64; None for a fresh question that only the reference answers."""
 
 
 @dataclass(frozen=True)

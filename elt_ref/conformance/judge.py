@@ -89,6 +89,8 @@ class Fresh:
     seed: int
     asked: int
     failed: int
+    paged: int
+    """Questions that a page of the paper answered as well."""
     clauses: frozenset[str] = frozenset()
     """Clauses that a question was about."""
     smallest: tuple[Vector, ...] = ()

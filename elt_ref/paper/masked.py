@@ -161,7 +161,7 @@ def decode_step(logits, tokens, token_noise, confidence_noise, step, steps):
     confidence = np.take_along_axis(log_softmax(logits), answer[..., None], axis=-1)[..., 0]
     confidence = confidence + CHOICE_TEMPERATURE * (1 - (step + 1) / steps) * confidence_noise
     count = np.maximum(1, np.minimum(unknown.sum(axis=1) - 1, masked_count((step + 1) / steps)))  # [B]
-    return np.where(lowest(np.where(unknown, confidence, np.inf), count), MASK, answer), answer
+    return np.where(unknown & lowest(np.where(unknown, confidence, np.inf), count), MASK, answer), answer
 
 
 def sample(parameters, labels, loops, guidance=1.0, steps=SAMPLING_STEPS, seed=0):

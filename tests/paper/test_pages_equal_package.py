@@ -145,7 +145,6 @@ def test_a_decoding_step(data):
     config, random = example.config, example.random
     model, steps = config.model, config.sampling.steps
     tokens = np.where(random.random(example.batch.examples.shape) < 0.5, model.mask_token, example.batch.examples)
-    tokens[:, 0] = model.mask_token
     logits = random.standard_normal((*tokens.shape, model.codebook_size))
     noise = DecodeNoise(random.gumbel(size=logits.shape), random.gumbel(size=tokens.shape))
     step = int(random.integers(steps))

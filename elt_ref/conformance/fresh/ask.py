@@ -170,7 +170,7 @@ def ask_fresh(
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Mapping[str, list[Finding]], Fresh]:
     """Return the findings by clause, the smallest failures first, and a summary."""
-    started, asked, again = time.perf_counter(), 0, list[Question]()
+    started, asked, paged, again = time.perf_counter(), 0, 0, list[Question]()
     asking = Asking(door, description, clauses, exceptions)
     for operation, number in order(description, inquiry, clauses):
         if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
@@ -182,13 +182,14 @@ def ask_fresh(
         if declared_otherwise(description.choices, operation, question.vector.stored.settings) is not None:
             continue
         asked += 1
+        paged += question.vector.stored.agreement is not None
         asking.put(question)
         if number % TWICE == 0:
             again.append(question)
     for question in again:
         asking.put(question)
     smallest = asking.shrink(progress)
-    return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), frozenset(asking.findings), smallest)
+    return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), paged, frozenset(asking.findings), smallest)
 
 
 def exported(seed: int) -> list[Vector]:
