@@ -15,6 +15,8 @@ from elt_ref.run.specs import specs_folder
 SHOWN = 3
 """Number of mistakes that are suggested."""
 FILE = "refusals.json"
+ELSEWHERE = 0.1
+"""Weight of operations in which only the known mistake fails."""
 
 
 @runtime_checkable
@@ -24,6 +26,11 @@ class Answered(Protocol):
     @property
     def vector(self) -> str:
         """Id of the case."""
+        ...
+
+    @property
+    def operation(self) -> str:
+        """Operation of the case."""
         ...
 
     @property
@@ -67,19 +74,26 @@ def text(measured: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def likenesses(findings: Iterable[Answered]) -> dict[str, float]:
-    """Return how alike each known mistake fails, by name; a mistake without a common case is left out."""
-    asked, seen = set(), {}
+    """Return how alike each known mistake fails, by name; a mistake without a common case is left out.
+
+    Only operations in which the backend fails count: a mistake may sit in one operation and not in those that could use
+    it. Of mistakes that are equally alike there, those come first that fail nowhere else.
+    """
+    asked, seen, broken = dict[str, str](), dict[str, float](), set[str]()
     for finding in findings:
         if finding.error is not None:
-            asked.add(finding.vector)
+            asked[finding.vector] = finding.operation
         if finding.departure is not None:
             seen.setdefault(finding.vector, finding.departure)
+            broken.add(finding.operation)
     found = {}
     for name, known in refusals().items():
-        either = (known.keys() & asked) | seen.keys()
+        judged = known.keys() & asked.keys()
         common = sum((1 + _closeness(seen[case], known[case])) / 2 for case in seen.keys() & known.keys())
         if common:
-            found[name] = common / len(either)
+            there = {case for case in judged if asked[case] in broken}
+            everywhere = common / len(judged | seen.keys())
+            found[name] = (1 - ELSEWHERE) * common / len(there | seen.keys()) + ELSEWHERE * everywhere
     return found
 
 

@@ -11,8 +11,8 @@ Parameters are a flat dict from dotted name to array, as in ``specs/parameters.m
 
 The dtype under test applies to arrays. Schedules (γ, log-SNR, weights, sines and cosines, learning rates) are always
 computed in float64, from arguments that were rounded to the dtype, and their results are rounded to it last. Computed
-in float32 they must meet the same tolerance, and a floor may fall on the other side. The draws of `drop_labels` are not
-widened, nor is an argument `log_snr`; the mask schedule of decoding has the declared precision.
+in float32 they must meet the same tolerance; no question has a floor that depends on it, but for the declared precision
+of the mask schedule of decoding. The draws of `drop_labels` are not widened, nor is an argument `log_snr`.
 
 Shapes: B batch, T tokens, V codes, d width, L loops, K sampling steps, F H W C frames, height, width and channels of a
 sample.
@@ -46,7 +46,8 @@ class Description:
     choices: Mapping[str, str] = field(default_factory=dict)
     """Its alternative for each choice that the paper leaves open: see `elt_ref.conformance.choices`.
 
-    A backend that implements ``mask_lengths`` must declare ``sampling.schedule_precision``.
+    A backend that implements ``mask_lengths``, ``decode_step`` or ``masked_sample`` must declare
+    ``sampling.schedule_precision``.
     """
 
 

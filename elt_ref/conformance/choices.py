@@ -33,7 +33,9 @@ CHOICES: Mapping[str, Choice] = {
     # A smoothing other than none is a number, not a name.
     "objective.label_smoothing": Choice(("0.0",), ("masked_objective", "masked_gradient", *TRAININGS)),
     "model.unconditional_row": Choice(("true",), ("masked_states", "masked_forward", "count")),
-    "sampling.schedule_precision": Choice(("float64", "float32"), ("mask_lengths",), needed=True),
+    "sampling.schedule_precision": Choice(
+        ("float64", "float32"), ("mask_lengths", "decode_step", "masked_sample"), needed=True
+    ),
     "sampling.sampling_temperature": Choice(("plain", "elt"), ("decode_step", "masked_sample")),
     "sampling.guidance_schedule": Choice(("constant", "ramp"), ("guidance_scales", *SAMPLINGS), argument="schedule"),
     "diffusion.prediction": Choice(

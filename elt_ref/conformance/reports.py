@@ -119,7 +119,8 @@ def headlines(report: Report) -> list[str]:
         fresh = report.fresh
         none = "" if fresh.asked else ": a profile needs both kinds, and none is awarded"
         lines.append(f"{plural(fresh.asked, 'fresh question')} with seed {fresh.seed}, {fresh.failed} failed{none}.")
-        lines.append(f"The pages of the paper answered {fresh.paged} of them too, and agreed with the reference.")
+        if fresh.paged:
+            lines.append(f"The pages of the paper answered {fresh.paged} of them too, and agreed with the reference.")
     if report.passed:
         lines.append("Nothing failed.")
     return lines

@@ -126,6 +126,21 @@ CASES = (
         **lengths([2, 6, 64], 3),
         choice=("sampling.schedule_precision", "float32"),
     ),
+    *(
+        Case(
+            "DECODE-02",
+            f"{name}-{slug}",
+            operation,
+            f"a {what} at the tie of 2 of 3 steps, in {name} precision: one token more or less stays masked",
+            **made,
+            choice=("sampling.schedule_precision", precision),
+        )
+        for name, precision in (("double", "float64"), ("single", "float32"))
+        for slug, operation, what, made in (
+            ("step", "decode_step", "step", stepped("decode-02/step", step=1, steps=3)),
+            ("sample", "masked_sample", "sampling", sampled("decode-02/sample", loops=[1, 1, 1])),
+        )
+    ),
     step(
         "DECODE-03",
         "half-known",

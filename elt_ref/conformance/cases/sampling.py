@@ -52,11 +52,12 @@ def denoised(
     )
 
 
-def decoded(slug: str, why: str, loops: tuple[int, ...], *, known: int = 0, **sampling: Any) -> Case:
-    """Return a case of a whole masked sampling, some tokens of each row known at the start."""
+def decoded(slug: str, why: str, loops: tuple[int, ...], *, known: int = 0, complete: int = 0, **sampling: Any) -> Case:
+    """Return a case of a whole masked sampling, some tokens of each row known at the start, and all of some rows."""
     model, name, batch = masked_section(codebook_size=11, grid=[3, 4]), f"SAMPLE-02/{slug}", 2
     tokens = np.full((batch, 12), 11 + model["classes"] + 1)
     tokens[:, :known] = integers(f"{name}/tokens", 11, batch, known)
+    tokens[:complete] = integers(f"{name}/complete", 11, complete, 12)
     return Case(
         "SAMPLE-02",
         slug,
@@ -138,6 +139,13 @@ CASES = (
         known=3,
         guidance_scale=4.0,
         guidance_schedule="ramp",
+    ),
+    decoded(
+        "one-complete",
+        "a row without unknown tokens beside one that has them: it stays as it is",
+        (2, 1, 1),
+        complete=1,
+        guidance_scale=2.0,
     ),
     decoded(
         "tempered",

@@ -45,9 +45,9 @@ def optimised(clause: str, slug: str, why: str, step: int, *, gradient: float = 
     )
 
 
-def clipped(slug: str, why: str, largest: float) -> Case:
+def clipped(slug: str, why: str, largest: float, *, size: float = 1.0) -> Case:
     """Return a case of clipping; the tensors differ much in size."""
-    gradient = numbers("gradient", slug)
+    gradient = numbers("gradient", slug, size)
     gradient["gradient.embedding.label"] = 0.01 * gradient["gradient.embedding.label"]
     return Case("STEP-02", slug, "clip_gradient", why, {"largest": largest}, gradient)
 
@@ -133,6 +133,7 @@ CASES = (
     optimised("STEP-01", "constant", "a later step at a constant rate", 6, weight_decay=0.1, schedule="constant"),
     clipped("above", "a norm above the largest: one factor for all tensors", 1.5),
     clipped("below", "a norm below the largest: nothing changes", 20.0),
+    clipped("zero", "a gradient of zero, whose norm divides nothing", 1.5, size=0.0),
     clipped("far-above", "a norm far above the largest", 0.01),
     rates("cosine", "warm-up from one W-th, then a cosine that is zero one step after the last"),
     rates("no-warmup", "a cosine from the first step on", warmup_steps=0, steps=5),

@@ -73,6 +73,7 @@ def decode_step(
     mask_token: int,
     choice_temperature: float,
     sampling_temperature: str,
+    precision: str,
 ) -> tuple[list[int], list[int]]:
     """E1 for one row: return its tokens, some masked again, and its answer, none masked.
 
@@ -92,6 +93,6 @@ def decode_step(
         choice = scores.index(max(scores))
         answer.append(choice)
         confidences.append(log_softmax(row)[choice] + choice_temperature * remaining * gumbel)
-    length = mask_length(start, tokens.count(mask_token), step, steps)
+    length = mask_length(start, tokens.count(mask_token), step, steps, precision)
     hidden = lowest(confidences, length)
     return [mask_token if hide else choice for hide, choice in zip(hidden, answer, strict=True)], answer

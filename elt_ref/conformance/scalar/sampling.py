@@ -43,10 +43,11 @@ def masked_sample(
     label: int,
     noise: list[tuple[list[list[float]], list[float]]],
     loops: list[int],
+    precision: str,
 ) -> list[int]:
     """Return the answer of the last step; `noise` holds token and confidence noise of each step.
 
-    Mask lengths are computed in float64, as the backend declares, whatever ``schedule_precision`` says.
+    Mask lengths have the precision that the backend declares, whatever ``schedule_precision`` of `sampling` says.
     """
     mask, codes, steps = mask_token(model), model["codebook_size"], len(loops)
     start, answer = tokens.count(mask), tokens
@@ -68,6 +69,7 @@ def masked_sample(
             mask_token=mask,
             choice_temperature=sampling["choice_temperature"],
             sampling_temperature=sampling["sampling_temperature"],
+            precision=precision,
         )
     return answer
 

@@ -94,6 +94,7 @@ class DecodingOperations:
                 mask_token=mask_token,
                 choice_temperature=choice_temperature,
                 sampling_temperature=sampling_temperature,
+                precision=self.choices["sampling.schedule_precision"],
             )
             for row in zip(*(array.tolist() for array in arrays), strict=True)
         ]
@@ -121,12 +122,12 @@ class DecodingOperations:
         loops: list[int],
     ) -> Arrays:
         """Return the tokens after the last step."""
-        own = lists(parameters)
+        own, precision = lists(parameters), self.choices["sampling.schedule_precision"]
         rows = zip(tokens.tolist(), labels.tolist(), strict=True)
         answers = []
         for sample, (row, label) in enumerate(rows):
             steps = zip(token_noise[:, sample].tolist(), confidence_noise[:, sample].tolist(), strict=True)
-            answers.append(_sampling.masked_sample(model, sampling, own, row, label, list(steps), loops))
+            answers.append(_sampling.masked_sample(model, sampling, own, row, label, list(steps), loops, precision))
         return {"tokens": integers(answers)}
 
     def diffusion_sample(

@@ -202,11 +202,20 @@ class LengthsOfWhatIsLeft(Decoding, ComposedBackend):
 class TieOfOtherPrecision(ReferenceBackend):
     """The schedule has the undeclared precision, which changes one token at (k + 1)/K = 2/3."""
 
-    def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
+    def mask_lengths(self, **arguments: Any) -> Tensors:
+        return self._undeclared().mask_lengths(**arguments)
+
+    def decode_step(self, **arguments: Any) -> Tensors:
+        return self._undeclared().decode_step(**arguments)
+
+    def masked_sample(self, **arguments: Any) -> Tensors:
+        return self._undeclared().masked_sample(**arguments)
+
+    def _undeclared(self) -> ReferenceBackend:
         other = {"float64": "float32", "float32": "float64"}[self.choices["sampling.schedule_precision"]]
         undeclared = ReferenceBackend()
         undeclared.choices = {**self.choices, "sampling.schedule_precision": other}
-        return undeclared.mask_lengths(start=start, steps=steps)
+        return undeclared
 
 
 class KnownOverwritten(Decoding, ComposedBackend):

@@ -84,6 +84,13 @@ class MaskedByCoin(Masking, ReferenceBackend):
         return {"mask": order < self.fraction(np.asarray(ratio, np.float64))[:, None]}
 
 
+class MaskedByCoinOfHalfOrMore(Masking, ReferenceBackend):
+    """Every token is masked with a probability between a half and one, without γ, as in the unofficial port of ELT."""
+
+    def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
+        return {"mask": order < 0.5 + 0.5 * ratio[:, None]}
+
+
 class MaskedTiesTogether(Masking, ReferenceBackend):
     """Every token at or below the threshold is masked, so ties mask more than the count (MAGVIT's rule)."""
 

@@ -173,15 +173,20 @@ class VOfSwapped(Altered, ReferenceBackend):
     changes = instead("model.parameterisation", prediction_target=_v_of_swapped)
 
 
-_OTHER = {"x0": "epsilon", "epsilon": "x0", "v": "v"}
-
-
 class TargetNoiseForClean(Altered, ReferenceBackend):
-    """The target of a network of kind x0 is the noise, as in the unofficial port of ELT."""
+    """The target of a network of kind x0 is the noise."""
 
     changes = instead(
         "model.parameterisation",
-        prediction_target=lambda kind, *rest: prediction_target(_OTHER[kind], *rest),
+        prediction_target=lambda kind, *rest: prediction_target("epsilon" if kind == "x0" else kind, *rest),
+    )
+
+
+class TargetAlwaysNoise(Altered, ReferenceBackend):
+    """A network of any kind learns the noise, as in the unofficial port of ELT."""
+
+    changes = instead(
+        "model.parameterisation", prediction_target=lambda _kind, *rest: prediction_target("epsilon", *rest)
     )
 
 

@@ -57,6 +57,12 @@ class WeightWithoutDerivative(Altered, ReferenceBackend):
     changes = _weighed(weight_derivative=False)
 
 
+class WeightOfOne(Altered, ReferenceBackend):
+    """All errors weigh the same, as in DDPM's simple loss and in the unofficial port of ELT."""
+
+    changes = instead("objective.diffusion", loss_weight=lambda time, diffusion: 0 * loss_weight(time, diffusion) + 1)
+
+
 class WeightAlwaysWithDerivative(Altered, ReferenceBackend):
     """The factor −dλ/dt is present even when switched off."""
 
