@@ -218,8 +218,10 @@ def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> i
         print(json.dumps({"preset": preset, "passed": passed, "laws": rows, "complaint": ended}, indent=1))  # noqa: T201  the command's result
         return int(not passed)
     console = Console()
-    for law in broken:
-        console.print(f"{law.name}, {law.dtype}: {law.message}", highlight=False, markup=False)
+    for law in found:
+        kept = "equal to the bit" if law.error == 0 else f"within {law.error:.1g}"
+        line = f"{law.name} ({law.clause}), {law.dtype}: {law.message or kept}"
+        console.print(line, highlight=False, markup=False)
     summary = f"{reports.plural(len(found), 'law')} at the size of {preset}: {len(broken)} broken."
     console.print(f"{summary} {ended}".strip(), highlight=False, markup=False)
     return int(not passed)

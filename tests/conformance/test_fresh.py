@@ -323,15 +323,35 @@ class Lawless(ReferenceBackend):
     def masked_gradient(self, *, model, **given):
         answer = super().masked_gradient(model=model, **given)
         return {name: array / model["max_loops"] for name, array in answer.items()}
+
+class FollowedTeacher(ReferenceBackend):
+    def diffusion_gradient(self, *, student_loops, **given):
+        answer = super().diffusion_gradient(student_loops=student_loops, **given)
+        return answer if student_loops is None else {name: 0.5 * array for name, array in answer.items()}
+
+    def count(self, *, loops, **given):
+        answer = super().count(loops=loops, **given)
+        return {**answer, "looped_macs": answer["looped_macs"] * loops}
+
+    def diffusion_forward(self, *, noisy, **given):
+        order = 0.1 * noisy.flags.f_contiguous
+        return {"prediction": super().diffusion_forward(noisy=noisy, **given)["prediction"] + order}
 """
 
 
 def test_laws_need_no_oracle(tmp_path):
     reference = "elt_ref.conformance.reference:ReferenceBackend"
-    for preset, number in (("digits-masked", 11), ("digits-diffusion", 8)):
+    for preset, number in (("digits-masked", 14), ("digits-diffusion", 13)):
         code, report, _ = conform(reference, "--laws", "--preset", preset, folder=tmp_path)
         assert (code, report["passed"], len(report["laws"])) == (0, True, 2 * number)
     (tmp_path / "lawless.py").write_text(LAWLESS, encoding="utf-8")
     code, report, _ = conform("lawless.py:Lawless", "--laws", "--preset", "digits-masked", folder=tmp_path)
     assert code == 1
-    assert {law["name"] for law in report["laws"] if law["message"]} == {"independence", "summed_gradients"}
+    assert {law["name"]: law["clause"] for law in report["laws"] if law["message"]} == {
+        "independence": "LOOP-03",
+        "held_teacher": "DISTIL-03",
+        "summed_gradients": "SHARE-01",
+    }
+    _, report, _ = conform("lawless.py:FollowedTeacher", "--laws", "--preset", "digits-diffusion", folder=tmp_path)
+    broken = {law["name"] for law in report["laws"] if law["message"]}
+    assert broken == {"layout", "held_teacher", "counted"}

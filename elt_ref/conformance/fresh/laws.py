@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,12 +10,17 @@ from elt_ref.arrays import tree_items
 from elt_ref.config import load_preset
 from elt_ref.conformance.backend import Description
 from elt_ref.conformance.case import Stored, Vector, arguments
+from elt_ref.conformance.fresh.ask import LaidOut
 from elt_ref.conformance.judge import Door
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream
 
 WITHIN = {"float64": 1e-9, "float32": 1e-3}
 """Largest difference between two sides of a law, relative to the largest number: rounding at the size of any preset."""
+STEPS = {"float64": 1e-3, "float32": 0.01}
+"""Step of a difference quotient of fourth order, relative to the parameters."""
+QUOTIENT = {"float64": 1e-6, "float32": 0.02}
+"""Largest difference between a gradient and a difference quotient: one that flows where it must not is far off."""
 BATCH = 3
 
 Arrays = Mapping[str, np.ndarray]
@@ -26,9 +31,12 @@ class Law:
     """One law in one dtype."""
 
     name: str
+    clause: str
+    """The clause that a broken law violates."""
     dtype: str
     error: float | None
-    """Largest difference of the two sides over the largest number; None if the backend gave no answer."""
+    """Largest difference of the two sides over the largest number, 0 if they are equal to the bit; None if the backend
+    gave no answer."""
     message: str
     """What went wrong; empty if the law holds."""
 
@@ -41,10 +49,11 @@ class Subject:
         self.door, self.offered, self.dtype = door, description.operations, dtype
         self.model: dict[str, Any] = config.model.model_dump(mode="json")
         self.family = self.model["family"]
+        self.noise: dict[str, Any] = {} if config.diffusion is None else config.diffusion.model_dump(mode="json")
         self.layers, self.loops = self.model["layers"], min(3, max(2, self.model["max_loops"]))
         self.inputs: dict[str, np.ndarray] = {}
         for path, declared in tree_items(declare_parameters(config)):
-            normal = self._normal(path, *declared.shape)
+            normal = self.normal(path, *declared.shape)
             scale = 1 + 0.3 * normal if path.endswith(".scale") else 0.3 * normal
             own = normal / np.sqrt(declared.shape[0]) if len(declared.shape) > 1 else scale
             self.inputs[f"parameters.{path}"] = own
@@ -54,11 +63,13 @@ class Subject:
             rows = self.inputs["parameters.embedding.word"].shape[0]
             drawn = stream(1, "laws/tokens").integers(codes, size=(BATCH, tokens))
             self.inputs["tokens"] = np.where(stream(1, "laws/mask").random((BATCH, tokens)) < 0.5, rows - 1, drawn)
+            self.codes, self.mask = drawn, np.arange(BATCH * tokens).reshape(BATCH, tokens) % 2 == 0
         else:
-            self.inputs["noisy"] = self._normal("noisy", BATCH, *self.model["shape"])
+            self.inputs["noisy"] = self.normal("noisy", BATCH, *self.model["shape"])
             self.inputs["time"] = np.linspace(0.2, 0.8, BATCH)
 
-    def _normal(self, name: str, *shape: int) -> np.ndarray:
+    def normal(self, name: str, *shape: int) -> np.ndarray:
+        """Return standard normal numbers for an array of this name."""
         return stream(1, f"laws/{name}").standard_normal(shape)
 
     @property
@@ -90,6 +101,41 @@ class Subject:
         (prediction,) = self.ask(f"{self.family}_forward", inputs, **settings).values()
         return prediction
 
+    def learn(
+        self, what: str, student: int | None, weight: float, inputs: Arrays | None = None, **changes: Any
+    ) -> dict[str, np.ndarray]:
+        """Return the ``objective`` or ``gradient`` of a loss with λ = `weight`, with changes of the [model] section."""
+        settings = {"model": {**self.model, "max_loops": self.loops, **changes}, "student_loops": student}
+        settings |= {"truth_weight": weight, "reduction": "mean_per_sample"}
+        known = dict(self.inputs if inputs is None else inputs)
+        if self.family == "masked":
+            known |= {"tokens": self.codes, "mask": self.mask}
+            return self.ask(f"masked_{what}", known, **settings, label_smoothing=0.0)
+        known |= {"clean": known.pop("noisy"), "noise": self.normal("noise", *self.inputs["noisy"].shape)}
+        return self.ask(f"diffusion_{what}", known, **settings, diffusion=self.noise)
+
+    def distillation(self) -> Callable[[Arrays], float]:
+        """Return the distillation of a student of one loop as a function of its parameters, with the teacher held."""
+        inputs = dict(self.inputs)
+        if self.family == "masked":
+            inputs["tokens"] = np.where(self.mask, self.inputs["parameters.embedding.word"].shape[0] - 1, self.codes)
+            teacher, weights = _softmax(self.predict(inputs)), self.mask / self.mask.sum(axis=1, keepdims=True) / BATCH
+
+            def cross_entropy(student: np.ndarray) -> float:
+                return -float(np.sum(weights * np.sum(teacher * np.log(_softmax(student)), axis=-1)))
+
+            return lambda parameters: cross_entropy(self.predict(inputs | dict(parameters), 1))
+        level = self.ask("log_snr", {"time": inputs["time"]}, diffusion=self.noise)["log_snr"]
+        noised = {"clean": inputs["noisy"], "noise": self.normal("noise", *inputs["noisy"].shape), "log_snr": level}
+        inputs["noisy"] = self.ask("add_noise", noised)["noisy"]
+        target = self.predict(inputs)
+
+        def errors(parameters: Arrays) -> np.ndarray:
+            return np.mean((self.predict(inputs | dict(parameters), 1) - target) ** 2, axis=(1, 2, 3))
+
+        weights = self.ask("loss_weight", {"time": inputs["time"]}, diffusion=self.noise)["weight"]
+        return lambda parameters: float(np.mean(weights * errors(parameters)))
+
     def states(self, loops: int) -> np.ndarray:
         """Return the states after each loop."""
         return self.ask(f"{self.family}_states", self.inputs, model=self.model, loops=loops)["states"]
@@ -106,6 +152,16 @@ def prefix(subject: Subject) -> Sides:
 def repetition(subject: Subject) -> Sides:
     """A question that comes again has the same answer."""
     return subject.predict(subject.inputs), subject.predict(subject.inputs)
+
+
+def layout(subject: Subject) -> Sides:
+    """The order of an array in memory does not matter."""
+    right = subject.predict(subject.inputs)
+    door, subject.door = subject.door, LaidOut(subject.door, "Fortran")
+    try:
+        return subject.predict(subject.inputs), right
+    finally:
+        subject.door = door
 
 
 def independence(subject: Subject) -> Sides:
@@ -139,10 +195,9 @@ def untied(subject: Subject) -> Sides:
 
 def summed_gradients(subject: Subject) -> Sides:
     """The gradients of untied copies of the block add up to the gradient of the loop."""
-    inputs, settings = learning(subject, None)
-    looped = subject.ask("masked_gradient", inputs, **settings, truth_weight=1.0)
-    settings["model"] = {**subject.model, "layers": subject.layers * subject.loops, "max_loops": 1}
-    deep = subject.ask("masked_gradient", copied(subject, inputs), **settings, truth_weight=1.0)
+    looped = subject.learn("gradient", None, 1.0)
+    unrolled = {"layers": subject.layers * subject.loops, "max_loops": 1}
+    deep = subject.learn("gradient", None, 1.0, copied(subject, subject.inputs), **unrolled)
     names = [name for name in looped if name.startswith("block.")]
     sums = []
     for name in names:
@@ -179,21 +234,35 @@ def permuted_codes(subject: Subject) -> Sides:
     return subject.predict(inputs), subject.predict(subject.inputs)[..., ::-1]
 
 
-def learning(subject: Subject, student: int | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return inputs and settings of a loss over every second token; λ is missing."""
-    inputs = {**subject.inputs, "tokens": subject.inputs["tokens"] % subject.model["codebook_size"]}
-    inputs["mask"] = np.arange(inputs["tokens"].size).reshape(inputs["tokens"].shape) % 2 == 0
-    settings = {"model": {**subject.model, "max_loops": subject.loops}, "student_loops": student}
-    return inputs, {**settings, "reduction": "mean_per_sample", "label_smoothing": 0.0}
-
-
 def affine_loss(subject: Subject) -> Sides:
     """The loss is affine in λ."""
-    inputs, settings = learning(subject, 1)
-    low, middle, high = (
-        subject.ask("masked_objective", inputs, **settings, truth_weight=weight)["total"] for weight in (0.0, 0.25, 1.0)
-    )
+    low, middle, high = (subject.learn("objective", 1, weight)["total"] for weight in (0.0, 0.25, 1.0))
     return middle, 0.75 * low + 0.25 * high
+
+
+def held_teacher(subject: Subject) -> Sides:
+    """The gradient of the distillation is its slope with the teacher held: it moves the student alone."""
+    whole, truth = subject.learn("gradient", 1, 0.0), subject.learn("gradient", None, 0.0)
+    tied = {name: array for name, array in subject.inputs.items() if name.startswith("parameters.")}
+    way = {
+        name: np.sqrt(np.mean(array**2)) * subject.normal(f"way/{name}", *array.shape) for name, array in tied.items()
+    }
+    slope = sum(np.sum((whole[name] - truth[name]) * way[f"parameters.{name}"]) for name in whole)
+    distilled, step = subject.distillation(), STEPS[subject.dtype]
+
+    def at(steps: int) -> float:
+        return distilled({name: array + steps * step * way[name] for name, array in tied.items()})
+
+    return np.array([slope]), np.array([(8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step)])
+
+
+def counted(subject: Subject) -> Sides:
+    """The number of parameters does not depend on the loops, and the work is affine in them."""
+    counts = [subject.ask("count", {}, model=subject.model, loops=subject.loops + more) for more in range(3)]
+    few, some, many = (
+        [each[name] for name in ("looped_parameters", "total_parameters", "looped_macs")] for each in counts
+    )
+    return np.array([*some[:2], some[2] - few[2]]), np.array([*few[:2], many[2] - some[2]])
 
 
 def affine_guidance(subject: Subject) -> Sides:
@@ -203,20 +272,45 @@ def affine_guidance(subject: Subject) -> Sides:
     return middle, 0.25 * low + 0.75 * high
 
 
-LAWS: Mapping[Callable[[Subject], Sides], str] = {
-    prefix: "{family}_states",
-    repetition: "{family}_forward",
-    independence: "{family}_forward",
-    equivariance: "{family}_forward",
-    untied: "{family}_forward",
-    training_loops: "{family}_forward",
-    permuted_labels: "{family}_forward",
-    permuted_codes: "masked_forward",
-    affine_loss: "masked_objective",
-    summed_gradients: "masked_gradient",
-    affine_guidance: "guide",
-}
-"""Every law, and the operation that a backend must offer for it."""
+class Relation(NamedTuple):
+    """What a law is about."""
+
+    sides: Callable[[Subject], Sides]
+    needs: tuple[str, ...]
+    """Operations that a backend must offer for it; `{family}` is that of the preset."""
+    clauses: Mapping[str, str]
+    """The clause that it belongs to, by family; a family that is not there has no such law."""
+    within: Mapping[str, float] = WITHIN
+    """Largest difference of the two sides, by dtype."""
+
+
+def _prediction(sides: Callable[[Subject], Sides], masked: str, diffusion: str) -> Relation:
+    return Relation(sides, ("{family}_forward",), {"masked": masked, "diffusion": diffusion})
+
+
+LAWS = (
+    Relation(prefix, ("{family}_states",), {"masked": "ANYTIME-01", "diffusion": "DIFFLOOP-02"}),
+    _prediction(repetition, "LOOP-03", "DIFFBLOCK-03"),
+    _prediction(layout, "LOOP-03", "DIFFBLOCK-03"),
+    _prediction(independence, "LOOP-03", "DIFFBLOCK-03"),
+    _prediction(equivariance, "LOOP-03", "DIFFBLOCK-03"),
+    _prediction(untied, "LOOP-02", "DIFFLOOP-01"),
+    _prediction(training_loops, "LOOP-04", "DIFFLOOP-01"),
+    _prediction(permuted_labels, "BLOCK-02", "DIFFBLOCK-02"),
+    Relation(permuted_codes, ("masked_forward",), {"masked": "BLOCK-03"}),
+    Relation(affine_loss, ("{family}_objective",), {"masked": "DISTIL-01", "diffusion": "DIFFDISTIL-01"}),
+    Relation(held_teacher, ("masked_gradient", "masked_forward"), {"masked": "DISTIL-03"}, QUOTIENT),
+    Relation(
+        held_teacher,
+        ("diffusion_gradient", "diffusion_forward", "log_snr", "add_noise", "loss_weight"),
+        {"diffusion": "DIFFDISTIL-02"},
+        QUOTIENT,
+    ),
+    Relation(summed_gradients, ("{family}_gradient",), {"masked": "SHARE-01", "diffusion": "DIFFDISTIL-02"}),
+    Relation(affine_guidance, ("guide",), {"masked": "GUIDE-01", "diffusion": "GUIDE-01"}),
+    Relation(counted, ("count",), {"masked": "COUNT-01", "diffusion": "COUNT-01"}),
+)
+"""Every law. That arguments stay unchanged is watched at every question."""
 
 
 def laws(door: Door, preset: str) -> Iterator[Law]:
@@ -229,18 +323,24 @@ def laws(door: Door, preset: str) -> Iterator[Law]:
     description = door.describe()
     for dtype in description.dtypes:
         subject = Subject(door, description, preset, dtype)
-        for law, operation in LAWS.items():
-            name = operation.format(family=subject.family)
-            if name in subject.offered and name.partition("_")[0] in {subject.family, "guide"}:
-                yield _checked(law, subject)
+        for relation in LAWS:
+            needs = {name.format(family=subject.family) for name in relation.needs}
+            if subject.family in relation.clauses and needs <= set(subject.offered):
+                yield _checked(relation, subject)
 
 
-def _checked(law: Callable[[Subject], Sides], subject: Subject) -> Law:
+def _checked(relation: Relation, subject: Subject) -> Law:
+    law, clause = relation.sides, relation.clauses[subject.family]
     name, sentence = law.__name__, (law.__doc__ or "").strip()
     try:
         one, other = law(subject)
         error = float(np.abs(one - other).max() / max(np.abs(other).max(), np.finfo(np.float64).tiny))
     except (Exception, SystemExit) as failure:  # noqa: BLE001  whatever a backend does is its own error
-        return Law(name, subject.dtype, None, f"{sentence} {type(failure).__name__}: {str(failure)[:200]}")
-    holds = error <= WITHIN[subject.dtype]
-    return Law(name, subject.dtype, error, "" if holds else f"{sentence} The two sides differ by {error:.2g}.")
+        return Law(name, clause, subject.dtype, None, f"{sentence} {type(failure).__name__}: {str(failure)[:200]}")
+    holds = error <= relation.within[subject.dtype]
+    return Law(name, clause, subject.dtype, error, "" if holds else f"{sentence} The two sides differ by {error:.2g}.")
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    grown = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return grown / grown.sum(axis=-1, keepdims=True)
