@@ -55,6 +55,8 @@ def difference(
     return error(answer, right)
 
 
+NEAR = 16
+"""Distances at which pairs of draws must be as frequent as those of independent ones."""
 ERROR_RATE = 1e-6
 """Share of right implementations that a question about random draws refuses, at most."""
 
@@ -62,8 +64,9 @@ ERROR_RATE = 1e-6
 def are_fair(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
     """Return whether integers can be independent uniform draws from lowest … beyond − 1.
 
-    Every value must come up as often as the others, and draws at each distance up to half of the sequence must be equal
-    as often as independent ones. Each of these counts is binomial, and Chernoff's bound holds for every length.
+    Every value must come up as often as the others, draws at each distance up to half of the sequence must be equal as
+    often as independent ones, and every pair of values must come up as often as the others at small distances. Each of
+    these counts is binomial, and Chernoff's bound holds for every length.
     """
     values, number = beyond - lowest, len(drawn)
     if drawn.min() < lowest or drawn.max() >= beyond:
@@ -73,12 +76,29 @@ def are_fair(drawn: np.ndarray, lowest: int, beyond: int) -> bool:
     counts = np.bincount(drawn - lowest, minlength=values)
     distances = np.arange(1, number // 2 + 1)
     equal = np.array([np.count_nonzero(drawn[distance:] == drawn[:-distance]) for distance in distances])
-    counted = np.concatenate([counts, equal])
-    trials = np.concatenate([np.full(values, number), number - distances])
-    return bool((trials * _divergence(counted / trials, 1 / values) <= math.log(2 * len(trials) / ERROR_RATE)).all())
+    pairs, of_pairs = _pairs(drawn - lowest, values)
+    counted = np.concatenate([counts, equal, pairs])
+    trials = np.concatenate([np.full(values, number), number - distances, of_pairs])
+    chance = np.repeat([1 / values, 1 / values**2], [values + len(distances), len(pairs)])
+    return bool((trials * _divergence(counted / trials, chance) <= math.log(2 * len(trials) / ERROR_RATE)).all())
 
 
-def _divergence(share: np.ndarray, expected: float) -> np.ndarray:
+def _pairs(drawn: np.ndarray, values: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return how often each pair of values comes up at each small distance, and among how many pairs.
+
+    No draw is in two pairs of one count, so pairs of independent draws are independent.
+    """
+    counts, trials = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for distance in range(1, min(NEAR, len(drawn) // 4) + 1):
+        places = np.arange(len(drawn) - distance)
+        for odd in (0, 1):
+            first = places[places // distance % 2 == odd]
+            counts.append(np.bincount(drawn[first] * values + drawn[first + distance], minlength=values**2))
+            trials.append(np.full(values**2, len(first)))
+    return np.concatenate(counts), np.concatenate(trials)
+
+
+def _divergence(share: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Return the relative entropy of a coin with one probability to a coin with another."""
     inner = np.clip(share, 1e-300, 1 - 1e-16)
     return inner * np.log(inner / expected) + (1 - inner) * np.log((1 - inner) / (1 - expected))
@@ -88,14 +108,14 @@ def error(answer: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> 
     """Return the error of a well-formed answer, and its output; infinite if an exact output differs."""
     sizes = {name: float(np.abs(value).max(initial=0)) for name, value in right.items() if _floating(value)}
     floor = SHARE * max(sizes.values(), default=0.0)
-    worst, where = 0.0, next(iter(right))
+    worst, where, tiny = 0.0, next(iter(right)), float(np.finfo(np.float64).tiny)
     for name, value in right.items():
         actual = np.asarray(answer[name])
         if not _floating(value):
             distance = 0.0 if np.array_equal(actual, value) else np.inf
         else:
             largest = float(np.abs(actual.astype(value.dtype) - value).max(initial=0))
-            distance = largest / max(sizes[name], floor, np.finfo(np.float64).tiny)
+            distance = largest / max(sizes[name], floor, tiny)
         if distance > worst:
             worst, where = distance, name
     return worst, where

@@ -2,9 +2,11 @@
 
 import secrets
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import clauses as all_clauses
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
-from elt_ref.conformance.fresh.drawer import Drawer
+from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
 from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
 from elt_ref.errors import RequestError
@@ -26,7 +28,11 @@ SEED = 20261125
 ROUNDS = 4
 """Rounds of the default draw; in each an operation is asked as often as `OFTEN` says."""
 TWICE = 8
-"""One question in so many is asked a second time, after all the others."""
+"""One question in so many is asked a second time, after all the others, and once more with other numbers."""
+AHEAD = 4
+"""Questions that are drawn while one is answered."""
+CORNERS = 2
+"""The first questions of an operation have a favoured value wherever there is one: far sizes together."""
 TRIES = 20
 """Draws of a question before it is given up: a draw may be a tie, or badly conditioned."""
 ERRORS = 3
@@ -172,24 +178,46 @@ def ask_fresh(
     """Return the findings by clause, the smallest failures first, and a summary."""
     started, asked, paged, again = time.perf_counter(), 0, 0, list[Question]()
     asking = Asking(door, description, clauses, exceptions)
-    for operation, number in order(description, inquiry, clauses):
+    described = NOTHING_DECLARED if inquiry.exported else description
+    numbered = order(description, inquiry, clauses)
+    for number, question in ahead(numbered, partial(draw, seed=inquiry.seed, description=described)):
         if inquiry.minutes is not None and time.perf_counter() - started > 60 * inquiry.minutes:
             break
-        progress(f"fresh question {asked + 1}: {operation}")
-        question = draw(operation, inquiry.seed, number, NOTHING_DECLARED if inquiry.exported else description)
         if question is None or not clauses.intersection(question.clauses):
             continue
-        if declared_otherwise(description.choices, operation, question.vector.stored.settings) is not None:
+        operation, settings = question.vector.stored.operation, question.vector.stored.settings
+        if declared_otherwise(description.choices, operation, settings) is not None:
             continue
         asked += 1
+        progress(f"fresh question {asked}: {operation}")
         paged += question.vector.stored.agreement is not None
         asking.put(question)
         if number % TWICE == 0:
             again.append(question)
     for question in again:
         asking.put(question)
+        if not inquiry.exported and (other := sibling(question, described)) is not None:
+            asking.put(other)
     smallest = asking.shrink(progress)
     return asking.findings, Fresh(inquiry.seed, asked, len(asking.failed), paged, frozenset(asking.findings), smallest)
+
+
+def ahead(
+    numbered: Iterable[tuple[str, int]], drawn: Callable[..., Question | None]
+) -> Iterator[tuple[int, Question | None]]:
+    """Yield the number and question of every operation and number, drawn in a thread while a process answers."""
+    waiting: deque[tuple[int, Future[Question | None]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for operation, number in numbered:
+                waiting.append((number, pool.submit(drawn, operation, number=number)))
+                if len(waiting) > AHEAD:
+                    first, question = waiting.popleft()
+                    yield first, question.result()
+            for first, question in waiting:
+                yield first, question.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def exported(seed: int) -> list[Vector]:
@@ -203,7 +231,7 @@ def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iter
     """Yield the operation and number of every question, shuffled."""
     needed = {name for clause in clauses for name in all_clauses()[clause].needs}
     offered = [name for name in OPERATIONS if name in description.operations and name in needed]
-    turn = [name for name in offered for _ in range(OFTEN[name])]
+    turn = [name for time in range(max(OFTEN.values())) for name in offered if OFTEN[name] > time]
     count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
     numbers: dict[str, int] = defaultdict(int)
     questions = []
@@ -218,11 +246,20 @@ def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iter
 def draw(operation: str, seed: int, number: int, description: Description) -> Question | None:
     """Return a question by its number; None if every draw was a tie or badly conditioned."""
     rng = stream(seed, f"fresh/{operation}", number)
-    for _ in range(TRIES):
-        question = build(operation, Drawer(description.choices, rng), description, f"fresh-{operation}-{seed}-{number}")
+    for attempt in range(TRIES):
+        drawer = Drawer(description.choices, rng, corner=number if number < CORNERS and not attempt else None)
+        question = build(operation, drawer, description, f"fresh-{operation}-{seed}-{number}")
         if question is not None:
             return question
     return None
+
+
+def sibling(question: Question, description: Description) -> Question | None:
+    """Return a question of the same sizes and settings with other numbers, against what is kept between calls."""
+    stored, choices = question.vector.stored, list(question.choices)
+    choices[SEED_PLACE] = (choices[SEED_PLACE] + 1) % SEEDS
+    drawer = Drawer(description.choices, None, choices)
+    return build(stored.operation, drawer, description, f"{stored.slug}-other")
 
 
 def build(operation: str, drawer: Drawer, description: Description, slug: str) -> Question | None:
@@ -237,11 +274,12 @@ def build(operation: str, drawer: Drawer, description: Description, slug: str) -
 
 
 def put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
-    """Return the finding of a question in every declared dtype."""
+    """Return the finding of a question in every declared dtype; without numbers to pass, there is one question only."""
     layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
+    passed = any(np.issubdtype(array.dtype, np.floating) for array in question.vector.inputs.values())
     return [
         ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
-        for dtype in description.dtypes
+        for dtype in (description.dtypes if passed else description.dtypes[:1])
     ]
 
 

@@ -16,6 +16,8 @@ from elt_ref.conformance.fresh.domain import quantities
 Number: TypeAlias = int | float
 SEEDS = 4096
 """Different sets of numbers for equal sizes and settings."""
+SEED_PLACE = 1
+"""Place of their choice among a question's choices."""
 
 
 class Drawer:
@@ -25,12 +27,17 @@ class Drawer:
         declared: the backend's alternatives; no other is drawn.
         rng: source of the choices; None replays `choices`.
         choices: indices to replay.
+        corner: place of the favoured value to take wherever some are favoured; None draws.
     """
 
     def __init__(
-        self, declared: Mapping[str, str], rng: np.random.Generator | None, choices: Sequence[int] = ()
+        self,
+        declared: Mapping[str, str],
+        rng: np.random.Generator | None,
+        choices: Sequence[int] = (),
+        corner: int | None = None,
     ) -> None:
-        self.declared, self.rng, self.replayed = declared, rng, choices
+        self.declared, self.rng, self.replayed, self.corner = declared, rng, choices, corner
         self.choices: list[int] = []
         self.values: dict[str, list[Any]] = {}
         """Values of the domain's quantities in this question."""
@@ -42,6 +49,8 @@ class Drawer:
         place = len(self.choices)
         if self.rng is None:
             index = min(self.replayed[place], len(values) - 1) if place < len(self.replayed) else 0
+        elif favoured and self.corner is not None:
+            index = values.index(favoured[self.corner % len(favoured)])
         elif favoured and self.rng.random() < 0.5:
             index = values.index(favoured[int(self.rng.integers(len(favoured)))])
         else:

@@ -25,6 +25,12 @@ EXTREMES = (*(14 * ("none",)), "long", "many")
 """A network of one kind of masked questions: one in 16 has a long grid, one more codes than 16 bits hold."""
 MOST = {"none": np.inf, "long": 2, "many": 3}
 """Samples and loops of such a network, at most."""
+EXTREME_PICTURES = (*(14 * ("none",)), "long")
+"""A network of one kind of questions about pictures: one in 15 has 256 patches or more."""
+DEPTH = 200
+"""Layers in all passes of a network of more than one layer, at most."""
+NARROW = 8
+"""Width of half of the networks, at most: the rest of the work goes into tokens, loops and samples."""
 
 
 def parameters(d: Drawer, model: dict[str, Any], spread: float = 1.0) -> dict[str, np.ndarray]:
@@ -50,8 +56,10 @@ def parameters(d: Drawer, model: dict[str, Any], spread: float = 1.0) -> dict[st
 
 def sizes(d: Drawer, width: int, work: float, passes: int) -> dict[str, Any]:
     """Return layers, heads and widths of a network whose tokens cost at most `work` in all passes of the block."""
-    layers = d.quantity("layers", most=max(1, work / (passes * 8 * width**2)))
+    layers = d.quantity("layers", most=max(1, min(DEPTH / passes, work / (passes * 8 * width**2))))
     hidden = d.quantity("mlp_width", most=max(4, work / (passes * layers * 2 * width)))
+    if d.pick(range(8)) == 7:  # a square kernel
+        hidden = width
     heads = d.pick(
         [count for count in range(1, 9) if width % count == 0], [c for c in (4, 8, 2) if c <= width and width % c == 0]
     )
@@ -77,7 +85,8 @@ def per_token(size: dict[str, Any]) -> int:
 def masked_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme: str = "none") -> dict[str, Any]:
     """Return the [model] section of a masked network that makes `passes` passes of its block over a batch."""
     work = WORK / batch if extreme == "none" else WORK / (batch * 256)
-    size = sizes(d, d.quantity("width", most=max(8.0, math.sqrt(work / (8 * passes)))), work, passes)
+    widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
+    size = sizes(d, d.quantity("width", most=widest), work, passes)
     tokens = 8 if extreme == "many" else WORK / (batch * passes * per_token(size)) - 1
     shape = d.quantity("long_grid") if extreme == "long" else grid(d, tokens)
     epsilon = d.maybe("layer_norm_epsilon")
@@ -107,12 +116,14 @@ def labels(d: Drawer, model: dict[str, Any], *shape: int) -> np.ndarray:
 
 
 def hidden(d: Drawer, *shape: int) -> np.ndarray:
-    """Return which tokens are masked: some, all, one in every sample, or none."""
+    """Return which tokens are masked: some, all, one in every sample, none, or some of every second sample."""
     masking = d.quantity("masking")
     places = d.generator("mask").random(shape)
     if masking == "one":
         return places == places.max(axis=-1, keepdims=True)
-    return places < {"some": 0.6, "all": 2.0, "none": -1.0}[masking]
+    if masking == "some rows":
+        places[np.arange(shape[0]) % 2 == 0] = 2.0
+    return places < {"some": 0.6, "all": 2.0, "none": -1.0, "some rows": 0.6}[masking]
 
 
 def masked_reading(d: Drawer) -> Drawn:
@@ -172,11 +183,19 @@ def sampling(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
     ).model_dump(mode="json", exclude_none=True)
 
 
+def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
+    """Return the loops of every step, few in all for half of the samplings, or the same at each step."""
+    most = min(most, max(1, d.pick([12, 48]) / steps))
+    if d.pick(range(4)) == 3:
+        return [d.quantity("loops", most=most)] * steps
+    return [d.quantity("loops", most=most) for _ in range(steps)]
+
+
 def masked_sampling(d: Drawer) -> Drawn:
     """Return a whole decoding, from no known tokens to all of them."""
     extreme = d.pick(EXTREMES)
     batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
-    loops = [d.quantity("loops", most=min(MOST[extreme], max(1, 48 / steps))) for _ in range(steps)]
+    loops = loops_of_steps(d, steps, MOST[extreme])
     model = masked_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
     tokens, codes = math.prod(model["grid"]), model["codebook_size"]
     running = d.integers("tokens", codes, batch, tokens)
@@ -229,7 +248,7 @@ def steps_of(d: Drawer, max_loops: int) -> tuple[int, int, np.ndarray]:
 def masked_learning(d: Drawer, processes: int = 1) -> Drawn:
     """Return several steps of training of the masked family."""
     batch = processes * d.quantity("batch", most=max(1, 9 // processes))
-    max_loops = max(2, d.quantity("max_loops", most=6))
+    max_loops = max(2, d.quantity("max_loops"))
     steps, length, students = steps_of(d, max_loops)
     model = masked_model(d, batch=batch, passes=4 * steps * max_loops, max_loops=max_loops)
     tokens = math.prod(model["grid"])
@@ -253,15 +272,18 @@ def masked_learning_across(d: Drawer) -> Drawn:
     return Drawn({"processes": processes, **drawn.settings}, drawn.inputs)
 
 
-def diffusion_model(d: Drawer, *, batch: int, passes: int, max_loops: int) -> dict[str, Any]:
+def diffusion_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme: str = "none") -> dict[str, Any]:
     """Return the [model] section of a diffusion network that makes `passes` passes of its block over a batch."""
-    width = d.quantity("width_of_diffusion", most=max(8.0, math.sqrt(WORK / (8 * batch * passes))))
-    size = sizes(d, width, WORK / batch, passes)
-    most = 256 if batch * passes <= 4 else 64
-    left = min(most, max(1, int(WORK / (batch * passes * per_token(size)))))
-    rows = d.quantity("side", most=left)
-    columns = d.quantity("side", most=left // rows)
-    patch = d.quantity("patch_size")
+    work = WORK / batch if extreme == "none" else WORK / (batch * 256)
+    widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
+    size = sizes(d, d.quantity("width_of_diffusion", most=widest), work, passes)
+    if extreme == "long":
+        rows, columns = d.pick([(16, 16), (8, 32), (32, 9), (1, 257)])
+    else:
+        left = min(64, max(1, int(WORK / (batch * passes * per_token(size)))))
+        rows = d.quantity("side", most=left)
+        columns = d.quantity("side", most=left // rows)
+    patch = d.quantity("patch_size", most=4 if extreme == "none" else 1)
     changes: dict[str, Any] = {}
     if (epsilon := d.maybe("layer_norm_epsilon")) is not None:
         changes["layer_norm_epsilon"] = epsilon
@@ -307,8 +329,9 @@ def times(d: Drawer, *shape: int) -> np.ndarray:
 
 def diffusion_reading(d: Drawer) -> Drawn:
     """Return a pass of the diffusion network."""
-    batch, loops = d.quantity("batch"), d.quantity("loops")
-    model = diffusion_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"))
+    extreme = d.pick(EXTREME_PICTURES)
+    batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
+    model = diffusion_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
     inputs = {
         **parameters(d, model),
         "noisy": d.numbers("noisy", batch, *model["shape"]),
@@ -320,8 +343,9 @@ def diffusion_reading(d: Drawer) -> Drawn:
 
 def diffusion_loss(d: Drawer) -> Drawn:
     """Return a loss of the diffusion network."""
-    batch, max_loops = d.quantity("batch"), d.quantity("max_loops")
-    model = diffusion_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops)
+    extreme = d.pick(EXTREME_PICTURES)
+    batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
+    model = diffusion_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
     settings = {
         "model": model,
         "diffusion": noise(d),
@@ -341,9 +365,10 @@ def diffusion_loss(d: Drawer) -> Drawn:
 
 def diffusion_sampling(d: Drawer) -> Drawn:
     """Return a whole sampling of the diffusion family."""
-    batch, steps = d.quantity("batch"), d.quantity("steps")
-    loops = [d.quantity("loops", most=max(1, 48 / steps)) for _ in range(steps)]
-    model = diffusion_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"))
+    extreme = d.pick(EXTREME_PICTURES)
+    batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
+    loops = loops_of_steps(d, steps, MOST[extreme])
+    model = diffusion_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
     settings = {"model": model, "diffusion": noise(d), "sampling": sampling(d, model), "loops": loops}
     shape = (batch, *model["shape"])
     inputs = {
@@ -357,7 +382,7 @@ def diffusion_sampling(d: Drawer) -> Drawn:
 
 def diffusion_learning(d: Drawer) -> Drawn:
     """Return several steps of training of the diffusion family."""
-    batch, max_loops = d.quantity("batch"), max(2, d.quantity("max_loops", most=6))
+    batch, max_loops = d.quantity("batch"), max(2, d.quantity("max_loops"))
     steps, length, students = steps_of(d, max_loops)
     model = diffusion_model(d, batch=batch, passes=4 * steps * max_loops, max_loops=max_loops)
     shape = (steps, batch, *model["shape"])
@@ -384,7 +409,11 @@ def counting(d: Drawer) -> Drawn:
     family = d.pick(["masked", "diffusion"])
     loops, max_loops = d.quantity("loops"), d.quantity("max_loops")
     build = masked_model if family == "masked" else diffusion_model
-    return Drawn({"model": build(d, batch=1, passes=1, max_loops=max_loops), "loops": loops}, {})
+    model, times = build(d, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
+    # Every width grows alike, so the heads still divide it.
+    return Drawn(
+        {"model": {**model, **{name: times * model[name] for name in ("width", "mlp_width")}}, "loops": loops}, {}
+    )
 
 
 def layer(d: Drawer, family: str) -> Drawn:

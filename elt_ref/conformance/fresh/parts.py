@@ -52,12 +52,18 @@ def truth_weights(d: Drawer) -> Drawn:
 def student_draws(d: Drawer) -> Drawn:
     """Return the draws of a run of its own seed."""
     most = max(2, d.quantity("max_loops"))
-    return Drawn({"min_loops": d.pick(range(1, most)), "max_loops": most, "count": 600, "seed": d.seed}, {})
+    return Drawn({"min_loops": d.pick(range(1, most)), "max_loops": most, "count": 6000, "seed": d.seed}, {})
+
+
+def rows(d: Drawer) -> tuple[int, int]:
+    """Return numbers of rows and of tokens, which are the same more often than by chance: axes may be confused."""
+    batch, tokens = d.quantity("batch"), d.quantity("positions")
+    return (batch, batch) if d.pick(range(8)) == 7 else (batch, tokens)
 
 
 def mask_tokens(d: Drawer) -> Drawn:
     """Return an order of tokens, often with ties."""
-    batch, tokens, tied = d.quantity("batch"), d.quantity("positions"), d.quantity("ties")
+    (batch, tokens), tied = rows(d), d.quantity("ties")
     rng = d.generator("order")
     order = rng.integers(0, 4, (batch, tokens)) / 4 if tied else rng.random((batch, tokens))
     return Drawn({}, {"ratio": d.generator("ratio").random(batch), "order": order})
@@ -132,7 +138,7 @@ def mask_lengths(d: Drawer) -> Drawn:
 
 def decode_step(d: Drawer) -> Drawn:
     """Return one step of decoding; in ties all logits are zero, and no noise decides which tokens are kept."""
-    batch, tokens, codes = d.quantity("batch"), d.quantity("positions"), d.quantity("codes")
+    (batch, tokens), codes = rows(d), d.quantity("codes")
     classes, steps = d.quantity("classes"), d.quantity("steps")
     step = d.pick(range(steps))
     start = d.generator("start").integers(0, tokens + 1, batch)
@@ -173,8 +179,8 @@ def guidance_scales(d: Drawer) -> Drawn:
 
 def tubelets(d: Drawer) -> tuple[list[int], int, int, int, int]:
     """Return a grid of tubelets, their frames, their side, the channels, and the codes."""
-    sides = [d.quantity("side", most=4) for _ in range(3)]
-    frames, patch, channels = d.quantity("patch_frames"), d.quantity("patch_size", most=3), d.quantity("channels")
+    sides = [d.quantity("side", most=most) for most in (8, 4, 4)]
+    frames, patch, channels = d.quantity("patch_frames"), d.quantity("patch_size"), d.quantity("channels")
     return sides, frames, patch, channels, d.quantity("codes")
 
 
@@ -225,7 +231,7 @@ def leaves(d: Drawer, *trees: str) -> dict[str, dict[str, np.ndarray]]:
 def optimizer_step(d: Drawer) -> Drawn:
     """Return a step of AdamW; half of the gradient may be zero."""
     steps, trees = d.quantity("schedule_steps"), leaves(d, "parameters", "gradient", "first")
-    step = d.pick(range(steps))
+    step = d.pick(range(steps), [steps - 1])
     second = {name.replace("first", "second"): 2 * value**2 * bool(step) for name, value in trees["first"].items()}
     first = {name: value * bool(step) for name, value in trees["first"].items()}
     inputs = {**trees["parameters"], **trees["gradient"], **first, **second}

@@ -58,15 +58,17 @@ QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
 }
 """The strategy for every operation."""
 
-SEVERAL, MANY = 3, 4
+CHEAP, SEVERAL, MANY = 16, 3, 6
 OFTEN = {
-    **dict.fromkeys(QUESTIONS, SEVERAL),
-    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient", "masked_sample"), MANY),
+    **dict.fromkeys(QUESTIONS, CHEAP),
+    **dict.fromkeys(("masked_layer", "diffusion_layer", "optimizer_step", "clip_gradient", "moving_average"), MANY),
+    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient"), MANY),
     **dict.fromkeys(("diffusion_states", "diffusion_forward", "diffusion_objective", "diffusion_gradient"), MANY),
-    **dict.fromkeys(("decode_step", "diffusion_sample", "denoise_step", "encode_clips"), MANY),
-    **dict.fromkeys(("masked_training", "masked_training_across", "diffusion_training", "student_draws"), 1),
+    **dict.fromkeys(("masked_sample", "diffusion_sample"), 2 * MANY),
+    **dict.fromkeys(("masked_training", "diffusion_training"), SEVERAL),
+    **dict.fromkeys(("masked_training_across", "student_draws"), 2),
 }
-"""Questions of each operation in one round: more where much varies, few where an answer takes long."""
+"""Questions of each operation in one round: many where an answer takes a millisecond, fewer where it takes long."""
 
 
 def subjects(operation: str, settings: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:  # noqa: PLR0911  a table of conditions
