@@ -135,7 +135,10 @@ def test_draws_of_dropped_labels_are_not_close_to_the_rate():
 
 
 def test_the_floor_tie_has_an_answer_for_each_choice():
-    answers = {case.slug: answer["lengths"] for case, answer, _ in answered("DECODE-02")}
-    assert answers["double"][7].tolist() == [128, 512, 127]
-    assert answers["single"][7].tolist() == [127, 511, 127]
-    assert (answers["double"] != answers["single"]).any(axis=1).sum() == 1
+    answers = {case.slug: answer for case, answer, _ in answered("DECODE-02")}
+    double, single = (answers[name]["lengths"] for name in ("double", "single"))
+    assert double[7].tolist() == [128, 512, 127]
+    assert single[7].tolist() == [127, 511, 127]
+    assert (double != single).any(axis=1).sum() == 1
+    steps = [answers[f"{name}-step"]["tokens"] for name in ("double", "single")]
+    assert [(tokens == tokens.max()).sum(axis=1).tolist() for tokens in steps] == [[4, 4], [3, 3]]

@@ -139,6 +139,18 @@ CASES = (
         for slug, operation, what, made in (
             ("step", "decode_step", "step", stepped("decode-02/step", step=1, steps=3)),
             ("sample", "masked_sample", "sampling", sampled("decode-02/sample", loops=[1, 1, 1])),
+            (
+                "tempered-step",
+                "decode_step",
+                "tempered step",
+                stepped("decode-02/tempered-step", step=1, steps=3, preset="elt"),
+            ),
+            (
+                "tempered-sample",
+                "masked_sample",
+                "tempered sampling",
+                sampled("decode-02/tempered-sample", loops=[1, 1, 1], sampling_temperature="elt"),
+            ),
         )
     ),
     step(

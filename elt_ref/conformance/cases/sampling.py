@@ -143,7 +143,7 @@ CASES = (
     decoded(
         "one-complete",
         "a row without unknown tokens beside one that has them: it stays as it is",
-        (2, 1, 1),
+        (2, 1, 1, 2),
         complete=1,
         guidance_scale=2.0,
     ),

@@ -16,6 +16,9 @@ from elt_ref.conformance.fresh.domain import quantities
 Number: TypeAlias = int | float
 SEEDS = 4096
 """Different sets of numbers for equal sizes and settings."""
+SIZES = ("batch", "positions", "side", "codes", "classes", "steps", "training_steps", "width", "width_of_diffusion")
+ALIKE = 6
+"""One size in so many is, if it can be, one that the question already has."""
 SEED_PLACE = 1
 """Place of their choice among a question's choices."""
 
@@ -62,7 +65,12 @@ class Drawer:
         """Return a value of a quantity of the domain, a number being at most `most`."""
         drawn = quantities()[name]
         fitting = [value for value in drawn.values if most == np.inf or value <= most]
-        value = self.pick(fitting, [value for value in drawn.favoured if value in fitting])
+        favoured = [value for value in drawn.favoured if value in fitting]
+        if name in SIZES and self.pick(range(ALIKE)) == ALIKE - 1:
+            # Axes of the same length may be confused; such sizes are favoured over any others.
+            others = [each for other in SIZES for each in self.values.get(other, []) if each in fitting]
+            favoured = others or favoured
+        value = self.pick(fitting, favoured)
         self.values.setdefault(name, []).append(value)
         return value
 

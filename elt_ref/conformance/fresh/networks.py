@@ -87,7 +87,7 @@ def masked_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme:
     work = WORK / batch if extreme == "none" else WORK / (batch * 256)
     widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
     size = sizes(d, d.quantity("width", most=widest), work, passes)
-    tokens = 8 if extreme == "many" else WORK / (batch * passes * per_token(size)) - 1
+    tokens = 4 if extreme == "many" else WORK / (batch * passes * per_token(size)) - 1
     shape = d.quantity("long_grid") if extreme == "long" else grid(d, tokens)
     epsilon = d.maybe("layer_norm_epsilon")
     changes: dict[str, Any] = {} if epsilon is None else {"layer_norm_epsilon": epsilon}
@@ -196,7 +196,7 @@ def masked_sampling(d: Drawer) -> Drawn:
     extreme = d.pick(EXTREMES)
     batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
     loops = loops_of_steps(d, steps, MOST[extreme])
-    model = masked_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
+    model = masked_model(d, batch=batch, passes=2 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
     tokens, codes = math.prod(model["grid"]), model["codebook_size"]
     running = d.integers("tokens", codes, batch, tokens)
     masking = hidden(d, batch, tokens)

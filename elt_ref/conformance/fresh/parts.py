@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from elt_ref.conformance.fresh.drawer import Drawer
-from elt_ref.conformance.fresh.networks import masked_model, noise, parameters, times, training
+from elt_ref.conformance.fresh.networks import EXTREMES, masked_model, noise, parameters, times, training
 from elt_ref.conformance.fresh.question import Drawn
 
 LEVEL = 9.0
@@ -55,15 +55,9 @@ def student_draws(d: Drawer) -> Drawn:
     return Drawn({"min_loops": d.pick(range(1, most)), "max_loops": most, "count": 6000, "seed": d.seed}, {})
 
 
-def rows(d: Drawer) -> tuple[int, int]:
-    """Return numbers of rows and of tokens, which are the same more often than by chance: axes may be confused."""
-    batch, tokens = d.quantity("batch"), d.quantity("positions")
-    return (batch, batch) if d.pick(range(8)) == 7 else (batch, tokens)
-
-
 def mask_tokens(d: Drawer) -> Drawn:
     """Return an order of tokens, often with ties."""
-    (batch, tokens), tied = rows(d), d.quantity("ties")
+    batch, tokens, tied = d.quantity("batch"), d.quantity("positions"), d.quantity("ties")
     rng = d.generator("order")
     order = rng.integers(0, 4, (batch, tokens)) / 4 if tied else rng.random((batch, tokens))
     return Drawn({}, {"ratio": d.generator("ratio").random(batch), "order": order})
@@ -138,7 +132,9 @@ def mask_lengths(d: Drawer) -> Drawn:
 
 def decode_step(d: Drawer) -> Drawn:
     """Return one step of decoding; in ties all logits are zero, and no noise decides which tokens are kept."""
-    (batch, tokens), codes = rows(d), d.quantity("codes")
+    many = d.pick(EXTREMES) == "many"
+    batch, tokens = d.quantity("batch", most=3 if many else np.inf), d.quantity("positions", most=4 if many else np.inf)
+    codes = d.quantity("many_codes" if many else "codes")
     classes, steps = d.quantity("classes"), d.quantity("steps")
     step = d.pick(range(steps))
     start = d.generator("start").integers(0, tokens + 1, batch)
@@ -179,8 +175,11 @@ def guidance_scales(d: Drawer) -> Drawn:
 
 def tubelets(d: Drawer) -> tuple[list[int], int, int, int, int]:
     """Return a grid of tubelets, their frames, their side, the channels, and the codes."""
-    sides = [d.quantity("side", most=most) for most in (8, 4, 4)]
+    many = d.pick(EXTREMES) == "many"
+    sides = [d.quantity("side", most=most) for most in ((1, 2, 2) if many else (8, 4, 4))]
     frames, patch, channels = d.quantity("patch_frames"), d.quantity("patch_size"), d.quantity("channels")
+    if many:
+        return sides, 1, 1, channels, d.quantity("many_codes")
     return sides, frames, patch, channels, d.quantity("codes")
 
 
