@@ -311,6 +311,31 @@ def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_pa
     assert exported_inquiry(tmp_path / "none") == Inquiry(questions=0)
 
 
+KEEPS = """
+from elt_ref.conformance.reference import ReferenceBackend
+
+class Keeps(ReferenceBackend):
+    calls = 0
+
+    def guide(self, **given):
+        self.calls += 1
+        return {"guided": super().guide(**given)["guided"] + 0.1 * (self.calls > 40)}
+
+    def loss_weight(self, *, diffusion, time):
+        return super().loss_weight(diffusion={**diffusion, "log_snr_min": -15.0, "log_snr_max": 15.0}, time=time)
+"""
+
+
+def test_a_mistake_of_earlier_questions_is_told_from_one_of_a_setting(tmp_path):
+    (tmp_path / "keeps.py").write_text(KEEPS, encoding="utf-8")
+    code, report, _ = conform("keeps.py:Keeps", "--only", "GUIDE-01,WEIGHT-01", folder=tmp_path)
+    assert code == 1
+    message = {row["id"]: row["message"] for row in report["clauses"]}
+    assert "asked alone, in a new process, it is right" in message["GUIDE-01"]
+    assert "diffusion.log_snr_min" in message["WEIGHT-01"]
+    assert [path.name for path in (tmp_path / "elt-conform-cases").iterdir()] == ["loss_weight.json"]
+
+
 LAWLESS = """
 import numpy as np
 from elt_ref.conformance.reference import ReferenceBackend

@@ -20,7 +20,7 @@ def test_the_pages_give_the_published_answers_where_they_reach():
     backend, reached = PaperBackend(), []
     for vector in read_vectors():
         operation, settings = vector.stored.operation, vector.stored.settings
-        if operation not in OPERATIONS or vector.answers is None:
+        if operation not in OPERATIONS or vector.answers is None or "float32" in (vector.stored.choice or ()):
             continue
         try:
             got = getattr(backend, operation)(**arguments(settings, vector.inputs, "float64"))
@@ -30,10 +30,9 @@ def test_the_pages_give_the_published_answers_where_they_reach():
         assert mismatch(got, vector.answers, "float64") is None, vector.id
         assert difference(operation, settings, got, vector.answers)[0] <= 1e-11, vector.id
         reached.append(operation)
-    assert len(reached) >= 128
-    # No vector has a start without known tokens, equal loops, a plain temperature and constant guidance at once; nor a
-    # training of the diffusion family without weight decay.
-    assert set(OPERATIONS) - set(reached) == {"masked_sample", "diffusion_training"}
+    assert len(reached) == 130
+    # No vector has a training of the diffusion family without weight decay.
+    assert set(OPERATIONS) - set(reached) == {"diffusion_training"}
 
 
 QUICK = ("masked_states", "masked_forward", "masked_layer", "diffusion_layer", "log_snr", "loss_weight", "decode_step")

@@ -9,10 +9,10 @@ from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.files import write_text
 from elt_ref.streams import stream
 
-DRAWS = 24
+DRAWS = 100
 """Questions of an operation that are looked at for its quantities."""
-RARE = ("default", "numbers", "long_grid", "many_codes")
-"""Quantities that are no more than a case of others, or too rare for so few questions."""
+SILENT = ("default", "numbers")
+"""Quantities that every operation has."""
 HEAD = """# The documented domain
 
 Written by `python -m elt_ref.conformance.fresh.domain_page` from `specs/domain.toml` and from the questions that the
@@ -54,7 +54,7 @@ def varied(operation: str) -> list[str]:
         drawer = Drawer({}, stream(0, f"domain/{operation}", number))
         QUESTIONS[operation](drawer)
         met |= set(drawer.values)
-    return [name for name in quantities() if name in met.difference(RARE)]
+    return [name for name in quantities() if name in met.difference(SILENT)]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ MOST = {"none": np.inf, "long": 2, "many": 3}
 """Samples and loops of such a network, at most."""
 EXTREME_PICTURES = (*(14 * ("none",)), "long")
 """A network of one kind of questions about pictures: one in 15 has 256 patches or more."""
-DEPTH = 200
+DEPTH = 120
 """Layers in all passes of a network of more than one layer, at most."""
 NARROW = 8
 """Width of half of the networks, at most: the rest of the work goes into tokens, loops and samples."""

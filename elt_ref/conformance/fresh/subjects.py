@@ -58,14 +58,14 @@ QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
 }
 """The strategy for every operation."""
 
-CHEAP, SEVERAL, MANY = 16, 3, 6
+CHEAP, MANY, SEVERAL, FEW = 16, 10, 6, 3
 OFTEN = {
     **dict.fromkeys(QUESTIONS, CHEAP),
-    **dict.fromkeys(("masked_layer", "diffusion_layer", "optimizer_step", "clip_gradient", "moving_average"), MANY),
-    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient"), MANY),
-    **dict.fromkeys(("diffusion_states", "diffusion_forward", "diffusion_objective", "diffusion_gradient"), MANY),
-    **dict.fromkeys(("masked_sample", "diffusion_sample"), 2 * MANY),
-    **dict.fromkeys(("masked_training", "diffusion_training"), SEVERAL),
+    **dict.fromkeys(("masked_layer", "diffusion_layer", "optimizer_step", "clip_gradient", "moving_average"), SEVERAL),
+    **dict.fromkeys(("masked_states", "masked_forward", "masked_objective", "masked_gradient"), SEVERAL),
+    **dict.fromkeys(("diffusion_states", "diffusion_forward", "diffusion_objective", "diffusion_gradient"), SEVERAL),
+    **dict.fromkeys(("masked_sample", "diffusion_sample"), MANY),
+    **dict.fromkeys(("masked_training", "diffusion_training"), FEW),
     **dict.fromkeys(("masked_training_across", "student_draws"), 2),
 }
 """Questions of each operation in one round: many where an answer takes a millisecond, fewer where it takes long."""
