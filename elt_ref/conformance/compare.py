@@ -56,7 +56,7 @@ def difference(
 
 
 NEAR = 16
-"""Distances at which pairs of draws must be as frequent as those of independent ones."""
+"""Distances at which every pair of values must come up as often as another."""
 ERROR_RATE = 1e-6
 """Share of right implementations that a question about random draws refuses, at most."""
 

@@ -277,7 +277,7 @@ class Relation(NamedTuple):
 
     sides: Callable[[Subject], Sides]
     needs: tuple[str, ...]
-    """Operations that a backend must offer for it; `{family}` is that of the preset."""
+    """Operations that a backend must offer for it; `{family}` stands for the family of the preset."""
     clauses: Mapping[str, str]
     """The clause that it belongs to, by family; a family that is not there has no such law."""
     within: Mapping[str, float] = WITHIN
