@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
 @pytest.mark.parametrize(
     ("name", "only", "questions", "profiles"),
     [
-        ("elt_torch", "", "500", set(PROFILES) - {"distributed"}),
+        ("elt_torch", "", "1200", set(PROFILES) - {"distributed"}),
         ("elt_torch_distributed", "STEP-07", "1", {"distributed"}),
         ("elt_jax", "DIFFGUIDE-01", "4", set()),
         pytest.param("elt_jax", "", "60", set(PROFILES), marks=pytest.mark.slow),

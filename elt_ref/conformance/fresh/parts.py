@@ -257,13 +257,16 @@ def moving_average(d: Drawer) -> Drawn:
 
 
 def frechet_distance(d: Drawer) -> Drawn:
-    """Return two sets of features; more samples than features, so that no covariance is singular."""
+    """Return two sets of features, far apart: a small distance is a difference of large numbers, and mostly rounding.
+
+    There are more samples than features, so no covariance is singular.
+    """
     features = d.quantity("features")
     sets = {
         name: d.generator(name).standard_normal((d.quantity("samples") + features, features))
         for name in ("features", "others")
     }
-    return Drawn({}, {"features": sets["features"], "others": 0.5 + 1.5 * sets["others"]})
+    return Drawn({}, {"features": sets["features"], "others": 2 + 1.5 * sets["others"]})
 
 
 def inception_score(d: Drawer) -> Drawn:
