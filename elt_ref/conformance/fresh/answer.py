@@ -24,8 +24,9 @@ ROOM = 32.0
 """Twice the room of stored vectors, whose rounding is measured in more trials."""
 LEAST = 64.0
 """Smallest tolerance, in units of the dtype's rounding."""
-MARGIN = 32.0
-"""Disturbance of a discrete question, in units of the dtype's rounding: its answer must not change."""
+MARGIN, WHOLE_MARGIN = 32.0, 256.0
+"""Disturbance of a discrete question, in units of the dtype's rounding: its answer must not change. A whole sampling
+passes through many layers, each of which rounds in its own way."""
 RATIO = float(np.finfo("float64").eps) / float(np.finfo("float32").eps)
 MOST = 1e-3
 """Largest error due to rounding in float32 of a question that is asked."""
@@ -119,8 +120,12 @@ def _noise(
     tied = TIES.get(operation, ())
     steady = tied if all(np.array_equal(4 * inputs[name], np.round(4 * inputs[name])) for name in tied) else ()
     noise = {"float32": 0.0, "float64": 0.0}
-    for dtype, way in (("float32", 0), ("float32", 1), ("float32", -1), ("float64", 1)) if inputs else ():
-        unit = float(np.finfo(dtype).eps) / 2 * (MARGIN if operation in DISCRETE else 1)
+    ways = [("float32", 0), ("float32", 1), ("float32", -1), ("float64", 1)]
+    if operation in DISCRETE:  # a near tie may withstand one direction
+        ways += [("float32", way) for way in (2, -2, 3, -3)]
+    for dtype, way in ways if inputs else ():
+        times = WHOLE_MARGIN if operation == "masked_sample" else MARGIN if operation in DISCRETE else 1.0
+        unit = float(np.finfo(dtype).eps) / 2 * times
         changed = _disturbed(inputs, steady, way, unit)
         trial = answer(dtype, changed, way=way)
         if mismatch(trial, right, None) is not None:
@@ -155,10 +160,10 @@ def _rounded(array: np.ndarray) -> np.ndarray:
 
 
 def _disturbed(inputs: Answer, steady: Sequence[str], way: int, unit: float) -> Answer:
-    """Return inputs whose last bits are changed at random, and for `way` −1 each in the opposite direction."""
-    rng = np.random.default_rng(len(inputs))
+    """Return inputs whose last bits are changed in a random direction of this number, or in the opposite one."""
+    rng = np.random.default_rng([len(inputs), abs(way)])
     return {
-        name: array * (1 + way * unit * rng.choice([-1.0, 1.0], size=array.shape))
+        name: array * (1 + np.sign(way) * unit * rng.choice([-1.0, 1.0], size=array.shape))
         if way and name not in steady and np.issubdtype(array.dtype, np.floating)
         else array
         for name, array in inputs.items()
@@ -167,7 +172,7 @@ def _disturbed(inputs: Answer, steady: Sequence[str], way: int, unit: float) -> 
 
 def _shifted(settings: Mapping[str, Any], way: int) -> dict[str, Any]:
     """Return settings with another last bit of the numbers that scale a sampler's own times and levels."""
-    factor = 1 + way * np.finfo(np.float64).eps
+    factor = 1 + float(np.sign(way)) * np.finfo(np.float64).eps
     return {
         section: {key: value * factor if key in SCALES and value is not None else value for key, value in own.items()}
         if isinstance(own, dict)
