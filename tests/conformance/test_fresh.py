@@ -73,7 +73,7 @@ def test_every_operation_has_questions_and_every_clause_is_the_subject_of_some()
 def test_every_value_of_the_domain_is_drawn():
     met = {}
     for operation in QUESTIONS:
-        for drawer, _ in sketches(operation, 80):
+        for drawer, _ in sketches(operation, 60):
             drawer.quantity("layout")
             for name, values in drawer.values.items():
                 met.setdefault(name, set()).update(map(repr, values))

@@ -9,7 +9,7 @@ from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.files import write_text
 from elt_ref.streams import stream
 
-DRAWS = 100
+DRAWS = 80
 """Questions of an operation that are looked at for its quantities."""
 SILENT = ("default", "numbers")
 """Quantities that every operation has."""
