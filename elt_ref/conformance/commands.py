@@ -219,8 +219,7 @@ def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> i
         return int(not passed)
     console = Console()
     for law in found:
-        kept = "equal to the bit" if law.error == 0 else f"within {law.error:.1g}"
-        line = f"{law.name} ({law.clause}), {law.dtype}: {law.message or kept}"
+        line = f"{law.name} ({law.clause}), {law.dtype}: {law.message or law.kept}"
         console.print(line, highlight=False, markup=False)
     summary = f"{reports.plural(len(found), 'law')} at the size of {preset}: {len(broken)} broken."
     console.print(f"{summary} {ended}".strip(), highlight=False, markup=False)

@@ -349,6 +349,10 @@ class Lawless(ReferenceBackend):
         answer = super().masked_gradient(model=model, **given)
         return {name: array / model["max_loops"] for name, array in answer.items()}
 
+class Raising(ReferenceBackend):
+    def masked_forward(self, **given):
+        raise ArithmeticError("no")
+
 class FollowedTeacher(ReferenceBackend):
     def diffusion_gradient(self, *, student_loops, **given):
         answer = super().diffusion_gradient(student_loops=student_loops, **given)
@@ -364,6 +368,16 @@ class FollowedTeacher(ReferenceBackend):
 """
 
 
+def told_laws(backend, folder):
+    """Return what the command tells of the laws of a small masked network, in one line."""
+    words = ["conform", "run", backend, "--laws", "--preset", "digits-masked"]
+    command = [sys.executable, "-c", "from elt_ref.cli import main; main()", *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+    return " ".join(ran.stdout.split())
+
+
 def test_laws_need_no_oracle(tmp_path):
     reference = "elt_ref.conformance.reference:ReferenceBackend"
     for preset, number in (("digits-masked", 14), ("digits-diffusion", 13)):
@@ -377,6 +391,9 @@ def test_laws_need_no_oracle(tmp_path):
         "held_teacher": "DISTIL-03",
         "summed_gradients": "SHARE-01",
     }
+    told = told_laws("lawless.py:Raising", tmp_path)
+    assert "repetition (LOOP-03), float32: A question that comes again has the same answer. BackendFailure" in told
+    assert "prefix (ANYTIME-01), float64: equal to the bit" in told
     _, report, _ = conform("lawless.py:FollowedTeacher", "--laws", "--preset", "digits-diffusion", folder=tmp_path)
     broken = {law["name"] for law in report["laws"] if law["message"]}
     assert broken == {"layout", "held_teacher", "counted"}

@@ -40,6 +40,11 @@ class Law:
     message: str
     """What went wrong; empty if the law holds."""
 
+    @property
+    def kept(self) -> str:
+        """How well the law holds, in words."""
+        return "equal to the bit" if self.error == 0 else f"within {self.error or 0:.1g}"
+
 
 class Subject:
     """A network of a preset, and a backend that runs it."""
