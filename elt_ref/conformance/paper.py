@@ -6,7 +6,7 @@ A page has one setting for each choice of the paper and no function for some ste
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from autograd import grad
@@ -28,6 +28,39 @@ def page(family: str) -> Any:
     module = ModuleType(name)
     exec(compile(source.read_text(encoding="utf-8"), str(source), "exec"), vars(module))  # noqa: S102  our own page
     return module
+
+
+class Loss(NamedTuple):
+    """A page's loss of a question."""
+
+    page: Any
+    """The page's `ilsd_loss`."""
+    known: Tree
+    """Parameters."""
+    max_loops: int
+    question: dict[str, Any]
+    """Its other arguments."""
+
+    def at(self, parameters: Tree, **changes: Any) -> Any:
+        """Return the loss; a vanilla one is half of the page's with the teacher as student and λ = 1."""
+        asked = self.question | changes
+        if asked["student_loops"] is not None:
+            return self.page(parameters, **asked)
+        return self.page(parameters, **asked | {"student_loops": self.max_loops, "truth_weight": 1.0}) / 2
+
+    def terms(self) -> Tensors:
+        """Return the terms by name: differences of losses with other λ."""
+        total, teacher_truth = self.at(self.known), self.at(self.known, student_loops=None)
+        terms = {"total": total, "teacher_truth": teacher_truth}
+        if self.question["student_loops"] is not None:
+            terms["student_truth"] = self.at(self.known, truth_weight=1.0) - teacher_truth
+            terms["distillation"] = self.at(self.known, truth_weight=0.0) - teacher_truth
+        return {name: np.asarray(value) for name, value in terms.items()}
+
+    def gradient(self) -> Tensors:
+        """Return the gradient by the names of the parameters."""
+        differentiate: Any = grad
+        return dict(tree_items(differentiate(self.at)(self.known)))
 
 
 class PaperBackend:
@@ -67,16 +100,16 @@ class PaperBackend:
     # --- objectives
 
     def masked_objective(self, **arguments: Any) -> Tensors:
-        return _terms(*self._masked_loss(**arguments))
+        return self._masked_loss(**arguments).terms()
 
     def masked_gradient(self, **arguments: Any) -> Tensors:
-        return _gradient(*self._masked_loss(**arguments))
+        return self._masked_loss(**arguments).gradient()
 
     def diffusion_objective(self, **arguments: Any) -> Tensors:
-        return _terms(*self._diffusion_loss(**arguments))
+        return self._diffusion_loss(**arguments).terms()
 
     def diffusion_gradient(self, **arguments: Any) -> Tensors:
-        return _gradient(*self._diffusion_loss(**arguments))
+        return self._diffusion_loss(**arguments).gradient()
 
     # --- diffusion
 
@@ -92,43 +125,24 @@ class PaperBackend:
         return {"weight": np.array(weights)}
 
     def denoise_step(
-        self,
-        *,
-        diffusion: Section,
-        noisy: np.ndarray,
-        clean: np.ndarray,
-        noise: np.ndarray,
-        log_snr_t: float,
-        log_snr_s: float,
-        last: bool,
+        self, *, diffusion: Section, log_snr_t: float, log_snr_s: float, last: bool, **pictures: np.ndarray
     ) -> Tensors:
         self._noise(diffusion, sampled=True)
         _only(not last, "the step to the end")
         # The page takes times: those at which its schedule has the given levels.
         start, end = (np.arctan(np.exp(-diffusion[name] / 2)) for name in ("log_snr_max", "log_snr_min"))
         levels = np.array([log_snr_t, log_snr_s]) - diffusion["shift"]
-        times = (np.arctan(np.exp(-levels / 2)) - start) / (end - start)
-        return {"noisy": self.diffusion.denoise_step(noisy, clean, noise, *times)}
+        time, time_next = (np.arctan(np.exp(-levels / 2)) - start) / (end - start)
+        return {"noisy": self.diffusion.denoise_step(**pictures, time=time, time_next=time_next)}
 
     # --- generating
 
     def decode_step(
-        self,
-        *,
-        logits: np.ndarray,
-        tokens: np.ndarray,
-        start: np.ndarray,
-        token_noise: np.ndarray,
-        confidence_noise: np.ndarray,
-        step: int,
-        steps: int,
-        mask_token: int,
-        choice_temperature: float,
-        sampling_temperature: str,
+        self, *, start: np.ndarray, mask_token: int, choice_temperature: float, sampling_temperature: str, **step: Any
     ) -> Tensors:
         _only(sampling_temperature == "plain", "a temperature of sampling")
         vars(self.masked).update(MASK=mask_token, TOKENS=start, CHOICE_TEMPERATURE=choice_temperature)
-        after, answer = self.masked.decode_step(logits, tokens, token_noise, confidence_noise, step, steps)
+        after, answer = self.masked.decode_step(**step)
         return {"tokens": after, "answer": answer}
 
     def masked_sample(
@@ -170,24 +184,12 @@ class PaperBackend:
     # --- training
 
     def masked_training(
-        self,
-        *,
-        tokens: np.ndarray,
-        labels: np.ndarray,
-        mask_ratio: np.ndarray,
-        mask_order: np.ndarray,
-        label_drop: np.ndarray,
-        student_loops: np.ndarray,
-        model: Section,
-        parameters: Parameters,
-        objective: Section,
-        training: Section,
+        self, *, model: Section, parameters: Parameters, objective: Section, training: Section, **draws: np.ndarray
     ) -> Tensors:
         known = self._masked(model, parameters)
         _only(objective["label_smoothing"] == 0, "smoothing")
         _only(training["schedule"] == "constant", "a decay of the learning rate")
         self.masked.WEIGHT_DECAY = training["weight_decay"]
-        draws = tokens, labels, mask_ratio, mask_order, label_drop, student_loops
         return _train(self.masked, known, objective, training, draws)
 
     def masked_training_across(self, *, processes: int, **arguments: Any) -> Tensors:  # noqa: ARG002
@@ -196,23 +198,17 @@ class PaperBackend:
     def diffusion_training(
         self,
         *,
-        clean: np.ndarray,
-        labels: np.ndarray,
-        time: np.ndarray,
-        noise: np.ndarray,
-        label_drop: np.ndarray,
-        student_loops: np.ndarray,
         model: Section,
         diffusion: Section,
         parameters: Parameters,
         objective: Section,
         training: Section,
+        **draws: np.ndarray,
     ) -> Tensors:
         known = self._diffusion(model, parameters)
         self._noise(diffusion, weighted=True)
         _only(training["schedule"] == "cosine", "a constant learning rate")
         _only(training["weight_decay"] == 0, "weight decay")
-        draws = clean, labels, time, noise, label_drop, student_loops
         return _train(self.diffusion, known, objective, training, draws)
 
     # --- the constants of a page
@@ -245,49 +241,20 @@ class PaperBackend:
         self.diffusion.LOG_SNR_SHIFT, self.diffusion.WEIGHT_BIAS = diffusion["shift"], diffusion["bias"]
 
     def _masked_loss(
-        self,
-        *,
-        model: Section,
-        parameters: Parameters,
-        tokens: np.ndarray,
-        mask: np.ndarray,
-        labels: np.ndarray,
-        student_loops: int | None,
-        truth_weight: float,
-        reduction: str,
-        label_smoothing: float,
-    ) -> tuple[Any, Tree, int, int | None, float]:
+        self, *, model: Section, parameters: Parameters, reduction: str, label_smoothing: float, **question: Any
+    ) -> Loss:
         _only(reduction == "mean_per_sample", "a sum over tokens")
         _only(label_smoothing == 0, "smoothing")
         known = self._masked(model, parameters)
-
-        def loss(tree: Tree, loops: int, weight: float) -> Any:
-            return self.masked.ilsd_loss(tree, tokens, labels, mask, loops, weight)
-
-        return loss, known, model["max_loops"], student_loops, truth_weight
+        return Loss(self.masked.ilsd_loss, known, model["max_loops"], question)
 
     def _diffusion_loss(
-        self,
-        *,
-        model: Section,
-        diffusion: Section,
-        parameters: Parameters,
-        clean: np.ndarray,
-        noise: np.ndarray,
-        time: np.ndarray,
-        labels: np.ndarray,
-        student_loops: int | None,
-        truth_weight: float,
-        reduction: str,
-    ) -> tuple[Any, Tree, int, int | None, float]:
+        self, *, model: Section, diffusion: Section, parameters: Parameters, reduction: str, **question: Any
+    ) -> Loss:
         _only(reduction == "mean_per_sample", "a sum over values")
         known = self._diffusion(model, parameters)
         self._noise(diffusion, weighted=True)
-
-        def loss(tree: Tree, loops: int, weight: float) -> Any:
-            return self.diffusion.ilsd_loss(tree, clean, noise, time, labels, loops, weight)
-
-        return loss, known, model["max_loops"], student_loops, truth_weight
+        return Loss(self.diffusion.ilsd_loss, known, model["max_loops"], question)
 
 
 class Prepared(np.random.Generator):
@@ -323,27 +290,6 @@ def _both(model: Section) -> dict[str, Any]:
     return {name.upper(): model[name] for name in names} | {"NORM_EPSILON": model["layer_norm_epsilon"]}
 
 
-def _terms(loss: Any, known: Tree, max_loops: int, student_loops: int | None, truth_weight: float) -> Tensors:
-    """Return the terms of a loss. With the teacher as student and λ = 1, the page's loss is E5.1 twice."""
-    teacher_truth = np.asarray(loss(known, max_loops, 1.0) / 2)
-    if student_loops is None:
-        return {"total": teacher_truth, "teacher_truth": teacher_truth}
-    return {
-        "total": np.asarray(loss(known, student_loops, truth_weight)),
-        "teacher_truth": teacher_truth,
-        "student_truth": np.asarray(loss(known, student_loops, 1.0) - teacher_truth),
-        "distillation": np.asarray(loss(known, student_loops, 0.0) - teacher_truth),
-    }
-
-
-def _gradient(loss: Any, known: Tree, max_loops: int, student_loops: int | None, truth_weight: float) -> Tensors:
-    def total(tree: Tree) -> Any:
-        return loss(tree, max_loops, 1.0) / 2 if student_loops is None else loss(tree, student_loops, truth_weight)
-
-    differentiate: Any = grad
-    return dict(tree_items(differentiate(total)(known)))
-
-
 def _sampling(sampling: Section, loops: Sequence[int]) -> Mapping[str, Any]:
     """Return arguments of a page's `sample`."""
     _only(len(set(loops)) == 1, "loops that change between steps")
@@ -352,7 +298,7 @@ def _sampling(sampling: Section, loops: Sequence[int]) -> Mapping[str, Any]:
     return {"loops": loops[0], "guidance": sampling["guidance_scale"], "steps": len(loops)}
 
 
-def _train(module: Any, known: Tree, objective: Section, training: Section, draws: Sequence[np.ndarray]) -> Tensors:
+def _train(module: Any, known: Tree, objective: Section, training: Section, draws: Mapping[str, np.ndarray]) -> Tensors:
     """Return the parameters, averages and losses of a training on a page."""
     _only(objective["reduction"] == "mean_per_sample", "a sum over tokens")
     _only(training["warmup_steps"] > 0, "training without a warm-up")
@@ -361,7 +307,8 @@ def _train(module: Any, known: Tree, objective: Section, training: Section, draw
     module.LABEL_DROP_RATE = objective["label_drop_rate"]
     theta, unflatten = flatten(known)
     state, totals = (theta, 0 * theta, 0 * theta, theta), []
-    for step, drawn in enumerate(zip(*draws, strict=True)):
-        state, total = module.train_step(state, unflatten, *drawn, step, training["steps"])
+    for step in range(len(draws["student_loops"])):
+        drawn = {name: array[step] for name, array in draws.items()}
+        state, total = module.train_step(state, unflatten, **drawn, step=step, steps=training["steps"])
         totals.append(total)
     return {**prefixed(parameters=unflatten(state[0]), average=unflatten(state[3])), "total": np.stack(totals)}
