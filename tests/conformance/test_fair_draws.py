@@ -31,9 +31,10 @@ def test_a_single_value_is_fair():
         lambda drawn: np.where(np.arange(4000) % 10 == 0, 1, drawn),
         lambda drawn: np.where(np.append(False, drawn[1:] == drawn[:-1]), (drawn + 1) % 3, drawn),
         lambda drawn: np.arange(len(drawn)) % 3,
+        lambda drawn: np.stack([drawn[::2], 2 - drawn[::2]], axis=1).ravel(),
         lambda drawn: drawn + 1,
     ],
-    ids=["sorted", "repeated", "uneven", "never twice", "in turn", "beyond"],
+    ids=["sorted", "repeated", "uneven", "never twice", "in turn", "mirrored pairs", "beyond"],
 )
 def test_unfair_draws_fail(unfair):
     assert not are_fair(unfair(stream(1, "unfair").integers(3, size=4000)), 0, 3)

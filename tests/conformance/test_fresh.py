@@ -152,7 +152,7 @@ from elt_ref.conformance.reference import ReferenceBackend
 class Beyond(ReferenceBackend):
     def masked_forward(self, *, model, parameters, tokens, labels, loops):
         answer = super().masked_forward(model=model, parameters=parameters, tokens=tokens, labels=labels, loops=loops)
-        if model["width"] >= 64 and loops >= 9 and len(tokens) >= 7:
+        if model["width"] == 64 and loops == 9 and len(tokens) == 7:
             answer["logits"].flat[-1] += 0.01 * np.abs(answer["logits"]).max()
         return answer
 """
@@ -219,6 +219,33 @@ class InMemoryOrder(ReferenceBackend):
         return super().patchify(samples=samples.ravel(order="K").reshape(samples.shape), patch_size=patch_size)
 
 
+class BatchIsTokens(ReferenceBackend):
+    """Where there are as many rows as tokens, the order is read transposed."""
+
+    def mask_tokens(self, *, ratio, order):
+        square = order.shape[0] == order.shape[1]
+        return super().mask_tokens(ratio=ratio, order=order.T.copy() if square else order)
+
+
+class CompiledOnce(ReferenceBackend):
+    """A function that is compiled for some sizes keeps the numbers that it first got."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def to_clean(self, *, kind, prediction, noisy, log_snr):
+        kept = self.kept.setdefault((kind, prediction.shape, prediction.dtype), log_snr.copy())
+        return super().to_clean(kind=kind, prediction=prediction, noisy=noisy, log_snr=kept)
+
+
+class CountedInIntegersOfThirtyTwoBits(ReferenceBackend):
+    """The work is counted modulo 2³²."""
+
+    def count(self, **given):
+        answer = super().count(**given)
+        return {**answer, "looped_macs": answer["looped_macs"] % 2**32}
+
+
 @pytest.mark.parametrize(
     ("backend", "clause", "operation"),
     [
@@ -227,6 +254,8 @@ class InMemoryOrder(ReferenceBackend):
         (ForgetsBounds, "WEIGHT-01", "loss_weight"),
         (SecondCall, "GUIDE-01", "guide"),
         (InMemoryOrder, "PATCH-01", "patchify"),
+        (BatchIsTokens, "MASK-01", "mask_tokens"),
+        (CountedInIntegersOfThirtyTwoBits, "COUNT-01", "count"),
     ],
     ids=lambda each: each.__name__ if isinstance(each, type) else None,
 )
@@ -240,6 +269,18 @@ def test_mistakes_that_no_vector_sees_are_found_in_the_default_draw_and_shrunk(b
     few = 17 + 1 if operation == "mask_tokens" else 8
     assert sum(array.size for name, array in vector.inputs.items() if name != "codebook") <= few
     assert "the smallest question that fails has" in report.verdicts[0].message
+
+
+def test_a_function_that_keeps_its_first_numbers_is_found():
+    report = judged(CompiledOnce, "NOISE-03")
+    assert not report.passed
+    assert report.fresh is not None
+    assert any(name.endswith("-other") for name in failed_questions(report))
+
+
+def failed_questions(report):
+    """Return the names of the failing fresh questions."""
+    return {each.vector for verdict in report.verdicts for each in verdict.findings if each.status == "FAIL"}
 
 
 def test_a_failing_question_is_a_file_that_is_asked_again(tmp_path):

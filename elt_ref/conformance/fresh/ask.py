@@ -21,6 +21,7 @@ from elt_ref.conformance.doors import ProcessDoor
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
+from elt_ref.conformance.fresh.laid_out import LaidOut
 from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
 from elt_ref.errors import RequestError
@@ -304,39 +305,6 @@ def put(door: Door, question: Question, description: Description, exceptions: Ex
         ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
         for dtype in (description.dtypes if passed else description.dtypes[:1])
     ]
-
-
-class LaidOut:
-    """A door that passes arrays in a memory layout."""
-
-    def __init__(self, door: Door, layout: str) -> None:
-        self.door, self.layout, self.isolated = door, layout, door.isolated
-
-    def describe(self) -> Description:
-        """Return the backend's description."""
-        return self.door.describe()
-
-    def call(self, vector: Vector, dtype: str, keywords: dict[str, Any]) -> Mapping[str, np.ndarray]:
-        """Return the answer to a vector whose arrays have the layout."""
-        laid = {
-            name: {leaf: self._laid(array) for leaf, array in value.items()}
-            if name in TREES and isinstance(value, dict)
-            else self._laid(value)
-            for name, value in keywords.items()
-        }
-        return self.door.call(vector, dtype, laid)
-
-    def _laid(self, value: Any) -> Any:
-        if not isinstance(value, np.ndarray) or self.layout == "C":
-            return value
-        if self.layout == "Fortran":
-            return np.asfortranarray(value)
-        if self.layout == "read-only":
-            value.flags.writeable = False
-            return value
-        wider = np.zeros((*value.shape, 2), value.dtype)
-        wider[..., 0] = value
-        return wider[..., 0]
 
 
 class Shrinker:

@@ -10,7 +10,7 @@ from elt_ref.arrays import tree_items
 from elt_ref.config import load_preset
 from elt_ref.conformance.backend import Description
 from elt_ref.conformance.case import Stored, Vector, arguments
-from elt_ref.conformance.fresh.ask import LaidOut
+from elt_ref.conformance.fresh.laid_out import LaidOut
 from elt_ref.conformance.judge import Door
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream

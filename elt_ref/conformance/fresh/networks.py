@@ -278,7 +278,7 @@ def diffusion_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extre
     widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
     size = sizes(d, d.quantity("width_of_diffusion", most=widest), work, passes)
     if extreme == "long":
-        rows, columns = d.pick([(16, 16), (8, 32), (32, 9), (1, 257)])
+        rows, columns = d.quantity("long_grid_of_patches")
     else:
         left = min(64, max(1, int(WORK / (batch * passes * per_token(size)))))
         rows = d.quantity("side", most=left)
@@ -405,15 +405,13 @@ def diffusion_learning(d: Drawer) -> Drawn:
 
 
 def counting(d: Drawer) -> Drawn:
-    """Return a count of a network of either family, of any size: nothing is computed with it."""
+    """Return a count of a network of either family, also of one as wide as the paper's: nothing is computed with it."""
     family = d.pick(["masked", "diffusion"])
     loops, max_loops = d.quantity("loops"), d.quantity("max_loops")
     build = masked_model if family == "masked" else diffusion_model
-    model, times = build(d, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
-    # Every width grows alike, so the heads still divide it.
-    return Drawn(
-        {"model": {**model, **{name: times * model[name] for name in ("width", "mlp_width")}}, "loops": loops}, {}
-    )
+    model, factor = build(d, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
+    wider = {name: factor * model[name] for name in ("width", "mlp_width")}  # the heads still divide the width
+    return Drawn({"model": {**model, **wider}, "loops": loops}, {})
 
 
 def layer(d: Drawer, family: str) -> Drawn:

@@ -133,7 +133,8 @@ def mask_lengths(d: Drawer) -> Drawn:
 def decode_step(d: Drawer) -> Drawn:
     """Return one step of decoding; in ties all logits are zero, and no noise decides which tokens are kept."""
     many = d.pick(EXTREMES) == "many"
-    batch, tokens = d.quantity("batch", most=3 if many else np.inf), d.quantity("positions", most=4 if many else np.inf)
+    batch = d.quantity("batch", most=3 if many else np.inf)
+    tokens = d.quantity("positions", most=4 if many else np.inf)
     codes = d.quantity("many_codes" if many else "codes")
     classes, steps = d.quantity("classes"), d.quantity("steps")
     step = d.pick(range(steps))
@@ -177,10 +178,9 @@ def tubelets(d: Drawer) -> tuple[list[int], int, int, int, int]:
     """Return a grid of tubelets, their frames, their side, the channels, and the codes."""
     many = d.pick(EXTREMES) == "many"
     sides = [d.quantity("side", most=most) for most in ((1, 2, 2) if many else (8, 4, 4))]
-    frames, patch, channels = d.quantity("patch_frames"), d.quantity("patch_size"), d.quantity("channels")
-    if many:
-        return sides, 1, 1, channels, d.quantity("many_codes")
-    return sides, frames, patch, channels, d.quantity("codes")
+    most = 1 if many else np.inf
+    frames, patch = d.quantity("patch_frames", most=most), d.quantity("patch_size", most=most)
+    return sides, frames, patch, d.quantity("channels"), d.quantity("many_codes" if many else "codes")
 
 
 def encode_clips(d: Drawer) -> Drawn:
