@@ -101,6 +101,15 @@ def test_a_seed_determines_the_questions_and_their_order():
         assert other.choices != one.choices
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("operation", ["masked_states", "masked_forward", "diffusion_states", "diffusion_forward"])
+def test_the_first_question_of_a_network_has_the_far_sizes_together(operation, seed):
+    question = draw(operation, seed, 0, DECLARED)
+    assert question is not None
+    settings, rows = question.vector.stored.settings, question.vector.inputs["labels"]
+    assert (settings["model"]["width"], settings["loops"], len(rows)) == (64, 9, 7)
+
+
 def test_choices_are_replayed():
     for operation in CHEAP:
         for drawer, drawn in sketches(operation, 3):

@@ -35,6 +35,23 @@ def test_the_pages_give_the_published_answers_where_they_reach():
     assert set(OPERATIONS) - set(reached) == {"diffusion_training"}
 
 
+@pytest.mark.parametrize(
+    ("vector", "changes"),
+    [
+        ("STEP-05/constant", {"weight_decay": 0.3, "warmup_steps": 3, "beta1": 0.6, "average_decay": 0.7}),
+        ("STEP-06/three-steps", {"weight_decay": 0.0, "learning_rate": 0.03, "gradient_clip": 0.2, "epsilon": 0.02}),
+    ],
+)
+def test_a_training_on_a_page_has_the_settings_of_the_question(vector, changes):
+    (stored,) = (each for each in read_vectors() if each.id == vector)
+    question = arguments(stored.stored.settings, stored.inputs, "float64")
+    question["training"] |= changes
+    got, expected = (
+        getattr(each, stored.stored.operation)(**question) for each in (PaperBackend(), ReferenceBackend())
+    )
+    assert difference(stored.stored.operation, {}, got, expected)[0] <= 1e-11
+
+
 QUICK = ("masked_states", "masked_forward", "masked_layer", "diffusion_layer", "log_snr", "loss_weight", "decode_step")
 
 

@@ -61,12 +61,16 @@ class Drawer:
         self.choices.append(index)
         return values[index]
 
+    def seldom(self, values: Sequence[Any]) -> Any:
+        """Return one of the values; in a corner the first, which must be the usual one."""
+        return self.pick(values, [] if self.corner is None else values[:1])
+
     def quantity(self, name: str, most: Number = np.inf) -> Any:
         """Return a value of a quantity of the domain, a number being at most `most`."""
         drawn = quantities()[name]
         fitting = [value for value in drawn.values if most == np.inf or value <= most]
         favoured = [value for value in drawn.favoured if value in fitting]
-        if name in SIZES and self.pick(range(ALIKE)) == ALIKE - 1:
+        if name in SIZES and self.seldom(range(ALIKE)) == ALIKE - 1:
             # Axes of the same length may be confused; such sizes are favoured over any others.
             others = [each for other in SIZES for each in self.values.get(other, []) if each in fitting]
             favoured = others or favoured

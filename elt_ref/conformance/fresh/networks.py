@@ -58,7 +58,7 @@ def sizes(d: Drawer, width: int, work: float, passes: int) -> dict[str, Any]:
     """Return layers, heads and widths of a network whose tokens cost at most `work` in all passes of the block."""
     layers = d.quantity("layers", most=max(1, min(DEPTH / passes, work / (passes * 8 * width**2))))
     hidden = d.quantity("mlp_width", most=max(4, work / (passes * layers * 2 * width)))
-    if d.pick(range(8)) == 7:  # a square kernel
+    if d.seldom(range(8)) == 7:  # a square kernel
         hidden = width
     heads = d.pick(
         [count for count in range(1, 9) if width % count == 0], [c for c in (4, 8, 2) if c <= width and width % c == 0]
@@ -128,7 +128,7 @@ def hidden(d: Drawer, *shape: int) -> np.ndarray:
 
 def masked_reading(d: Drawer) -> Drawn:
     """Return a pass of the masked network."""
-    extreme = d.pick(EXTREMES)
+    extreme = d.seldom(EXTREMES)
     batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
     model = masked_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
     tokens = math.prod(model["grid"])
@@ -150,7 +150,7 @@ def student(d: Drawer, max_loops: int) -> int | None:
 
 def masked_loss(d: Drawer) -> Drawn:
     """Return a loss of the masked network."""
-    extreme = d.pick(EXTREMES)
+    extreme = d.seldom(EXTREMES)
     batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
     model = masked_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
     tokens = math.prod(model["grid"])
@@ -193,7 +193,7 @@ def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
 
 def masked_sampling(d: Drawer) -> Drawn:
     """Return a whole decoding, from no known tokens to all of them."""
-    extreme = d.pick(EXTREMES)
+    extreme = d.seldom(EXTREMES)
     batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
     loops = loops_of_steps(d, steps, MOST[extreme])
     model = masked_model(d, batch=batch, passes=2 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
@@ -329,7 +329,7 @@ def times(d: Drawer, *shape: int) -> np.ndarray:
 
 def diffusion_reading(d: Drawer) -> Drawn:
     """Return a pass of the diffusion network."""
-    extreme = d.pick(EXTREME_PICTURES)
+    extreme = d.seldom(EXTREME_PICTURES)
     batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
     model = diffusion_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
     inputs = {
@@ -343,7 +343,7 @@ def diffusion_reading(d: Drawer) -> Drawn:
 
 def diffusion_loss(d: Drawer) -> Drawn:
     """Return a loss of the diffusion network."""
-    extreme = d.pick(EXTREME_PICTURES)
+    extreme = d.seldom(EXTREME_PICTURES)
     batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
     model = diffusion_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
     settings = {
@@ -365,7 +365,7 @@ def diffusion_loss(d: Drawer) -> Drawn:
 
 def diffusion_sampling(d: Drawer) -> Drawn:
     """Return a whole sampling of the diffusion family."""
-    extreme = d.pick(EXTREME_PICTURES)
+    extreme = d.seldom(EXTREME_PICTURES)
     batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
     loops = loops_of_steps(d, steps, MOST[extreme])
     model = diffusion_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)

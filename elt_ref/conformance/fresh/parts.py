@@ -132,7 +132,7 @@ def mask_lengths(d: Drawer) -> Drawn:
 
 def decode_step(d: Drawer) -> Drawn:
     """Return one step of decoding; in ties all logits are zero, and no noise decides which tokens are kept."""
-    many = d.pick(EXTREMES) == "many"
+    many = d.seldom(EXTREMES) == "many"
     batch = d.quantity("batch", most=3 if many else np.inf)
     tokens = d.quantity("positions", most=4 if many else np.inf)
     codes = d.quantity("many_codes" if many else "codes")
@@ -176,7 +176,7 @@ def guidance_scales(d: Drawer) -> Drawn:
 
 def tubelets(d: Drawer) -> tuple[list[int], int, int, int, int]:
     """Return a grid of tubelets, their frames, their side, the channels, and the codes."""
-    many = d.pick(EXTREMES) == "many"
+    many = d.seldom(EXTREMES) == "many"
     sides = [d.quantity("side", most=most) for most in ((1, 2, 2) if many else (8, 4, 4))]
     most = 1 if many else np.inf
     frames, patch = d.quantity("patch_frames", most=most), d.quantity("patch_size", most=most)
