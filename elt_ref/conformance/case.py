@@ -1,14 +1,13 @@
-"""A case: one question to an implementation, with all randomness as input arrays.
+"""A stored case: one question to an implementation, with all randomness as input arrays, and its answer.
 
-`Case` is a question as written in `elt_ref.conformance.cases`. The generator answers it twice and stores it under
-``specs/vectors/CLAUSE/``: ``SLUG.json``, ``SLUG.inputs.safetensors`` and, in a file of its own so that an export can
-leave it out, ``SLUG.answers.safetensors``. `Vector` is a stored case.
+It stands under ``specs/vectors/CLAUSE/``: ``SLUG.json``, ``SLUG.inputs.safetensors`` and, in a file of its own so that
+an export can leave it out, ``SLUG.answers.safetensors``.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,29 +20,6 @@ from elt_ref.run.specs import specs_folder
 
 TREES = ("parameters", "gradient", "first", "second", "average")
 """Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A question without its answer. Floats are float64 here and are rounded to the dtype under test."""
-
-    clause: str
-    slug: str
-    """Words joined by hyphens, unique within the clause."""
-    operation: str
-    why: str
-    """Mistake that the case would catch."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments that JSON can hold."""
-    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Arguments that are arrays; arrays of a tree have names ``parameters.NAME``."""
-    choice: tuple[str, str] | None = None
-    """Declared choice that the question depends on, if any."""
-
-    @property
-    def id(self) -> str:
-        """CLAUSE/SLUG."""
-        return f"{self.clause}/{self.slug}"
 
 
 class Output(BaseModel):
@@ -155,12 +131,3 @@ def _read_sums(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"vectors {path}: expected the hashes of all vectors, got {error}") from error
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-
-def sums(folder: Path) -> str:
-    """Return the hash of every file of the vectors, one per line."""
-    files = sorted(path for path in folder.glob("*/*") if path.is_file())
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files
-    ]
-    return "".join(f"{line}\n" for line in lines)

@@ -20,7 +20,8 @@ from elt_ref.config import (
     parse_section,
     validate,
 )
-from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Parameters, Section, Tensors
+from elt_ref.conformance.backend import Description, Parameters, Section, Tensors
+from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.errors import RequestError
 from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, guide, known_start
 from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
@@ -88,155 +89,110 @@ class ReferenceBackend:
 
     # --- layers and parts of the networks
 
-    def masked_layer(self, *, parameters: Parameters, x: np.ndarray, heads: int, epsilon: float) -> Tensors:
+    def masked_layer(self, *, parameters, x, heads, epsilon) -> Tensors:
         return {"x": post_norm_layer(nested(parameters), x, heads=heads, epsilon=epsilon)}
 
-    def diffusion_layer(
-        self, *, parameters: Parameters, x: np.ndarray, conditioning: np.ndarray, heads: int, epsilon: float
-    ) -> Tensors:
+    def diffusion_layer(self, *, parameters, x, conditioning, heads, epsilon) -> Tensors:
         layer = nested(parameters)
         modulation = modulate(layer["modulation"], silu(conditioning), 6)
         return {"x": adaln_zero_layer({"layer": layer, "modulation": modulation}, x, heads=heads, epsilon=epsilon)}
 
-    def positions(self, *, rows: int, columns: int, width: int) -> Tensors:
+    def positions(self, *, rows, columns, width) -> Tensors:
         return {"positions": sine_cosine_positions(rows, columns, width)}
 
-    def time_features(self, *, time: np.ndarray, width: int, scale: float) -> Tensors:
+    def time_features(self, *, time, width, scale) -> Tensors:
         return {"features": time_features(time, width, scale).astype(time.dtype)}
 
-    def patchify(self, *, samples: np.ndarray, patch_size: int) -> Tensors:
+    def patchify(self, *, samples, patch_size) -> Tensors:
         return {"patches": patchify(samples, patch_size)}
 
-    def unpatchify(self, *, patches: np.ndarray, shape: list[int], patch_size: int) -> Tensors:
+    def unpatchify(self, *, patches, shape, patch_size) -> Tensors:
         return {"samples": np.asarray(unpatchify(patches, shape, patch_size))}
 
     # --- networks
 
-    def masked_states(
-        self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
-    ) -> Tensors:
+    def masked_states(self, *, model, parameters, tokens, labels, loops) -> Tensors:
         return {"states": _states(model, parameters, loops, tokens, labels)}
 
-    def masked_forward(
-        self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
-    ) -> Tensors:
+    def masked_forward(self, *, model, parameters, tokens, labels, loops) -> Tensors:
         return {"logits": _forward(model, parameters, loops, tokens, labels)}
 
-    def diffusion_states(
-        self,
-        *,
-        model: Section,
-        parameters: Parameters,
-        noisy: np.ndarray,
-        time: np.ndarray,
-        labels: np.ndarray,
-        loops: int,
-    ) -> Tensors:
+    def diffusion_states(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
         return {"states": _states(model, parameters, loops, noisy, time, labels)}
 
-    def diffusion_forward(
-        self,
-        *,
-        model: Section,
-        parameters: Parameters,
-        noisy: np.ndarray,
-        time: np.ndarray,
-        labels: np.ndarray,
-        loops: int,
-    ) -> Tensors:
+    def diffusion_forward(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
         return {"prediction": _forward(model, parameters, loops, noisy, time, labels)}
 
-    def masked_layers(
-        self, *, model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
-    ) -> Tensors:
+    def masked_layers(self, *, model, parameters, tokens, labels, loops) -> Tensors:
         return {"layers": _layers(model, parameters, loops, tokens, labels)}
 
-    def diffusion_layers(
-        self,
-        *,
-        model: Section,
-        parameters: Parameters,
-        noisy: np.ndarray,
-        time: np.ndarray,
-        labels: np.ndarray,
-        loops: int,
-    ) -> Tensors:
+    def diffusion_layers(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
         return {"layers": _layers(model, parameters, loops, noisy, time, labels)}
 
     # --- objectives
 
-    def masked_objective(self, **arguments: Any) -> Tensors:
+    def masked_objective(self, **arguments) -> Tensors:
         terms, _ = _masked_loss(**arguments)
         return scalars(terms, arguments["student_loops"])
 
-    def masked_gradient(self, **arguments: Any) -> Tensors:
+    def masked_gradient(self, **arguments) -> Tensors:
         _, gradient = _masked_loss(**arguments)
         return dict(tree_items(gradient))
 
-    def diffusion_objective(self, **arguments: Any) -> Tensors:
+    def diffusion_objective(self, **arguments) -> Tensors:
         terms, _ = _diffusion_loss(**arguments)
         return scalars(terms, arguments["student_loops"])
 
-    def diffusion_gradient(self, **arguments: Any) -> Tensors:
+    def diffusion_gradient(self, **arguments) -> Tensors:
         _, gradient = _diffusion_loss(**arguments)
         return dict(tree_items(gradient))
 
-    def truth_weights(self, *, steps: int) -> Tensors:
+    def truth_weights(self, *, steps) -> Tensors:
         return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
 
-    def student_draws(self, *, min_loops: int, max_loops: int, count: int, seed: int) -> Tensors:
+    def student_draws(self, *, min_loops, max_loops, count, seed) -> Tensors:
         config = configuration({**SMALLEST, "max_loops": max_loops}, objective={"min_loops": min_loops})
         config = config.model_copy(update={"seed": seed})
         return {"loops": np.array([draw_student(config, step) for step in range(count)])}
 
-    def mask_tokens(self, *, ratio: np.ndarray, order: np.ndarray) -> Tensors:
+    def mask_tokens(self, *, ratio, order) -> Tensors:
         return {"mask": mask_tokens(np.asarray(ratio, np.float64), order)}
 
-    def drop_labels(self, *, labels: np.ndarray, draws: np.ndarray, rate: float, classes: int) -> Tensors:
+    def drop_labels(self, *, labels, draws, rate, classes) -> Tensors:
         return {"labels": drop_labels(labels, draws, rate=rate, unconditional=classes)}
 
     # --- diffusion
 
-    def log_snr(self, *, diffusion: Section, time: np.ndarray) -> Tensors:
+    def log_snr(self, *, diffusion, time) -> Tensors:
         section = parse_section(DiffusionConfig, diffusion)
         values = log_snr(time, section), log_snr_derivative(time, section)
         return {"log_snr": values[0].astype(time.dtype), "derivative": values[1].astype(time.dtype)}
 
-    def loss_weight(self, *, diffusion: Section, time: np.ndarray) -> Tensors:
+    def loss_weight(self, *, diffusion, time) -> Tensors:
         return {"weight": loss_weight(time, parse_section(DiffusionConfig, diffusion)).astype(time.dtype)}
 
-    def add_noise(self, *, clean: np.ndarray, noise: np.ndarray, log_snr: np.ndarray) -> Tensors:
+    def add_noise(self, *, clean, noise, log_snr) -> Tensors:
         return {"noisy": add_noise(clean, noise, log_snr)}
 
-    def prediction_target(self, *, kind: str, clean: np.ndarray, noise: np.ndarray, log_snr: np.ndarray) -> Tensors:
+    def prediction_target(self, *, kind, clean, noise, log_snr) -> Tensors:
         return {"target": prediction_target(kind, clean, noise, log_snr)}
 
-    def to_clean(self, *, kind: str, prediction: np.ndarray, noisy: np.ndarray, log_snr: np.ndarray) -> Tensors:
+    def to_clean(self, *, kind, prediction, noisy, log_snr) -> Tensors:
         return {"clean": to_x0(kind, prediction, noisy, log_snr)}
 
-    def denoise_step(
-        self,
-        *,
-        diffusion: Section,
-        noisy: np.ndarray,
-        clean: np.ndarray,
-        noise: np.ndarray,
-        log_snr_t: float,
-        log_snr_s: float,
-        last: bool,
-    ) -> Tensors:
+    def denoise_step(self, *, diffusion, noisy, clean, noise, log_snr_t, log_snr_s, last) -> Tensors:
         section = parse_section(DiffusionConfig, diffusion)
         stepped = denoise_step(
             noisy, clean, noise, log_snr_t=log_snr_t, log_snr_s=log_snr_s, last=last, diffusion=section
         )
         return {"noisy": stepped}
 
-    def time_grid(self, *, steps: int) -> Tensors:
+    def time_grid(self, *, steps) -> Tensors:
         return {"times": time_grid(steps)}
 
     # --- decoding and guidance
 
-    def mask_lengths(self, *, start: np.ndarray, steps: int) -> Tensors:
+    def mask_lengths(self, *, start, steps) -> Tensors:
         lengths, unknown = [], start
         for step in range(steps):
             precision = self.choices["sampling.schedule_precision"]
@@ -247,16 +203,16 @@ class ReferenceBackend:
     def decode_step(
         self,
         *,
-        logits: np.ndarray,
-        tokens: np.ndarray,
-        start: np.ndarray,
-        token_noise: np.ndarray,
-        confidence_noise: np.ndarray,
-        step: int,
-        steps: int,
-        mask_token: int,
-        choice_temperature: float,
-        sampling_temperature: str,
+        logits,
+        tokens,
+        start,
+        token_noise,
+        confidence_noise,
+        step,
+        steps,
+        mask_token,
+        choice_temperature,
+        sampling_temperature,
     ) -> Tensors:
         sampling = parse_section(
             SamplingConfig,
@@ -272,24 +228,15 @@ class ReferenceBackend:
         )
         return {"tokens": after, "answer": answer}
 
-    def guide(self, *, conditional: np.ndarray, unconditional: np.ndarray, scale: float) -> Tensors:
+    def guide(self, *, conditional, unconditional, scale) -> Tensors:
         return {"guided": guide(conditional, unconditional, scale)}
 
-    def guidance_scales(self, *, scale: float, steps: int, schedule: str) -> Tensors:
+    def guidance_scales(self, *, scale, steps, schedule) -> Tensors:
         scales = [guidance_scale_at(step, steps, scale=scale, schedule=schedule) for step in range(steps)]
         return {"scales": np.array(scales)}
 
     def masked_sample(
-        self,
-        *,
-        model: Section,
-        sampling: Section,
-        parameters: Parameters,
-        tokens: np.ndarray,
-        labels: np.ndarray,
-        token_noise: np.ndarray,
-        confidence_noise: np.ndarray,
-        loops: list[int],
+        self, *, model, sampling, parameters, tokens, labels, token_noise, confidence_noise, loops
     ) -> Tensors:
         sampling = {**sampling, "steps": len(loops), "schedule_precision": self.choices["sampling.schedule_precision"]}
         config = masked_configuration(model, sampling=sampling)
@@ -306,16 +253,7 @@ class ReferenceBackend:
         return {"tokens": states[-1].answer}
 
     def diffusion_sample(
-        self,
-        *,
-        model: Section,
-        diffusion: Section,
-        sampling: Section,
-        parameters: Parameters,
-        labels: np.ndarray,
-        initial_noise: np.ndarray,
-        step_noise: np.ndarray,
-        loops: list[int],
+        self, *, model, diffusion, sampling, parameters, labels, initial_noise, step_noise, loops
     ) -> Tensors:
         config = diffusion_configuration(model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
         states = denoise(
@@ -325,86 +263,57 @@ class ReferenceBackend:
 
     # --- clips
 
-    def encode_clips(self, *, clips: np.ndarray, codebook: np.ndarray, patch_frames: int, patch_size: int) -> Tensors:
+    def encode_clips(self, *, clips, codebook, patch_frames, patch_size) -> Tensors:
         tokens = VectorQuantiser(codebook, patch_size, patch_frames).encode(clips)
         return {"tokens": tokens.reshape(len(clips), -1)}
 
-    def decode_clips(
-        self, *, tokens: np.ndarray, codebook: np.ndarray, grid: list[int], patch_frames: int, patch_size: int
-    ) -> Tensors:
+    def decode_clips(self, *, tokens, codebook, grid, patch_frames, patch_size) -> Tensors:
         quantiser = VectorQuantiser(codebook, patch_size, patch_frames)
         return {"clips": quantiser.decode(tokens.reshape(len(tokens), *grid))}
 
-    def given_frames(self, *, tokens: np.ndarray, frames: np.ndarray, grid: list[int], mask_token: int) -> Tensors:
+    def given_frames(self, *, tokens, frames, grid, mask_token) -> Tensors:
         return {"tokens": known_start(tokens.reshape(len(tokens), *grid), frames, mask_token=mask_token)}
 
     # --- training
 
-    def optimizer_step(
-        self,
-        *,
-        training: Section,
-        step: int,
-        parameters: Parameters,
-        gradient: Parameters,
-        first: Parameters,
-        second: Parameters,
-    ) -> Tensors:
+    def optimizer_step(self, *, training, step, parameters, gradient, first, second) -> Tensors:
         section = parse_section(TrainingConfig, training)
         gradient, first, second = (like(parameters, leaves) for leaves in (gradient, first, second))
         rate, moments = learning_rate_at(step, section), Moments(first, second)
         new, moments = adamw(dict(parameters), gradient, moments, step=step, rate=rate, training=section)
         return prefixed(parameters=new, first=moments.first, second=moments.second)
 
-    def clip_gradient(self, *, gradient: Parameters, largest: float) -> Tensors:
+    def clip_gradient(self, *, gradient, largest) -> Tensors:
         clipped, norm = clip_gradient(dict(gradient), largest)
         dtype = next(iter(gradient.values())).dtype
         return {**prefixed(gradient=clipped), "norm": np.asarray(norm, dtype)}
 
-    def learning_rates(self, *, training: Section) -> Tensors:
+    def learning_rates(self, *, training) -> Tensors:
         section = parse_section(TrainingConfig, training)
         return {"rates": np.array([learning_rate_at(step, section) for step in range(section.steps)])}
 
-    def moving_average(self, *, average: Parameters, parameters: Parameters, decay: float) -> Tensors:
+    def moving_average(self, *, average, parameters, decay) -> Tensors:
         return prefixed(average=moving_average(dict(average), like(average, parameters), decay))
 
     def masked_training(
-        self,
-        *,
-        tokens: np.ndarray,
-        labels: np.ndarray,
-        mask_ratio: np.ndarray,
-        mask_order: np.ndarray,
-        label_drop: np.ndarray,
-        student_loops: np.ndarray,
-        **sections: Any,
+        self, *, tokens, labels, mask_ratio, mask_order, label_drop, student_loops, **sections
     ) -> Tensors:
         ratios = np.asarray(mask_ratio, np.float64)
         draws = map(MaskedDraws, ratios, mask_order, label_drop, map(int, student_loops))
         return _train(map(Batch, tokens, labels), draws, **sections)
 
-    def masked_training_across(self, *, processes: int, **arguments: Any) -> Tensors:  # noqa: ARG002
+    def masked_training_across(self, *, processes, **arguments) -> Tensors:  # noqa: ARG002
         # Equal shares of a batch, with means of losses and gradients, are one step over the whole batch.
         return self.masked_training(**arguments)
 
-    def diffusion_training(
-        self,
-        *,
-        clean: np.ndarray,
-        labels: np.ndarray,
-        time: np.ndarray,
-        noise: np.ndarray,
-        label_drop: np.ndarray,
-        student_loops: np.ndarray,
-        **sections: Any,
-    ) -> Tensors:
+    def diffusion_training(self, *, clean, labels, time, noise, label_drop, student_loops, **sections) -> Tensors:
         times = np.asarray(time, np.float64)
         draws = map(DiffusionDraws, times, noise, label_drop, map(int, student_loops))
         return _train(map(Batch, clean, labels), draws, **sections)
 
     # --- accounts and measures
 
-    def count(self, *, model: Section, loops: int) -> Tensors:
+    def count(self, *, model, loops) -> Tensors:
         counted = count(configuration(model), loops)
         return {
             "looped_parameters": np.asarray(counted.looped_parameters),
@@ -412,11 +321,11 @@ class ReferenceBackend:
             "looped_macs": np.asarray(counted.looped_macs_per_forward),
         }
 
-    def frechet_distance(self, *, features: np.ndarray, others: np.ndarray) -> Tensors:
+    def frechet_distance(self, *, features, others) -> Tensors:
         distance = frechet_distance(fit_gaussian(features), fit_gaussian(others))
         return {"distance": np.asarray(distance, features.dtype)}
 
-    def inception_score(self, *, logits: np.ndarray, splits: int) -> Tensors:
+    def inception_score(self, *, logits, splits) -> Tensors:
         return {"score": np.asarray(inception_score(logits, splits), logits.dtype)}
 
 
