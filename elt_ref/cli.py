@@ -396,11 +396,11 @@ def show(
         print(texts.show(name))
         return
     from elt_ref.conformance import entries  # noqa: PLC0415
-    from elt_ref.conformance.backend import OPERATIONS, TAPS  # noqa: PLC0415
+    from elt_ref.conformance.operations import TABLE  # noqa: PLC0415
 
     if re.fullmatch(r"[A-Z]+-[0-9]+", name):
         print(entries.clause_text(name))
-    elif name in (*OPERATIONS, *TAPS):
+    elif name in TABLE:
         print(entries.operation_text(name))
     elif name in entries.names():
         print(entries.mistake_text(name))

@@ -1,7 +1,7 @@
 """Known mistakes that fail alike: wrong implementations that fail in the same cases, by the same distances.
 
 ``specs/refusals.json`` holds, for each wrong implementation, the cases whose numbers refuse it and the distance of its
-answers: `elt_ref.conformance.matrix` measures it. The same mistake in other code gives the same numbers.
+answers: `specs.making.matrix` measures it. The same mistake in other code gives the same numbers.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from elt_ref.paper.mistakes import mistakes
 from elt_ref.run.specs import specs_folder
 
 SHOWN = 3
@@ -62,6 +63,11 @@ def refusals() -> dict[str, dict[str, float]]:
     return {name: {cases[int(place)]: gap for place, gap in row.items()} for name, row in stored["departures"].items()}
 
 
+def clause_of(case: str) -> str:
+    """Return the clause of a case."""
+    return case.partition("/")[0]
+
+
 def text(measured: Mapping[str, Mapping[str, float]]) -> str:
     """Return the content of the file for measured departures: a line for each wrong implementation."""
     cases = sorted({case for row in measured.values() for case in row})
@@ -106,9 +112,6 @@ def _closeness(one: float, other: float) -> float:
 
 def suggestions(findings: Iterable[Answered]) -> list[Suggestion]:
     """Return the known mistakes that fail most alike, the most alike first."""
-    from elt_ref.conformance.wrong import wrong_implementations  # noqa: PLC0415  only where something failed
-
     found = likenesses(findings)
     first = sorted(found, key=lambda name: (-found[name], name))[:SHOWN]
-    texts = {name: " ".join((wrong_implementations()[name].__doc__ or "").split()) for name in first}
-    return [Suggestion(name, round(found[name], 3), texts[name]) for name in first]
+    return [Suggestion(name, round(found[name], 3), mistakes()[name].text) for name in first]

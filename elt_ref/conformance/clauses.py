@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from elt_ref.conformance.backend import FAMILIES
+from elt_ref.conformance.operations import FAMILIES
 from elt_ref.errors import RequestError, nearest
 from elt_ref.run.specs import read_toml, specs_folder
 
@@ -49,7 +49,7 @@ class Clause(BaseModel):
     needs: Annotated[list[str], Field(min_length=1)]
     """Operations that test it."""
     wrong: Annotated[list[str], Field(min_length=1)]
-    """Wrong implementations that break it, by name: see `elt_ref.conformance.wrong`."""
+    """Wrong implementations that break it, by name: see `specs.making.wrong`."""
 
     @property
     def sentence(self) -> str:

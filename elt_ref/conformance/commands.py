@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from elt_ref.conformance import changes, reports
-from elt_ref.conformance.backend import OPERATIONS
 from elt_ref.conformance.case import Vector, read_vectors
 from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import document
@@ -22,6 +21,7 @@ from elt_ref.conformance.fresh.ask import Inquiry, exported, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
 from elt_ref.conformance.fresh.laws import laws
 from elt_ref.conformance.judge import Fresh, Report, judge, selected
+from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text

@@ -1,35 +1,34 @@
 """What `elt-ref show` prints of the judge: a clause, an operation, a known mistake."""
 
-import inspect
-
-from elt_ref.conformance.alike import refusals
-from elt_ref.conformance.backend import FAMILIES, OPERATIONS, TAPS, Operations
+from elt_ref.conformance.alike import clause_of, refusals
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clause, clauses
-from elt_ref.conformance.wrong import wrong_implementations
+from elt_ref.conformance.operations import TABLE
+from elt_ref.paper.mistakes import diff, mistakes
 
 
 def names() -> list[str]:
     """Return every operation and every known mistake."""
-    return [*OPERATIONS, *TAPS, *wrong_implementations()]
+    return [*TABLE, *mistakes()]
 
 
 def operation_text(name: str) -> str:
     """Return an operation: its arguments and result, the clauses that need it, and its cases."""
-    method = getattr(Operations, name)
+    operation = TABLE[name]
     cases = sum(vector.stored.operation == name for vector in read_vectors(answers=False))
-    family = next((family for family, own in FAMILIES.items() if name in own), "both")
     needed = ", ".join(each.id for each in clauses().values() if name in each.needs)
-    arguments = [str(each) for each in inspect.signature(method).parameters.values() if each.name != "self"]
     return "\n".join(
         [
             f"{name} (operation)",
             "",
-            inspect.getdoc(method) or "",
+            operation.text,
             "",
             "arguments",
-            *(f"  {each}" for each in arguments),
-            f"family     {family}",
+            *(f"  {argument:<20} {kind}" for argument, kind in operation.arguments.items()),
+            "results",
+            *(f"  {result:<20} {kind}" for result, kind in operation.results.items()),
+            "",
+            f"family     {operation.family or 'both'}",
             f"clauses    {needed or 'none: it is a tap, which shows where a wrong network departs'}",
             f"cases      {cases}",
         ]
@@ -37,20 +36,28 @@ def operation_text(name: str) -> str:
 
 
 def mistake_text(name: str) -> str:
-    """Return a known mistake, the clauses that list it and the cases that refuse it."""
-    kind = wrong_implementations()[name]
-    listed = ", ".join(each.id for each in clauses().values() if name in each.wrong)
-    lines = [
-        f"{name} (known mistake)",
-        "",
-        inspect.cleandoc(kind.__doc__ or ""),
-        "",
-        f"listed by  {listed}",
-        f"written in {kind.__module__}.{kind.__name__}",
-        "refused by",
-        *(f"  {case}" for case in refusals()[name]),
-    ]
-    return "\n".join(lines)
+    """Return a known mistake: what changes on the pages, the clause that refuses it first, and the cases."""
+    mistake, refused = mistakes()[name], list(refusals().get(name, ()))
+    by = list(
+        dict.fromkeys([*(each.id for each in clauses().values() if name in each.wrong), *map(clause_of, refused)])
+    )
+    pages = list(dict.fromkeys(change.page for change in mistake.changes))
+    return "\n".join(
+        [
+            f"{name} (known mistake)",
+            "",
+            mistake.what,
+            *([f"seen       {mistake.seen}"] if mistake.seen else []),
+            "",
+            diff(mistake) if pages else f"A class of specs/making/wrong, and no change of a page: {mistake.made}",
+            "",
+            f"refused by {by[0]}: {clause(by[0]).sentence}",
+            *([f"and by     {', '.join(by[1:])}"] if by[1:] else []),
+            *(f"try it     python -m elt_ref.paper.{page} --mistake {name}" for page in pages),
+            "cases",
+            *(f"  {case}" for case in refused),
+        ]
+    )
 
 
 def clause_text(id_: str) -> str:
@@ -59,8 +66,8 @@ def clause_text(id_: str) -> str:
     Raises:
         RequestError: no clause has this id.
     """
-    shown, known = clause(id_), wrong_implementations()
-    wrong = [f"  {name}: {(known[name].__doc__ or '').strip().splitlines()[0]}" for name in shown.wrong]
+    shown = clause(id_)
+    wrong = [f"  {name}: {mistakes()[name].text}" for name in shown.wrong]
     cases = [
         f"  {vector.id}: {vector.stored.why}" for vector in read_vectors(answers=False) if vector.stored.clause == id_
     ]

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from elt_ref.conformance.alike import likenesses
-from elt_ref.conformance.backend import FAMILIES, OPERATIONS, Description, Unsupported
+from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import Stored, Vector, arguments
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
@@ -19,6 +19,7 @@ from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
 from elt_ref.conformance.failures import sentence, visible
+from elt_ref.conformance.operations import FAMILIES, OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
 
 Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]

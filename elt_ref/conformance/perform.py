@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.conformance.backend import OPERATIONS, TAPS, Unsupported
+from elt_ref.conformance.backend import Unsupported
+from elt_ref.conformance.operations import OPERATIONS, TAPS
 
 
 def perform(backend: Any, operation: str, keywords: dict[str, Any]) -> dict[str, np.ndarray]:

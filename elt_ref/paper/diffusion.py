@@ -4,9 +4,7 @@ One block of N layers is applied L times. Shapes: B pictures of [height, width, 
 A label is a class, or CLASSES for "no class". Time t is 0 at the clean picture, 1 at noise. c embeds time and label.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import autograd.numpy as np
 from autograd import value_and_grad
@@ -211,11 +209,10 @@ if __name__ == "__main__":
     from PIL import Image, ImageDraw
 
     import tiny_datasets
+    from elt_ref.paper.command import parse
 
-    parser = argparse.ArgumentParser(description="Train on digits and draw some at several loop counts.")
-    parser.add_argument("--steps", type=int, default=TRAINING_STEPS)
-    parser.add_argument("--out", type=Path, default=Path())
-    arguments = parser.parse_args()
+    arguments = parse("diffusion", "Train on digits and draw some at several loop counts.", TRAINING_STEPS)
+    globals().update(arguments.mistaken)  # nothing, or this page's names with a mistake in them
     np.seterr(over="ignore")  # the slope of tanh is 1 / cosh², which overflows harmlessly to 1 / ∞
     digits = tiny_datasets.load("digits")
     parameters = train(np.float32(digits.train.examples / digits.white * 2 - 1), digits.train.labels, arguments.steps)
@@ -225,6 +222,5 @@ if __name__ == "__main__":
         strip = Image.fromarray((127.5 - 127.5 * drawn).swapaxes(0, 1).reshape(8, 80).astype("uint8"))
         sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
         ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.out / "diffusion.png")
     print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'diffusion.png'}")

@@ -4,9 +4,7 @@ One block of N layers is applied L times. Shapes: B pictures, T tokens (n = T + 
 h heads, V codes. A label is a class, or CLASSES for "no class". Training uses 1 … L_max loops; more extrapolate.
 """
 
-import argparse
 import math
-from pathlib import Path
 
 import autograd.numpy as np
 from autograd import value_and_grad
@@ -205,11 +203,10 @@ if __name__ == "__main__":
     from PIL import Image, ImageDraw
 
     import tiny_datasets
+    from elt_ref.paper.command import parse
 
-    parser = argparse.ArgumentParser(description="Train on digits and draw some at several loop counts.")
-    parser.add_argument("--steps", type=int, default=TRAINING_STEPS)
-    parser.add_argument("--out", type=Path, default=Path())
-    arguments = parser.parse_args()
+    arguments = parse("masked", "Train on digits and draw some at several loop counts.", TRAINING_STEPS)
+    globals().update(arguments.mistaken)  # nothing, or this page's names with a mistake in them
     np.seterr(over="ignore")  # the slope of tanh is 1 / cosh², which overflows harmlessly to 1 / ∞
     digits = tiny_datasets.load("digits")
     patches = (digits.train.examples / digits.white).reshape(-1, 4, 2, 4, 2).swapaxes(2, 3).reshape(-1, 4)  # [·, 2·2]
@@ -224,6 +221,5 @@ if __name__ == "__main__":
         strip = Image.fromarray((255 - 255 * pictures.transpose(1, 3, 0, 2, 4).reshape(8, 80)).astype("uint8"))
         sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
         ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     sheet.save(arguments.out / "masked.png")
     print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'masked.png'}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.config import DiffusionConfig, ObjectiveConfig, SamplingConfig, TrainingConfig
-from elt_ref.conformance.backend import OPERATIONS, Description
+from elt_ref.conformance.backend import Description
 from elt_ref.conformance.case import TREES, Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import clauses as all_clauses
@@ -24,6 +24,7 @@ from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
 from elt_ref.conformance.fresh.laid_out import LaidOut
 from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
+from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 

@@ -1,0 +1,51 @@
+"""The command line that the pages share: ``python -m elt_ref.paper.masked --steps N --out FOLDER --mistake NAME``."""
+
+import argparse
+import difflib
+from pathlib import Path
+from typing import Any
+
+from elt_ref.paper.mistakes import mistakes, page_with
+
+
+def parse(page: str, description: str, steps: int) -> argparse.Namespace:
+    """Return the options of a page's command line.
+
+    Args:
+        page: ``masked`` or ``diffusion``.
+        description: what the page does, for ``--help``.
+        steps: default number of training steps.
+
+    Returns:
+        `steps`; `out`, an existing folder for the pictures; `mistaken`, the names of the page with the mistake in it,
+        or nothing if none is asked for.
+    """
+
+    def mistaken(name: str) -> dict[str, Any]:
+        known = [each.name for each in mistakes().values() if page in {change.page for change in each.changes}]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise argparse.ArgumentTypeError(f"expected a mistake of this page, got '{name}'{hint}")
+        names = vars(page_with(page, mistakes()[name]))
+        return {key: value for key, value in names.items() if not key.startswith("__")}
+
+    def folder(name: str) -> Path:
+        try:
+            Path(name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"expected a folder, got '{name}': {error.strerror}") from error
+        return Path(name)
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"expected a number of steps from 1, got '{text}'")
+        return int(text)
+
+    parser = argparse.ArgumentParser(prog=f"python -m elt_ref.paper.{page}", description=description)
+    parser.add_argument("--steps", type=count, default=steps, metavar="N", help=f"training steps ({steps})")
+    parser.add_argument("--out", type=folder, default=Path(), metavar="FOLDER", help="for the picture (this folder)")
+    parser.add_argument(
+        "--mistake", type=mistaken, default={}, metavar="NAME", dest="mistaken", help="as `elt-ref show NAME` shows it"
+    )
+    return parser.parse_args()
