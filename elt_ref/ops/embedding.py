@@ -57,9 +57,8 @@ def _unembedding_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray])
 def _unembedding_value(
     x: np.ndarray, table: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    rows = x.size // x.shape[-1]
-    count_work(macs=x.size * bias.size, elementwise_flops=rows * bias.size)
     logits = as_rows(x) @ table[: bias.size].T
+    count_work(macs=x.size * bias.size, elementwise_flops=logits.size)
     logits += bias
     return logits.reshape(*x.shape[:-1], bias.size), (x, table)
 

@@ -24,9 +24,8 @@ def linear(
     x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"]
 ) -> Float[Array, "*batch outputs"]:
     """Return ``x @ weight + bias``. Can be differentiated any number of times."""
-    rows = x.size // x.shape[-1]
-    count_work(macs=rows * weight.size, elementwise_flops=rows * bias.size)
     output = as_rows(x) @ weight
+    count_work(macs=x.size * bias.size, elementwise_flops=output.size)
     output += bias
     return output.reshape(*x.shape[:-1], bias.size)
 

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from elt_ref.conformance.backend import OPERATIONS, Description, Unsupported
+from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import arguments, read_vectors
 from elt_ref.conformance.doors import flat
+from elt_ref.conformance.operations import OPERATIONS
 
 
 class Degenerate:

@@ -8,15 +8,16 @@ from typing import ClassVar
 
 import pytest
 
-from elt_ref.conformance.backend import FAMILIES, OPERATIONS, Description
+from elt_ref.conformance.backend import Description
 from elt_ref.conformance.case import Vector, arguments, read_vectors
 from elt_ref.conformance.choices import CHOICES, requested
 from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.judge import Report, judge, profiles
+from elt_ref.conformance.operations import FAMILIES, OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import badge, headlines
-from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.errors import RequestError
+from specs.making.wrong import wrong_implementations
 
 VECTORS = read_vectors()
 GROUPS: dict[tuple[str, str], list[Vector]] = defaultdict(list)

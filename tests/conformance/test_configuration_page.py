@@ -5,10 +5,10 @@ import re
 import pytest
 
 from elt_ref.config import DiffusionConfig, MaskedModelConfig, parse_section
-from elt_ref.conformance import configuration_page
 from elt_ref.conformance.case import read_vectors
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
+from specs.making import configuration_page
 
 PAGE = (specs_folder() / "configuration.md").read_text(encoding="utf-8")
 
@@ -23,7 +23,7 @@ def keys(heading):
 
 
 def test_the_page_is_that_of_the_code():
-    assert configuration_page.page() == PAGE, "run python -m elt_ref.conformance.configuration_page"
+    assert configuration_page.page() == PAGE, "run python -m specs.making.configuration_page"
 
 
 def test_the_sections_of_every_question_have_the_keys_of_the_page_and_no_other():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from elt_ref.conformance.backend import OPERATIONS, Description
+from elt_ref.conformance.backend import Description
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.commands import export_questions, exported_inquiry
@@ -21,15 +21,16 @@ from elt_ref.conformance.fresh import ask
 from elt_ref.conformance.fresh.ask import SEED, Inquiry, Question, draw, order, seed_of, with_fresh
 from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
 from elt_ref.conformance.fresh.domain import quantities
-from elt_ref.conformance.fresh.domain_page import page
 from elt_ref.conformance.fresh.drawer import Drawer
 from elt_ref.conformance.fresh.subjects import ALWAYS, QUESTIONS, subjects
 from elt_ref.conformance.judge import judge
+from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import badge
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 from elt_ref.streams import stream
+from specs.making.domain_page import page
 
 VECTORS = read_vectors()
 DECLARED = ReferenceBackend().describe()
@@ -83,7 +84,7 @@ def test_every_value_of_the_domain_is_drawn():
 
 def test_the_page_of_the_domain_equals_the_generated_one():
     committed = (specs_folder() / "domain.md").read_text(encoding="utf-8")
-    assert committed == page(), "run python -m elt_ref.conformance.fresh.domain_page"
+    assert committed == page(), "run python -m specs.making.domain_page"
 
 
 def test_a_seed_determines_the_questions_and_their_order():

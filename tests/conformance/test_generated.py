@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from elt_ref.conformance import alike, clause_page, matrix, ports_page, schemas
-from elt_ref.conformance.case import SUMS, read_vectors, sums, vectors_folder
-from elt_ref.conformance.cases import cases
+from elt_ref.conformance import alike
+from elt_ref.conformance.case import SUMS, read_vectors, vectors_folder
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.compare import difference
-from elt_ref.conformance.wrong import wrong_implementations
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
+from specs.making import clause_page, matrix, ports_page, schemas
+from specs.making.case import sums
+from specs.making.cases import cases
+from specs.making.wrong import wrong_implementations
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("name", schemas.SCHEMAS)
 def test_a_schema_is_that_of_the_code(name):
     committed = (specs_folder() / "schemas" / f"{name}.json").read_text(encoding="utf-8")
-    assert committed == schemas.schema(name), "run python -m elt_ref.conformance.schemas"
+    assert committed == schemas.schema(name), "run python -m specs.making.schemas"
 
 
 def test_the_page_of_clauses_is_that_of_the_specification():
     committed = (ROOT / "docs" / "clauses.md").read_text(encoding="utf-8")
-    assert committed == clause_page.page(), "run python -m elt_ref.conformance.clause_page"
+    assert committed == clause_page.page(), "run python -m specs.making.clause_page"
 
 
 def test_the_results_of_the_ports_are_those_of_their_reports():
@@ -42,7 +44,7 @@ def test_the_kill_matrix_is_of_these_clauses_and_these_wrong_implementations():
     text = (ROOT / "docs" / "kill-matrix.md").read_text(encoding="utf-8")
     by_clause, by_wrong = text.split("| wrong implementation |")
     rows = re.findall(r"^\| ([A-Z]+-\d\d) \| (\d+) \|", by_clause, re.MULTILINE)
-    assert [id_ for id_, _ in rows] == sorted(clauses()), "run python -m elt_ref.conformance.matrix"
+    assert [id_ for id_, _ in rows] == sorted(clauses()), "run python -m specs.making.matrix"
     assert all(int(number) for _, number in rows), "a clause refuses nobody"
     refused = dict(re.findall(r"^\| (\w+) \|.*\| ([A-Z][A-Z0-9, -]*) \|$", by_wrong, re.MULTILINE))
     assert set(refused) == set(wrong_implementations()), "a wrong implementation is refused by nobody"
@@ -68,7 +70,7 @@ def test_the_kill_matrix_and_the_refusals_by_case_are_of_one_measurement():
 
 def test_every_case_is_stored_and_nothing_else_is():
     stored = {f"{path.parent.name}/{path.stem}" for path in vectors_folder().glob("*/*.json")}
-    assert stored == set(cases()), "run python -m elt_ref.conformance.generate"
+    assert stored == set(cases()), "run python -m specs.making.generate"
     assert sum(path.stat().st_size for path in vectors_folder().rglob("*.*")) < 8e6, "the vectors take over 8 MB"
 
 
@@ -76,14 +78,12 @@ def test_generating_again_changes_nothing_but_rounding(tmp_path):
     # A matrix product rounds by the processor and its BLAS, so the last bits of answers and the measured tolerances
     # are not the same everywhere. The questions are.
     # In a process of its own, where shapes are not enforced: extended precision is no dtype of theirs.
-    program = (
-        "import sys, pathlib; from elt_ref.conformance.generate import generate; generate(pathlib.Path(sys.argv[1]))"
-    )
+    program = "import sys, pathlib; from specs.making.generate import generate; generate(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", program, tmp_path], check=True, capture_output=True)
     made, kept = read_vectors(tmp_path), read_vectors()
     assert [vector.id for vector in made] == [vector.id for vector in kept]
     for again, stored in zip(made, kept, strict=True):
-        stated = f"{stored.id}: run python -m elt_ref.conformance.generate"
+        stated = f"{stored.id}: run python -m specs.making.generate"
         assert declared(again) == declared(stored), stated
         assert again.inputs.keys() == stored.inputs.keys(), stated
         assert all(np.array_equal(again.inputs[name], array) for name, array in stored.inputs.items()), stated

@@ -12,21 +12,22 @@ from degenerate import ALL, half_precision
 
 from elt_ref.arrays import tree_map
 from elt_ref.conformance.alike import refusals, suggestions
-from elt_ref.conformance.backend import OPERATIONS, TAPS, Description, Unsupported
+from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.document import document
 from elt_ref.conformance.doors import PythonDoor, open_backend
 from elt_ref.conformance.exceptions import Exceptions, draft
 from elt_ref.conformance.judge import Finding, judge, profiles
+from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.conformance.pytest_suite import pytest_suite
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import advice, badge, headlines
-from elt_ref.conformance.scalar import ScalarBackend
 from elt_ref.conformance.smoke import smoke
-from elt_ref.conformance.wrong import wrong_implementations
-from elt_ref.conformance.wrong.composed import ComposedBackend
 from elt_ref.errors import RequestError
+from specs.making.scalar import ScalarBackend
+from specs.making.wrong import wrong_implementations
+from specs.making.wrong.composed import ComposedBackend
 
 VECTORS = read_vectors()
 
@@ -340,11 +341,10 @@ def test_a_wrong_second_layer_does_not_put_the_embedding_first():
 
 @pytest.mark.parametrize("name", ["norm_inside_loop", "guidance_rescaled", "count_linear"])
 def test_a_known_mistake_is_among_the_suggestions(name):
-    class Mistaken(wrong_implementations()[name]):
-        def describe(self):
-            return dataclasses.replace(super().describe(), dtypes=("float32",))
-
-    report = judge(PythonDoor(Mistaken()), VECTORS, only="LOOP-01,BLOCK-01,GUIDE-01,GUIDE-02,MASK-01")
+    mistaken = wrong_implementations()[name]()
+    description = dataclasses.replace(mistaken.describe(), dtypes=("float32",))
+    mistaken.describe = lambda: description
+    report = judge(PythonDoor(mistaken), VECTORS, only="LOOP-01,BLOCK-01,GUIDE-01,GUIDE-02,MASK-01")
     told = advice(report, "run mine:Backend")
     assert any(line.startswith(f"  {name}: ") for line in told[-3:]), told
     assert name in report.failed[0].clause.wrong

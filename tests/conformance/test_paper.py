@@ -30,9 +30,8 @@ def test_the_pages_give_the_published_answers_where_they_reach():
         assert mismatch(got, vector.answers, "float64") is None, vector.id
         assert difference(operation, settings, got, vector.answers)[0] <= 1e-11, vector.id
         reached.append(operation)
-    assert len(reached) == 130
-    # No vector has a training of the diffusion family without weight decay.
-    assert set(OPERATIONS) - set(reached) == {"diffusion_training"}
+    assert len(reached) == 236
+    assert set(OPERATIONS) == set(reached)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from elt_ref.conformance.alike import suggestions
 from elt_ref.conformance.case import read_vectors
 from elt_ref.conformance.doors import PythonDoor
 from elt_ref.conformance.judge import judge
-from elt_ref.conformance.paper import page
 from elt_ref.conformance.reference import ReferenceBackend, configuration, tree
+from elt_ref.paper.mistakes import page_with
 
 VECTORS = read_vectors()
 
@@ -26,7 +26,7 @@ class OwnLoss(ReferenceBackend):
     """The loss of masked tokens with terms of its own, differentiated by autograd through the page's network."""
 
     def __init__(self):
-        self.page = page("masked")
+        self.page = page_with("masked")
 
     def cross_entropy(self, logits, tokens, mask, reduction):
         """Return E7 of logits."""

@@ -40,7 +40,8 @@ print(*(name for name in sys.modules if name.startswith("elt_ref")))
     picture = tmp_path / "new" / f"{family}.png"
     assert "step 3 of 3" in progress
     assert where.endswith(str(picture))
-    assert set(loaded.split()) <= {"elt_ref", "elt_ref.paper", f"elt_ref.paper.{family}"}
+    own = (family, "command", "mistakes")
+    assert set(loaded.split()) <= {"elt_ref", "elt_ref.paper", *(f"elt_ref.paper.{name}" for name in own)}
     with Image.open(picture) as sheet:
         assert sheet.size == (880, 576)
 

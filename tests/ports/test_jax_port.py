@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.config import dump_config
-from elt_ref.conformance.backend import OPERATIONS
+from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, guide
 from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score

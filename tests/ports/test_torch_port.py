@@ -14,7 +14,7 @@ from networks import make_config, make_diffusion_config, random_labels, random_p
 from safetensors.numpy import save_file
 
 from elt_ref.arrays import tree_items, tree_leaves
-from elt_ref.conformance.backend import OPERATIONS, TAPS
+from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.generation import sample
 from elt_ref.objective import Batch

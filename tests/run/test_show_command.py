@@ -152,12 +152,14 @@ def test_a_word_of_two_parts_may_have_a_hyphen(done):
 
 def test_an_operation_a_mistake_a_clause(done):
     out = done("show", "decode_step").out
-    assert out.startswith("decode_step (operation)\n\nReturn ``tokens`` [B, T]")
+    assert out.startswith("decode_step (operation)\n\nOne step of decoding: `tokens` with some masked again")
+    assert "  logits               real [B, T, V]\n" in out
+    assert "results\n  tokens               int [B, T]\n" in out
     assert "clauses    DECODE-02, DECODE-03, DECODE-04" in out
     assert "clauses    none: it is a tap" in done("show", "masked_layers").out
     out = done("show", "guidance_swapped").out
     assert out.startswith("guidance_swapped (known mistake)\n\n")
-    assert "listed by  GUIDE-01" in out
+    assert "refused by GUIDE-01: " in out
     assert "  GUIDE-01/" in out
     assert done("show", "LOOP-01").out.startswith("LOOP-01 (must, profile loop-core")
 
