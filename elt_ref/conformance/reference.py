@@ -201,18 +201,7 @@ class ReferenceBackend:
         return {"lengths": np.stack(lengths)}
 
     def decode_step(
-        self,
-        *,
-        logits,
-        tokens,
-        start,
-        token_noise,
-        confidence_noise,
-        step,
-        steps,
-        mask_token,
-        choice_temperature,
-        sampling_temperature,
+        self, *, token_noise, confidence_noise, choice_temperature, sampling_temperature, **step
     ) -> Tensors:
         sampling = parse_section(
             SamplingConfig,
@@ -223,9 +212,7 @@ class ReferenceBackend:
             },
         )
         noise = DecodeNoise(token_noise, confidence_noise)
-        after, answer = decode_step(
-            logits, tokens, noise, step=step, steps=steps, start=start, mask_token=mask_token, sampling=sampling
-        )
+        after, answer = decode_step(noise=noise, sampling=sampling, **step)
         return {"tokens": after, "answer": answer}
 
     def guide(self, *, conditional, unconditional, scale) -> Tensors:
