@@ -15,21 +15,10 @@ from specs.making.wrong.composed import ComposedBackend
 class Decoding:
     """The replaceable parts of decoding, one method each."""
 
-    def progress(self, step: int, steps: int) -> float:
-        """Return the progress after a step, as a share of all steps."""
-        return (step + 1) / steps
-
-    def fraction(self, progress: float) -> float:
-        """Return γ."""
-        return min(1.0, max(1e-6, math.cos(math.pi / 2 * progress)))
-
-    def whole(self, wanted: np.ndarray) -> np.ndarray:
-        """Return a whole number of tokens."""
-        return np.floor(wanted)
-
     def lengths(self, start: np.ndarray, unknown: np.ndarray, step: int, steps: int, tokens: int) -> np.ndarray:  # noqa: ARG002
         """Return the number of `tokens` that stay masked."""
-        wanted = self.whole(start * self.fraction(self.progress(step, steps))).astype(np.int64)
+        share = min(1.0, max(1e-6, math.cos(math.pi / 2 * (step + 1) / steps)))
+        wanted = np.floor(start * share).astype(np.int64)
         return np.minimum(np.maximum(1, np.minimum(unknown - 1, wanted)), unknown)
 
     def mask_lengths(self, *, start, steps) -> Tensors:
@@ -52,61 +41,28 @@ class Decoding:
         """Return the log-confidence of the choices."""
         return np.take_along_axis(log_softmax(logits), choices[..., None], axis=-1)[..., 0]
 
-    def annealing(self, step: int, steps: int) -> float:
-        """Return the share of the choice temperature at a step."""
-        return 1 - (step + 1) / steps
-
-    def noisy(self, confidence: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Return the confidence with its noise."""
-        return confidence + noise
-
     def hidden(self, confidence: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the mask of the tokens to mask again."""
         return np.argsort(np.argsort(confidence, axis=1, kind="stable"), axis=1) < lengths[:, None]
-
-    def samples(self, tokens: np.ndarray, drawn: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-        """Return the answer of a step."""
-        return np.where(unknown, drawn, tokens)
 
     def certain(self, confidence: np.ndarray, unknown: np.ndarray) -> np.ndarray:
         """Return the confidence, including the known tokens'."""
         return np.where(unknown, confidence, np.inf)
 
-    def result(self, tokens: np.ndarray, answer: np.ndarray, codes: int) -> Tensors:  # noqa: ARG002
-        """Return the result of a step."""
-        return {"tokens": tokens, "answer": answer}
-
     def decode_step(
-        self,
-        *,
-        logits,
-        tokens,
-        start,
-        token_noise,
-        confidence_noise,
-        step,
-        steps,
-        mask_token,
-        choice_temperature,
-        sampling_temperature,
+        self, *, token_noise, confidence_noise, choice_temperature, sampling_temperature, **places
     ) -> Tensors:
+        names = ("logits", "tokens", "start", "step", "steps", "mask_token")
+        logits, tokens, start, step, steps, mask_token = (places[name] for name in names)
         unknown = tokens == mask_token
         temperature = self.temperature(step, steps, sampling_temperature)
         drawn = self.drawn(logits, token_noise, temperature)
-        samples = self.samples(tokens, drawn, unknown)
-        noise = choice_temperature * self.annealing(step, steps) * confidence_noise
-        confidence = self.certain(self.noisy(self.log_confidence(logits, drawn, temperature), noise), unknown)
+        samples = np.where(unknown, drawn, tokens)
+        noise = choice_temperature * (1 - (step + 1) / steps) * confidence_noise
+        confidence = self.certain(self.log_confidence(logits, drawn, temperature) + noise, unknown)
         lengths = self.lengths(start, unknown.sum(axis=1), step, steps, tokens.shape[1])
         after = np.where(self.hidden(confidence, lengths), mask_token, samples)
-        return self.result(after, samples, logits.shape[-1])
-
-    def unguided(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """Return the labels of the unconditional branch."""
-        return np.full_like(labels, classes)
-
-    def unguided_loops(self, loops: int, most: int) -> int:  # noqa: ARG002
-        """Return the loops of the unconditional branch."""
-        return loops
+        return {"tokens": after, "answer": samples}
 
     def masked_sample(
         self, *, model, sampling, parameters, tokens, labels, token_noise, confidence_noise, loops
@@ -120,9 +76,8 @@ class Decoding:
             scale=sampling["guidance_scale"], steps=steps, schedule=sampling["guidance_schedule"]
         )["scales"]
         for step, taken in enumerate(loops):
-            nobody, other = self.unguided(labels, network.classes), self.unguided_loops(taken, network.max_loops)
             conditional = backend.predict(config, parameters, taken, tokens, labels)
-            unconditional = backend.predict(config, parameters, other, tokens, nobody)
+            unconditional = backend.predict(config, parameters, taken, tokens, np.full_like(labels, network.classes))
             logits = backend.guide(conditional=conditional, unconditional=unconditional, scale=float(scales[step]))
             noise = {"token_noise": token_noise[step], "confidence_noise": confidence_noise[step]}
             places = {"start": start, "step": step, "steps": steps, "mask_token": network.mask_token}
