@@ -68,6 +68,20 @@ def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     return tree_rebuild(tree, [function(*leaves) for leaves in zip(*map(tree_leaves, (tree, *others)), strict=True)])
 
 
+def tree_flat(tree: Tree) -> Shaped[np.ndarray, " numbers"]:
+    """Return a new array of all numbers of a tree, leaf after leaf."""
+    return np.concatenate([leaf.reshape(-1) for leaf in tree_leaves(tree)])
+
+
+def tree_unflat(like: Tree, numbers: Shaped[np.ndarray, " numbers"]) -> Tree:
+    """Return a tree with the structure and shapes of `like`, whose leaves are views of `numbers`."""
+    leaves, end = [], 0
+    for leaf in tree_leaves(like):
+        start, end = end, end + leaf.size
+        leaves.append(numbers[start:end].reshape(leaf.shape))
+    return tree_rebuild(like, leaves)
+
+
 def lowest(
     scores: Shaped[np.ndarray, "batch tokens"], count: Int[np.ndarray, " batch"]
 ) -> Bool[np.ndarray, "batch tokens"]:

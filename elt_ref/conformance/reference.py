@@ -41,11 +41,11 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
     DiffusionDraws,
+    DiffusionTarget,
     Draws,
     LossTerms,
     MaskedDraws,
     MaskedTarget,
-    Target,
     corrupt_diffusion,
     draw_student,
     drop_labels,
@@ -394,7 +394,7 @@ def _loss(
     config: Experiment,
     parameters: Parameters,
     inputs: tuple[Any, ...],
-    target: Target,
+    target: MaskedTarget | DiffusionTarget,
     student_loops: int | None,
     truth_weight: float,
 ) -> tuple[LossTerms, Tree]:

@@ -54,13 +54,16 @@ def decode_step(
     """
     unknown = tokens == mask_token
     temperature = sampling_temperature(step, steps, sampling.sampling_temperature)
-    samples = np.where(unknown, (logits / temperature + noise.tokens).argmax(axis=-1), tokens)
+    logits = logits[unknown]
+    choices = (logits / temperature + noise.tokens[unknown]).argmax(axis=-1)
+    samples = tokens.astype(np.int64)
+    samples[unknown] = choices
 
     # Confidence comes from the untempered prediction; known tokens are beyond doubt.
-    choices = np.where(unknown, samples, 0)[..., None]
-    confidence = np.take_along_axis(log_softmax(logits), choices, axis=-1)[..., 0]
+    log_probabilities = np.take_along_axis(log_softmax(logits), choices[:, None], axis=-1)[:, 0]
     annealed = sampling.choice_temperature * (1 - (step + 1) / steps)
-    confidence = np.where(unknown, confidence + annealed * noise.confidence, np.inf)
+    confidence = np.full(tokens.shape, np.inf, logits.dtype)
+    confidence[unknown] = log_probabilities + annealed * noise.confidence[unknown]
 
     lengths = mask_lengths(start, unknown.sum(axis=1), step=step, steps=steps, precision=sampling.schedule_precision)
     return np.where(lowest(confidence, lengths), mask_token, samples), samples

@@ -1,15 +1,16 @@
 """A guided prediction at any number of loops, in either family: a fixed number, or until it stops changing."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from elt_ref.arrays import Tree
 from elt_ref.config import Experiment
 from elt_ref.generation.guidance import branches, guide
-from elt_ref.model import Network, block_of, run
+from elt_ref.model import Network, block_of, run, wanted_tokens
 from elt_ref.schedules import EarlyExit
 
 Prediction: TypeAlias = Float[np.ndarray, "batch *shape"]
@@ -27,8 +28,12 @@ def guided_forward(
     loops: int | EarlyExit,
     guidance_scale: float,
     change: Change,
+    unknown: Bool[np.ndarray, "batch tokens"] | None = None,
 ) -> tuple[Prediction, Int[np.ndarray, " batch"]]:
     """Return the guided prediction and the loops of each sample. Both branches of guidance take the same loops.
+
+    They share nothing but the fixed positions: the label enters before the first layer, as a token or in every
+    modulation, so every state depends on it.
 
     Args:
         network: functions of the family.
@@ -39,15 +44,18 @@ def guided_forward(
         loops: a number, or an `EarlyExit`.
         guidance_scale: s; at 0 and 1 one branch is evaluated, otherwise both.
         change: measure of the change that an `EarlyExit` compares with its threshold.
+        unknown: masked family: tokens whose predictions are read; those of others may be zero. All by default.
     """
     if guidance_scale != 1:
         unconditional = np.full(labels.shape, config.model.unconditional_class)
         labels = unconditional if guidance_scale == 0 else np.concatenate([labels, unconditional])
     if branches(guidance_scale) == 2:
         inputs = tuple(map(twice, inputs))
+        unknown = None if unknown is None else twice(unknown)
     if isinstance(loops, EarlyExit):
-        return _until_settled(network, parameters, config, (*inputs, labels), loops, guidance_scale, change)
-    (prediction,) = run(network, parameters, config, (*inputs, labels), exits=[loops])
+        return _until_settled(network, parameters, config, (*inputs, labels), loops, guidance_scale, change, unknown)
+    wanted = None if unknown is None else wanted_tokens(unknown)
+    (prediction,) = run(network, parameters, config, (*inputs, labels), exits=[loops], wanted=wanted)
     prediction = join_branches(prediction, guidance_scale)
     return prediction, np.full(len(prediction), loops)
 
@@ -73,17 +81,18 @@ def _until_settled(
     rule: EarlyExit,
     scale: float,
     change: Change,
+    unknown: np.ndarray | None,
 ) -> tuple[Prediction, Int[np.ndarray, " batch"]]:
     sides = branches(scale)
     batch = len(inputs[-1]) // sides
-    state, layers, head = network.embed(parameters, config.model, *inputs)
-    block = block_of(network, layers, config)
+    state, layers, tree = network.embed(parameters, config.model, *inputs)
+    block, head = block_of(network, layers, config), _head(network, tree, config, unknown)
     state = block(state)
-    prediction = join_branches(network.head(head, config.model, state), scale)
+    prediction = join_branches(head(state), scale)
     rows, used = np.arange(batch), np.ones(batch, np.int64)
     for loop in range(2, rule.max_loops + 1):
         state = block(state)
-        new = join_branches(network.head(head, config.model, state), scale)
+        new = join_branches(head(state), scale)
         used[rows] = loop
         moving = change(prediction[rows], new, rows) > rule.threshold
         prediction[rows] = new
@@ -92,6 +101,13 @@ def _until_settled(
         if not moving.all():  # samples that have settled leave the batch
             rows, kept = rows[moving], np.tile(moving, sides)
             state, inputs = state[kept], tuple(array[kept] for array in inputs)
-            _, layers, head = network.embed(parameters, config.model, *inputs)
-            block = block_of(network, layers, config)
+            unknown = None if unknown is None else unknown[kept]
+            _, layers, tree = network.embed(parameters, config.model, *inputs)
+            block, head = block_of(network, layers, config), _head(network, tree, config, unknown)
     return prediction, used
+
+
+def _head(network: Network, tree: Tree, config: Experiment, unknown: np.ndarray | None) -> Callable[[Any], Any]:
+    """Return the head as a function of the state alone, for unknown tokens only where they are given."""
+    head = partial(network.head, tree, config.model)
+    return head if unknown is None else partial(head, wanted=wanted_tokens(unknown))

@@ -72,7 +72,7 @@ def predict_tokens(
     loops: int | EarlyExit,
     guidance_scale: float,
 ) -> tuple[Float[np.ndarray, "batch tokens codes"], Int[np.ndarray, " batch"]]:
-    """Return guided logits and the loops of each sample.
+    """Return guided logits and the loops of each sample. Known tokens have logits that mean nothing, mostly zeros.
 
     Early exit measures the total variation distance ½ Σ_v |p_ℓ(v) − p_ℓ−1(v)| between successive predictions, averaged
     over a sample's unknown tokens.
@@ -92,6 +92,7 @@ def predict_tokens(
         loops=loops,
         guidance_scale=guidance_scale,
         change=change,
+        unknown=unknown,
     )
 
 

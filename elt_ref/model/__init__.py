@@ -2,7 +2,8 @@
 
 from elt_ref.model.forward import NETWORKS, forward
 from elt_ref.model.loop import adaln_zero_layer, apply_block, block_of, loop_states, post_norm_layer, run
-from elt_ref.model.network import Embedded, Network
+from elt_ref.model.masked import wanted_tokens
+from elt_ref.model.network import Embedded, Network, Wanted
 from elt_ref.model.parameterisation import add_noise, prediction_target, to_x0
 from elt_ref.model.parameters import declare_parameters, init_parameters
 
@@ -10,6 +11,7 @@ __all__ = [
     "NETWORKS",
     "Embedded",
     "Network",
+    "Wanted",
     "adaln_zero_layer",
     "add_noise",
     "apply_block",
@@ -22,4 +24,5 @@ __all__ = [
     "prediction_target",
     "run",
     "to_x0",
+    "wanted_tokens",
 ]

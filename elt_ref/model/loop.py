@@ -19,25 +19,23 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Int
 
+from elt_ref import ops
 from elt_ref.arrays import Array, Tree, check_loops
 from elt_ref.config import Experiment
-from elt_ref.model.network import Network
-from elt_ref.ops import (
-    attention,
-    count_call,
-    gated_residual,
-    gelu,
-    linear,
-    modulated_layer_norm,
-    rematerialise,
-    residual_layer_norm,
-)
+from elt_ref.model.network import Network, Wanted
 
 
 def run(
-    network: Network, parameters: Tree, config: Experiment, inputs: tuple[Any, ...], *, exits: Sequence[int]
+    network: Network,
+    parameters: Tree,
+    config: Experiment,
+    inputs: tuple[Any, ...],
+    *,
+    exits: Sequence[int],
+    wanted: Wanted | None = None,
 ) -> list[Any]:
     """Return the predictions after each number of loops in `exits`: one pass, as long as the longest exit.
 
@@ -47,38 +45,57 @@ def run(
         config: experiment.
         inputs: what ``network.embed`` reads; ``network.check`` has passed them.
         exits: numbers of loops, each ≥ 1, in any order.
+        wanted: positions whose predictions are read; those of others are zero. All by default.
     """
-    state, layers, head = network.embed(parameters, config.model, *inputs)
+    state, layers, tree = network.embed(parameters, config.model, *inputs)
+    block, head = block_of(network, layers, config), partial(network.head, tree, config.model)
+    last = block
+    if wanted is not None:  # the last layer of the last loop, and the heads, work for these positions alone
+        last, head = block_of(network, layers, config, wanted.rows), partial(head, wanted=wanted)
     predictions = {}
-    for loops, x in enumerate(loop_states(block_of(network, layers, config), state, max(exits)), start=1):
+    for loops, x in enumerate(loop_states(block, state, max(exits), last=last), start=1):
         if loops in exits:
-            predictions[loops] = network.head(head, config.model, x)
+            predictions[loops] = head(x)
     return [*map(predictions.__getitem__, exits)]
 
 
-def loop_states(block: Callable[[Any], Any], x: Any, loops: int) -> Iterator[Any]:
+def loop_states(
+    block: Callable[[Any], Any], x: Any, loops: int, *, last: Callable[[Any], Any] | None = None
+) -> Iterator[Any]:
     """E4: yield g(x), g(g(x)), …: the states after 1, 2, …, `loops` loops.
 
     Args:
         block: g_Θ, from state to state.
         x: the state before the first loop, which is not yielded.
         loops: L ≥ 1; any number, also above the L_max of training.
+        last: the block of the last loop, where it leaves out what nobody reads; `block` by default.
 
     Raises:
         RequestError: `loops` is not an integer ≥ 1 (at the first state).
     """
-    for _ in range(check_loops(loops)):
+    for _ in range(check_loops(loops) - 1):
         x = block(x)
         yield x
+    yield (last or block)(x)
 
 
-def block_of(network: Network, layers: Sequence[Tree], config: Experiment) -> Callable[[Any], Any]:
-    """Return g_Θ as a function of the state alone; rematerialised where the configuration says so."""
+def block_of(
+    network: Network, layers: Sequence[Tree], config: Experiment, rows: Int[np.ndarray, " rows"] | None = None
+) -> Callable[[Any], Any]:
+    """Return g_Θ as a function of the state alone; rematerialised where the configuration says so.
+
+    With `rows`, its last layer returns these rows of the flattened state only.
+    """
     layer = partial(network.layer, heads=config.model.heads, epsilon=config.model.layer_norm_epsilon)
-    if not config.training.rematerialise:
-        return partial(apply_block, layer, layers)
-    block = rematerialise(lambda x, layers: apply_block(layer, layers, x))
-    return lambda x: block(x, layers)
+
+    def block(x: Any, layers: Sequence[Tree]) -> Any:
+        if rows is None:
+            return apply_block(layer, layers, x)
+        *others, last = layers
+        return layer(last, apply_block(layer, others, x), rows=rows)
+
+    apply = ops.rematerialise(block) if config.training.rematerialise else block
+    return lambda x: apply(x, layers)
 
 
 def apply_block(layer: Callable[[Tree, Any], Any], layers: Sequence[Tree], x: Any) -> Any:
@@ -95,8 +112,13 @@ def apply_block(layer: Callable[[Tree, Any], Any], layers: Sequence[Tree], x: An
 
 
 def post_norm_layer(
-    parameters: Tree, x: Float[Array, "batch tokens width"], *, heads: int, epsilon: float
-) -> Float[Array, "batch tokens width"]:
+    parameters: Tree,
+    x: Float[Array, "batch tokens width"],
+    *,
+    heads: int,
+    epsilon: float,
+    rows: Int[np.ndarray, " rows"] | None = None,
+) -> Float[Array, "batch tokens width"] | Float[Array, "rows width"]:
     """Apply f_θ of the masked family: attention and MLP, each followed by the norm of its residual sum.
 
     Args:
@@ -104,13 +126,20 @@ def post_norm_layer(
         x: the state.
         heads: number of attention heads.
         epsilon: ε of the layer norms.
+        rows: rows of the flattened state to return; the whole state by default.
     """
-    count_call("layer")
-    norm = parameters["attention_norm"]
-    attended = attend(parameters["attention"], x, heads)
-    x = residual_layer_norm(x, attended, norm["scale"], norm["bias"], epsilon=epsilon)
-    norm = parameters["mlp_norm"]
-    return residual_layer_norm(x, mlp(parameters["mlp"], x), norm["scale"], norm["bias"], epsilon=epsilon)
+    ops.count_call("layer")
+    attention, mlp = parameters["attention"], parameters["mlp"]
+    parts = (
+        (attention["query_key_value"], "weight"),
+        (attention["output"], "weight"),
+        (parameters["attention_norm"], "scale"),
+        (mlp["up"], "weight"),
+        (mlp["down"], "weight"),
+        (parameters["mlp_norm"], "scale"),
+    )
+    arrays = (array for part, first in parts for array in (part[first], part["bias"]))
+    return ops.post_norm_layer(x, *arrays, heads=heads, epsilon=epsilon, rows=rows)
 
 
 def adaln_zero_layer(
@@ -125,22 +154,8 @@ def adaln_zero_layer(
         heads: number of attention heads.
         epsilon: ε of the layer norms.
     """
-    count_call("layer")
-    parameters, modulation = tree["layer"], tree["modulation"]
-    attended = attend(parameters["attention"], modulated_layer_norm(x, modulation, part=0, epsilon=epsilon), heads)
-    x = gated_residual(x, attended, modulation, part=2)
-    hidden = mlp(parameters["mlp"], modulated_layer_norm(x, modulation, part=3, epsilon=epsilon))
-    return gated_residual(x, hidden, modulation, part=5)
-
-
-def attend(parameters: Tree, x: Float[Array, "batch tokens width"], heads: int) -> Float[Array, "batch tokens width"]:
-    """Return multi-head self-attention of x, projected back to its width."""
-    query_key_value, output = parameters["query_key_value"], parameters["output"]
-    attended = attention(linear(x, query_key_value["weight"], query_key_value["bias"]), heads=heads)
-    return linear(attended, output["weight"], output["bias"])
-
-
-def mlp(parameters: Tree, x: Float[Array, "batch tokens width"]) -> Float[Array, "batch tokens width"]:
-    """Return the two-layer MLP of x with the tanh GELU."""
-    hidden = gelu(linear(x, parameters["up"]["weight"], parameters["up"]["bias"]))
-    return linear(hidden, parameters["down"]["weight"], parameters["down"]["bias"])
+    ops.count_call("layer")
+    attention, mlp = tree["layer"]["attention"], tree["layer"]["mlp"]
+    linear = [attention["query_key_value"], attention["output"], mlp["up"], mlp["down"]]
+    arrays = (array for each in linear for array in (each["weight"], each["bias"]))
+    return ops.adaln_zero_layer(x, tree["modulation"], *arrays, heads=heads, epsilon=epsilon)

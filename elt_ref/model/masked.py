@@ -8,13 +8,24 @@ exist for the codebook only: neither classes nor the mask can be predicted.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from elt_ref.arrays import Array, Tree, check_integers
 from elt_ref.config import MaskedModelConfig
 from elt_ref.model.loop import post_norm_layer
-from elt_ref.model.network import Embedded, Network
-from elt_ref.ops import count_call, drop_first, embedding, gelu, layer_norm, linear, residual_layer_norm, unembedding
+from elt_ref.model.network import Embedded, Network, Wanted
+from elt_ref.ops import (
+    count_call,
+    drop_first,
+    embedding,
+    gelu,
+    layer_norm,
+    linear,
+    put_rows,
+    residual_layer_norm,
+    take_rows,
+    unembedding,
+)
 
 State = Float[Array, "batch tokens_and_class width"]
 
@@ -48,13 +59,28 @@ def embed(
     return Embedded(state, parameters["block"], {"word": tables["word"], **parameters["head"]})
 
 
-def mlm_head(tree: Tree, model: MaskedModelConfig, state: State) -> Float[Array, "batch tokens codes"]:
-    """Return logits over the codebook: Dense → GELU → LN → tied word embedding with a bias of its own."""
+def wanted_tokens(mask: Bool[np.ndarray, "batch tokens"]) -> Wanted:
+    """Return these tokens as positions whose predictions are read."""
+    return Wanted(mask, np.flatnonzero(np.pad(mask, ((0, 0), (1, 0)))))
+
+
+def mlm_head(
+    tree: Tree, model: MaskedModelConfig, state: State | Float[Array, "rows width"], wanted: Wanted | None = None
+) -> Float[Array, "batch tokens codes"]:
+    """Return logits over the codebook: Dense → GELU → LN → tied word embedding with a bias of its own.
+
+    With `wanted`, other tokens have logits of zero at no cost, and the state may be the rows of these tokens alone.
+    """
     count_call("head")
     dense, norm = tree["dense"], tree["norm"]
-    hidden = gelu(linear(drop_first(state), dense["weight"], dense["bias"]))
+    if wanted is None:
+        state = drop_first(state)
+    elif state.ndim > 2:
+        state = take_rows(state, wanted.rows)
+    hidden = gelu(linear(state, dense["weight"], dense["bias"]))
     hidden = layer_norm(hidden, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
-    return unembedding(hidden, tree["word"], tree["bias"])
+    logits = unembedding(hidden, tree["word"], tree["bias"])
+    return logits if wanted is None else put_rows(logits, np.flatnonzero(wanted.mask), shape=wanted.mask.shape)
 
 
 MASKED_NETWORK = Network(check_inputs, embed, post_norm_layer, mlm_head)

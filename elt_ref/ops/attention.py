@@ -1,76 +1,179 @@
-"""Multi-head softmax attention, from the joint query-key-value projection to the joined heads.
+"""Multi-head softmax attention, from the state to the joined heads: the first half of a layer.
 
-    S = Q Kᵀ / √d_head,  P = softmax(S)
-    value  O = P V                                    MACs  2 · batch · tokens² · width,  FLOPs  6 · scores
-    VJP    V̄ = Pᵀ Ō,  P̄ = Ō Vᵀ,  S̄ = P ∘ (P̄ − Σ P̄ ∘ P),
-           Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head     MACs  4 · batch · tokens² · width,  FLOPs  5 · scores
-with scores = batch · heads · tokens². The paper's GFLOPs contain the MACs of the value.
+    Q, K, V = the thirds of x W + b,  S = Q Kᵀ / √d_head,  P = softmax(S)
+    value  O = P V                    MACs  3 · rows · width² + 2 · batch · queries · tokens · width
+                                      other FLOPs  3 · rows · width + 6 · scores
+    VJP    V̄ = Pᵀ Ō,  P̄ = Ō Vᵀ,  S̄ = P ∘ (P̄ − Σ P̄ ∘ P),  Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head
+                                      MACs twice those of the value,  other FLOPs  3 · rows · width + 5 · scores
+with rows = batch · tokens and scores = batch · heads · queries · tokens. The paper's GFLOPs contain the value's MACs.
 
-Scaling is applied to Q, of width d_head, not to the larger score matrix; likewise Σ P̄ ∘ P is computed as Σ Ō ∘ O. Heads
-are views of the joint arrays, and the products read and write them in place: nothing is copied.
+What a pass over the score matrix would do is done to narrower arrays: Q is scaled, O and Ō are divided by the sums of
+exps, and Σ P̄ ∘ P is computed as Σ Ō ∘ O. Heads are views of the joint arrays, and the products read and write them in
+place: nothing is copied.
+
+A layer whose state is needed at some positions only makes queries of those rows alone. Samples differ in how many they
+have, and a product needs as many for each: so the queries are spread over a padded array, where zeros fill the gaps.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
-from elt_ref.ops.fused import fused
+from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
 from elt_ref.ops.sums import last_axis_sum
 
 LARGEST_SCORE = 40.0
 """Scores within ± this need no shift: their exps, and sums of them, neither overflow nor vanish in float32."""
 
-_Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Queries = Float[np.ndarray, "batch heads queries head_width"]
+Heads = Float[np.ndarray, "batch heads tokens head_width"]
 
 
-def _vjp(cotangent: np.ndarray, kept: _Kept, *, heads: int) -> tuple[np.ndarray]:
-    scaled_query, key, value, probabilities, output = kept
-    batch, _, tokens, head_width = key.shape
-    count_work(macs=4 * key.size * tokens, elementwise_flops=5 * probabilities.size)
-    output_gradient = cotangent.reshape(output.shape)
-    projection = np.einsum("bnhd,bnhd->bhn", output_gradient, output)[..., None]
-    output_gradient = output_gradient.swapaxes(1, 2)
-    gradient = np.empty((batch, tokens, 3, heads, head_width), cotangent.dtype)
-    query_gradient, key_gradient, value_gradient = gradient.transpose(2, 0, 3, 1, 4)
-    np.matmul(probabilities.swapaxes(-1, -2), output_gradient, out=value_gradient)
-    score_gradient = output_gradient @ value.swapaxes(-1, -2)
-    score_gradient -= projection
-    score_gradient *= probabilities
-    np.matmul(score_gradient.swapaxes(-1, -2), scaled_query, out=key_gradient)
-    score_gradient *= 1 / math.sqrt(head_width)
-    np.matmul(score_gradient, key, out=query_gradient)
-    return (gradient.reshape(batch, tokens, -1),)
+class Attended(NamedTuple):
+    """What the way back of Q, K and V to the joined heads needs."""
+
+    query: Queries
+    """Scaled by 1/√d_head."""
+    key: Heads
+    value: Heads
+    exps: Float[np.ndarray, "batch heads queries tokens"]
+    """P times the sums of its rows."""
+    inverse_sums: Float[np.ndarray, "batch heads queries 1"]
+    output: Float[np.ndarray, "batch queries heads head_width"]
 
 
-def _value(query_key_value: np.ndarray, *, heads: int) -> tuple[np.ndarray, _Kept]:
-    batch, tokens, three_widths = query_key_value.shape
-    split = query_key_value.reshape(batch, tokens, 3, heads, three_widths // 3 // heads)
-    query, key, value = split.transpose(2, 0, 3, 1, 4)
-    scaled_query = query * (1 / math.sqrt(query.shape[-1]))
-    scores = scaled_query @ key.swapaxes(-1, -2)
-    count_work(macs=2 * query.size * tokens, elementwise_flops=6 * scores.size)
-    if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
-        scores -= scores.max(axis=-1, keepdims=True)
-    probabilities = np.exp(scores, out=scores)
-    probabilities *= 1 / last_axis_sum(probabilities)
-    output = np.empty((batch, tokens, heads, query.shape[-1]), query.dtype)
-    np.matmul(probabilities, value, out=output.swapaxes(1, 2))
-    return output.reshape(batch, tokens, -1), (scaled_query, key, value, probabilities, output)
+class AttentionKept(NamedTuple):
+    """What the way back of the state to the joined heads needs."""
+
+    state: Float[np.ndarray, "batch tokens width"]
+    weight: Float[np.ndarray, "width three_widths"]
+    attended: Attended
+    rows: Int[np.ndarray, " rows"] | None
+    places: Int[np.ndarray, " rows"] | None
 
 
-_attention = fused(_value, _vjp, name="attention")
-
-
-def attention(
-    query_key_value: Float[Array, "batch tokens three_widths"], *, heads: int
-) -> Float[Array, "batch tokens width"]:
-    """Attend from every token to every token.
+def attention_value(
+    x: Float[np.ndarray, "batch tokens width"],
+    weight: Float[np.ndarray, "width three_widths"],
+    bias: Float[np.ndarray, " three_widths"],
+    *,
+    heads: int,
+    rows: Int[np.ndarray, " rows"] | None = None,
+) -> tuple[Float[np.ndarray, "rows width"], AttentionKept]:
+    """Attend to every token, from every token or from some.
 
     Args:
-        query_key_value: the last axis holds query, key and value in that order, each as heads × head width.
+        x: the state.
+        weight: query, key and value in that order, each as heads × head width.
+        bias: likewise.
         heads: number of heads; divides the width.
+        rows: rows of the flattened state that attend, ascending; all if None.
+
+    Returns:
+        The joined heads of the rows, and what the way back needs.
     """
-    return _attention(query_key_value, heads=heads)
+    batch, tokens, width = x.shape
+    head_width = width // heads
+    if rows is None:
+        joint = rows_times(as_rows(x), weight, bias).reshape(batch, tokens, 3, heads, head_width)
+        query, key, value = joint.transpose(2, 0, 3, 1, 4)
+        places = None
+    else:
+        joint = rows_times(as_rows(x), weight[:, width:], bias[width:]).reshape(batch, tokens, 2, heads, head_width)
+        key, value = joint.transpose(2, 0, 3, 1, 4)
+        places, most = padded(rows, batch, tokens)
+        queries = spread(rows_times(as_rows(x)[rows], weight[:, :width], bias[:width]), places, batch * most)
+        query = queries.reshape(batch, most, heads, head_width).swapaxes(1, 2)
+    query *= 1 / math.sqrt(head_width)
+    attended = attend(query, key, value)
+    joined = attended.output.reshape(-1, width)
+    return joined if places is None else joined[places], AttentionKept(x, weight, attended, rows, places)
+
+
+def attention_vjp(
+    cotangent: Float[np.ndarray, "rows width"], kept: AttentionKept
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of x (as rows), weight and bias."""
+    x, weight, attended, rows, places = kept
+    batch, tokens, width = x.shape
+    queries, heads, head_width = attended.output.shape[1:]
+    flat = as_rows(x)
+    if places is not None:
+        cotangent = spread(cotangent, places, batch * queries)
+    cotangent = cotangent.reshape(attended.output.shape)
+    if rows is None:
+        joint = np.empty((batch, tokens, 3, heads, head_width), cotangent.dtype)
+        attend_vjp(cotangent, attended, *joint.transpose(2, 0, 3, 1, 4))
+        return rows_times_vjp(joint.reshape(len(flat), -1), flat, weight)
+    joint = np.empty((batch, tokens, 2, heads, head_width), cotangent.dtype)
+    query = np.empty_like(cotangent)
+    attend_vjp(cotangent, attended, query.swapaxes(1, 2), *joint.transpose(2, 0, 3, 1, 4))
+    gradient, key_value_weight, key_value_bias = rows_times_vjp(joint.reshape(len(flat), -1), flat, weight[:, width:])
+    chosen = query.reshape(-1, width)[places]
+    row_gradient, query_weight, query_bias = rows_times_vjp(chosen, flat[rows], weight[:, :width])
+    gradient[rows] += row_gradient
+    return (
+        gradient,
+        np.concatenate([query_weight, key_value_weight], axis=1),
+        np.concatenate([query_bias, key_value_bias]),
+    )
+
+
+def attend(query: Queries, key: Heads, value: Heads) -> Attended:
+    """Return the output of attention with its intermediate results; the query is scaled already."""
+    scores = query @ key.swapaxes(-1, -2)
+    count_work(macs=2 * scores.size * key.shape[-1], elementwise_flops=6 * scores.size)
+    if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
+        scores -= scores.max(axis=-1, keepdims=True)
+    exps = np.exp(scores, out=scores)
+    inverse_sums = 1 / last_axis_sum(exps)
+    batch, heads, queries, head_width = query.shape
+    output = np.empty((batch, queries, heads, head_width), query.dtype)
+    heads_first = output.swapaxes(1, 2)
+    np.matmul(exps, value, out=heads_first)
+    heads_first *= inverse_sums
+    return Attended(query, key, value, exps, inverse_sums, output)
+
+
+def attend_vjp(
+    cotangent: Float[np.ndarray, "batch queries heads head_width"],
+    kept: Attended,
+    query_gradient: Queries,
+    key_gradient: Heads,
+    value_gradient: Heads,
+) -> None:
+    """Write the gradients of query (before its scaling), key and value."""
+    query, key, value, exps, inverse_sums, output = kept
+    count_work(macs=4 * exps.size * key.shape[-1], elementwise_flops=5 * exps.size)
+    projection = np.einsum("bnhd,bnhd->bhn", cotangent, output)[..., None] * inverse_sums
+    scaled = cotangent.swapaxes(1, 2) * inverse_sums
+    np.matmul(exps.swapaxes(-1, -2), scaled, out=value_gradient)
+    score_gradient = scaled @ value.swapaxes(-1, -2)
+    score_gradient -= projection
+    score_gradient *= exps
+    np.matmul(score_gradient.swapaxes(-1, -2), query, out=key_gradient)
+    np.matmul(score_gradient, key, out=query_gradient)
+    query_gradient *= 1 / math.sqrt(key.shape[-1])
+
+
+def padded(rows: Int[np.ndarray, " rows"], batch: int, tokens: int) -> tuple[Int[np.ndarray, " rows"], int]:
+    """Return each row's place in a padded array, and how many places a sample has there: the most rows of any."""
+    samples = rows // tokens
+    counts = np.bincount(samples, minlength=batch)
+    most = max(1, int(counts.max()))
+    before = np.cumsum(counts) - counts
+    return samples * most + np.arange(len(rows)) - before[samples], most
+
+
+def spread(
+    rows: Float[np.ndarray, "rows width"], places: Int[np.ndarray, " rows"], size: int
+) -> Float[np.ndarray, "size width"]:
+    """Return an array of `size` rows that has these rows at their places, and zeros elsewhere."""
+    if len(rows) == size:  # as many rows for each sample: nothing to pad
+        return rows
+    whole = np.zeros((size, rows.shape[1]), rows.dtype)
+    whole[places] = rows
+    return whole

@@ -16,12 +16,15 @@ from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
 from elt_ref.ops.sums import last_axis_sum, sum_of_rows
 
-_Kept = tuple[np.ndarray, np.ndarray, np.ndarray]
+NormKept = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _normalise(centred: np.ndarray, scale: np.ndarray, bias: np.ndarray, epsilon: float) -> tuple[np.ndarray, _Kept]:
-    """Normalise `centred` in place (the caller owns it and has removed its mean)."""
-    width = centred.shape[-1]
+def norm_value(
+    total: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float
+) -> tuple[np.ndarray, NormKept]:
+    """Return the norm of `total`, an array of the caller's own that becomes x̂, and what the way back needs."""
+    centred, width = total, total.shape[-1]
+    centred -= last_axis_sum(total) / width
     count_work(elementwise_flops=7 * centred.size + 5 * (centred.size // width))
     variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
@@ -31,7 +34,8 @@ def _normalise(centred: np.ndarray, scale: np.ndarray, bias: np.ndarray, epsilon
     return output, (centred, inverse_deviation, scale)
 
 
-def _vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # noqa: ARG001  a setting of the value
+def norm_vjp(cotangent: np.ndarray, kept: NormKept) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of x (and of an update added to it), scale and bias."""
     normalised, inverse_deviation, scale = kept
     width = scale.size
     count_work(elementwise_flops=11 * cotangent.size)
@@ -46,21 +50,23 @@ def _vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndar
     return gradient, scale_gradient, bias_gradient
 
 
-def _value(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float) -> tuple[np.ndarray, _Kept]:
-    return _normalise(x - last_axis_sum(x) / x.shape[-1], scale, bias, epsilon)
+def _value(x: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float) -> tuple[np.ndarray, NormKept]:
+    return norm_value(x.copy(), scale, bias, epsilon=epsilon)
+
+
+def _vjp(cotangent: np.ndarray, kept: NormKept, *, epsilon: float) -> tuple[np.ndarray, ...]:  # noqa: ARG001  a setting of the value
+    return norm_vjp(cotangent, kept)
 
 
 def _residual_value(
     x: np.ndarray, update: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float
-) -> tuple[np.ndarray, _Kept]:
+) -> tuple[np.ndarray, NormKept]:
     count_work(elementwise_flops=x.size)
-    total = x + update
-    total -= last_axis_sum(total) / x.shape[-1]
-    return _normalise(total, scale, bias, epsilon)
+    return norm_value(x + update, scale, bias, epsilon=epsilon)
 
 
-def _residual_vjp(cotangent: np.ndarray, kept: _Kept, *, epsilon: float) -> tuple[np.ndarray, ...]:
-    gradient, scale_gradient, bias_gradient = _vjp(cotangent, kept, epsilon=epsilon)
+def _residual_vjp(cotangent: np.ndarray, kept: NormKept, *, epsilon: float) -> tuple[np.ndarray, ...]:  # noqa: ARG001  as above
+    gradient, scale_gradient, bias_gradient = norm_vjp(cotangent, kept)
     return gradient, gradient, scale_gradient, bias_gradient
 
 

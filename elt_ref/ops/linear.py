@@ -3,12 +3,14 @@
     value  y  = x W + b                      MACs      rows · in · out,  other FLOPs  rows · out
     VJP    x̄  = ȳ Wᵀ,  W̄ = xᵀ ȳ,  b̄ = Σ ȳ   MACs  2 · rows · in · out,  other FLOPs  rows · out
 
-The VJP needs only the inputs, so the op can be differentiated any number of times.
+The VJP needs only the inputs, so the op can be differentiated any number of times. `rows_times` and `rows_times_vjp`
+are the same map inside of larger ops.
 """
 
 from typing import Any
 
 import autograd.numpy
+import numpy as np
 from autograd.extend import defvjp, primitive
 from jaxtyping import Float
 
@@ -19,15 +21,34 @@ from elt_ref.ops.sums import sum_of_rows
 anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
 
 
+def rows_times(
+    rows: Float[np.ndarray, "rows inputs"],
+    weight: Float[np.ndarray, "inputs outputs"],
+    bias: Float[np.ndarray, " outputs"],
+) -> Float[np.ndarray, "rows outputs"]:
+    """Return ``rows @ weight + bias``."""
+    output = rows @ weight
+    count_work(macs=rows.size * bias.size, elementwise_flops=output.size)
+    output += bias
+    return output
+
+
+def rows_times_vjp(
+    cotangent: Float[np.ndarray, "rows outputs"],
+    rows: Float[np.ndarray, "rows inputs"],
+    weight: Float[np.ndarray, "inputs outputs"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of rows, weight and bias."""
+    count_work(macs=2 * rows.size * weight.shape[1], elementwise_flops=cotangent.size)
+    return cotangent @ weight.T, rows.T @ cotangent, sum_of_rows(cotangent)
+
+
 @primitive
 def linear(
     x: Float[Array, "*batch inputs"], weight: Float[Array, "inputs outputs"], bias: Float[Array, " outputs"]
 ) -> Float[Array, "*batch outputs"]:
     """Return ``x @ weight + bias``. Can be differentiated any number of times."""
-    output = as_rows(x) @ weight
-    count_work(macs=x.size * bias.size, elementwise_flops=output.size)
-    output += bias
-    return output.reshape(*x.shape[:-1], bias.size)
+    return rows_times(as_rows(x), weight, bias).reshape(*x.shape[:-1], bias.size)
 
 
 def as_rows(x: Float[Array, "*batch width"]) -> Float[Array, "rows width"]:

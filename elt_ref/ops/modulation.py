@@ -18,12 +18,16 @@ from jaxtyping import Float
 from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_work
 from elt_ref.ops.fused import fused
+from elt_ref.ops.logistic import SCALE, logistic
 from elt_ref.ops.sums import last_axis_sum, sum_of_rows
 
-_NormKept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+ModulatedKept = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _norm_value(x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: float) -> tuple[np.ndarray, _NormKept]:
+def modulated_value(
+    x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: float
+) -> tuple[np.ndarray, ModulatedKept]:
+    """Return the modulated norm, and what its way back needs."""
     width = x.shape[-1]
     count_work(elementwise_flops=7 * x.size + 5 * (x.size // width) + len(x) * width)
     normalised = x - last_axis_sum(x) / width
@@ -33,18 +37,17 @@ def _norm_value(x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: fl
     factor = 1 + modulation[:, None, part + 1]
     output = normalised * factor
     output += modulation[:, None, part]
-    return output, (normalised, inverse_deviation, factor, modulation)
+    return output, (normalised, inverse_deviation, factor)
 
 
-def _norm_vjp(
-    cotangent: np.ndarray, kept: _NormKept, *, part: int, epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:  # settings as in the value
-    del epsilon
-    normalised, inverse_deviation, factor, modulation = kept
+def modulated_vjp(
+    cotangent: np.ndarray, kept: ModulatedKept, modulation_gradient: np.ndarray, *, part: int
+) -> np.ndarray:
+    """Return the gradient of x, and write those of shift and scale into their chunks of the modulation's."""
+    normalised, inverse_deviation, factor = kept
     width = cotangent.shape[-1]
     count_work(elementwise_flops=11 * cotangent.size + len(cotangent) * width)
     products = cotangent * normalised
-    modulation_gradient = np.zeros_like(modulation)
     modulation_gradient[:, part] = sum_of_rows(cotangent)
     modulation_gradient[:, part + 1] = sum_of_rows(products)
     # The mean of a row times 1 + scale is a product with 1 + scale.
@@ -54,29 +57,45 @@ def _norm_vjp(
     gradient -= mean
     gradient -= np.multiply(normalised, projection, out=products)
     gradient *= inverse_deviation
-    return gradient, modulation_gradient
+    return gradient
 
 
-def _gate_value(
-    x: np.ndarray, update: np.ndarray, modulation: np.ndarray, *, part: int
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+def gated(x: np.ndarray, update: np.ndarray, modulation: np.ndarray, *, part: int) -> np.ndarray:
+    """Return ``x + gate · update``, where gate is chunk `part` of the modulation."""
     count_work(elementwise_flops=2 * x.size)
     output = update * modulation[:, None, part]
     output += x
-    return output, (update, modulation)
+    return output
 
 
-def _gate_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray], *, part: int) -> tuple[np.ndarray, ...]:
-    update, modulation = kept
+def gated_vjp(
+    cotangent: np.ndarray, update: np.ndarray, modulation: np.ndarray, modulation_gradient: np.ndarray, *, part: int
+) -> np.ndarray:
+    """Return the gradient of the update, and write that of the gate; the gradient of x is the cotangent."""
     count_work(elementwise_flops=3 * cotangent.size)
-    modulation_gradient = np.zeros_like(modulation)
     modulation_gradient[:, part] = np.einsum("bnd,bnd->bd", cotangent, update)
-    return cotangent, cotangent * modulation[:, None, part], modulation_gradient
+    return cotangent * modulation[:, None, part]
+
+
+def _modulated_op(
+    x: np.ndarray, modulation: np.ndarray, *, part: int, epsilon: float
+) -> tuple[np.ndarray, tuple[ModulatedKept, tuple[int, ...]]]:
+    output, kept = modulated_value(x, modulation, part=part, epsilon=epsilon)
+    return output, (kept, modulation.shape)
+
+
+def _modulated_op_vjp(
+    cotangent: np.ndarray, kept: tuple[ModulatedKept, tuple[int, ...]], *, part: int, epsilon: float
+) -> tuple[np.ndarray, np.ndarray]:  # settings as in the value
+    del epsilon
+    norm, shape = kept
+    modulation_gradient = np.zeros(shape, cotangent.dtype)
+    return modulated_vjp(cotangent, norm, modulation_gradient, part=part), modulation_gradient
 
 
 def _silu_value(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     count_work(elementwise_flops=4 * x.size)
-    sigmoid = 0.5 * (1 + np.tanh(0.5 * x))  # never overflows
+    sigmoid = logistic(SCALE * x)
     return x * sigmoid, (x, sigmoid)
 
 
@@ -86,8 +105,7 @@ def _silu_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray]) -> tup
     return (cotangent * sigmoid * (1 + x * (1 - sigmoid)),)
 
 
-_modulated_layer_norm = fused(_norm_value, _norm_vjp, name="modulated_layer_norm")
-_gated_residual = fused(_gate_value, _gate_vjp, name="gated_residual")
+_modulated_layer_norm = fused(_modulated_op, _modulated_op_vjp, name="modulated_layer_norm")
 _silu = fused(_silu_value, _silu_vjp, name="silu")
 
 
@@ -99,17 +117,6 @@ def modulated_layer_norm(
     Source: `modulate` and the affine-free LayerNorm of DiT.
     """
     return _modulated_layer_norm(x, modulation, part=part, epsilon=epsilon)
-
-
-def gated_residual(
-    x: Float[Array, "batch tokens width"],
-    update: Float[Array, "batch tokens width"],
-    modulation: Float[Array, "batch chunks width"],
-    *,
-    part: int,
-) -> Float[Array, "batch tokens width"]:
-    """Return ``x + gate · update``, where gate is chunk `part` of the modulation. Source: DiT."""
-    return _gated_residual(x, update, modulation, part=part)
 
 
 def silu(x: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -4,16 +4,18 @@
     v ← β₂ v + (1 − β₂) g²         v̂ = v / (1 − β₂ᵗ)        t = 1, 2, …
     θ ← θ − η (m̂ / (√v̂ + ε) + w θ)
 
+Every function lays the numbers of a tree one behind the other and works on all at once: a tree has dozens of small
+leaves, and a call of NumPy costs as much as a thousand numbers.
+
 Source: Loshchilov and Hutter; w = 0, the default, is Adam, which the paper names.
 """
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from elt_ref.arrays import Tree, tree_items, tree_leaves, tree_map, tree_rebuild
+from elt_ref.arrays import Tree, tree_flat, tree_items, tree_leaves, tree_map, tree_unflat
 from elt_ref.config import TrainingConfig
 
 
@@ -43,18 +45,26 @@ def adamw(
         training: betas, epsilon, weight decay.
     """
     beta1, beta2 = training.beta1, training.beta2
-    correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
-    new, first, second = [], [], []
-    for (name, theta), g, m, v in zip(
-        tree_items(parameters), *map(tree_leaves, (gradient, moments.first, moments.second)), strict=True
-    ):
-        first.append(beta1 * m + (1 - beta1) * g)
-        second.append(beta2 * v + (1 - beta2) * (g * g))
-        change = (first[-1] / correction1) / (np.sqrt(second[-1] / correction2) + training.epsilon)
-        if training.weight_decay and is_kernel(name):
-            change = change + training.weight_decay * theta
-        new.append(theta - rate * change)
-    return tree_rebuild(parameters, new), Moments(tree_rebuild(parameters, first), tree_rebuild(parameters, second))
+    theta, g, first, second = map(tree_flat, (parameters, gradient, moments.first, moments.second))
+    first *= beta1
+    first += (1 - beta1) * g
+    g *= g
+    g *= 1 - beta2
+    second *= beta2
+    second += g
+    change = second / (1 - beta2 ** (step + 1))
+    np.sqrt(change, out=change)
+    change += training.epsilon
+    np.divide(first / (1 - beta1 ** (step + 1)), change, out=change)
+    if training.weight_decay:
+        for (name, update), leaf in zip(
+            tree_items(tree_unflat(parameters, change)), tree_leaves(parameters), strict=True
+        ):
+            if is_kernel(name):
+                update[...] += training.weight_decay * leaf
+    change *= rate
+    theta -= change
+    return tree_unflat(parameters, theta), Moments(tree_unflat(parameters, first), tree_unflat(parameters, second))
 
 
 def is_kernel(name: str) -> bool:
@@ -70,9 +80,13 @@ def clip_gradient(gradient: Tree, largest: float) -> tuple[Tree, float]:
     norm = math.sqrt(square)
     if not norm > largest:  # also where the norm is NaN: the caller must see it
         return gradient, norm
-    return tree_map(partial(np.multiply, largest / norm), gradient), norm
+    return tree_unflat(gradient, largest / norm * tree_flat(gradient)), norm
 
 
 def moving_average(average: Tree, parameters: Tree, decay: float) -> Tree:
     """Return decay · average + (1 − decay) · parameters, taken after the step."""
-    return tree_map(lambda mean, theta: decay * mean + (1 - decay) * theta, average, parameters)
+    mean, theta = tree_flat(average), tree_flat(parameters)
+    mean *= decay
+    theta *= 1 - decay
+    mean += theta
+    return tree_unflat(average, mean)

@@ -9,9 +9,10 @@ from elt_ref.errors import RequestError
 from elt_ref.model import NETWORKS, init_parameters, run
 from elt_ref.objective import (
     Batch,
+    DiffusionTarget,
     Draws,
     LossTerms,
-    Target,
+    MaskedTarget,
     corrupt_diffusion,
     corrupt_masked,
     ilsd_loss,
@@ -21,7 +22,7 @@ from elt_ref.ops import value_and_gradient
 from elt_ref.schedules import learning_rate_at, truth_weight_at
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 
-CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], Target]]] = {
+CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], MaskedTarget | DiffusionTarget]]] = {
     MaskedExperiment: corrupt_masked,
     DiffusionExperiment: corrupt_diffusion,
 }
@@ -88,12 +89,14 @@ def loss_and_gradient(
     parameters: Tree,
     config: Experiment,
     inputs: tuple[Any, ...],
-    target: Target,
+    target: MaskedTarget | DiffusionTarget,
     *,
     student_loops: int | None,
     truth_weight: float,
 ) -> tuple[LossTerms, Tree]:
     """Return the objective with its terms, and its gradient: one pass of N · L_max layer calls, two heads.
+
+    In the masked family the heads, and the last layer of the last loop, work for masked tokens only.
 
     Args:
         parameters: parameters of the network.
@@ -110,12 +113,15 @@ def loss_and_gradient(
     if student_loops is not None and not 1 <= student_loops < max_loops:
         raise RequestError(f"student_loops: expected 1 ≤ L_int < L_max = {max_loops}, got {student_loops}")
 
+    wanted = target.wanted()
+
     def loss(parameters: Tree) -> tuple[Any, LossTerms]:
         if student_loops is None:
-            (teacher,) = run(network, parameters, config, inputs, exits=[max_loops])
+            (teacher,) = run(network, parameters, config, inputs, exits=[max_loops], wanted=wanted)
             terms = vanilla_loss(target, teacher)
         else:
-            student, teacher = run(network, parameters, config, inputs, exits=[student_loops, max_loops])
+            exits = [student_loops, max_loops]
+            student, teacher = run(network, parameters, config, inputs, exits=exits, wanted=wanted)
             terms = ilsd_loss(target, student, teacher, truth_weight=truth_weight)
         return terms.total, terms
 

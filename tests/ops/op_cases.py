@@ -1,5 +1,6 @@
 """Every op with its plain definition, which is the oracle: the line of the masked page, where the page has that op."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
@@ -10,8 +11,10 @@ from autograd import make_vjp
 from hypothesis import strategies as st
 
 from elt_ref import ops
+from elt_ref.ops.attention import attend, attend_vjp
 from elt_ref.ops.embedding import scatter_rows
-from elt_ref.paper import masked
+from elt_ref.ops.fused import fused
+from elt_ref.paper import diffusion, masked
 
 
 class Case(NamedTuple):
@@ -100,12 +103,125 @@ def plain_attention(query_key_value, heads):
         return masked.attention(query_key_value, query_key_value=identity(width), output=identity(width // 3))
 
 
+def _thirds(joint, heads):
+    batch, tokens, widths = joint.shape
+    return joint.reshape(batch, tokens, 3, heads, widths // 3 // heads).transpose(2, 0, 3, 1, 4)
+
+
+def _joint_value(joint, *, heads):
+    query, key, value = _thirds(joint, heads)
+    attended = attend(query / math.sqrt(query.shape[-1]), key, value)
+    return attended.output.reshape(*joint.shape[:2], -1), attended
+
+
+def _joint_vjp(cotangent, attended, *, heads):
+    gradient = np.empty((*cotangent.shape[:2], 3 * cotangent.shape[2]), cotangent.dtype)
+    attend_vjp(cotangent.reshape(attended.output.shape), attended, *_thirds(gradient, heads))
+    return (gradient,)
+
+
+_attention = fused(_joint_value, _joint_vjp, name="attention")
+
+
+def attention_of(query_key_value, heads):
+    """Return the joined heads of queries, keys and values: the inner part of a layer's attention, as an op."""
+    return _attention(query_key_value, heads=heads)
+
+
 def attention(draw):
     batch, tokens, heads, head_width = shape_of(draw, 4)
     return Case(
-        lambda x: ops.attention(x, heads=heads),
+        lambda x: attention_of(x, heads),
         lambda x: plain_attention(x, heads),
         [generator_of(draw).standard_normal((batch, tokens + 1, 3 * heads * head_width))],
+    )
+
+
+def layer_arrays(draw, heads):
+    """Return a state whose rows vary, and weights and biases of the joint, output, up and down maps."""
+    batch, tokens = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    width = heads * draw(st.integers(2, 4)) * (2 if heads == 1 else 1)
+    normal = generator_of(draw).standard_normal
+    state = np.linspace(-2, 2, width) + 0.3 * normal((batch, tokens, width))
+    sizes = [(width, 3 * width), (width, width), (width, 2 * width), (2 * width, width)]
+    return state, [array for size in sizes for array in (0.5 * normal(size), 0.5 * normal(size[1]))]
+
+
+def rows_of(draw, state):
+    """Return some rows of the flattened state, in order; also none of a sample, or none at all."""
+    count = len(state) * state.shape[1]
+    return np.array(draw(st.lists(st.integers(0, count - 1), unique=True).map(sorted)), np.int64)
+
+
+def pairs(tree):
+    return {"weight": tree[0], "bias": tree[1]}
+
+
+def post_norm_layer(draw):
+    heads, epsilon = draw(st.integers(1, 2)), draw(epsilons)
+    state, (jw, jb, ow, ob, uw, ub, dw, db) = layer_arrays(draw, heads)
+    norms = list(1 + 0.3 * generator_of(draw).standard_normal((4, state.shape[-1])))
+    rows = draw(st.none() | st.just(rows_of(draw, state)))
+
+    def plain(x, jw, jb, ow, ob, s1, b1, uw, ub, dw, db, s2, b2):
+        theta = {
+            "attention": {"query_key_value": pairs((jw, jb)), "output": pairs((ow, ob))},
+            "attention_norm": {"scale": s1, "bias": b1},
+            "mlp": {"up": pairs((uw, ub)), "down": pairs((dw, db))},
+            "mlp_norm": {"scale": s2, "bias": b2},
+        }
+        with mock.patch.multiple(masked, HEADS=heads, NORM_EPSILON=epsilon):
+            y = masked.layer(x, theta)
+        return y if rows is None else anp.reshape(y, (-1, y.shape[-1]))[rows]
+
+    return Case(
+        lambda *arrays: ops.post_norm_layer(*arrays, heads=heads, epsilon=epsilon, rows=rows),
+        plain,
+        [state, jw, jb, ow, ob, *norms[:2], uw, ub, dw, db, *norms[2:]],
+    )
+
+
+def adaln_zero_layer(draw):
+    heads, epsilon = draw(st.integers(1, 2)), draw(epsilons)
+    state, arrays = layer_arrays(draw, heads)
+    modulation = generator_of(draw).standard_normal((len(state), 6, state.shape[-1]))
+
+    def plain(x, modulation, jw, jb, ow, ob, uw, ub, dw, db):
+        theta = {
+            "attention": {"query_key_value": pairs((jw, jb)), "output": pairs((ow, ob))},
+            "mlp": {"up": pairs((uw, ub)), "down": pairs((dw, db))},
+            "modulation": None,
+        }
+        chunks = [modulation[:, chunk : chunk + 1] for chunk in range(6)]
+        given = {"HEADS": heads, "NORM_EPSILON": epsilon, "modulation": lambda *_: chunks}
+        with mock.patch.multiple(diffusion, **given):
+            return diffusion.layer(x, None, theta)
+
+    return Case(
+        lambda *arrays: ops.adaln_zero_layer(*arrays, heads=heads, epsilon=epsilon),
+        plain,
+        [state, modulation, *arrays],
+    )
+
+
+def take_rows(draw):
+    state = layer_arrays(draw, 1)[0]
+    rows = rows_of(draw, state)
+    return Case(
+        lambda x: ops.take_rows(x, rows),
+        lambda x: anp.reshape(x, (-1, x.shape[-1]))[rows],
+        [state],
+    )
+
+
+def put_rows(draw):
+    state = layer_arrays(draw, 1)[0]
+    rows, width = rows_of(draw, state), state.shape[-1]
+    place = np.eye(len(state) * state.shape[1])[:, rows]
+    return Case(
+        lambda x: ops.put_rows(x, rows, shape=state.shape[:-1]),
+        lambda x: anp.reshape(anp.dot(place, x), state.shape),
+        [generator_of(draw).standard_normal((len(rows), width))],
     )
 
 
@@ -209,6 +325,10 @@ OPS = {
     "residual_layer_norm": residual_layer_norm,
     "gelu": gelu,
     "attention": attention,
+    "post_norm_layer": post_norm_layer,
+    "adaln_zero_layer": adaln_zero_layer,
+    "take_rows": take_rows,
+    "put_rows": put_rows,
     "embedding": embedding,
     "scatter_rows": scatter,
     "unembedding": unembedding,
@@ -219,5 +339,5 @@ OPS = {
     "stop_gradient": stop_gradient,
     "rematerialise": rematerialise,
 }
-FUSED = sorted(set(OPS) - {"linear", "embedding", "scatter_rows", "stop_gradient"})
+FUSED = sorted(set(OPS) - {"linear", "embedding", "scatter_rows", "stop_gradient", "take_rows", "put_rows"})
 TWICE_DIFFERENTIABLE = sorted(set(OPS) - set(FUSED))

@@ -1,4 +1,4 @@
-"""SiLU, modulated norm, gated residual and weighted squared error: plain definitions, gradients, dtype, work."""
+"""SiLU, modulated norm and weighted squared error: plain definitions, gradients, dtype, work."""
 
 import math
 from unittest import mock
@@ -14,7 +14,7 @@ from ops.op_cases import Case, pull
 from elt_ref import ops
 from elt_ref.paper import diffusion
 
-OPS = ["silu", "modulated_layer_norm", "gated_residual", "weighted_squared_error"]
+OPS = ["silu", "modulated_layer_norm", "weighted_squared_error"]
 EPSILON = 1e-6
 
 
@@ -36,11 +36,6 @@ def make_case(name, *, batch=2, tokens=3, width=5, chunks=6, part=1, seed=0):
             lambda x, m: ops.modulated_layer_norm(x, m, part=part, epsilon=EPSILON),
             lambda x, m: plain_modulated_norm(x, m, part, EPSILON),
             [rows, modulation],
-        ),
-        "gated_residual": Case(
-            lambda x, update, m: ops.gated_residual(x, update, m, part=part),
-            lambda x, update, m: x + m[:, part : part + 1] * update,
-            [rows, other, modulation],
         ),
         "weighted_squared_error": Case(
             lambda p, t: ops.weighted_squared_error(p, t, weights),
@@ -105,7 +100,6 @@ SIZE, ROWS, PER_MODULATION = 2 * 3 * 5, 2 * 3, 2 * 5
 WORK = {
     "silu": (4 * SIZE, 5 * SIZE),
     "modulated_layer_norm": (7 * SIZE + 5 * ROWS + PER_MODULATION, 11 * SIZE + PER_MODULATION),
-    "gated_residual": (2 * SIZE, 3 * SIZE),
     "weighted_squared_error": (3 * SIZE, 2 * SIZE),
 }
 
@@ -135,8 +129,11 @@ def test_a_modulated_norm_by_hand():
 
 
 def test_a_gate_of_zero_returns_the_input_to_the_bit():
-    _, _, (x, update, modulation) = make_case("gated_residual")
-    assert np.array_equal(ops.gated_residual(x, update, 0 * modulation, part=0), x)
+    normal = np.random.default_rng(0).standard_normal
+    x, modulation = normal((2, 3, 4)), normal((2, 6, 4))
+    modulation[:, [2, 5]] = 0
+    arrays = [normal(shape) for shape in ((4, 12), 12, (4, 4), 4, (4, 8), 8, (8, 4), 4)]
+    assert np.array_equal(ops.adaln_zero_layer(x, modulation, *arrays, heads=2, epsilon=EPSILON), x)
 
 
 def test_a_squared_error_by_hand():
@@ -145,8 +142,7 @@ def test_a_squared_error_by_hand():
 
 
 def test_only_the_chunks_in_use_have_a_gradient():
-    norm, gate = make_case("modulated_layer_norm", part=3), make_case("gated_residual", part=2)
-    for case, used in ((norm, {3, 4}), (gate, {2})):
-        value, backward = pull(case.op, case.arrays)
-        gradient = backward(np.random.default_rng(0).standard_normal(value.shape))[-1]
-        assert set(np.flatnonzero(np.abs(gradient).sum(axis=(0, 2)))) == used
+    case = make_case("modulated_layer_norm", part=3)
+    value, backward = pull(case.op, case.arrays)
+    gradient = backward(np.random.default_rng(0).standard_normal(value.shape))[-1]
+    assert set(np.flatnonzero(np.abs(gradient).sum(axis=(0, 2)))) == {3, 4}

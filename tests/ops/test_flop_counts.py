@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ops.op_cases import pull
+from ops.op_cases import attention_of, pull
 
 from elt_ref import ops
 
@@ -45,7 +45,7 @@ OPS = {
     ),
     "gelu": (ops.gelu, [X], (0, 9 * SIZE), (0, 13 * SIZE)),
     "attention": (
-        lambda x: ops.attention(x, heads=HEADS),
+        lambda x: attention_of(x, HEADS),
         [normal(BATCH, TOKENS, 3 * WIDTH)],
         (2 * BATCH * TOKENS**2 * WIDTH, 6 * SCORES),
         (4 * BATCH * TOKENS**2 * WIDTH, 5 * SCORES),

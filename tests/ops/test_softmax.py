@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ops.op_cases import pull
+from ops.op_cases import attention_of, pull
 
-from elt_ref.ops import attention, log_softmax, softmax
+from elt_ref.ops import log_softmax, softmax
 
 rows = st.integers(0, 2**32 - 1).map(lambda seed: 5 * np.random.default_rng(seed).standard_normal((3, 7)))
 
@@ -43,7 +43,7 @@ def test_logits_of_any_size_are_safe(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_attention_to_extreme_scores_is_finite_and_picks_the_highest(dtype):
     query_key_value = np.array([[[100, 100, 1], [100, -100, 2]]], dtype)
-    np.testing.assert_array_equal(attention(query_key_value, heads=1), np.array([[[1], [1]]], dtype))
+    np.testing.assert_array_equal(attention_of(query_key_value, 1), np.array([[[1], [1]]], dtype))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-300, 300))
@@ -55,7 +55,7 @@ def test_a_shift_of_all_scores_of_a_query_changes_nothing(seed, shift):
     query, key, value = np.split(x, 3, axis=-1)
     query[..., 0], key_moved = 1.0, key + np.array([shift, 0])  # adds shift / √2 to every score
     (expected, expected_backward), (got, backward) = (
-        pull(lambda x: attention(x, heads=1), [np.concatenate([query, k, value], axis=-1)]) for k in (key, key_moved)
+        pull(lambda x: attention_of(x, 1), [np.concatenate([query, k, value], axis=-1)]) for k in (key, key_moved)
     )
     np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12)
     (gradient,), (expected_gradient,) = backward(cotangent), expected_backward(cotangent)
@@ -70,7 +70,7 @@ def test_large_scores_in_float32_neither_overflow_nor_vanish(largest, alone, sig
     scores = sign * np.array([0 if alone else largest - 1, largest], np.float32)
     query_key_value = np.stack([np.ones(2, np.float32), scores, np.array([0, 1], np.float32)], axis=-1)[None]
     expected = 1 / (1 + math.exp(scores[0] - scores[1]))
-    np.testing.assert_allclose(attention(query_key_value, heads=1)[0, :, 0], expected, rtol=1e-6, atol=1e-38)
+    np.testing.assert_allclose(attention_of(query_key_value, 1)[0, :, 0], expected, rtol=1e-6, atol=1e-38)
 
 
 def test_attention_looks_at_every_token_and_at_its_own_picture_only():
@@ -78,6 +78,6 @@ def test_attention_looks_at_every_token_and_at_its_own_picture_only():
     x = generator.standard_normal((2, 4, 12))
     moved = x.copy()
     moved[0, 3, 8:] += 1  # the value of the last token of the first picture
-    change = attention(moved, heads=2) - attention(x, heads=2)
+    change = attention_of(moved, 2) - attention_of(x, 2)
     assert (np.abs(change[0]).max(axis=-1) > 1e-6).all(), "some token of the picture does not see the change"
     assert not change[1].any(), "another picture sees the change"

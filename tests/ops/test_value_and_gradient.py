@@ -7,6 +7,7 @@ import autograd
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from ops.op_cases import attention_of
 
 from elt_ref import ops
 from elt_ref.arrays import tree_items, tree_leaves
@@ -33,7 +34,7 @@ def parameters(dtype=np.float64):
 
 def block(x, layers):
     for layer in layers:
-        attended = ops.attention(ops.linear(x, layer["up"], layer["bias"]), heads=2)
+        attended = attention_of(ops.linear(x, layer["up"], layer["bias"]), 2)
         x = ops.residual_layer_norm(
             x, ops.gelu(attended), anp.ones(WIDTH, x.dtype), anp.zeros(WIDTH, x.dtype), epsilon=1e-6
         )

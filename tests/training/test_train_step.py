@@ -107,7 +107,7 @@ def test_rematerialising_gives_the_same_numbers(kind, family):
 @every_family
 @pytest.mark.parametrize("kind", ["ilsd", "vanilla"])
 def test_the_gradient_is_that_of_e5_over_two_exits_of_one_pass(kind, family):
-    config = tiny(objective={"kind": kind}, family=family)
+    config = tiny(objective={"kind": kind}, family=family, dtype="float64")
     parameters, draws = random_parameters(config), draw(config, 0)
     inputs, target = corrupted(config, draws)
 
@@ -123,9 +123,10 @@ def test_the_gradient_is_that_of_e5_over_two_exits_of_one_pass(kind, family):
     terms, gradient = loss_and_gradient(
         parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=0.3
     )
-    assert terms == expected_terms
+    # Known tokens are left out of the last layer, so its products have fewer rows.
+    np.testing.assert_allclose(terms, expected_terms, rtol=1e-13)
     for (name, leaf), wanted in zip(tree_items(gradient), tree_leaves(expected), strict=True):
-        assert np.array_equal(leaf, wanted), f"gradient of {name}"
+        np.testing.assert_allclose(leaf, wanted, rtol=1e-10, atol=1e-14, err_msg=f"gradient of {name}")
 
 
 @pytest.mark.parametrize("student_loops", [0, -1, 3, 4])
