@@ -21,6 +21,10 @@ class Operation(BaseModel):
     """The only family of networks that it belongs to; None for both."""
     tap: bool = False
     """Whether no clause needs it."""
+    about: list[str] = []
+    """Clauses that every fresh question is about, the narrowest first."""
+    often: int = 16
+    """Fresh questions in one round."""
 
 
 TABLE: Mapping[str, Operation] = {

@@ -22,16 +22,16 @@ from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
 from elt_ref.conformance.fresh.laid_out import LaidOut
-from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
+from elt_ref.conformance.fresh.subjects import QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
-from elt_ref.conformance.operations import OPERATIONS
+from elt_ref.conformance.operations import OPERATIONS, TABLE
 from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 
 SEED = 20261125
 """Seed of the default draw."""
 ROUNDS = 4
-"""Rounds of the default draw; in each an operation is asked as often as `OFTEN` says."""
+"""Rounds of the default draw; in each an operation is asked as often as the table of operations says."""
 TWICE = 8
 """One question in so many is asked a second time, after all the others, and once more with other numbers."""
 SECTIONS = {
@@ -256,7 +256,8 @@ def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iter
     """Yield the operation and number of every question, shuffled."""
     needed = {name for clause in clauses for name in all_clauses()[clause].needs}
     offered = [name for name in OPERATIONS if name in description.operations and name in needed]
-    turn = [name for time in range(max(OFTEN.values())) for name in offered if OFTEN[name] > time]
+    most = max(operation.often for operation in TABLE.values())
+    turn = [name for time in range(most) for name in offered if TABLE[name].often > time]
     count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
     numbers: dict[str, int] = defaultdict(int)
     questions = []

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.clauses import clause
 from elt_ref.conformance.fresh.answer import PRECISION, answered
-from elt_ref.conformance.fresh.question import Drawn
+from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
