@@ -26,9 +26,10 @@ from pydantic import ValidationError
 
 from elt_ref.conformance.answers import flat, read_answer, read_inside, room, tensors_of
 from elt_ref.conformance.backend import Description, Unsupported
-from elt_ref.conformance.case import TREES, Vector, arguments
+from elt_ref.conformance.case import Vector
 from elt_ref.conformance.failures import BackendFailure, first_line, sentence, visible
 from elt_ref.conformance.layouts import layout_of
+from elt_ref.conformance.operations import TREES
 from elt_ref.conformance.perform import perform, undeclared
 from elt_ref.conformance.program import LONGEST, Program
 from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply, reply_of
@@ -360,8 +361,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
         for dtype in stored.tolerance:
             place = folder / "questions" / dtype / stored.clause
             place.mkdir(parents=True, exist_ok=True)
-            keywords = arguments(stored.settings, vector.inputs, dtype)
-            write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(keywords)))
+            write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(vector.arguments(dtype))))
             outputs = {
                 name: {"shape": output.shape, "dtype": _answer_dtype(output.dtype, dtype)}
                 for name, output in stored.outputs.items()

@@ -5,14 +5,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from elt_ref.conformance.alike import likenesses
 from elt_ref.conformance.backend import Description, Unsupported
-from elt_ref.conformance.case import Stored, Vector, arguments
+from elt_ref.conformance.case import Stored, Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import departure, difference, mismatch
@@ -311,7 +310,7 @@ def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operation
     if vector.answers is None:
         return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
     try:
-        answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
+        answer = door.call(vector, dtype, vector.arguments(dtype))
         answer = {str(name): np.asarray(value) for name, value in answer.items()}
         drawn_again = stored.operation != "student_draws" or _repeats(door, vector, dtype, answer)
     except Unsupported as refusal:
@@ -333,7 +332,7 @@ def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operation
 
 
 def _repeats(door: Door, vector: Vector, dtype: str, answer: Mapping[str, np.ndarray]) -> bool:
-    again = door.call(vector, dtype, arguments(vector.stored.settings, vector.inputs, dtype))
+    again = door.call(vector, dtype, vector.arguments(dtype))
     return all(np.array_equal(again.get(name, ()), value) for name, value in answer.items())
 
 
@@ -349,8 +348,7 @@ def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: 
         factor: the waiver's factor on the tolerance; 1 for none.
     """
     stored, right = vector.stored, vector.answers or {}
-    floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
-    if (wrong_form := mismatch(answer, right, dtype if floats else None)) is not None:
+    if (wrong_form := mismatch(answer, right, dtype if vector.has_floats else None)) is not None:
         return None, wrong_form, ""
     error, where = difference(stored.operation, stored.settings, answer, right)
     share = error / (stored.tolerance[dtype] * factor)
@@ -379,13 +377,19 @@ TAP_OF = {
 """The tap for each network operation that may be wrong; it takes the same arguments."""
 
 
+def tapped(vector: Vector) -> Vector:
+    """Return the question to the tap of a network operation, with the reference's answer."""
+    tap = TAP_OF[vector.stored.operation]
+    answers = getattr(ReferenceBackend(), tap)(**vector.arguments("float64"))
+    return replace(vector, stored=vector.stored.model_copy(update={"operation": tap}), answers=answers)
+
+
 def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, tuple[int, int] | None]:
     """Return the loop and layer in which the numbers leave the reference, in words and counted from 1, or None."""
-    tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
-    keywords = partial(arguments, tap.stored.settings, tap.inputs)
-    right = getattr(ReferenceBackend(), tap.stored.operation)(**keywords("float64"))["layers"]
+    tap = tapped(vector)
+    right = (tap.answers or {})["layers"]
     try:
-        actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
+        actual = np.asarray(door.call(tap, dtype, tap.arguments(dtype))["layers"], np.float64)
         gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
         return f"; its tap {tap.stored.operation} fails: {sentence(error)}", None

@@ -35,6 +35,8 @@ OPERATIONS = tuple(name for name, operation in TABLE.items() if not operation.ta
 """Every judged operation."""
 TAPS = tuple(name for name, operation in TABLE.items() if operation.tap)
 """Operations that no clause needs: they show the layer and loop in which a wrong network departs."""
+TREES = {name for operation in TABLE.values() for name, kind in operation.arguments.items() if kind == "tree"}
+"""Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
 FAMILIES = {
     family: tuple(name for name in OPERATIONS if TABLE[name].family == family) for family in ("masked", "diffusion")
 }

@@ -10,21 +10,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from elt_ref.config import DiffusionConfig, ObjectiveConfig, SamplingConfig, TrainingConfig
 from elt_ref.conformance.backend import Description
-from elt_ref.conformance.case import TREES, Vector
+from elt_ref.conformance.case import Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import clauses as all_clauses
 from elt_ref.conformance.doors import ProcessDoor
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
-from elt_ref.conformance.fresh.laid_out import LaidOut
 from elt_ref.conformance.fresh.subjects import QUESTIONS, subjects
 from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
-from elt_ref.conformance.operations import OPERATIONS, TABLE
+from elt_ref.conformance.operations import OPERATIONS, TABLE, TREES
 from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 
@@ -290,23 +287,22 @@ def sibling(question: Question, description: Description) -> Question | None:
 
 def build(operation: str, drawer: Drawer, description: Description, slug: str) -> Question | None:
     """Return the question that a drawer draws, with its answer; None if it must not be asked."""
-    drawer.quantity("layout")
+    layout = drawer.quantity("layout")
     drawn = QUESTIONS[operation](drawer)
     if declared_otherwise(description.choices, operation, drawn.settings) is not None:
         return None
     clauses = subjects(operation, drawn.settings, drawn.inputs)
     vector = answered(clauses[0], slug, operation, drawn, description.choices.get(PRECISION))
-    return None if vector is None else Question(vector, tuple(drawer.choices), drawer.values, clauses)
+    if vector is None:
+        return None
+    return Question(replace(vector, layout=layout), tuple(drawer.choices), drawer.values, clauses)
 
 
 def put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
     """Return the finding of a question in every declared dtype; without numbers to pass, there is one question only."""
-    layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
-    passed = any(np.issubdtype(array.dtype, np.floating) for array in question.vector.inputs.values())
-    return [
-        ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
-        for dtype in (description.dtypes if passed else description.dtypes[:1])
-    ]
+    vector, waiver = question.vector, exceptions.waiver(question.clauses[0])
+    dtypes = description.dtypes if vector.has_floats else description.dtypes[:1]
+    return [ask(door, vector, dtype, waiver, description.operations) for dtype in dtypes]
 
 
 class Shrinker:
