@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,10 +18,9 @@ from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
 from elt_ref.conformance.failures import sentence, visible
+from elt_ref.conformance.finding import Finding, Status
 from elt_ref.conformance.operations import FAMILIES, OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
-
-Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
 
 
 @runtime_checkable
@@ -43,26 +42,6 @@ class Door(Protocol):
             Exception: any other failure; its message is reported.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one vector in one dtype."""
-
-    vector: str
-    dtype: str
-    status: Status
-    error: float | None
-    """Error as a fraction of the tolerance; None if nothing could be compared."""
-    message: str
-    why: str
-    """Mistake that the vector would catch."""
-    operation: str = ""
-    """Operation of the vector."""
-    departure: float | None = None
-    """Distance of a wrong answer, by `elt_ref.conformance.compare.departure`; None if the answer is right."""
-    layer: tuple[int, int] | None = None
-    """Loop and layer, from 1, in which the taps leave the reference, if they say so."""
 
 
 @dataclass(frozen=True)

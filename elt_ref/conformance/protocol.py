@@ -13,7 +13,7 @@
 metadata of `inputs` may name memory layouts, which only the server of Python backends needs. Every line is validated.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -79,15 +79,3 @@ class Bye(_Message):
     """The judge's last line."""
 
     type: Literal["bye"] = "bye"
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def reply_of(kind: type[Kind], line: str) -> Kind:
-    """Return the message on a line.
-
-    Raises:
-        pydantic.ValidationError: the line is not JSON, or not a message of this kind.
-    """
-    return kind.model_validate_json(line)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.clauses import clause
+from elt_ref.conformance.failures import misread
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
@@ -71,11 +72,7 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
         case = CaseFile.model_validate_json(path.read_text(encoding="utf-8"))
         inputs = {name: np.array(a.values, a.dtype).reshape(a.shape) for name, a in case.inputs.items()}
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise RequestError(
-            f"--case {path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}"
-        ) from None
+        raise RequestError(f"--case {path}: {misread(error, 'the file')}") from None
     except (OSError, ValueError) as error:
         raise RequestError(f"--case {path}: expected a file with a question, got {error}") from error
     clause(case.clause)

@@ -95,9 +95,22 @@ class Drawer:
             return value
         return {"true": True, "0.0": 0.0}.get(declared, declared) if choice in CHOICES else value
 
-    def maybe(self, name: str) -> Any:
-        """Return a value of a quantity, or None, which is the simplest."""
-        return None if self.quantity("default") else self.quantity(name)
+    def settings(self, *sources: str, **renamed: str) -> dict[str, Any]:
+        """Return settings, drawn in this order.
+
+        Args:
+            sources: quantities (``shift``), choices (``diffusion.sampler``), and quantities that may be left out, which
+                is the simplest (``clip?``).
+            renamed: the same by name of a setting that is called otherwise.
+        """
+        named = {source.rpartition(".")[2].rstrip("?"): source for source in sources} | renamed
+        drawn = {name: self._value(source) for name, source in named.items()}
+        return {name: value for name, value in drawn.items() if value is not None}
+
+    def _value(self, source: str) -> Any:
+        if "." in source:
+            return self.alternative(source)
+        return None if source.endswith("?") and self.quantity("default") else self.quantity(source.rstrip("?"))
 
     def generator(self, name: str) -> np.random.Generator:
         """Return a generator for the array of this name."""

@@ -86,20 +86,12 @@ def per_token(size: dict[str, Any]) -> int:
     return size["layers"] * (4 * width**2 + 2 * width * size["mlp_width"] + 128 * width)
 
 
-def epsilon(d: Drawer) -> dict[str, float]:
-    """Return the ε of a layer norm as a setting, or none for the default."""
-    value = d.maybe("layer_norm_epsilon")
-    return {} if value is None else {"layer_norm_epsilon": value}
-
-
 def of_grid(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
     """Return the settings that only the masked family has, for a grid of at most so many tokens."""
     return {
         "grid": d.quantity("long_grid") if extreme == "long" else grid(d, 4 if extreme == "many" else tokens - 1),
-        **epsilon(d),
-        "codebook_size": d.quantity("many_codes" if extreme == "many" else "codes"),
-        "classes": d.quantity("classes"),
-        "unconditional_row": d.alternative("model.unconditional_row"),
+        **d.settings("layer_norm_epsilon?", codebook_size="many_codes" if extreme == "many" else "codes"),
+        **d.settings("classes", "model.unconditional_row"),
     }
 
 
@@ -113,12 +105,10 @@ def of_pictures(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
         columns = d.quantity("side", most=left // rows)
     patch = d.quantity("patch_size", most=4 if extreme == "none" else 1)
     return {
-        **epsilon(d),
+        **d.settings("layer_norm_epsilon?"),
         "shape": [rows * patch, columns * patch, d.quantity("channels")],
         "patch_size": patch,
-        "classes": d.quantity("classes"),
-        "time_features": d.quantity("time_features"),
-        "time_scale": d.quantity("time_scale"),
+        **d.settings("classes", "time_features", "time_scale"),
     }
 
 
@@ -183,15 +173,10 @@ def student(d: Drawer, max_loops: int) -> int | None:
 
 def sampling(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
     """Return a [sampling] section."""
-    decoding: dict[str, Any] = {}
-    if model["family"] == "masked":
-        decoding["choice_temperature"] = d.quantity("choice_temperature")
-        decoding["sampling_temperature"] = d.alternative("sampling.sampling_temperature")
-    return SamplingConfig(
-        guidance_scale=d.quantity("guidance_scale") if model["unconditional_row"] else 1.0,
-        guidance_schedule=d.alternative("sampling.guidance_schedule"),
-        **decoding,
-    ).model_dump(mode="json", exclude_none=True)
+    temperatures = ("choice_temperature", "sampling.sampling_temperature") if model["family"] == "masked" else ()
+    guidance = ("guidance_scale",) if model["unconditional_row"] else ()
+    drawn = d.settings(*temperatures, *guidance, "sampling.guidance_schedule")
+    return SamplingConfig(**{"guidance_scale": 1.0, **drawn}).model_dump(mode="json", exclude_none=True)
 
 
 def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
@@ -204,31 +189,18 @@ def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
 
 def objective(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
     """Return the [objective] section of a training."""
-    masked = model["family"] == "masked"
-    return ObjectiveConfig(
-        reduction=d.alternative("objective.reduction"),
-        label_smoothing=d.alternative("objective.label_smoothing") if masked else 0.0,
-        label_drop_rate=d.quantity("label_drop_rate") if model["unconditional_row"] else 0.0,
-    ).model_dump(mode="json")
+    smoothing = ("objective.label_smoothing",) if model["family"] == "masked" else ()
+    drop = ("label_drop_rate",) if model["unconditional_row"] else ()
+    drawn = d.settings("objective.reduction", *smoothing, *drop)
+    return ObjectiveConfig(**{"label_smoothing": 0.0, "label_drop_rate": 0.0, **drawn}).model_dump(mode="json")
 
 
 def training(d: Drawer, steps: int, *, exact: bool = False) -> dict[str, Any]:
     """Return a [training] section; `exact` allows a small ε of Adam, where no gradient is only rounding."""
-    beta1, beta2 = d.quantity("betas")
-    epsilon = d.quantity("adam_epsilon")
-    return TrainingConfig(
-        steps=steps,
-        epsilon=epsilon if exact else max(epsilon, 0.01),
-        warmup_steps=d.quantity("warmup_steps"),
-        learning_rate=d.quantity("learning_rate"),
-        weight_decay=d.quantity("weight_decay"),
-        gradient_clip=d.quantity("gradient_clip"),
-        average_decay=d.quantity("average_decay"),
-        schedule=d.alternative("training.schedule"),
-        beta1=beta1,
-        beta2=beta2,
-        dtype="float64",
-    ).model_dump(mode="json")
+    (beta1, beta2), epsilon = d.quantity("betas"), d.quantity("adam_epsilon")
+    others = ("learning_rate", "weight_decay", "gradient_clip", "average_decay", "training.schedule")
+    known = {"steps": steps, "epsilon": epsilon if exact else max(epsilon, 0.01), "beta1": beta1, "beta2": beta2}
+    return TrainingConfig(**known, **d.settings("warmup_steps", *others), dtype="float64").model_dump(mode="json")
 
 
 def steps_of(d: Drawer, max_loops: int) -> tuple[int, int, np.ndarray]:
@@ -240,19 +212,9 @@ def steps_of(d: Drawer, max_loops: int) -> tuple[int, int, np.ndarray]:
 def noise(d: Drawer) -> dict[str, Any]:
     """Return a [diffusion] section."""
     low, high = d.quantity("bounds")
-    return DiffusionConfig(
-        shift=d.quantity("shift"),
-        bias=d.quantity("bias"),
-        shift_at_noise=d.maybe("shift_at_noise"),
-        log_snr_min=low,
-        log_snr_max=high,
-        prediction=d.alternative("diffusion.prediction"),
-        weight_derivative=d.alternative("diffusion.weight_derivative"),
-        sampler=d.alternative("diffusion.sampler"),
-        variance=d.alternative("diffusion.variance"),
-        variance_fraction=d.quantity("variance_fraction"),
-        clip=d.maybe("clip"),
-    ).model_dump(mode="json")
+    choices = [f"diffusion.{name}" for name in ("prediction", "weight_derivative", "sampler", "variance")]
+    drawn = d.settings("shift", "bias", "shift_at_noise?", *choices, "variance_fraction", "clip?")
+    return DiffusionConfig(log_snr_min=low, log_snr_max=high, **drawn).model_dump(mode="json")
 
 
 def noise_of(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
@@ -295,11 +257,10 @@ def loss(d: Drawer, family: str) -> Drawn:
         "model": model,
         **noise_of(d, model),
         "student_loops": student(d, max_loops),
-        "truth_weight": d.quantity("truth_weight"),
-        "reduction": d.alternative("objective.reduction"),
+        **d.settings("truth_weight", "objective.reduction"),
     }
     if family == "masked":
-        settings["label_smoothing"] = d.alternative("objective.label_smoothing")
+        settings |= d.settings("objective.label_smoothing")
         shape = (batch, math.prod(model["grid"]))
         known = {"tokens": d.integers("tokens", model["codebook_size"], *shape), "mask": hidden(d, *shape)}
     else:
@@ -393,8 +354,8 @@ def layer(d: Drawer, family: str) -> Drawn:
     inputs = {**leaves, "x": d.numbers("x", batch, tokens, size["width"])}
     if family == "diffusion":
         inputs["conditioning"] = d.numbers("conditioning", batch, size["width"])
-    settings = {"heads": size["heads"], "epsilon": d.maybe("layer_norm_epsilon") or model["layer_norm_epsilon"]}
-    return Drawn(settings, inputs)
+    settings = {"heads": size["heads"], "epsilon": model["layer_norm_epsilon"]}
+    return Drawn(settings | d.settings(epsilon="layer_norm_epsilon?"), inputs)
 
 
 OF_EITHER: Mapping[str, Callable[[Drawer, str], Drawn]] = {

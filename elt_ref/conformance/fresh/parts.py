@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -93,8 +92,8 @@ def decode_step(d: Drawer) -> Drawn:
         "step": step,
         "steps": steps,
         "mask_token": mask,
-        "choice_temperature": 0.0 if tied else d.quantity("choice_temperature"),
-        "sampling_temperature": d.alternative("sampling.sampling_temperature"),
+        "choice_temperature": 0.0,
+        **d.settings(*(() if tied else ("choice_temperature",)), "sampling.sampling_temperature"),
     }
     inputs = {
         "logits": d.numbers("logits", batch, tokens, codes, size=0.0 if tied else 2.0),
@@ -204,35 +203,31 @@ def inception_score(d: Drawer) -> Drawn:
     return Drawn({"splits": d.quantity("splits")}, {"logits": logits})
 
 
-def of(d: Drawer, **quantities: str) -> dict[str, Any]:
-    """Return settings that are quantities of the domain, or alternatives of a choice, drawn in this order."""
-    draws = {name: d.alternative if "." in quantity else d.quantity for name, quantity in quantities.items()}
-    return {name: draw(quantities[name]) for name, draw in draws.items()}
-
-
 QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
-    "positions": lambda d: Drawn(of(d, width="width_of_diffusion", rows="side", columns="side")),
+    "positions": lambda d: Drawn(d.settings(width="width_of_diffusion", rows="side", columns="side")),
     "time_features": lambda d: Drawn(
-        of(d, width="time_features", scale="time_scale"), {"time": times(d, d.quantity("batch"))}
+        d.settings(width="time_features", scale="time_scale"), {"time": times(d, d.quantity("batch"))}
     ),
     "patchify": patchify,
     "unpatchify": unpatchify,
-    "truth_weights": lambda d: Drawn(of(d, steps="schedule_steps")),
+    "truth_weights": lambda d: Drawn(d.settings(steps="schedule_steps")),
     "student_draws": student_draws,
     "mask_tokens": mask_tokens,
     "drop_labels": drop_labels,
     "log_snr": lambda d: Drawn({"diffusion": noise(d)}, {"time": times(d, d.quantity("batch"))}),
     "loss_weight": lambda d: Drawn({"diffusion": noise(d)}, {"time": times(d, d.quantity("batch"))}),
     "add_noise": lambda d: Drawn({}, samples(d, "clean", "noise", level=True)),
-    "prediction_target": lambda d: Drawn(of(d, kind="diffusion.prediction"), samples(d, "clean", "noise", level=True)),
-    "to_clean": lambda d: Drawn(of(d, kind="diffusion.prediction"), samples(d, "prediction", "noisy", level=True)),
+    "prediction_target": lambda d: Drawn(
+        d.settings(kind="diffusion.prediction"), samples(d, "clean", "noise", level=True)
+    ),
+    "to_clean": lambda d: Drawn(d.settings(kind="diffusion.prediction"), samples(d, "prediction", "noisy", level=True)),
     "denoise_step": denoise_step,
-    "time_grid": lambda d: Drawn(of(d, steps="steps")),
+    "time_grid": lambda d: Drawn(d.settings(steps="steps")),
     "mask_lengths": mask_lengths,
     "decode_step": decode_step,
     "guide": guide,
     "guidance_scales": lambda d: Drawn(
-        of(d, scale="guidance_scale", steps="steps", schedule="sampling.guidance_schedule")
+        d.settings(scale="guidance_scale", steps="steps", schedule="sampling.guidance_schedule")
     ),
     "encode_clips": encode_clips,
     "decode_clips": decode_clips,
