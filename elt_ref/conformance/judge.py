@@ -16,7 +16,7 @@ from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
-from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
+from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.failures import sentence, visible
 from elt_ref.conformance.finding import Finding, Status
 from elt_ref.conformance.operations import FAMILIES, OPERATIONS
@@ -155,6 +155,73 @@ class Report:
         return not self.complaints and bool(statuses & {"PASS", "WAIVED", "KNOWN"}) and not statuses & {"FAIL", "ERROR"}
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A backend behind its door, and what is known of its failures."""
+
+    door: Door
+    description: Description
+    exceptions: Exceptions
+
+    def verdict(self, clause: Clause, group: Sequence[Vector]) -> Verdict:
+        """Return the verdict on a clause by its vectors."""
+        if (unasked := _unasked(self.description, clause, group)) is not None:
+            return Verdict(clause, unasked[0], (), unasked[1])
+        asked = [vector for vector in group if fits(vector.stored, self.description)]
+        return self.concluded(
+            clause, [self.ask(vector, dtype) for vector in asked for dtype in self.description.dtypes]
+        )
+
+    def concluded(self, clause: Clause, findings: Sequence[Finding]) -> Verdict:
+        """Return the verdict that follows from all findings about a clause."""
+        findings, waiver = tuple(findings), self.exceptions.waiver(clause.id)
+        status = _status(findings)
+        worst = next((each for each in findings if each.status == status and status != "PASS"), None)
+        message = worst.message if worst else ""
+        known = self.exceptions.known(clause.id)
+        if known is not None and status in {"FAIL", "ERROR"}:
+            return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
+        if status == "PASS" and (lacking := _lacking(self.description, clause)):
+            offered = ", ".join(name for name in clause.needs if name not in lacking)
+            message = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
+            return Verdict(clause, "UNSUPPORTED", findings, message)
+        if waiver is not None and status == "PASS" and any((each.error or 0) > 1 / waiver.factor for each in findings):
+            return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
+        return Verdict(clause, status, findings, message)
+
+    def ask(self, vector: Vector, dtype: str) -> Finding:
+        """Return how the backend answers a vector in a dtype."""
+        stored, waiver = vector.stored, self.exceptions.waiver(vector.stored.clause)
+
+        def finding(status: Status, error: float | None, message: str) -> Finding:
+            return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
+
+        if dtype not in stored.tolerance:
+            return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
+        if vector.answers is None:
+            return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
+        try:
+            answer = self.door.call(vector, dtype, vector.arguments(dtype))
+            answer = {str(name): np.asarray(value) for name, value in answer.items()}
+            drawn_again = stored.operation != "student_draws" or _repeats(self.door, vector, dtype, answer)
+        except Unsupported as refusal:
+            message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
+            return finding("FAIL", None, message)
+        except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+            return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
+        share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+        if not fault and not drawn_again:
+            fault = "expected the same seed to give the same draws, got others"
+        if not fault:
+            return finding("PASS", share, "")
+        layer = None
+        if TAP_OF.get(stored.operation) in self.description.operations:
+            said, layer = first_layer(self.door, vector, dtype)
+            place = said if layer else place + said
+        gap = None if share is None or share <= 1 else departure(answer, vector.answers)
+        return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
+
+
 def judge(
     door: Door,
     vectors: Sequence[Vector],
@@ -177,7 +244,7 @@ def judge(
     """
     started = time.perf_counter()
     exceptions = exceptions or Exceptions()
-    description = checked(door.describe())
+    candidate = Candidate(door, checked(door.describe()), exceptions)
     groups: dict[str, list[Vector]] = defaultdict(list)
     for vector in vectors:
         groups[vector.stored.clause].append(vector)
@@ -185,9 +252,9 @@ def judge(
     for id_, clause in sorted(clauses().items()):
         if selected(clause, only):
             progress(id_)
-            verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
+            verdicts.append(candidate.verdict(clause, groups[id_]))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
-    return Report(description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
+    return Report(candidate.description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
 
 
 def selected(clause: Clause, only: str) -> bool:
@@ -196,39 +263,6 @@ def selected(clause: Clause, only: str) -> bool:
     A word is the beginning of an id, a profile, or an operation. Nothing selects everything.
     """
     return any(clause.id.startswith(word) or word == clause.profile or word in clause.needs for word in only.split(","))
-
-
-def _judge_clause(
-    door: Door, description: Description, clause: Clause, group: Sequence[Vector], exceptions: Exceptions
-) -> Verdict:
-    if (unasked := _unasked(description, clause, group)) is not None:
-        return Verdict(clause, unasked[0], (), unasked[1])
-    waiver = exceptions.waiver(clause.id)
-    findings = tuple(
-        ask(door, vector, dtype, waiver, description.operations)
-        for vector in group
-        for dtype in description.dtypes
-        if fits(vector.stored, description)
-    )
-    return concluded(description, clause, findings, exceptions)
-
-
-def concluded(description: Description, clause: Clause, findings: Sequence[Finding], exceptions: Exceptions) -> Verdict:
-    """Return the verdict that follows from all findings about a clause."""
-    findings, waiver = tuple(findings), exceptions.waiver(clause.id)
-    status = _status(findings)
-    worst = next((each for each in findings if each.status == status and status != "PASS"), None)
-    message = worst.message if worst else ""
-    known: Known | None = exceptions.known(clause.id)
-    if known is not None and status in {"FAIL", "ERROR"}:
-        return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
-    if status == "PASS" and (lacking := _lacking(description, clause)):
-        offered = ", ".join(name for name in clause.needs if name not in lacking)
-        message = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
-        return Verdict(clause, "UNSUPPORTED", findings, message)
-    if waiver is not None and status == "PASS" and any((each.error or 0) > 1 / waiver.factor for each in findings):
-        return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
-    return Verdict(clause, status, findings, message)
 
 
 def _lacking(description: Description, clause: Clause) -> list[str]:
@@ -275,39 +309,6 @@ def _status(findings: Sequence[Finding]) -> Status:
             return status
     # A dtype that cannot tell right from wrong leaves a clause undecided only if there is no other dtype.
     return "PASS" if "PASS" in statuses else "NOT RUN"
-
-
-def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
-    """Return how a backend answers a vector in a dtype; `operations` are the ones that it declares."""
-    stored = vector.stored
-
-    def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
-
-    if dtype not in stored.tolerance:
-        return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
-    if vector.answers is None:
-        return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
-    try:
-        answer = door.call(vector, dtype, vector.arguments(dtype))
-        answer = {str(name): np.asarray(value) for name, value in answer.items()}
-        drawn_again = stored.operation != "student_draws" or _repeats(door, vector, dtype, answer)
-    except Unsupported as refusal:
-        message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
-        return finding("FAIL", None, message)
-    except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
-        return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
-    share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
-    if not fault and not drawn_again:
-        fault = "expected the same seed to give the same draws, got others"
-    if not fault:
-        return finding("PASS", share, "")
-    layer = None
-    if TAP_OF.get(stored.operation) in operations:
-        said, layer = first_layer(door, vector, dtype)
-        place = said if layer else place + said
-    gap = None if share is None or share <= 1 else departure(answer, vector.answers)
-    return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
 
 
 def _repeats(door: Door, vector: Vector, dtype: str, answer: Mapping[str, np.ndarray]) -> bool:
