@@ -93,10 +93,8 @@ def numbers(vector: Vector) -> list[str]:
     """Return a question in lines: its settings, and every array that is small enough to read."""
     stored = vector.stored
     lines = [f"{stored.operation}, the smallest question that fails:", f"  settings {json.dumps(stored.settings)}"]
-    for name, array in vector.inputs.items():
+    right = {f"right {name}": array for name, array in (vector.answers or {}).items()}
+    for name, array in (*vector.inputs.items(), *right.items()):
         text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
         lines.append(f"  {name} {text}")
-    for name, array in (vector.answers or {}).items():
-        text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
-        lines.append(f"  right {name} {text}")
     return lines

@@ -83,18 +83,8 @@ class Subject:
 
     def ask(self, operation: str, inputs: Arrays, **settings: Any) -> dict[str, np.ndarray]:
         """Return the backend's answer to a question without a known answer."""
-        stored = Stored(
-            format=1,
-            clause="LAWS",
-            slug=operation,
-            operation=operation,
-            why="",
-            choice=None,
-            settings=settings,
-            outputs={},
-            tolerance={},
-            noise={},
-            agreement=0.0,
+        stored = Stored.model_construct(
+            clause="LAWS", slug=operation, operation=operation, settings=settings, outputs={}
         )
         vector = Vector(stored, inputs, layout=self.layout)
         answer = self.door.call(vector, self.dtype, vector.arguments(self.dtype))
