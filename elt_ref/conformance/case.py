@@ -12,29 +12,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load
 
 from elt_ref.conformance.layouts import lay_out
 from elt_ref.conformance.operations import TREES
+from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 
 
-class Output(BaseModel):
+class Output(Strict):
     """Shape and dtype of one array of an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     shape: list[int]
     dtype: Literal["float64", "int64", "bool"]
     """Dtype; floats are compared within the tolerance of the case, others exactly."""
 
 
-class Stored(BaseModel):
+class Stored(Strict):
     """The JSON file of a vector."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1]
     clause: str

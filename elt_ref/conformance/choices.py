@@ -8,19 +8,16 @@ about another, and must follow it in every clause.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from elt_ref.conformance.strict import Strict
 from elt_ref.run.specs import read_toml
 
 
-class Choice(BaseModel):
+class Choice(Strict):
     """One open choice."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    alternatives: tuple[str, ...]
+    alternatives: list[str]
     """Alternatives to declare; the first is the reference's default."""
-    operations: tuple[str, ...]
+    operations: list[str]
     """Operations whose answers depend on it."""
     argument: str | None = None
     """Name of the operation's argument for it, if it is not a key of a section."""

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from elt_ref.conformance.strict import Strict
 from elt_ref.run.specs import read_toml
 
 
-class Operation(BaseModel):
+class Operation(Strict):
     """What a backend is asked, and what it answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     text: str
     arguments: dict[str, str]
@@ -21,7 +20,7 @@ class Operation(BaseModel):
     """The only family of networks that it belongs to; None for both."""
     tap: bool = False
     """Whether no clause needs it."""
-    about: list[str] = []
+    about: list[str] = Field(default=[])
     """Clauses that every fresh question is about, the narrowest first."""
     often: int = 16
     """Fresh questions in one round."""

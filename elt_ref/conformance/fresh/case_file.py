@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.clauses import clause
@@ -14,6 +14,7 @@ from elt_ref.conformance.failures import misread
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
+from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 
@@ -21,10 +22,8 @@ FEW = 48
 """Most numbers of an array that are printed."""
 
 
-class Array(BaseModel):
+class Array(Strict):
     """One array of a question."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: Literal["float64", "int64", "bool"]
     shape: list[int]
@@ -32,10 +31,8 @@ class Array(BaseModel):
     """Values in C order."""
 
 
-class CaseFile(BaseModel):
+class CaseFile(Strict):
     """The file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1] = 1
     clause: str
