@@ -6,10 +6,11 @@ answers: `specs.making.matrix` measures it. The same mistake in other code gives
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
+from elt_ref.conformance.finding import Finding
 from elt_ref.paper.mistakes import mistakes
 from elt_ref.run.specs import specs_folder
 
@@ -18,31 +19,6 @@ SHOWN = 3
 FILE = "refusals.json"
 ELSEWHERE = 0.1
 """Weight of operations in which only the known mistake fails."""
-
-
-@runtime_checkable
-class Answered(Protocol):
-    """The parts of a finding that are compared."""
-
-    @property
-    def vector(self) -> str:
-        """Id of the case."""
-        ...
-
-    @property
-    def operation(self) -> str:
-        """Operation of the case."""
-        ...
-
-    @property
-    def error(self) -> float | None:
-        """Error as a fraction of the tolerance; None if nothing could be compared."""
-        ...
-
-    @property
-    def departure(self) -> float | None:
-        """Distance of a wrong answer; None if the answer is right."""
-        ...
 
 
 class Suggestion(NamedTuple):
@@ -68,18 +44,7 @@ def clause_of(case: str) -> str:
     return case.partition("/")[0]
 
 
-def text(measured: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the content of the file for measured departures: a line for each wrong implementation."""
-    cases = sorted({case for row in measured.values() for case in row})
-    place = {case: number for number, case in enumerate(cases)}
-    rows = [
-        json.dumps(name) + ": " + json.dumps({str(place[case]): float(f"{gap:.3g}") for case, gap in row.items()})
-        for name, row in sorted(measured.items())
-    ]
-    return f'{{"cases": {json.dumps(cases)},\n"departures": {{\n' + ",\n".join(rows) + "\n}}\n"
-
-
-def likenesses(findings: Iterable[Answered]) -> dict[str, float]:
+def likenesses(findings: Iterable[Finding]) -> dict[str, float]:
     """Return how alike each known mistake fails, by name; a mistake without a common case is left out.
 
     Only operations in which the backend fails count: a mistake may sit in one operation and not in those that could use
@@ -110,7 +75,7 @@ def _closeness(one: float, other: float) -> float:
     return max(0.0, 1 - abs(math.log2(one / other))) if one and other else 0.0
 
 
-def suggestions(findings: Iterable[Answered]) -> list[Suggestion]:
+def suggestions(findings: Iterable[Finding]) -> list[Suggestion]:
     """Return the known mistakes that fail most alike, the most alike first."""
     found = likenesses(findings)
     first = sorted(found, key=lambda name: (-found[name], name))[:SHOWN]

@@ -14,7 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import load, save
 
-from elt_ref.conformance.case import TREES, Stored
+from elt_ref.conformance.case import Stored
+from elt_ref.conformance.operations import TREES
 from elt_ref.files import NUMPY_DTYPES
 
 LEAST_ROOM = 2**24

@@ -12,30 +12,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load
 
+from elt_ref.conformance.layouts import lay_out
+from elt_ref.conformance.operations import TREES
+from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 
-TREES = ("parameters", "gradient", "first", "second", "average")
-"""Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
 
-
-class Output(BaseModel):
+class Output(Strict):
     """Shape and dtype of one array of an answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     shape: list[int]
     dtype: Literal["float64", "int64", "bool"]
     """Dtype; floats are compared within the tolerance of the case, others exactly."""
 
 
-class Stored(BaseModel):
+class Stored(Strict):
     """The JSON file of a vector."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1]
     clause: str
@@ -59,13 +54,27 @@ class Vector:
 
     stored: Stored
     inputs: Mapping[str, np.ndarray]
-    answers: Mapping[str, np.ndarray] | None
+    answers: Mapping[str, np.ndarray] | None = None
     """None if they were not read."""
+    layout: str = "C"
+    """Memory layout in which a backend gets the arrays."""
 
     @property
     def id(self) -> str:
         """CLAUSE/SLUG."""
         return f"{self.stored.clause}/{self.stored.slug}"
+
+    @property
+    def has_floats(self) -> bool:
+        """Whether a floating-point array is among the inputs: only then the answer must have the dtype under test."""
+        return any(np.issubdtype(array.dtype, np.floating) for array in self.inputs.values())
+
+    def arguments(self, dtype: str) -> dict[str, Any]:
+        """Return the keyword arguments of the operation, with floats in `dtype`."""
+        keywords = arguments(self.stored.settings, self.inputs, dtype)
+        if self.layout != "C":
+            lay_out(keywords, dict.fromkeys(self.inputs, self.layout))
+        return keywords
 
 
 def vectors_folder() -> Path:

@@ -1,26 +1,23 @@
 """Choices that the paper leaves open: their names, their alternatives, and the vectors that depend on one.
 
-The names are as in ``specs/choices.md``. A backend that declares nothing supports every alternative, passed as a
-setting. An implementation with only one alternative declares it; it gets no question about another, and must follow it
-in every clause.
+``specs/choices.toml`` lists them; the names are as in ``specs/choices.md``. A backend that declares nothing supports
+every alternative, passed as a setting. An implementation with only one alternative declares it; it gets no question
+about another, and must follow it in every clause.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-OBJECTIVES = ("masked_objective", "masked_gradient", "diffusion_objective", "diffusion_gradient")
-TRAININGS = ("masked_training", "masked_training_across", "diffusion_training")
-SAMPLINGS = ("masked_sample", "diffusion_sample")
+from elt_ref.conformance.strict import Strict
+from elt_ref.run.specs import read_toml
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Strict):
     """One open choice."""
 
-    alternatives: tuple[str, ...]
+    alternatives: list[str]
     """Alternatives to declare; the first is the reference's default."""
-    operations: tuple[str, ...]
+    operations: list[str]
     """Operations whose answers depend on it."""
     argument: str | None = None
     """Name of the operation's argument for it, if it is not a key of a section."""
@@ -29,35 +26,9 @@ class Choice:
 
 
 CHOICES: Mapping[str, Choice] = {
-    "objective.reduction": Choice(("mean_per_sample", "sum"), OBJECTIVES + TRAININGS),
-    # A smoothing other than none is a number, not a name.
-    "objective.label_smoothing": Choice(("0.0",), ("masked_objective", "masked_gradient", *TRAININGS)),
-    "model.unconditional_row": Choice(("true",), ("masked_states", "masked_forward", "count")),
-    "sampling.schedule_precision": Choice(
-        ("float64", "float32"), ("mask_lengths", "decode_step", "masked_sample"), needed=True
-    ),
-    "sampling.sampling_temperature": Choice(("plain", "elt"), ("decode_step", "masked_sample")),
-    "sampling.guidance_schedule": Choice(("constant", "ramp"), ("guidance_scales", *SAMPLINGS), argument="schedule"),
-    "diffusion.prediction": Choice(
-        ("x0", "epsilon", "v"),
-        (
-            "prediction_target",
-            "to_clean",
-            "loss_weight",
-            "diffusion_objective",
-            "diffusion_gradient",
-            "diffusion_sample",
-            "diffusion_training",
-        ),
-        argument="kind",
-    ),
-    "diffusion.weight_derivative": Choice(
-        ("true",), ("loss_weight", "diffusion_objective", "diffusion_gradient", "diffusion_training")
-    ),
-    "diffusion.sampler": Choice(("ancestral", "ddim"), ("denoise_step", "diffusion_sample")),
-    "diffusion.variance": Choice(("small", "large", "interpolated"), ("denoise_step", "diffusion_sample")),
-    "training.schedule": Choice(("cosine", "constant"), ("learning_rates", "optimizer_step", *TRAININGS)),
+    name: Choice.model_validate(entry) for name, entry in read_toml("choices.toml").items()
 }
+"""Every choice that can be declared, by its name in ``specs/choices.md``."""
 
 
 def requested(operation: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from elt_ref.conformance.operations import FAMILIES
+from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
 from elt_ref.run.specs import read_toml, specs_folder
 
@@ -25,10 +26,8 @@ PROFILES = {
 """Profiles that an implementation can be awarded, each whole or not at all."""
 
 
-class Clause(BaseModel):
+class Clause(Strict):
     """One sentence that an implementation keeps or breaks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Z]+-[0-9]{2}$")]
     """Permanent id FAMILY-NN; never renumbered, never reused."""
@@ -44,7 +43,7 @@ class Clause(BaseModel):
     """Equation E1 … E10 that it states a part of, if any."""
     source: str
     """Source: the paper's section with a quote, or the primary source."""
-    only: dict[str, str] = {}
+    only: dict[str, str] = Field(default={})
     """Alternatives of `elt_ref.conformance.choices` that it covers; a backend that declares another skips it."""
     needs: Annotated[list[str], Field(min_length=1)]
     """Operations that test it."""
@@ -62,10 +61,8 @@ class Clause(BaseModel):
         return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)
 
 
-class Family(BaseModel):
+class Family(Strict):
     """One file of clauses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     title: str
     clause: Annotated[list[Clause], Field(min_length=1)]

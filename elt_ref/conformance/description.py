@@ -43,13 +43,8 @@ def checked(description: Any) -> Description:
                 )
     for choice, value in checked_description.choices.items():
         if choice not in CHOICES:
-            raise RequestError(
-                f"describe: expected each choice to be one of {', '.join(CHOICES)}, "
-                f"got '{choice}'{nearest(str(choice), CHOICES)}"
-            )
-        if value not in CHOICES[choice].alternatives:
-            raise RequestError(
-                f"describe: expected choice '{choice}' to be one of {', '.join(CHOICES[choice].alternatives)}, "
-                f"got '{value}'"
-            )
+            got = f"'{choice}'{nearest(str(choice), CHOICES)}"
+            raise RequestError(f"describe: expected each choice to be one of {', '.join(CHOICES)}, got {got}")
+        if value not in (known := CHOICES[choice].alternatives):
+            raise RequestError(f"describe: expected choice '{choice}' to be one of {', '.join(known)}, got '{value}'")
     return checked_description

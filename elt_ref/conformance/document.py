@@ -2,26 +2,21 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 import elt_ref
 from elt_ref.conformance.alike import suggestions
 from elt_ref.conformance.clauses import PROFILES, suite_version
 from elt_ref.conformance.judge import Report, Status, Verdict
+from elt_ref.conformance.strict import Strict
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Suite(_Part):
+class Suite(Strict):
     """Who judged."""
 
     name: Literal["elt_ref"]
     version: str
 
 
-class JudgedBackend(_Part):
+class JudgedBackend(Strict):
     """The judged backend, by its own description."""
 
     name: str
@@ -33,21 +28,21 @@ class JudgedBackend(_Part):
     """Declared alternatives, which it had to follow."""
 
 
-class FreshRow(_Part):
+class FreshRow(Strict):
     """Fresh questions, beyond the stored vectors."""
 
     asked: int
     failed: int
 
 
-class ProfileRow(_Part):
+class ProfileRow(Strict):
     """One profile."""
 
     name: str
     awarded: bool
 
 
-class ClauseRow(_Part):
+class ClauseRow(Strict):
     """One clause."""
 
     id: str
@@ -61,7 +56,7 @@ class ClauseRow(_Part):
     message: str
 
 
-class KnownMistake(_Part):
+class KnownMistake(Strict):
     """A wrong implementation that fails alike."""
 
     name: str
@@ -70,7 +65,7 @@ class KnownMistake(_Part):
     mistake: str
 
 
-class Document(_Part):
+class Document(Strict):
     """The whole report."""
 
     suite: Suite

@@ -26,12 +26,13 @@ from pydantic import ValidationError
 
 from elt_ref.conformance.answers import flat, read_answer, read_inside, room, tensors_of
 from elt_ref.conformance.backend import Description, Unsupported
-from elt_ref.conformance.case import TREES, Vector, arguments
-from elt_ref.conformance.failures import BackendFailure, first_line, sentence, visible
+from elt_ref.conformance.case import Vector
+from elt_ref.conformance.failures import BackendFailure, first_line, misread, sentence, visible
 from elt_ref.conformance.layouts import layout_of
+from elt_ref.conformance.operations import TREES
 from elt_ref.conformance.perform import perform, undeclared
 from elt_ref.conformance.program import LONGEST, Program
-from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply, reply_of
+from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 
@@ -264,7 +265,7 @@ class ProcessDoor:
 
 def _described(what: str, line: str) -> Described:
     with suppress(ValidationError):
-        refusal = reply_of(Refused, line)
+        refusal = Refused.model_validate_json(line)
         raise RequestError(f"{what}: {visible(refusal.message)}")
     return _parsed(Described, line)
 
@@ -282,13 +283,11 @@ Message = TypeVar("Message", Described, Reply)
 def _parsed(kind: type[Message], line: str) -> Message:
     """Return the message on a line; ValueError says in a sentence what is wrong with it."""
     try:
-        return reply_of(kind, line)
+        return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the line"
-        hint = "; stdout is for the protocol, stderr is free" if first["type"] == "json_invalid" else ""
-        said = repr(first["input"])[:80]
-        raise ValueError(f"{kind.__name__.lower()}: {place}: {first['msg'].lower()}, got {said}{hint}") from None
+        no_json = error.errors()[0]["type"] == "json_invalid"
+        hint = "; stdout is for the protocol, stderr is free" if no_json else ""
+        raise ValueError(f"{kind.__name__.lower()}: {misread(error, 'the line')}{hint}") from None
 
 
 def _read(path: Path, folder: Path, most: int) -> dict[str, np.ndarray]:
@@ -329,9 +328,7 @@ class FilesDoor:
         except UnicodeDecodeError as error:
             raise RequestError(f"{path}: expected text in UTF-8, got {error.object[error.start :][:20]!r}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise RequestError(f"{path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}") from None
+            raise RequestError(f"{path}: {misread(error, 'the file')}") from None
         except ValueError as error:
             raise RequestError(f"{path}: {error}") from error
         return _description(described)
@@ -360,8 +357,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
         for dtype in stored.tolerance:
             place = folder / "questions" / dtype / stored.clause
             place.mkdir(parents=True, exist_ok=True)
-            keywords = arguments(stored.settings, vector.inputs, dtype)
-            write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(keywords)))
+            write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(vector.arguments(dtype))))
             outputs = {
                 name: {"shape": output.shape, "dtype": _answer_dtype(output.dtype, dtype)}
                 for name, output in stored.outputs.items()

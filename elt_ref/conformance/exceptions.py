@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from elt_ref.conformance.clauses import clauses
+from elt_ref.conformance.failures import misread
 from elt_ref.errors import RequestError
 
 
@@ -90,9 +91,7 @@ def read_exceptions(path: Path) -> Exceptions:
     try:
         return Exceptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{path}: {place}: {first['msg'].lower()}, got {first['input']!r}") from None
+        raise RequestError(f"{path}: {misread(error, 'the file')}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{path}: expected a TOML file of known failures, got {error}") from error
 

@@ -5,6 +5,8 @@ import traceback
 import unicodedata
 from pathlib import Path
 
+from pydantic import ValidationError
+
 SEEN = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 """The pictures of control characters, by code."""
 BIDIRECTIONAL = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -36,6 +38,13 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, BackendFailure):
         return first_line(error)
     return f"{type(error).__name__}: {first_line(error)}{place_of(error)}"
+
+
+def misread(error: ValidationError, whole: str) -> str:
+    """Return the first thing that is wrong with what was read: its place, or `whole`, what is expected, what stands."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or whole
+    return f"{place}: {first['msg'].lower()}, got {repr(first['input'])[:80]}"
 
 
 def place_of(error: BaseException) -> str:

@@ -5,24 +5,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from elt_ref.conformance.alike import likenesses
 from elt_ref.conformance.backend import Description, Unsupported
-from elt_ref.conformance.case import Stored, Vector, arguments
+from elt_ref.conformance.case import Stored, Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
-from elt_ref.conformance.exceptions import Exceptions, Known, Waiver
+from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.failures import sentence, visible
+from elt_ref.conformance.finding import Finding, Status
 from elt_ref.conformance.operations import FAMILIES, OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
-
-Status: TypeAlias = Literal["PASS", "FAIL", "ERROR", "UNSUPPORTED", "KNOWN", "NOT RUN", "WAIVED"]
 
 
 @runtime_checkable
@@ -44,26 +42,6 @@ class Door(Protocol):
             Exception: any other failure; its message is reported.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one vector in one dtype."""
-
-    vector: str
-    dtype: str
-    status: Status
-    error: float | None
-    """Error as a fraction of the tolerance; None if nothing could be compared."""
-    message: str
-    why: str
-    """Mistake that the vector would catch."""
-    operation: str = ""
-    """Operation of the vector."""
-    departure: float | None = None
-    """Distance of a wrong answer, by `elt_ref.conformance.compare.departure`; None if the answer is right."""
-    layer: tuple[int, int] | None = None
-    """Loop and layer, from 1, in which the taps leave the reference, if they say so."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +155,73 @@ class Report:
         return not self.complaints and bool(statuses & {"PASS", "WAIVED", "KNOWN"}) and not statuses & {"FAIL", "ERROR"}
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A backend behind its door, and what is known of its failures."""
+
+    door: Door
+    description: Description
+    exceptions: Exceptions
+
+    def verdict(self, clause: Clause, group: Sequence[Vector]) -> Verdict:
+        """Return the verdict on a clause by its vectors."""
+        if (unasked := _unasked(self.description, clause, group)) is not None:
+            return Verdict(clause, unasked[0], (), unasked[1])
+        asked = [vector for vector in group if fits(vector.stored, self.description)]
+        return self.concluded(
+            clause, [self.ask(vector, dtype) for vector in asked for dtype in self.description.dtypes]
+        )
+
+    def concluded(self, clause: Clause, findings: Sequence[Finding]) -> Verdict:
+        """Return the verdict that follows from all findings about a clause."""
+        findings, waiver = tuple(findings), self.exceptions.waiver(clause.id)
+        status = _status(findings)
+        worst = next((each for each in findings if each.status == status and status != "PASS"), None)
+        message = worst.message if worst else ""
+        known = self.exceptions.known(clause.id)
+        if known is not None and status in {"FAIL", "ERROR"}:
+            return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
+        if status == "PASS" and (lacking := _lacking(self.description, clause)):
+            offered = ", ".join(name for name in clause.needs if name not in lacking)
+            message = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
+            return Verdict(clause, "UNSUPPORTED", findings, message)
+        if waiver is not None and status == "PASS" and any((each.error or 0) > 1 / waiver.factor for each in findings):
+            return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
+        return Verdict(clause, status, findings, message)
+
+    def ask(self, vector: Vector, dtype: str) -> Finding:
+        """Return how the backend answers a vector in a dtype."""
+        stored, waiver = vector.stored, self.exceptions.waiver(vector.stored.clause)
+
+        def finding(status: Status, error: float | None, message: str) -> Finding:
+            return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
+
+        if dtype not in stored.tolerance:
+            return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
+        if vector.answers is None:
+            return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
+        try:
+            answer = self.door.call(vector, dtype, vector.arguments(dtype))
+            answer = {str(name): np.asarray(value) for name, value in answer.items()}
+            drawn_again = stored.operation != "student_draws" or _repeats(self.door, vector, dtype, answer)
+        except Unsupported as refusal:
+            message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
+            return finding("FAIL", None, message)
+        except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
+            return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
+        share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
+        if not fault and not drawn_again:
+            fault = "expected the same seed to give the same draws, got others"
+        if not fault:
+            return finding("PASS", share, "")
+        layer = None
+        if TAP_OF.get(stored.operation) in self.description.operations:
+            said, layer = first_layer(self.door, vector, dtype)
+            place = said if layer else place + said
+        gap = None if share is None or share <= 1 else departure(answer, vector.answers)
+        return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
+
+
 def judge(
     door: Door,
     vectors: Sequence[Vector],
@@ -199,7 +244,7 @@ def judge(
     """
     started = time.perf_counter()
     exceptions = exceptions or Exceptions()
-    description = checked(door.describe())
+    candidate = Candidate(door, checked(door.describe()), exceptions)
     groups: dict[str, list[Vector]] = defaultdict(list)
     for vector in vectors:
         groups[vector.stored.clause].append(vector)
@@ -207,9 +252,9 @@ def judge(
     for id_, clause in sorted(clauses().items()):
         if selected(clause, only):
             progress(id_)
-            verdicts.append(_judge_clause(door, description, clause, groups[id_], exceptions))
+            verdicts.append(candidate.verdict(clause, groups[id_]))
     complaints = exceptions.complaints({verdict.clause.id: verdict.status for verdict in verdicts}, whole=not only)
-    return Report(description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
+    return Report(candidate.description, tuple(verdicts), time.perf_counter() - started, door.isolated, complaints)
 
 
 def selected(clause: Clause, only: str) -> bool:
@@ -218,39 +263,6 @@ def selected(clause: Clause, only: str) -> bool:
     A word is the beginning of an id, a profile, or an operation. Nothing selects everything.
     """
     return any(clause.id.startswith(word) or word == clause.profile or word in clause.needs for word in only.split(","))
-
-
-def _judge_clause(
-    door: Door, description: Description, clause: Clause, group: Sequence[Vector], exceptions: Exceptions
-) -> Verdict:
-    if (unasked := _unasked(description, clause, group)) is not None:
-        return Verdict(clause, unasked[0], (), unasked[1])
-    waiver = exceptions.waiver(clause.id)
-    findings = tuple(
-        ask(door, vector, dtype, waiver, description.operations)
-        for vector in group
-        for dtype in description.dtypes
-        if fits(vector.stored, description)
-    )
-    return concluded(description, clause, findings, exceptions)
-
-
-def concluded(description: Description, clause: Clause, findings: Sequence[Finding], exceptions: Exceptions) -> Verdict:
-    """Return the verdict that follows from all findings about a clause."""
-    findings, waiver = tuple(findings), exceptions.waiver(clause.id)
-    status = _status(findings)
-    worst = next((each for each in findings if each.status == status and status != "PASS"), None)
-    message = worst.message if worst else ""
-    known: Known | None = exceptions.known(clause.id)
-    if known is not None and status in {"FAIL", "ERROR"}:
-        return Verdict(clause, "KNOWN", findings, f"known: {known.reason}; {message}")
-    if status == "PASS" and (lacking := _lacking(description, clause)):
-        offered = ", ".join(name for name in clause.needs if name not in lacking)
-        message = f"its cases of {offered} pass; needs {', '.join(lacking)}, which the backend does not declare"
-        return Verdict(clause, "UNSUPPORTED", findings, message)
-    if waiver is not None and status == "PASS" and any((each.error or 0) > 1 / waiver.factor for each in findings):
-        return Verdict(clause, "WAIVED", findings, f"within {waiver.factor:g} times the tolerance: {waiver.reason}")
-    return Verdict(clause, status, findings, message)
 
 
 def _lacking(description: Description, clause: Clause) -> list[str]:
@@ -299,41 +311,8 @@ def _status(findings: Sequence[Finding]) -> Status:
     return "PASS" if "PASS" in statuses else "NOT RUN"
 
 
-def ask(door: Door, vector: Vector, dtype: str, waiver: Waiver | None, operations: Sequence[str]) -> Finding:
-    """Return how a backend answers a vector in a dtype; `operations` are the ones that it declares."""
-    stored = vector.stored
-
-    def finding(status: Status, error: float | None, message: str) -> Finding:
-        return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
-
-    if dtype not in stored.tolerance:
-        return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
-    if vector.answers is None:
-        return finding("NOT RUN", None, f"{vector.id}: the answers are not here")
-    try:
-        answer = door.call(vector, dtype, arguments(stored.settings, vector.inputs, dtype))
-        answer = {str(name): np.asarray(value) for name, value in answer.items()}
-        drawn_again = stored.operation != "student_draws" or _repeats(door, vector, dtype, answer)
-    except Unsupported as refusal:
-        message = f"{vector.id}, {dtype}: {stored.operation} is declared and answered 'unsupported' ({refusal})"
-        return finding("FAIL", None, message)
-    except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
-        return finding("ERROR", None, f"{vector.id}, {dtype}: {sentence(error)}")
-    share, fault, place = weigh(vector, dtype, answer, 1.0 if waiver is None else waiver.factor)
-    if not fault and not drawn_again:
-        fault = "expected the same seed to give the same draws, got others"
-    if not fault:
-        return finding("PASS", share, "")
-    layer = None
-    if TAP_OF.get(stored.operation) in operations:
-        said, layer = first_layer(door, vector, dtype)
-        place = said if layer else place + said
-    gap = None if share is None or share <= 1 else departure(answer, vector.answers)
-    return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
-
-
 def _repeats(door: Door, vector: Vector, dtype: str, answer: Mapping[str, np.ndarray]) -> bool:
-    again = door.call(vector, dtype, arguments(vector.stored.settings, vector.inputs, dtype))
+    again = door.call(vector, dtype, vector.arguments(dtype))
     return all(np.array_equal(again.get(name, ()), value) for name, value in answer.items())
 
 
@@ -349,8 +328,7 @@ def weigh(vector: Vector, dtype: str, answer: Mapping[str, np.ndarray], factor: 
         factor: the waiver's factor on the tolerance; 1 for none.
     """
     stored, right = vector.stored, vector.answers or {}
-    floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
-    if (wrong_form := mismatch(answer, right, dtype if floats else None)) is not None:
+    if (wrong_form := mismatch(answer, right, dtype if vector.has_floats else None)) is not None:
         return None, wrong_form, ""
     error, where = difference(stored.operation, stored.settings, answer, right)
     share = error / (stored.tolerance[dtype] * factor)
@@ -379,13 +357,19 @@ TAP_OF = {
 """The tap for each network operation that may be wrong; it takes the same arguments."""
 
 
+def tapped(vector: Vector) -> Vector:
+    """Return the question to the tap of a network operation, with the reference's answer."""
+    tap = TAP_OF[vector.stored.operation]
+    answers = getattr(ReferenceBackend(), tap)(**vector.arguments("float64"))
+    return replace(vector, stored=vector.stored.model_copy(update={"operation": tap}), answers=answers)
+
+
 def first_layer(door: Door, vector: Vector, dtype: str) -> tuple[str, tuple[int, int] | None]:
     """Return the loop and layer in which the numbers leave the reference, in words and counted from 1, or None."""
-    tap = Vector(vector.stored.model_copy(update={"operation": TAP_OF[vector.stored.operation]}), vector.inputs, None)
-    keywords = partial(arguments, tap.stored.settings, tap.inputs)
-    right = getattr(ReferenceBackend(), tap.stored.operation)(**keywords("float64"))["layers"]
+    tap = tapped(vector)
+    right = (tap.answers or {})["layers"]
     try:
-        actual = np.asarray(door.call(tap, dtype, keywords(dtype))["layers"], np.float64)
+        actual = np.asarray(door.call(tap, dtype, tap.arguments(dtype))["layers"], np.float64)
         gaps = np.abs(actual - right).reshape(*right.shape[:2], -1).max(axis=-1) / np.abs(right).max()
     except Exception as error:  # noqa: BLE001  a tap helps; it is not judged
         return f"; its tap {tap.stored.operation} fails: {sentence(error)}", None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.conformance.case import TREES
+from elt_ref.conformance.operations import TREES
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from elt_ref.conformance.strict import Strict
 from elt_ref.run.specs import read_toml
 
 
-class Operation(BaseModel):
+class Operation(Strict):
     """What a backend is asked, and what it answers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     text: str
     arguments: dict[str, str]
@@ -21,6 +20,10 @@ class Operation(BaseModel):
     """The only family of networks that it belongs to; None for both."""
     tap: bool = False
     """Whether no clause needs it."""
+    about: list[str] = Field(default=[])
+    """Clauses that every fresh question is about, the narrowest first."""
+    often: int = 16
+    """Fresh questions in one round."""
 
 
 TABLE: Mapping[str, Operation] = {
@@ -31,6 +34,8 @@ OPERATIONS = tuple(name for name, operation in TABLE.items() if not operation.ta
 """Every judged operation."""
 TAPS = tuple(name for name, operation in TABLE.items() if operation.tap)
 """Operations that no clause needs: they show the layer and loop in which a wrong network departs."""
+TREES = {name for operation in TABLE.values() for name, kind in operation.arguments.items() if kind == "tree"}
+"""Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
 FAMILIES = {
     family: tuple(name for name in OPERATIONS if TABLE[name].family == family) for family in ("masked", "diffusion")
 }

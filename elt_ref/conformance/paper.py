@@ -14,8 +14,9 @@ from autograd import grad
 from autograd.misc import flatten
 
 from elt_ref.arrays import Tree, tree_items, tree_map
+from elt_ref.config import DiffusionExperiment, MaskedExperiment
 from elt_ref.conformance.backend import Parameters, Section, Tensors, Unsupported
-from elt_ref.conformance.reference import diffusion_configuration, like, masked_configuration, nested, prefixed, tree
+from elt_ref.conformance.reference import like, nested, of_family, prefixed, tree
 from elt_ref.paper.mistakes import PAGES, Mistake, page_with
 
 
@@ -394,7 +395,7 @@ class PaperBackend:
 
     def _masked(self, model: Section, parameters: Parameters) -> Tree:
         """Set the constants of a network; return its parameters as the page has them."""
-        config = masked_configuration(model)
+        config = of_family(MaskedExperiment, model)
         vars(self.masked).update(
             _both(model), TOKENS=config.model.tokens, CODES=model["codebook_size"], MASK=config.model.mask_token
         )
@@ -403,7 +404,7 @@ class PaperBackend:
     def _diffusion(self, model: Section, parameters: Parameters) -> Tree:
         names = ("shape", "patch_size", "time_features", "time_scale")
         vars(self.diffusion).update(_both(model), **{name.upper(): model[name] for name in names})
-        return tree(diffusion_configuration(model), parameters)
+        return tree(of_family(DiffusionExperiment, model), parameters)
 
     def _noise(self, diffusion: Section, *, weighted: bool = False, sampled: bool = False) -> None:
         """Set the constants of a noise schedule, also of the loss or of the sampler that uses it."""

@@ -13,25 +13,23 @@
 metadata of `inputs` may name memory layouts, which only the server of Python backends needs. Every line is validated.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from elt_ref.conformance.strict import Strict
 
 PROTOCOL = 1
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Hello(_Message):
+class Hello(Strict):
     """The judge's first line."""
 
     type: Literal["hello"] = "hello"
     protocol: Literal[1]
 
 
-class Described(_Message):
+class Described(Strict):
     """A program's description of itself; also the file ``description.json`` of a folder of answers."""
 
     type: Literal["description"] = "description"
@@ -39,19 +37,19 @@ class Described(_Message):
     version: str
     operations: list[str]
     dtypes: list[str]
-    choices: dict[str, str] = {}
-    undeclared: list[str] = []
+    choices: dict[str, str] = Field(default={})
+    undeclared: list[str] = Field(default=[])
     """Operations that it implements but leaves out of `operations`; ``conform smoke`` names them."""
 
 
-class Refused(_Message):
+class Refused(Strict):
     """A program's reason why it cannot be judged, in the place of a description."""
 
     type: Literal["refused"] = "refused"
     message: str
 
 
-class Call(_Message):
+class Call(Strict):
     """One question."""
 
     type: Literal["call"] = "call"
@@ -65,7 +63,7 @@ class Call(_Message):
     """Path of the safetensors file to write."""
 
 
-class Reply(_Message):
+class Reply(Strict):
     """The answer to a call."""
 
     type: Literal["reply"] = "reply"
@@ -75,19 +73,7 @@ class Reply(_Message):
     message: str | None = None
 
 
-class Bye(_Message):
+class Bye(Strict):
     """The judge's last line."""
 
     type: Literal["bye"] = "bye"
-
-
-Kind = TypeVar("Kind", bound=BaseModel)
-
-
-def reply_of(kind: type[Kind], line: str) -> Kind:
-    """Return the message on a line.
-
-    Raises:
-        pydantic.ValidationError: the line is not JSON, or not a message of this kind.
-    """
-    return kind.model_validate_json(line)

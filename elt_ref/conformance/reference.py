@@ -3,8 +3,9 @@
 No loss, gradient, schedule, optimizer step or sampler is put together here: what is judged is what ships.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -41,7 +42,6 @@ from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.objective import (
     Batch,
     DiffusionDraws,
-    DiffusionTarget,
     Draws,
     LossTerms,
     MaskedDraws,
@@ -132,20 +132,39 @@ class ReferenceBackend:
     # --- objectives
 
     def masked_objective(self, **arguments) -> Tensors:
-        terms, _ = _masked_loss(**arguments)
-        return scalars(terms, arguments["student_loops"])
+        return scalars(self._masked_loss(**arguments)[0], arguments["student_loops"])
 
     def masked_gradient(self, **arguments) -> Tensors:
-        _, gradient = _masked_loss(**arguments)
-        return dict(tree_items(gradient))
+        return dict(tree_items(self._masked_loss(**arguments)[1]))
 
     def diffusion_objective(self, **arguments) -> Tensors:
-        terms, _ = _diffusion_loss(**arguments)
-        return scalars(terms, arguments["student_loops"])
+        return scalars(self._diffusion_loss(**arguments)[0], arguments["student_loops"])
 
     def diffusion_gradient(self, **arguments) -> Tensors:
-        _, gradient = _diffusion_loss(**arguments)
-        return dict(tree_items(gradient))
+        return dict(tree_items(self._diffusion_loss(**arguments)[1]))
+
+    def _masked_loss(
+        self, *, model, parameters, tokens, mask, labels, reduction, label_smoothing, **weighed
+    ) -> tuple[LossTerms, Tree]:
+        kind = kind_of(weighed["student_loops"])
+        objective = {"kind": kind, "reduction": reduction, "label_smoothing": label_smoothing}
+        config = of_family(MaskedExperiment, model, objective=objective)
+        seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
+        target = MaskedTarget(tokens, mask, reduction, label_smoothing)
+        return loss_and_gradient(tree(config, parameters), config, (seen, labels), target, **weighed)
+
+    def _diffusion_loss(
+        self, *, model, diffusion, parameters, clean, noise, time, labels, reduction, **weighed
+    ) -> tuple[LossTerms, Tree]:
+        kind = kind_of(weighed["student_loops"])
+        objective = {"kind": kind, "reduction": reduction, "label_drop_rate": 0.5}
+        config = of_family(DiffusionExperiment, model, diffusion=diffusion, objective=objective)
+        dropped = labels == config.model.unconditional_class  # a batch has classes only: the others are dropped
+        draws = DiffusionDraws(
+            np.asarray(time, np.float64), noise, np.where(dropped, 0.0, 1.0), weighed["student_loops"]
+        )
+        inputs, target = corrupt_diffusion(config, Batch(clean, np.where(dropped, 0, labels)), draws)
+        return loss_and_gradient(tree(config, parameters), config, inputs, target, **weighed)
 
     def truth_weights(self, *, steps) -> Tensors:
         return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
@@ -226,7 +245,7 @@ class ReferenceBackend:
         self, *, model, sampling, parameters, tokens, labels, token_noise, confidence_noise, loops
     ) -> Tensors:
         sampling = {**sampling, "steps": len(loops), "schedule_precision": self.choices["sampling.schedule_precision"]}
-        config = masked_configuration(model, sampling=sampling)
+        config = of_family(MaskedExperiment, model, sampling=sampling)
         states = list(
             decode(
                 tree(config, parameters),
@@ -242,7 +261,7 @@ class ReferenceBackend:
     def diffusion_sample(
         self, *, model, diffusion, sampling, parameters, labels, initial_noise, step_noise, loops
     ) -> Tensors:
-        config = diffusion_configuration(model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
+        config = of_family(DiffusionExperiment, model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
         states = denoise(
             tree(config, parameters), config, labels, initial_noise, lambda step: step_noise[step], loops=loops
         )
@@ -328,79 +347,29 @@ def _forward(model: Section, parameters: Parameters, loops: int, *inputs: Any) -
     return np.asarray(forward(tree(config, parameters), config, *inputs, loops=loops))
 
 
-def _states(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+def _embedded(
+    model: Section, parameters: Parameters, inputs: Sequence[Any]
+) -> tuple[np.ndarray, Sequence[Tree], Callable[[Sequence[Tree]], Callable[[Any], Any]]]:
+    """Return the state before the loop, the layers, and the block of some layers as a function of them."""
     config = configuration(model)
     network = NETWORKS[type(config)]
     network.check(config.model, *inputs)
     state, layers, _ = network.embed(tree(config, parameters), config.model, *inputs)
-    return np.stack(list(loop_states(block_of(network, layers, config), state, loops)))
+    return state, layers, partial(block_of, network, config=config)
+
+
+def _states(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    state, layers, block = _embedded(model, parameters, inputs)
+    return np.stack(list(loop_states(block(layers), state, loops)))
 
 
 def _layers(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-    config = configuration(model)
-    network = NETWORKS[type(config)]
-    network.check(config.model, *inputs)
-    state, layers, _ = network.embed(tree(config, parameters), config.model, *inputs)
-    blocks = [block_of(network, [layer], config) for layer in layers]
+    state, layers, block = _embedded(model, parameters, inputs)
     taps = []
-    for _ in range(loops):
-        for block in blocks:
-            state = block(state)
-            taps.append(state)
-    return np.stack(taps).reshape(loops, len(blocks), *state.shape)
-
-
-def _masked_loss(
-    *,
-    model: Section,
-    parameters: Parameters,
-    tokens: np.ndarray,
-    mask: np.ndarray,
-    labels: np.ndarray,
-    student_loops: int | None,
-    truth_weight: float,
-    reduction: str,
-    label_smoothing: float,
-) -> tuple[LossTerms, Tree]:
-    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_smoothing": label_smoothing}
-    config = masked_configuration(model, objective=objective)
-    seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
-    target = MaskedTarget(tokens, mask, reduction, label_smoothing)
-    return _loss(config, parameters, (seen, labels), target, student_loops, truth_weight)
-
-
-def _diffusion_loss(
-    *,
-    model: Section,
-    diffusion: Section,
-    parameters: Parameters,
-    clean: np.ndarray,
-    noise: np.ndarray,
-    time: np.ndarray,
-    labels: np.ndarray,
-    student_loops: int | None,
-    truth_weight: float,
-    reduction: str,
-) -> tuple[LossTerms, Tree]:
-    objective = {"kind": kind_of(student_loops), "reduction": reduction, "label_drop_rate": 0.5}
-    config = diffusion_configuration(model, diffusion=diffusion, objective=objective)
-    dropped = labels == config.model.unconditional_class  # a batch has classes only: the others are dropped
-    draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.where(dropped, 0.0, 1.0), student_loops)
-    inputs, target = corrupt_diffusion(config, Batch(clean, np.where(dropped, 0, labels)), draws)
-    return _loss(config, parameters, inputs, target, student_loops, truth_weight)
-
-
-def _loss(
-    config: Experiment,
-    parameters: Parameters,
-    inputs: tuple[Any, ...],
-    target: MaskedTarget | DiffusionTarget,
-    student_loops: int | None,
-    truth_weight: float,
-) -> tuple[LossTerms, Tree]:
-    return loss_and_gradient(
-        tree(config, parameters), config, inputs, target, student_loops=student_loops, truth_weight=truth_weight
-    )
+    for layer in [block([layer]) for layer in layers] * loops:
+        state = layer(state)
+        taps.append(state)
+    return np.stack(taps).reshape(loops, len(layers), *state.shape)
 
 
 def _train(batches: Iterable[Batch], draws: Iterable[Draws], *, parameters: Parameters, **sections: Section) -> Tensors:
@@ -418,39 +387,24 @@ def kind_of(student_loops: int | None) -> str:
     return "vanilla" if student_loops is None else "ilsd"
 
 
-def configuration(
-    model: Section,
-    *,
-    diffusion: Section | None = None,
-    objective: Section | None = None,
-    sampling: Section | None = None,
-    training: Section | None = None,
-) -> Experiment:
-    """Return the configuration that these sections describe."""
-    document: dict[str, Any] = {"name": "case", "model": dict(model), "objective": dict(objective or UNLOOPED)}
+def configuration(model: Section, **sections: Section) -> Experiment:
+    """Return the configuration that these sections describe: diffusion, objective, sampling, training."""
+    document: dict[str, Any] = {"name": "case", "model": model, "objective": UNLOOPED, **sections}
     if model.get("family") == "diffusion":
-        document["diffusion"] = dict(diffusion or {"shift": 0.0, "bias": 0.0})
+        document = {"diffusion": {"shift": 0.0, "bias": 0.0}, **document}
     if not model.get("unconditional_row", True):
-        document["objective"]["label_drop_rate"] = 0.0
-    for name, section in (("sampling", sampling), ("training", training)):
-        if section is not None:
-            document[name] = dict(section)
+        document["objective"] = {**document["objective"], "label_drop_rate": 0.0}
     return validate(document, where="case")
 
 
-def masked_configuration(model: Section, **sections: Section) -> MaskedExperiment:
-    """Return the configuration of a question about the masked family."""
-    config = configuration(model, **sections)
-    if not isinstance(config, MaskedExperiment):
-        raise RequestError(f"model: expected the masked family, got the {config.model.family} family")
-    return config
+Kind = TypeVar("Kind", MaskedExperiment, DiffusionExperiment)
 
 
-def diffusion_configuration(model: Section, **sections: Section) -> DiffusionExperiment:
-    """Return the configuration of a question about the diffusion family."""
+def of_family(kind: type[Kind], model: Section, **sections: Section) -> Kind:
+    """Return the configuration of a question about one family."""
     config = configuration(model, **sections)
-    if not isinstance(config, DiffusionExperiment):
-        raise RequestError(f"model: expected the diffusion family, got the {config.model.family} family")
+    if not isinstance(config, kind):
+        raise RequestError(f"model: expected another family, got the {config.model.family} family")
     return config
 
 

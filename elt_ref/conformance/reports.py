@@ -2,6 +2,9 @@
 
 import html
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -11,7 +14,7 @@ import elt_ref
 from elt_ref.conformance.alike import suggestions
 from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
-from elt_ref.conformance.document import clause_row
+from elt_ref.conformance.document import ClauseRow, clause_row
 from elt_ref.conformance.judge import Report, Verdict
 
 COLOURS = {
@@ -40,9 +43,15 @@ def plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def in_order(report: Report) -> list[Verdict]:
-    """Return the verdicts, failures first, in the order in which operations build on one another."""
-    return [*report.failed, *(verdict for verdict in report.verdicts if verdict not in report.failed)]
+def rows_of(report: Report) -> Iterator[tuple[Verdict, ClauseRow, str, str]]:
+    """Yield every verdict, failures first, with its row, its error as text, and its message or its clause.
+
+    The failures are in the order in which operations build on one another.
+    """
+    for verdict in (*report.failed, *(each for each in report.verdicts if each not in report.failed)):
+        row = clause_row(verdict)
+        error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
+        yield verdict, row, error, verdict.message or verdict.clause.sentence
 
 
 def table(report: Report, *, every: bool) -> Table:
@@ -53,13 +62,9 @@ def table(report: Report, *, every: bool) -> Table:
     shown.add_column("status", no_wrap=True)
     shown.add_column("error", no_wrap=True, justify="right")
     shown.add_column("what", overflow="fold")
-    for verdict in in_order(report):
+    for verdict, row, error, what in rows_of(report):
         if every or verdict.status not in {"PASS", "UNSUPPORTED"}:
-            row = clause_row(verdict)
-            error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-            style = COLOURS[verdict.status]
-            what = verdict.message or verdict.clause.sentence
-            shown.add_row(row.id, f"[{style}]{row.status}[/]", error, escape(what))
+            shown.add_row(row.id, f"[{COLOURS[row.status]}]{row.status}[/]", error, escape(what))
     return shown
 
 
@@ -152,37 +157,16 @@ def markdown(report: Report) -> str:
     lines += [f"- {line}" for line in headlines(report)]
     lines += [f"- {complaint}" for complaint in report.complaints]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
-    for verdict in in_order(report):
-        row = clause_row(verdict)
-        error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        message = (verdict.message or verdict.clause.sentence).replace("|", "\\|")
+    for _, row, error, what in rows_of(report):
+        message = what.replace("|", "\\|")
         lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>{title}</title><style>
-body {{ margin: 0 auto; max-width: 70rem; padding: 1.5rem; font: 1rem/1.5 system-ui, sans-serif; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .3rem .6rem; vertical-align: top; }}
-tr {{ border-top: 1px solid #8885; }} td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-code {{ font-size: .85rem; }} .PASS {{ color: #00795a; }} .FAIL, .ERROR {{ color: #c22; font-weight: 700; }}
-.KNOWN, .WAIVED {{ color: #a60; }} .scroll {{ overflow-x: auto; }} small {{ display: block; opacity: .75; }}
-td:first-child {{ white-space: nowrap; }}
-@media (prefers-color-scheme: dark) {{ .PASS {{ color: #3ecfa3; }} .FAIL, .ERROR {{ color: #ff7a70; }} }}
-</style></head><body><main><h1>{title}</h1><ul>{headlines}</ul><div class="scroll"><table>
-<thead><tr><th>clause</th><th>status</th><th>dtype</th><th>error ÷ tolerance</th><th>clause, finding</th></tr></thead>
-<tbody>{rows}</tbody></table></div></main></body></html>
-"""
 
 
 def page(report: Report, called: str) -> str:
     """Return the report as one HTML file without references."""
     rows = []
-    for verdict in in_order(report):
-        row = clause_row(verdict)
-        error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
+    for verdict, row, error, _ in rows_of(report):
         message = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
         again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
         if verdict in report.failed and verdict.worst:
@@ -196,7 +180,8 @@ def page(report: Report, called: str) -> str:
     sentences = (*headlines(report), *advice(report, called), *report.complaints)
     lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
     title = html.escape(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
-    return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
+    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    return template.substitute(title=title, headlines="".join(lines), rows="\n".join(rows))
 
 
 def badge(report: Report) -> str:

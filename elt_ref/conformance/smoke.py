@@ -1,18 +1,17 @@
 """A check of the harness itself, before any clause: form, dtypes, finiteness, repetition, no side effects."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from elt_ref.conformance.backend import Unsupported
-from elt_ref.conformance.case import Vector, arguments
+from elt_ref.conformance.case import Vector
 from elt_ref.conformance.compare import mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.failures import first_line, sentence, visible
-from elt_ref.conformance.judge import TAP_OF, Door, fits
-from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.conformance.judge import TAP_OF, Door, fits, tapped
 
 
 class Smoke(NamedTuple):
@@ -31,22 +30,12 @@ def smoke(door: Door, vectors: Sequence[Vector]) -> list[Smoke]:
     """
     description = checked(door.describe())
     questions: dict[str, dict[Any, Vector]] = defaultdict(dict)
-    for vector in (*vectors, *_tapped(vectors)):
+    taps = {TAP_OF.get(vector.stored.operation): vector for vector in reversed(vectors)}
+    for vector in (*vectors, *(tapped(vector) for tap, vector in taps.items() if tap)):
         if fits(vector.stored, description):
             questions[vector.stored.operation].setdefault(_form(vector), vector)
     names = [name for name in description.operations if name in questions]
     return [Smoke(name, _try_all(door, list(questions[name].values()), description.dtypes)) for name in names]
-
-
-def _tapped(vectors: Sequence[Vector]) -> Iterator[Vector]:
-    """Yield a question for each tap, with the reference's answer."""
-    reference, seen = ReferenceBackend(), set()
-    for vector in vectors:
-        tap = TAP_OF.get(vector.stored.operation)
-        if tap is not None and tap not in seen:
-            seen.add(tap)
-            answers = getattr(reference, tap)(**arguments(vector.stored.settings, vector.inputs, "float64"))
-            yield Vector(vector.stored.model_copy(update={"operation": tap}), vector.inputs, answers)
 
 
 def _form(vector: Vector) -> Any:
@@ -74,15 +63,14 @@ def _try_all(door: Door, vectors: Sequence[Vector], dtypes: Sequence[str]) -> st
 def _try(door: Door, vector: Vector, dtype: str) -> str:
     answers = []
     for _ in range(2):
-        keywords = arguments(vector.stored.settings, vector.inputs, dtype)
         try:
-            answers.append({name: np.asarray(value) for name, value in door.call(vector, dtype, keywords).items()})
+            answer = door.call(vector, dtype, vector.arguments(dtype))
+            answers.append({name: np.asarray(value) for name, value in answer.items()})
         except Unsupported as refusal:
             return f"declared, but answered 'unsupported' ({first_line(refusal)})"
         except Exception as error:  # noqa: BLE001  whatever a backend does is its own error
             return sentence(error)
-    floats = any(np.issubdtype(array.dtype, np.floating) for array in vector.inputs.values())
-    if (fault := mismatch(answers[0], vector.answers or {}, dtype if floats else None)) is not None:
+    if (fault := mismatch(answers[0], vector.answers or {}, dtype if vector.has_floats else None)) is not None:
         return visible(fault)
     if any(not np.array_equal(answers[0][name], answers[1][name]) for name in answers[0]):
         return "expected the same question to get the same answer, got two"

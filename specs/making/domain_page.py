@@ -6,6 +6,7 @@ from pathlib import Path
 from elt_ref.conformance.fresh.domain import quantities
 from elt_ref.conformance.fresh.drawer import Drawer
 from elt_ref.conformance.fresh.subjects import QUESTIONS
+from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.files import write_text
 from elt_ref.streams import stream
 
@@ -39,7 +40,7 @@ def page() -> str:
         for name, quantity in quantities().items()
     ]
     lines += ["", "## Operations", "", "| operation | quantities that vary |", "|---|---|"]
-    lines += [f"| `{operation}` | {', '.join(f'`{name}`' for name in varied(operation))} |" for operation in QUESTIONS]
+    lines += [f"| `{operation}` | {', '.join(f'`{name}`' for name in varied(operation))} |" for operation in OPERATIONS]
     return HEAD + "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ A clause refuses an implementation if one of its vectors gets a well-formed answ
 The results are ``docs/kill-matrix.md``, by clause, and ``specs/refusals.json``, by case with the answer's distance.
 """
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.conformance.alike import FILE, text
+from elt_ref.conformance.alike import FILE
 from elt_ref.conformance.case import Vector, arguments, read_vectors
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.compare import departure
@@ -78,6 +79,17 @@ def page(measured: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def departures(measured: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the content of the file for measured departures: a line for each wrong implementation."""
+    cases = sorted({case for row in measured.values() for case in row})
+    place = {case: number for number, case in enumerate(cases)}
+    rows = [
+        json.dumps(name) + ": " + json.dumps({str(place[case]): float(f"{gap:.3g}") for case, gap in row.items()})
+        for name, row in sorted(measured.items())
+    ]
+    return f'{{"cases": {json.dumps(cases)},\n"departures": {{\n' + ",\n".join(rows) + "\n}}\n"
+
+
 def main() -> None:
     """Write the page; exit 1 if a clause refuses nothing or nothing refuses a wrong implementation."""
     vectors = read_vectors()
@@ -85,7 +97,7 @@ def main() -> None:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         measured = dict(zip(names, pool.map(partial(refused_by, vectors=vectors), names, chunksize=8), strict=True))
     write_text(Path("docs") / "kill-matrix.md", page(measured))
-    write_text(specs_folder() / FILE, text(measured))
+    write_text(specs_folder() / FILE, departures(measured))
     refusing = {case.split("/")[0] for row in measured.values() for case in row}
     idle = [id_ for id_ in clauses() if id_ not in refusing]
     survivors = [name for name, row in measured.items() if not row]

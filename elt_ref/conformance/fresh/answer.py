@@ -15,7 +15,7 @@ import numpy as np
 from elt_ref.conformance.backend import JUDGED_DTYPES, Unsupported
 from elt_ref.conformance.case import Output, Stored, Vector, arguments
 from elt_ref.conformance.compare import difference, mismatch
-from elt_ref.conformance.fresh.question import Drawn
+from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.paper import PaperBackend
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.errors import RequestError

@@ -10,28 +10,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from elt_ref.config import DiffusionConfig, ObjectiveConfig, SamplingConfig, TrainingConfig
 from elt_ref.conformance.backend import Description
-from elt_ref.conformance.case import TREES, Vector
+from elt_ref.conformance.case import Vector
 from elt_ref.conformance.choices import declared_otherwise
 from elt_ref.conformance.clauses import clauses as all_clauses
 from elt_ref.conformance.doors import ProcessDoor
 from elt_ref.conformance.exceptions import Exceptions
+from elt_ref.conformance.finding import Finding
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import SEED_PLACE, SEEDS, Drawer
-from elt_ref.conformance.fresh.laid_out import LaidOut
-from elt_ref.conformance.fresh.subjects import OFTEN, QUESTIONS, subjects
-from elt_ref.conformance.judge import Door, Finding, Fresh, Report, ask, concluded
-from elt_ref.conformance.operations import OPERATIONS
+from elt_ref.conformance.fresh.subjects import QUESTIONS, subjects
+from elt_ref.conformance.judge import Candidate, Door, Fresh, Report
+from elt_ref.conformance.operations import OPERATIONS, TABLE, TREES
 from elt_ref.errors import RequestError
 from elt_ref.streams import stream
 
 SEED = 20261125
 """Seed of the default draw."""
 ROUNDS = 4
-"""Rounds of the default draw; in each an operation is asked as often as `OFTEN` says."""
+"""Rounds of the default draw; in each an operation is asked as often as the table of operations says."""
 TWICE = 8
 """One question in so many is asked a second time, after all the others, and once more with other numbers."""
 SECTIONS = {
@@ -118,9 +116,10 @@ def with_fresh(
     """
     started = time.perf_counter()
     judged = {verdict.clause.id for verdict in report.verdicts if verdict.findings}
-    findings, fresh = ask_fresh(door, report.backend, inquiry, judged, exceptions, progress)
+    backend = Candidate(door, report.backend, exceptions)
+    findings, fresh = ask_fresh(backend, inquiry, judged, progress)
     verdicts = tuple(
-        concluded(report.backend, verdict.clause, (*verdict.findings, *findings[verdict.clause.id]), exceptions)
+        backend.concluded(verdict.clause, (*verdict.findings, *findings[verdict.clause.id]))
         if findings[verdict.clause.id]
         else verdict
         for verdict in report.verdicts
@@ -134,14 +133,12 @@ class Asking:
     """What a backend answered so far.
 
     Args:
-        door: the door to the backend.
-        description: the backend's description.
+        backend: the backend.
         clauses: clauses to judge; a question about no other is asked.
-        exceptions: known failures and waivers.
     """
 
-    def __init__(self, door: Door, description: Description, clauses: set[str], exceptions: Exceptions) -> None:
-        self.door, self.description, self.clauses, self.exceptions = door, description, clauses, exceptions
+    def __init__(self, backend: Candidate, clauses: set[str]) -> None:
+        self.backend, self.clauses = backend, clauses
         self.findings: dict[str, list[Finding]] = defaultdict(list)
         self.errors: dict[str, int] = defaultdict(int)
         self.failed: set[str] = set()
@@ -150,10 +147,11 @@ class Asking:
 
     def put(self, question: Question) -> None:
         """Put a question to the backend in every declared dtype, unless its operation had too many errors."""
-        operation = question.vector.stored.operation
+        operation, dtypes = question.vector.stored.operation, self.backend.description.dtypes
         if self.errors[operation] >= ERRORS:
             return
-        for finding in put(self.door, question, self.description, self.exceptions):
+        for dtype in dtypes if question.vector.has_floats else dtypes[:1]:  # without numbers there is one question only
+            finding = self.backend.ask(question.vector, dtype)
             self.errors[operation] += finding.status == "ERROR"
             if finding.status in {"FAIL", "ERROR"}:
                 self.failed.add(question.vector.id)
@@ -166,8 +164,7 @@ class Asking:
         for operation in sorted(self.first, key=OPERATIONS.index):
             progress(f"smaller questions of {operation}")
             until = min(time.perf_counter() + PATIENCE, started + IN_ALL)
-            shrinker = Shrinker(self.door, *self.first[operation], self.description, self.exceptions, until)
-            question, finding = shrinker.smallest()
+            question, finding = Shrinker(self.backend, *self.first[operation], until).smallest()
             told = summary(question.vector)
             if self._passes_alone(question, finding.dtype):
                 told = "asked alone, in a new process, it is right: something is kept from earlier questions"
@@ -178,12 +175,11 @@ class Asking:
 
     def _passes_alone(self, question: Question, dtype: str) -> bool:
         """Return whether a failing question passes as the first of a new process."""
-        if not isinstance(self.door, ProcessDoor):
+        if not isinstance(self.backend.door, ProcessDoor):
             return False
         with suppress(RuntimeError):
-            self.door.close()
-        (found,) = put(self.door, question, replace(self.description, dtypes=(dtype,)), self.exceptions)
-        return found.status == "PASS"
+            self.backend.door.close()
+        return self.backend.ask(question.vector, dtype).status == "PASS"
 
     def _add(self, question: Question, finding: Finding, *, last: bool) -> None:
         for clause in self.clauses.intersection(question.clauses):
@@ -193,16 +189,11 @@ class Asking:
 
 
 def ask_fresh(
-    door: Door,
-    description: Description,
-    inquiry: Inquiry,
-    clauses: set[str],
-    exceptions: Exceptions,
-    progress: Callable[[str], None] = lambda _: None,
+    backend: Candidate, inquiry: Inquiry, clauses: set[str], progress: Callable[[str], None] = lambda _: None
 ) -> tuple[Mapping[str, list[Finding]], Fresh]:
     """Return the findings by clause, the smallest failures first, and a summary."""
     started, asked, paged, again = time.perf_counter(), 0, 0, list[Question]()
-    asking = Asking(door, description, clauses, exceptions)
+    asking, description = Asking(backend, clauses), backend.description
     described = NOTHING_DECLARED if inquiry.exported else description
     numbered = order(description, inquiry, clauses)
     for number, question in ahead(numbered, partial(draw, seed=inquiry.seed, description=described)):
@@ -256,7 +247,8 @@ def order(description: Description, inquiry: Inquiry, clauses: set[str]) -> Iter
     """Yield the operation and number of every question, shuffled."""
     needed = {name for clause in clauses for name in all_clauses()[clause].needs}
     offered = [name for name in OPERATIONS if name in description.operations and name in needed]
-    turn = [name for time in range(max(OFTEN.values())) for name in offered if OFTEN[name] > time]
+    most = max(operation.often for operation in TABLE.values())
+    turn = [name for time in range(most) for name in offered if TABLE[name].often > time]
     count = len(turn) * ROUNDS if inquiry.questions is None else inquiry.questions
     numbers: dict[str, int] = defaultdict(int)
     questions = []
@@ -289,48 +281,29 @@ def sibling(question: Question, description: Description) -> Question | None:
 
 def build(operation: str, drawer: Drawer, description: Description, slug: str) -> Question | None:
     """Return the question that a drawer draws, with its answer; None if it must not be asked."""
-    drawer.quantity("layout")
+    layout = drawer.quantity("layout")
     drawn = QUESTIONS[operation](drawer)
     if declared_otherwise(description.choices, operation, drawn.settings) is not None:
         return None
     clauses = subjects(operation, drawn.settings, drawn.inputs)
     vector = answered(clauses[0], slug, operation, drawn, description.choices.get(PRECISION))
-    return None if vector is None else Question(vector, tuple(drawer.choices), drawer.values, clauses)
-
-
-def put(door: Door, question: Question, description: Description, exceptions: Exceptions) -> list[Finding]:
-    """Return the finding of a question in every declared dtype; without numbers to pass, there is one question only."""
-    layout, waiver = question.values["layout"][0], exceptions.waiver(question.clauses[0])
-    passed = any(np.issubdtype(array.dtype, np.floating) for array in question.vector.inputs.values())
-    return [
-        ask(LaidOut(door, layout), question.vector, dtype, waiver, description.operations)
-        for dtype in (description.dtypes if passed else description.dtypes[:1])
-    ]
+    if vector is None:
+        return None
+    return Question(replace(vector, layout=layout), tuple(drawer.choices), drawer.values, clauses)
 
 
 class Shrinker:
     """Makes a failing question smaller, one choice at a time.
 
     Args:
-        door: the door to the backend.
+        backend: the backend.
         question: a question that fails.
         finding: its failure; the smaller ones fail in the same dtype and in the same way.
-        description: the backend's description.
-        exceptions: known failures and waivers.
         until: time of `time.perf_counter` after which nothing more is tried.
     """
 
-    def __init__(
-        self,
-        door: Door,
-        question: Question,
-        finding: Finding,
-        description: Description,
-        exceptions: Exceptions,
-        until: float,
-    ) -> None:
-        self.door, self.question, self.finding, self.until = door, question, finding, until
-        self.description, self.exceptions = replace(description, dtypes=(finding.dtype,)), exceptions
+    def __init__(self, backend: Candidate, question: Question, finding: Finding, until: float) -> None:
+        self.backend, self.question, self.finding, self.until = backend, question, finding, until
         self.tried: set[tuple[int, ...]] = set()
 
     def smallest(self) -> tuple[Question, Finding]:
@@ -356,13 +329,12 @@ class Shrinker:
         if choices in self.tried or time.perf_counter() > self.until:
             return False
         self.tried.add(choices)
-        stored = self.question.vector.stored
-        drawer = Drawer(self.description.choices, None, choices)
-        candidate = build(stored.operation, drawer, self.description, stored.slug)
+        stored, description = self.question.vector.stored, self.backend.description
+        candidate = build(stored.operation, Drawer(description.choices, None, choices), description, stored.slug)
         if candidate is None or sum(candidate.choices) >= sum(self.question.choices):
             return False
         for _ in range(2):  # a mistake may show only when a question comes again
-            (found,) = put(self.door, candidate, self.description, self.exceptions)
+            found = self.backend.ask(candidate.vector, self.finding.dtype)
             if found.status == self.finding.status and "is not asked again" not in found.message:
                 self.question, self.finding = candidate, found
                 return True

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.clauses import clause
+from elt_ref.conformance.failures import misread
 from elt_ref.conformance.fresh.answer import PRECISION, answered
-from elt_ref.conformance.fresh.question import Drawn
+from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
+from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 
@@ -20,10 +22,8 @@ FEW = 48
 """Most numbers of an array that are printed."""
 
 
-class Array(BaseModel):
+class Array(Strict):
     """One array of a question."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dtype: Literal["float64", "int64", "bool"]
     shape: list[int]
@@ -31,10 +31,8 @@ class Array(BaseModel):
     """Values in C order."""
 
 
-class CaseFile(BaseModel):
+class CaseFile(Strict):
     """The file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     format: Literal[1] = 1
     clause: str
@@ -71,11 +69,7 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
         case = CaseFile.model_validate_json(path.read_text(encoding="utf-8"))
         inputs = {name: np.array(a.values, a.dtype).reshape(a.shape) for name, a in case.inputs.items()}
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise RequestError(
-            f"--case {path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}"
-        ) from None
+        raise RequestError(f"--case {path}: {misread(error, 'the file')}") from None
     except (OSError, ValueError) as error:
         raise RequestError(f"--case {path}: expected a file with a question, got {error}") from error
     clause(case.clause)
@@ -96,10 +90,8 @@ def numbers(vector: Vector) -> list[str]:
     """Return a question in lines: its settings, and every array that is small enough to read."""
     stored = vector.stored
     lines = [f"{stored.operation}, the smallest question that fails:", f"  settings {json.dumps(stored.settings)}"]
-    for name, array in vector.inputs.items():
+    right = {f"right {name}": array for name, array in (vector.answers or {}).items()}
+    for name, array in (*vector.inputs.items(), *right.items()):
         text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
         lines.append(f"  {name} {text}")
-    for name, array in (vector.answers or {}).items():
-        text = json.dumps(array.tolist()) if array.size <= FEW else f"{array.size} numbers, shape {list(array.shape)}"
-        lines.append(f"  right {name} {text}")
     return lines

@@ -3,20 +3,19 @@
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from elt_ref.conformance.strict import Strict
 from elt_ref.run.specs import read_toml
 
 
-class Quantity(BaseModel):
+class Quantity(Strict):
     """One quantity of a question."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     meaning: str
     values: Annotated[list[Any], Field(min_length=1)]
     """Values from the simplest to the furthest."""
-    favoured: list[Any] = []
+    favoured: list[Any] = Field(default=[])
     """Values that are drawn more often."""
 
 

@@ -6,6 +6,7 @@ index beyond its list means the last entry, and a missing one the first. So a sm
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,6 +22,14 @@ ALIKE = 6
 """One size in so many is, if it can be, one that the question already has."""
 SEED_PLACE = 1
 """Place of their choice among a question's choices."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Settings and inputs of a question, before it has an answer."""
+
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
 
 class Drawer:
@@ -86,9 +95,22 @@ class Drawer:
             return value
         return {"true": True, "0.0": 0.0}.get(declared, declared) if choice in CHOICES else value
 
-    def maybe(self, name: str) -> Any:
-        """Return a value of a quantity, or None, which is the simplest."""
-        return None if self.quantity("default") else self.quantity(name)
+    def settings(self, *sources: str, **renamed: str) -> dict[str, Any]:
+        """Return settings, drawn in this order.
+
+        Args:
+            sources: quantities (``shift``), choices (``diffusion.sampler``), and quantities that may be left out, which
+                is the simplest (``clip?``).
+            renamed: the same by name of a setting that is called otherwise.
+        """
+        named = {source.rpartition(".")[2].rstrip("?"): source for source in sources} | renamed
+        drawn = {name: self._value(source) for name, source in named.items()}
+        return {name: value for name, value in drawn.items() if value is not None}
+
+    def _value(self, source: str) -> Any:
+        if "." in source:
+            return self.alternative(source)
+        return None if source.endswith("?") and self.quantity("default") else self.quantity(source.rstrip("?"))
 
     def generator(self, name: str) -> np.random.Generator:
         """Return a generator for the array of this name."""
@@ -108,6 +130,14 @@ class Drawer:
         """Return numbers in [0, 1): eighths if numbers are simple."""
         rng = self.generator(name)
         return rng.integers(0, 8, shape) / 8 if self.kind == "simple" else rng.random(shape)
+
+    def fraction(self, name: str, *shape: int) -> np.ndarray:
+        """Return uniform numbers in [0, 1), whatever the question's kind."""
+        return self.generator(name).random(shape)
+
+    def normal(self, name: str, *shape: int) -> np.ndarray:
+        """Return standard normal numbers, whatever the question's kind."""
+        return self.generator(name).standard_normal(shape)
 
     def gumbel(self, name: str, *shape: int) -> np.ndarray:
         """Return standard Gumbel numbers."""

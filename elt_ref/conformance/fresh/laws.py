@@ -9,8 +9,7 @@ import numpy as np
 from elt_ref.arrays import tree_items
 from elt_ref.config import load_preset
 from elt_ref.conformance.backend import Description
-from elt_ref.conformance.case import Stored, Vector, arguments
-from elt_ref.conformance.fresh.laid_out import LaidOut
+from elt_ref.conformance.case import Stored, Vector
 from elt_ref.conformance.judge import Door
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream
@@ -51,7 +50,7 @@ class Subject:
 
     def __init__(self, door: Door, description: Description, preset: str, dtype: str) -> None:
         config = load_preset(preset)
-        self.door, self.offered, self.dtype = door, description.operations, dtype
+        self.door, self.offered, self.dtype, self.layout = door, description.operations, dtype, "C"
         self.model: dict[str, Any] = config.model.model_dump(mode="json")
         self.family = self.model["family"]
         self.noise: dict[str, Any] = {} if config.diffusion is None else config.diffusion.model_dump(mode="json")
@@ -84,20 +83,11 @@ class Subject:
 
     def ask(self, operation: str, inputs: Arrays, **settings: Any) -> dict[str, np.ndarray]:
         """Return the backend's answer to a question without a known answer."""
-        stored = Stored(
-            format=1,
-            clause="LAWS",
-            slug=operation,
-            operation=operation,
-            why="",
-            choice=None,
-            settings=settings,
-            outputs={},
-            tolerance={},
-            noise={},
-            agreement=0.0,
+        stored = Stored.model_construct(
+            clause="LAWS", slug=operation, operation=operation, settings=settings, outputs={}
         )
-        answer = self.door.call(Vector(stored, inputs, None), self.dtype, arguments(settings, inputs, self.dtype))
+        vector = Vector(stored, inputs, layout=self.layout)
+        answer = self.door.call(vector, self.dtype, vector.arguments(self.dtype))
         return {name: np.asarray(value, np.float64) for name, value in answer.items()}
 
     def predict(self, inputs: Arrays, loops: int | None = None, **changes: Any) -> np.ndarray:
@@ -161,12 +151,12 @@ def repetition(subject: Subject) -> Sides:
 
 def layout(subject: Subject) -> Sides:
     """The order of an array in memory does not matter."""
-    right = subject.predict(subject.inputs)
-    door, subject.door = subject.door, LaidOut(subject.door, "Fortran")
+    subject.layout = "Fortran"
     try:
-        return subject.predict(subject.inputs), right
+        answer = subject.predict(subject.inputs)
     finally:
-        subject.door = door
+        subject.layout = "C"
+    return answer, subject.predict(subject.inputs)
 
 
 def independence(subject: Subject) -> Sides:

@@ -1,6 +1,8 @@
 """Questions about whole networks: states, predictions, losses, gradients, samplings and trainings of both families."""
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,22 +15,24 @@ from elt_ref.config import (
     ObjectiveConfig,
     SamplingConfig,
     TrainingConfig,
+    parse_section,
 )
-from elt_ref.conformance.fresh.drawer import Drawer, Number
-from elt_ref.conformance.fresh.question import Drawn
+from elt_ref.conformance.fresh.drawer import Drawer, Drawn, Number
+from elt_ref.conformance.operations import FAMILIES
 from elt_ref.conformance.reference import configuration
 from elt_ref.model import declare_parameters
 
+MODELS = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
 WORK = 6e6
 """Multiply-adds of one pass, at most: it bounds the tokens of a question, and then its other sizes."""
-EXTREMES = (*(14 * ("none",)), "long", "many")
-"""A network of one kind of masked questions: one in 16 has a long grid, one more codes than 16 bits hold."""
+EXTREMES = {"masked": (*(14 * ("none",)), "long", "many"), "diffusion": (*(14 * ("none",)), "long")}
+"""One network in 16 has 256 tokens or more, and one of the masked family more codes than 16 bits hold."""
 MOST = {"none": np.inf, "long": 2, "many": 3}
 """Samples and loops of such a network, at most."""
-EXTREME_PICTURES = (*(14 * ("none",)), "long")
-"""A network of one kind of questions about pictures: one in 15 has 256 patches or more."""
 DEPTH = 120
 """Layers in all passes of a network of more than one layer, at most."""
+WIDTH = {"masked": "width", "diffusion": "width_of_diffusion"}
+"""Quantity of the width."""
 NARROW = 8
 """Width of half of the networks, at most: the rest of the work goes into tokens, loops and samples."""
 
@@ -82,24 +86,47 @@ def per_token(size: dict[str, Any]) -> int:
     return size["layers"] * (4 * width**2 + 2 * width * size["mlp_width"] + 128 * width)
 
 
-def masked_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme: str = "none") -> dict[str, Any]:
-    """Return the [model] section of a masked network that makes `passes` passes of its block over a batch."""
+def of_grid(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
+    """Return the settings that only the masked family has, for a grid of at most so many tokens."""
+    return {
+        "grid": d.quantity("long_grid") if extreme == "long" else grid(d, 4 if extreme == "many" else tokens - 1),
+        **d.settings("layer_norm_epsilon?", codebook_size="many_codes" if extreme == "many" else "codes"),
+        **d.settings("classes", "model.unconditional_row"),
+    }
+
+
+def of_pictures(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
+    """Return the settings that only the diffusion family has, for pictures of at most so many patches."""
+    if extreme == "long":
+        rows, columns = d.quantity("long_grid_of_patches")
+    else:
+        left = min(64, max(1, int(tokens)))
+        rows = d.quantity("side", most=left)
+        columns = d.quantity("side", most=left // rows)
+    patch = d.quantity("patch_size", most=4 if extreme == "none" else 1)
+    return {
+        **d.settings("layer_norm_epsilon?"),
+        "shape": [rows * patch, columns * patch, d.quantity("channels")],
+        "patch_size": patch,
+        **d.settings("classes", "time_features", "time_scale"),
+    }
+
+
+def network(
+    d: Drawer, family: str, *, batch: int, passes: int, max_loops: int, extreme: str = "none"
+) -> dict[str, Any]:
+    """Return the [model] section of a network that makes `passes` passes of its block over a batch."""
     work = WORK / batch if extreme == "none" else WORK / (batch * 256)
     widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
-    size = sizes(d, d.quantity("width", most=widest), work, passes)
-    tokens = 4 if extreme == "many" else WORK / (batch * passes * per_token(size)) - 1
-    shape = d.quantity("long_grid") if extreme == "long" else grid(d, tokens)
-    epsilon = d.maybe("layer_norm_epsilon")
-    changes: dict[str, Any] = {} if epsilon is None else {"layer_norm_epsilon": epsilon}
-    return MaskedModelConfig(
-        **size,
-        **changes,
-        max_loops=max_loops,
-        grid=tuple(shape),
-        codebook_size=d.quantity("many_codes" if extreme == "many" else "codes"),
-        classes=d.quantity("classes"),
-        unconditional_row=d.alternative("model.unconditional_row"),
-    ).model_dump(mode="json")
+    size = sizes(d, d.quantity(WIDTH[family], most=widest), work, passes)
+    own = of_grid if family == "masked" else of_pictures
+    return section(family, size, own(d, WORK / (batch * passes * per_token(size)), extreme), max_loops=max_loops)
+
+
+def section(family: str, *parts: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+    """Return the [model] section of these settings, with defaults for the others."""
+    known = {"family": family, **settings} | {name: value for part in parts for name, value in part.items()}
+    return parse_section(MODELS[family], known).model_dump(mode="json")
 
 
 def mask_token(model: dict[str, Any]) -> int:
@@ -126,19 +153,15 @@ def hidden(d: Drawer, *shape: int) -> np.ndarray:
     return places < {"some": 0.6, "all": 2.0, "none": -1.0, "some rows": 0.6}[masking]
 
 
-def masked_reading(d: Drawer) -> Drawn:
-    """Return a pass of the masked network."""
-    extreme = d.seldom(EXTREMES)
-    batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
-    model = masked_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
-    tokens = math.prod(model["grid"])
-    codes = d.integers("tokens", model["codebook_size"], batch, tokens)
-    inputs = {
-        **parameters(d, model),
-        "tokens": np.where(hidden(d, batch, tokens), mask_token(model), codes),
-        "labels": labels(d, model, batch),
-    }
-    return Drawn({"model": model, "loops": loops}, inputs)
+def partly_masked(d: Drawer, model: dict[str, Any], batch: int) -> np.ndarray:
+    """Return tokens, of which some have the mask's id."""
+    shape = (batch, math.prod(model["grid"]))
+    return np.where(hidden(d, *shape), mask_token(model), d.integers("tokens", model["codebook_size"], *shape))
+
+
+def noised(d: Drawer, *shape: int) -> dict[str, np.ndarray]:
+    """Return pictures and their noise."""
+    return {"clean": d.numbers("clean", *shape), "noise": d.normal("noise", *shape)}
 
 
 def student(d: Drawer, max_loops: int) -> int | None:
@@ -148,39 +171,12 @@ def student(d: Drawer, max_loops: int) -> int | None:
     return d.quantity("student_loops", most=max_loops - 1)
 
 
-def masked_loss(d: Drawer) -> Drawn:
-    """Return a loss of the masked network."""
-    extreme = d.seldom(EXTREMES)
-    batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
-    model = masked_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
-    tokens = math.prod(model["grid"])
-    settings = {
-        "model": model,
-        "student_loops": student(d, max_loops),
-        "truth_weight": d.quantity("truth_weight"),
-        "reduction": d.alternative("objective.reduction"),
-        "label_smoothing": d.alternative("objective.label_smoothing"),
-    }
-    inputs = {
-        **parameters(d, model),
-        "tokens": d.integers("tokens", model["codebook_size"], batch, tokens),
-        "mask": hidden(d, batch, tokens),
-        "labels": labels(d, model, batch),
-    }
-    return Drawn(settings, inputs)
-
-
 def sampling(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
     """Return a [sampling] section."""
-    decoding: dict[str, Any] = {}
-    if model["family"] == "masked":
-        decoding["choice_temperature"] = d.quantity("choice_temperature")
-        decoding["sampling_temperature"] = d.alternative("sampling.sampling_temperature")
-    return SamplingConfig(
-        guidance_scale=d.quantity("guidance_scale") if model["unconditional_row"] else 1.0,
-        guidance_schedule=d.alternative("sampling.guidance_schedule"),
-        **decoding,
-    ).model_dump(mode="json", exclude_none=True)
+    temperatures = ("choice_temperature", "sampling.sampling_temperature") if model["family"] == "masked" else ()
+    guidance = ("guidance_scale",) if model["unconditional_row"] else ()
+    drawn = d.settings(*temperatures, *guidance, "sampling.guidance_schedule")
+    return SamplingConfig(**{"guidance_scale": 1.0, **drawn}).model_dump(mode="json", exclude_none=True)
 
 
 def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
@@ -191,52 +187,20 @@ def loops_of_steps(d: Drawer, steps: int, most: Number = np.inf) -> list[int]:
     return [d.quantity("loops", most=most) for _ in range(steps)]
 
 
-def masked_sampling(d: Drawer) -> Drawn:
-    """Return a whole decoding, from no known tokens to all of them."""
-    extreme = d.seldom(EXTREMES)
-    batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
-    loops = loops_of_steps(d, steps, MOST[extreme])
-    model = masked_model(d, batch=batch, passes=2 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
-    tokens, codes = math.prod(model["grid"]), model["codebook_size"]
-    running = d.integers("tokens", codes, batch, tokens)
-    masking = hidden(d, batch, tokens)
-    inputs = {
-        **parameters(d, model, spread=1.5),
-        "tokens": np.where(masking, mask_token(model), running),
-        "labels": labels(d, model, batch),
-        "token_noise": d.gumbel("token_noise", steps, batch, tokens, codes),
-        "confidence_noise": d.gumbel("confidence_noise", steps, batch, tokens),
-    }
-    return Drawn({"model": model, "sampling": sampling(d, model), "loops": loops}, inputs)
-
-
 def objective(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
     """Return the [objective] section of a training."""
-    masked = model["family"] == "masked"
-    return ObjectiveConfig(
-        reduction=d.alternative("objective.reduction"),
-        label_smoothing=d.alternative("objective.label_smoothing") if masked else 0.0,
-        label_drop_rate=d.quantity("label_drop_rate") if model["unconditional_row"] else 0.0,
-    ).model_dump(mode="json")
+    smoothing = ("objective.label_smoothing",) if model["family"] == "masked" else ()
+    drop = ("label_drop_rate",) if model["unconditional_row"] else ()
+    drawn = d.settings("objective.reduction", *smoothing, *drop)
+    return ObjectiveConfig(**{"label_smoothing": 0.0, "label_drop_rate": 0.0, **drawn}).model_dump(mode="json")
 
 
 def training(d: Drawer, steps: int, *, exact: bool = False) -> dict[str, Any]:
     """Return a [training] section; `exact` allows a small ε of Adam, where no gradient is only rounding."""
-    beta1, beta2 = d.quantity("betas")
-    epsilon = d.quantity("adam_epsilon")
-    return TrainingConfig(
-        steps=steps,
-        epsilon=epsilon if exact else max(epsilon, 0.01),
-        warmup_steps=d.quantity("warmup_steps"),
-        learning_rate=d.quantity("learning_rate"),
-        weight_decay=d.quantity("weight_decay"),
-        gradient_clip=d.quantity("gradient_clip"),
-        average_decay=d.quantity("average_decay"),
-        schedule=d.alternative("training.schedule"),
-        beta1=beta1,
-        beta2=beta2,
-        dtype="float64",
-    ).model_dump(mode="json")
+    (beta1, beta2), epsilon = d.quantity("betas"), d.quantity("adam_epsilon")
+    others = ("learning_rate", "weight_decay", "gradient_clip", "average_decay", "training.schedule")
+    known = {"steps": steps, "epsilon": epsilon if exact else max(epsilon, 0.01), "beta1": beta1, "beta2": beta2}
+    return TrainingConfig(**known, **d.settings("warmup_steps", *others), dtype="float64").model_dump(mode="json")
 
 
 def steps_of(d: Drawer, max_loops: int) -> tuple[int, int, np.ndarray]:
@@ -245,77 +209,17 @@ def steps_of(d: Drawer, max_loops: int) -> tuple[int, int, np.ndarray]:
     return steps, steps + d.pick(range(4)), 1 + d.integers("student_loops", max_loops - 1, steps)
 
 
-def masked_learning(d: Drawer, processes: int = 1) -> Drawn:
-    """Return several steps of training of the masked family."""
-    batch = processes * d.quantity("batch", most=max(1, 9 // processes))
-    max_loops = max(2, d.quantity("max_loops"))
-    steps, length, students = steps_of(d, max_loops)
-    model = masked_model(d, batch=batch, passes=4 * steps * max_loops, max_loops=max_loops)
-    tokens = math.prod(model["grid"])
-    settings = {"model": model, "objective": objective(d, model), "training": training(d, length)}
-    inputs = {
-        **parameters(d, model),
-        "tokens": d.integers("tokens", model["codebook_size"], steps, batch, tokens),
-        "labels": d.integers("labels", model["classes"], steps, batch),
-        "mask_ratio": d.generator("mask_ratio").random((steps, batch)),
-        "mask_order": d.generator("mask_order").random((steps, batch, tokens)),
-        "label_drop": d.generator("label_drop").random((steps, batch)),
-        "student_loops": students,
-    }
-    return Drawn(settings, inputs)
-
-
-def masked_learning_across(d: Drawer) -> Drawn:
-    """Return several steps of training across processes."""
-    processes = d.quantity("processes")
-    drawn = masked_learning(d, processes)
-    return Drawn({"processes": processes, **drawn.settings}, drawn.inputs)
-
-
-def diffusion_model(d: Drawer, *, batch: int, passes: int, max_loops: int, extreme: str = "none") -> dict[str, Any]:
-    """Return the [model] section of a diffusion network that makes `passes` passes of its block over a batch."""
-    work = WORK / batch if extreme == "none" else WORK / (batch * 256)
-    widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
-    size = sizes(d, d.quantity("width_of_diffusion", most=widest), work, passes)
-    if extreme == "long":
-        rows, columns = d.quantity("long_grid_of_patches")
-    else:
-        left = min(64, max(1, int(WORK / (batch * passes * per_token(size)))))
-        rows = d.quantity("side", most=left)
-        columns = d.quantity("side", most=left // rows)
-    patch = d.quantity("patch_size", most=4 if extreme == "none" else 1)
-    changes: dict[str, Any] = {}
-    if (epsilon := d.maybe("layer_norm_epsilon")) is not None:
-        changes["layer_norm_epsilon"] = epsilon
-    return DiffusionModelConfig(
-        **size,
-        **changes,
-        family="diffusion",
-        max_loops=max_loops,
-        shape=(rows * patch, columns * patch, d.quantity("channels")),
-        patch_size=patch,
-        classes=d.quantity("classes"),
-        time_features=d.quantity("time_features"),
-        time_scale=d.quantity("time_scale"),
-    ).model_dump(mode="json")
-
-
 def noise(d: Drawer) -> dict[str, Any]:
     """Return a [diffusion] section."""
     low, high = d.quantity("bounds")
-    return DiffusionConfig(
-        shift=d.quantity("shift"),
-        bias=d.quantity("bias"),
-        shift_at_noise=d.maybe("shift_at_noise"),
-        log_snr_min=low,
-        log_snr_max=high,
-        prediction=d.alternative("diffusion.prediction"),
-        weight_derivative=d.alternative("diffusion.weight_derivative"),
-        sampler=d.alternative("diffusion.sampler"),
-        variance=d.alternative("diffusion.variance"),
-        variance_fraction=d.quantity("variance_fraction"),
-        clip=d.maybe("clip"),
-    ).model_dump(mode="json")
+    choices = [f"diffusion.{name}" for name in ("prediction", "weight_derivative", "sampler", "variance")]
+    drawn = d.settings("shift", "bias", "shift_at_noise?", *choices, "variance_fraction", "clip?")
+    return DiffusionConfig(log_snr_min=low, log_snr_max=high, **drawn).model_dump(mode="json")
+
+
+def noise_of(d: Drawer, model: dict[str, Any]) -> dict[str, Any]:
+    """Return the [diffusion] section of a network as a setting; none of the masked family."""
+    return {"diffusion": noise(d)} if model["family"] == "diffusion" else {}
 
 
 def times(d: Drawer, *shape: int) -> np.ndarray:
@@ -327,112 +231,146 @@ def times(d: Drawer, *shape: int) -> np.ndarray:
     return drawn
 
 
-def diffusion_reading(d: Drawer) -> Drawn:
-    """Return a pass of the diffusion network."""
-    extreme = d.seldom(EXTREME_PICTURES)
-    batch, loops = d.quantity("batch", most=MOST[extreme]), d.quantity("loops", most=MOST[extreme])
-    model = diffusion_model(d, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
-    inputs = {
-        **parameters(d, model),
-        "noisy": d.numbers("noisy", batch, *model["shape"]),
-        "time": times(d, batch),
-        "labels": labels(d, model, batch),
-    }
+def extent(d: Drawer, family: str, of: str) -> tuple[str, int, int]:
+    """Return the extreme of a network, the samples in a batch, and its loops or steps."""
+    extreme = d.seldom(EXTREMES[family])
+    return extreme, d.quantity("batch", most=MOST[extreme]), d.quantity(of, most=MOST[extreme])
+
+
+def reading(d: Drawer, family: str) -> Drawn:
+    """Return a pass of a network."""
+    extreme, batch, loops = extent(d, family, "loops")
+    model = network(d, family, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
+    if family == "masked":
+        seen = {"tokens": partly_masked(d, model, batch)}
+    else:
+        seen = {"noisy": d.numbers("noisy", batch, *model["shape"]), "time": times(d, batch)}
+    inputs = {**parameters(d, model), **seen, "labels": labels(d, model, batch)}
     return Drawn({"model": model, "loops": loops}, inputs)
 
 
-def diffusion_loss(d: Drawer) -> Drawn:
-    """Return a loss of the diffusion network."""
-    extreme = d.seldom(EXTREME_PICTURES)
-    batch, max_loops = d.quantity("batch", most=MOST[extreme]), d.quantity("max_loops", most=MOST[extreme])
-    model = diffusion_model(d, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
+def loss(d: Drawer, family: str) -> Drawn:
+    """Return a loss of a network."""
+    extreme, batch, max_loops = extent(d, family, "max_loops")
+    model = network(d, family, batch=batch, passes=4 * max_loops, max_loops=max_loops, extreme=extreme)
     settings = {
         "model": model,
-        "diffusion": noise(d),
+        **noise_of(d, model),
         "student_loops": student(d, max_loops),
-        "truth_weight": d.quantity("truth_weight"),
-        "reduction": d.alternative("objective.reduction"),
+        **d.settings("truth_weight", "objective.reduction"),
     }
+    if family == "masked":
+        settings |= d.settings("objective.label_smoothing")
+        shape = (batch, math.prod(model["grid"]))
+        known = {"tokens": d.integers("tokens", model["codebook_size"], *shape), "mask": hidden(d, *shape)}
+    else:
+        known = {**noised(d, batch, *model["shape"]), "time": times(d, batch)}
+    return Drawn(settings, {**parameters(d, model), **known, "labels": labels(d, model, batch)})
+
+
+def masked_sampling(d: Drawer) -> Drawn:
+    """Return a whole decoding, from no known tokens to all of them."""
+    extreme, batch, steps = extent(d, "masked", "steps")
+    loops = loops_of_steps(d, steps, MOST[extreme])
+    passes, max_loops = 2 * sum(loops), d.quantity("max_loops")
+    model = network(d, "masked", batch=batch, passes=passes, max_loops=max_loops, extreme=extreme)
+    tokens = math.prod(model["grid"])
     inputs = {
-        **parameters(d, model),
-        "clean": d.numbers("clean", batch, *model["shape"]),
-        "noise": d.generator("noise").standard_normal((batch, *model["shape"])),
-        "time": times(d, batch),
+        **parameters(d, model, spread=1.5),
+        "tokens": partly_masked(d, model, batch),
         "labels": labels(d, model, batch),
+        "token_noise": d.gumbel("token_noise", steps, batch, tokens, model["codebook_size"]),
+        "confidence_noise": d.gumbel("confidence_noise", steps, batch, tokens),
     }
-    return Drawn(settings, inputs)
+    return Drawn({"model": model, "sampling": sampling(d, model), "loops": loops}, inputs)
 
 
 def diffusion_sampling(d: Drawer) -> Drawn:
     """Return a whole sampling of the diffusion family."""
-    extreme = d.seldom(EXTREME_PICTURES)
-    batch, steps = d.quantity("batch", most=MOST[extreme]), d.quantity("steps", most=MOST[extreme])
+    extreme, batch, steps = extent(d, "diffusion", "steps")
     loops = loops_of_steps(d, steps, MOST[extreme])
-    model = diffusion_model(d, batch=batch, passes=4 * sum(loops), max_loops=d.quantity("max_loops"), extreme=extreme)
-    settings = {"model": model, "diffusion": noise(d), "sampling": sampling(d, model), "loops": loops}
-    shape = (batch, *model["shape"])
+    passes, max_loops = 4 * sum(loops), d.quantity("max_loops")
+    model = network(d, "diffusion", batch=batch, passes=passes, max_loops=max_loops, extreme=extreme)
+    settings = {"model": model, **noise_of(d, model), "sampling": sampling(d, model), "loops": loops}
     inputs = {
         **parameters(d, model),
         "labels": labels(d, model, batch),
-        "initial_noise": d.generator("initial_noise").standard_normal(shape),
-        "step_noise": d.generator("step_noise").standard_normal((steps, *shape)),
+        "initial_noise": d.normal("initial_noise", batch, *model["shape"]),
+        "step_noise": d.normal("step_noise", steps, batch, *model["shape"]),
     }
     return Drawn(settings, inputs)
 
 
-def diffusion_learning(d: Drawer) -> Drawn:
-    """Return several steps of training of the diffusion family."""
-    batch, max_loops = d.quantity("batch"), max(2, d.quantity("max_loops"))
+def learning(d: Drawer, family: str, processes: int = 1) -> Drawn:
+    """Return several steps of training."""
+    batch = processes * d.quantity("batch", most=max(1, 9 // processes))
+    max_loops = max(2, d.quantity("max_loops"))
     steps, length, students = steps_of(d, max_loops)
-    model = diffusion_model(d, batch=batch, passes=4 * steps * max_loops, max_loops=max_loops)
-    shape = (steps, batch, *model["shape"])
-    settings = {
-        "model": model,
-        "diffusion": noise(d),
-        "objective": objective(d, model),
-        "training": training(d, length),
-    }
-    inputs = {
-        **parameters(d, model),
-        "clean": d.numbers("clean", *shape),
-        "noise": d.generator("noise").standard_normal(shape),
-        "time": 0.1 + 0.8 * d.generator("time").random((steps, batch)),
-        "labels": d.integers("labels", model["classes"], steps, batch),
-        "label_drop": d.generator("label_drop").random((steps, batch)),
-        "student_loops": students,
-    }
-    return Drawn(settings, inputs)
+    model = network(d, family, batch=batch, passes=4 * steps * max_loops, max_loops=max_loops)
+    settings = {"model": model, **noise_of(d, model), "objective": objective(d, model), "training": training(d, length)}
+    inputs, classes = parameters(d, model), d.integers("labels", model["classes"], steps, batch)
+    if family == "masked":
+        tokens = math.prod(model["grid"])
+        inputs |= {
+            "tokens": d.integers("tokens", model["codebook_size"], steps, batch, tokens),
+            "labels": classes,
+            "mask_ratio": d.fraction("mask_ratio", steps, batch),
+            "mask_order": d.fraction("mask_order", steps, batch, tokens),
+        }
+    else:
+        time = 0.1 + 0.8 * d.fraction("time", steps, batch)
+        inputs |= {**noised(d, steps, batch, *model["shape"]), "time": time, "labels": classes}
+    drop = d.fraction("label_drop", steps, batch)
+    return Drawn(settings, {**inputs, "label_drop": drop, "student_loops": students})
+
+
+def learning_across(d: Drawer) -> Drawn:
+    """Return several steps of training across processes."""
+    processes = d.quantity("processes")
+    drawn = learning(d, "masked", processes)
+    return Drawn({"processes": processes, **drawn.settings}, drawn.inputs)
 
 
 def counting(d: Drawer) -> Drawn:
     """Return a count of a network of either family, also of one as wide as the paper's: nothing is computed with it."""
-    family = d.pick(["masked", "diffusion"])
+    family = d.pick(list(FAMILIES))
     loops, max_loops = d.quantity("loops"), d.quantity("max_loops")
-    build = masked_model if family == "masked" else diffusion_model
-    model, factor = build(d, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
+    model, factor = network(d, family, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
     wider = {name: factor * model[name] for name in ("width", "mlp_width")}  # the heads still divide the width
-    return Drawn({"model": {**model, **wider}, "loops": loops}, {})
+    return Drawn({"model": {**model, **wider}, "loops": loops})
 
 
 def layer(d: Drawer, family: str) -> Drawn:
     """Return one layer of a family."""
     batch, tokens = d.quantity("batch"), d.quantity("positions")
-    name = "width" if family == "masked" else "width_of_diffusion"
-    size = {**sizes(d, d.quantity(name), 1e6, 1), "layers": 1}
-    common: dict[str, Any] = {"max_loops": 1, "classes": 1, **size}
-    if family == "masked":
-        model = MaskedModelConfig(**common, grid=(1,), codebook_size=1).model_dump(mode="json")
-    else:
-        model = DiffusionModelConfig(**common, family="diffusion", shape=(1, 1, 1), patch_size=1).model_dump(
-            mode="json"
-        )
-    own = {
+    size = {**sizes(d, d.quantity(WIDTH[family]), 1e6, 1), "layers": 1}
+    own = {"grid": (1,), "codebook_size": 1} if family == "masked" else {"shape": (1, 1, 1), "patch_size": 1}
+    model = section(family, size, own, max_loops=1, classes=1)
+    leaves = {
         name.replace("block.0.", ""): leaf
         for name, leaf in parameters(d, model).items()
         if name.startswith("parameters.block.0.")
     }
-    inputs = {**own, "x": d.numbers("x", batch, tokens, size["width"])}
+    inputs = {**leaves, "x": d.numbers("x", batch, tokens, size["width"])}
     if family == "diffusion":
         inputs["conditioning"] = d.numbers("conditioning", batch, size["width"])
-    epsilon = d.maybe("layer_norm_epsilon") or model["layer_norm_epsilon"]
-    return Drawn({"heads": size["heads"], "epsilon": epsilon}, inputs)
+    settings = {"heads": size["heads"], "epsilon": model["layer_norm_epsilon"]}
+    return Drawn(settings | d.settings(epsilon="layer_norm_epsilon?"), inputs)
+
+
+OF_EITHER: Mapping[str, Callable[[Drawer, str], Drawn]] = {
+    "layer": layer,
+    "states": reading,
+    "forward": reading,
+    "objective": loss,
+    "gradient": loss,
+    "training": learning,
+}
+QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
+    **{f"{family}_{what}": partial(of, family=family) for family in FAMILIES for what, of in OF_EITHER.items()},
+    "masked_sample": masked_sampling,
+    "diffusion_sample": diffusion_sampling,
+    "masked_training_across": learning_across,
+    "count": counting,
+}
+"""The strategy for every operation on a network."""

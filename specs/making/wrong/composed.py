@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from elt_ref.arrays import Tree, tree_items, tree_map
-from elt_ref.config import Experiment, TrainingConfig
+from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment, TrainingConfig
 from elt_ref.conformance.backend import Parameters, Section, Tensors
 from elt_ref.conformance.reference import (
     ReferenceBackend,
     configuration,
-    diffusion_configuration,
     kind_of,
-    masked_configuration,
+    of_family,
     prefixed,
     scalars,
     tree,
@@ -171,7 +170,7 @@ class ComposedBackend(ReferenceBackend):
             "reduction": reduction,
             "label_smoothing": label_smoothing,
         }
-        config = masked_configuration(model, objective=objective)
+        config = of_family(MaskedExperiment, model, objective=objective)
         return config, self.recovery_task(config, tokens, mask, labels), truth_weight
 
     def diffusion_objective(self, *, parameters, student_loops, **arguments) -> Tensors:
@@ -200,7 +199,7 @@ class ComposedBackend(ReferenceBackend):
             "reduction": reduction,
             "label_drop_rate": 0.0,
         }
-        config = diffusion_configuration(model, diffusion=diffusion, objective=objective)
+        config = of_family(DiffusionExperiment, model, diffusion=diffusion, objective=objective)
         draws = DiffusionDraws(np.asarray(time, np.float64), noise, np.ones(len(time)), student_loops)
         return config, self.diffusion_task(config, Batch(clean, labels), draws), truth_weight
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from elt_ref.config import MaskedExperiment
 from elt_ref.conformance.backend import Tensors
-from elt_ref.conformance.reference import masked_configuration
+from elt_ref.conformance.reference import of_family
 from elt_ref.ops import log_softmax
 from elt_ref.schedules.steps import TEMPERATURES
 from specs.making.wrong.composed import ComposedBackend
@@ -68,7 +69,7 @@ class Decoding:
         self, *, model, sampling, parameters, tokens, labels, token_noise, confidence_noise, loops
     ) -> Tensors:
         backend: Any = self
-        config, steps = masked_configuration(model), len(loops)
+        config, steps = of_family(MaskedExperiment, model), len(loops)
         network = config.model
         given = {name: sampling[name] for name in ("choice_temperature", "sampling_temperature")}
         start, answer = (tokens == network.mask_token).sum(axis=1), tokens
