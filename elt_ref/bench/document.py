@@ -28,6 +28,8 @@ class Result:
     peer_seconds_median: float | None
     floor: float | None
     """Ratio if we did only our matrix products, at the peak; None without a ratio."""
+    numpy_floor: float | None
+    """Our time ÷ that of our matrix products at the peak and of the fewest passes over arrays; None for ``conform``."""
     peer_peak_memory_mb: float | None
     pairs: int
     failure: str | None

@@ -46,7 +46,7 @@ class _Timing:
     peer: str | None
     ours: list[float]
     theirs: list[float]
-    macs: int | None
+    work: tuple[int, float] | None
     memory: tuple[float | None, ...]
     failure: str | None
 
@@ -111,14 +111,18 @@ def _time_sides(jobs: Sequence[Job], family: str, size: str, peer: str | None, r
         warm_up(sides, 1 if job.work == "conform" else WARM_UP)
         ours, *theirs = interleave(sides, request.pairs)
         memory = tuple(side.peak_memory_mb() for side in sides)
-        macs = None if job.work == "conform" else sides[0].macs()
-    return _Timing(job, family, size, peer, ours, theirs[0] if theirs else [], macs, memory, failure=None)
+        work = None if job.work == "conform" else sides[0].work()
+    return _Timing(job, family, size, peer, ours, theirs[0] if theirs else [], work, memory, failure=None)
 
 
 def _result(timing: _Timing, peak: float) -> Result:
     seconds = quartiles(timing.ours)[1]
     peer_seconds = quartiles(timing.theirs)[1] if timing.theirs else None
-    products = None if timing.macs is None else 2 * timing.macs / peak
+    products = floor = None
+    if timing.work is not None:
+        macs, passes = timing.work
+        products = 2 * macs / peak
+        floor = products + passes
     ratios = [one / other for one, other in zip(timing.ours, timing.theirs, strict=True)] if timing.theirs else []
     low, median, high = quartiles(ratios) if ratios else (None, None, None)
     return Result(
@@ -133,6 +137,7 @@ def _result(timing: _Timing, peak: float) -> Result:
         peak_memory_mb=timing.memory[0],
         seconds_median=seconds,
         floor=None if products is None or peer_seconds is None else products / peer_seconds,
+        numpy_floor=None if floor is None else seconds / floor,
         peer_seconds_median=peer_seconds,
         peer_peak_memory_mb=timing.memory[1] if timing.theirs else None,
         pairs=len(timing.ours),

@@ -1,7 +1,7 @@
 """The process of one side: ``python -m elt_ref.bench.process``, a job on the first line, then one request a line.
 
     {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
-    {"do": "macs"}                              → {"macs": 123}      multiply-adds of one repetition, counted by the ops
+    {"do": "work"}                              → {"macs": 123, "pass_seconds": 0.01}   of one of our repetitions
     {"do": "shares"}                            → {"shares": {"linear": 0.7, …}}   profile of one of our repetitions
     {"do": "memory"}                            → {"megabytes": 80.1}
 
@@ -70,12 +70,13 @@ def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
         from elt_ref.bench.profile import shares  # noqa: PLC0415
 
         return {"shares": shares(repetition)}
-    if request["do"] == "macs":
+    if request["do"] == "work":
+        from elt_ref.bench.floor import pass_seconds  # noqa: PLC0415
         from elt_ref.ops import counting  # noqa: PLC0415
 
         with counting() as work:
             repetition(0)
-        return {"macs": work.macs}
+        return {"macs": work.macs, "pass_seconds": pass_seconds(work.passes)}
     processor, started = time.process_time(), time.perf_counter()
     answer = repetition(request["index"])
     seconds, spent = time.perf_counter() - started, time.process_time() - processor

@@ -16,9 +16,9 @@ WARM_UP, REPETITIONS = 3, 12
 PARTS = {
     "linear": ("ops/linear.py",),
     "attention": ("ops/attention.py",),
-    "GELU": ("ops/gelu.py",),
-    "norms and gates": ("ops/layer_norm.py", "ops/modulation.py"),
-    "lookup and losses": ("ops/embedding.py", "ops/softmax.py", "ops/squared_error.py"),
+    "GELU": ("ops/gelu.py", "ops/logistic.py"),
+    "norms and gates": ("ops/layer_norm.py", "ops/modulation.py", "ops/post_norm_layer.py", "ops/adaln_zero_layer.py"),
+    "lookup and losses": ("ops/embedding.py", "ops/rows.py", "ops/softmax.py", "ops/squared_error.py"),
     "optimizer": ("training/optimizer.py",),
 }
 """Files of the package by part; an op's file holds its value and its VJP. Time of their callees is included."""

@@ -9,7 +9,18 @@ from rich.table import Table
 from elt_ref.bench.document import Document, LoopPoint, Profile, Result
 from elt_ref.bench.profile import PARTS, REST
 
-COLUMNS = ("work", "network", "peer", "ours, ms", "peer, ms", "ours ÷ peer", "floor", "of peak", "MB")
+COLUMNS = (
+    "work",
+    "network",
+    "peer",
+    "ours, ms",
+    "peer, ms",
+    "ours ÷ peer",
+    "floor",
+    "ours ÷ NumPy floor",
+    "of peak",
+    "MB",
+)
 PROFILE_COLUMNS = ("work", "network", *PARTS, REST)
 LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ unlooped")
 
@@ -24,6 +35,7 @@ def result_row(result: Result) -> tuple[str, ...]:
         milliseconds(result.peer_seconds_median),
         _ratio(result),
         "–" if result.floor is None else f"{result.floor:.2f}",
+        "–" if result.numpy_floor is None else f"{result.numpy_floor:.2f}",
         "–" if result.share_of_peak is None else f"{result.share_of_peak:.0%}",
         "–" if result.peak_memory_mb is None else f"{result.peak_memory_mb:.0f}",
     )

@@ -91,9 +91,10 @@ class Worker:
         """Return the share of a repetition's time spent in each part; only our side has parts."""
         return self._ask(json.dumps({"do": "shares"}))["shares"]
 
-    def macs(self) -> int:
-        """Return the multiply-adds of one repetition, counted by elt_ref's ops."""
-        return self._ask(json.dumps({"do": "macs"}))["macs"]
+    def work(self) -> tuple[int, float]:
+        """Return the multiply-adds of one of our repetitions, and the seconds that its fewest passes take alone."""
+        reply = self._ask(json.dumps({"do": "work"}))
+        return reply["macs"], reply["pass_seconds"]
 
     def peak_memory_mb(self) -> float | None:
         """Return the largest memory that the process held so far, in 10⁶ bytes; None if unknown."""

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from elt_ref.arrays import Array
 from elt_ref.ops.attention import AttentionKept, attention_value, attention_vjp
+from elt_ref.ops.counter import count_passes
 from elt_ref.ops.fused import fused
 from elt_ref.ops.gelu import GeluKept, gelu_value, gelu_vjp
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
@@ -67,6 +68,7 @@ def _value(
 
 def _vjp(cotangent: np.ndarray, kept: _Kept, *, heads: int, epsilon: float) -> tuple[np.ndarray, ...]:
     del heads, epsilon  # settings of the value
+    count_passes(cotangent.size, arithmetic=2)
     modulation, shape = kept.modulation, cotangent.shape
     modulation_gradient = np.empty_like(modulation)
     gradient = gated_vjp(cotangent, kept.update, modulation, modulation_gradient, part=MLP + GATE)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
 from elt_ref.ops.sums import last_axis_sum
 
@@ -126,6 +126,8 @@ def attend(query: Queries, key: Heads, value: Heads) -> Attended:
     """Return the output of attention with its intermediate results; the query is scaled already."""
     scores = query @ key.swapaxes(-1, -2)
     count_work(macs=2 * scores.size * key.shape[-1], elementwise_flops=6 * scores.size)
+    count_passes(scores.size, arithmetic=3, exp=1)  # two bounds, a sum
+    count_passes(query.size, arithmetic=2)  # scaling of the query and of the output
     if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
         scores -= scores.max(axis=-1, keepdims=True)
     exps = np.exp(scores, out=scores)
@@ -148,6 +150,8 @@ def attend_vjp(
     """Write the gradients of query (before its scaling), key and value."""
     query, key, value, exps, inverse_sums, output = kept
     count_work(macs=4 * exps.size * key.shape[-1], elementwise_flops=5 * exps.size)
+    count_passes(exps.size, arithmetic=2)
+    count_passes(query.size, arithmetic=3)
     projection = np.einsum("bnhd,bnhd->bhn", cotangent, output)[..., None] * inverse_sums
     scaled = cotangent.swapaxes(1, 2) * inverse_sums
     np.matmul(exps.swapaxes(-1, -2), scaled, out=value_gradient)

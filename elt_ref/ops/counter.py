@@ -4,6 +4,9 @@ Conventions. A multiply-add of a matrix product is one MAC and two FLOPs, which 
 tables differ by two. Element-wise work (normalisation, softmax, GELU, bias, residual sums) is counted in
 FLOPs only, at a fixed price per element; exp, tanh, sqrt and division are one FLOP each. So the count
 is an exact integer function of the shapes. Gathers, transposes and copies are free.
+
+NumPy does element-wise work in passes over whole arrays, and an op needs some number of them at least: `count_passes`
+reports these, and the benchmark makes a floor of them.
 """
 
 from collections import Counter
@@ -20,6 +23,8 @@ class Work:
     macs: int = 0
     elementwise_flops: int = 0
     calls: Counter[str] = field(default_factory=Counter)
+    passes: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Passes by kind (``"arithmetic"``: a sum or product; ``"exp"``: exp or tanh) and by elements of the array."""
 
     @property
     def flops(self) -> int:
@@ -44,6 +49,7 @@ def counting() -> Iterator[Work]:
             outer.macs += work.macs
             outer.elementwise_flops += work.elementwise_flops
             outer.calls.update(work.calls)
+            outer.passes.update(work.passes)
 
 
 def count_work(*, macs: int = 0, elementwise_flops: int = 0) -> None:
@@ -51,6 +57,13 @@ def count_work(*, macs: int = 0, elementwise_flops: int = 0) -> None:
     if (work := _active.get()) is not None:
         work.macs += macs
         work.elementwise_flops += elementwise_flops
+
+
+def count_passes(elements: int, *, arithmetic: int, exp: int = 0) -> None:
+    """Report the fewest passes that NumPy makes over an array of so many elements, if there is a counter."""
+    if (work := _active.get()) is not None:
+        work.passes["arithmetic", elements] += arithmetic
+        work.passes["exp", elements] += exp
 
 
 def count_call(part: str) -> None:

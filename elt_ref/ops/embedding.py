@@ -14,7 +14,7 @@ from autograd.extend import defvjp, primitive
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
 from elt_ref.ops.sums import sum_of_rows
@@ -32,6 +32,7 @@ def scatter_rows(
 ) -> Float[Array, "rows width"]:
     """Return the table whose row r is the sum of the updates with id r: the adjoint of `embedding`."""
     count_work(elementwise_flops=updates.size)
+    count_passes(updates.size, arithmetic=1)
     order = np.argsort(ids, axis=None, kind="stable")
     sorted_ids = ids.reshape(-1)[order]
     starts = np.flatnonzero(np.diff(sorted_ids, prepend=-1))
@@ -49,6 +50,7 @@ def _unembedding_vjp(cotangent: np.ndarray, kept: tuple[np.ndarray, np.ndarray])
     cotangent_rows = as_rows(cotangent)
     outputs = cotangent_rows.shape[1]
     count_work(macs=2 * x.size * outputs, elementwise_flops=cotangent.size)
+    count_passes(cotangent.size, arithmetic=1)
     table_gradient = np.zeros_like(table)
     np.matmul(cotangent_rows.T, as_rows(x), out=table_gradient[:outputs])
     return (cotangent_rows @ table[:outputs]).reshape(x.shape), table_gradient, sum_of_rows(cotangent_rows)
@@ -59,6 +61,7 @@ def _unembedding_value(
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     logits = as_rows(x) @ table[: bias.size].T
     count_work(macs=x.size * bias.size, elementwise_flops=logits.size)
+    count_passes(logits.size, arithmetic=1)
     logits += bias
     return logits.reshape(*x.shape[:-1], bias.size), (x, table)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.logistic import SCALE, logistic
 
@@ -35,6 +35,7 @@ class GeluKept(NamedTuple):
 def gelu_value(x: np.ndarray) -> tuple[np.ndarray, GeluKept]:
     """Return GELU and what its way back needs."""
     count_work(elementwise_flops=9 * x.size)
+    count_passes(x.size, arithmetic=7, exp=1)
     gate = x * x
     gate *= 2 * SCALE * CUBIC * SLOPE
     gate += 2 * SCALE * SLOPE
@@ -48,6 +49,7 @@ def gelu_vjp(cotangent: np.ndarray, kept: GeluKept) -> tuple[np.ndarray]:
     """Return the gradient of x."""
     x, gate, output = kept
     count_work(elementwise_flops=13 * cotangent.size)
+    count_passes(cotangent.size, arithmetic=8)
     gradient = x * x
     gradient *= 6 * CUBIC * SLOPE
     gradient += 2 * SLOPE

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
 from elt_ref.ops.sums import last_axis_sum, sum_of_rows
@@ -26,6 +26,7 @@ def norm_value(
     centred, width = total, total.shape[-1]
     centred -= last_axis_sum(total) / width
     count_work(elementwise_flops=7 * centred.size + 5 * (centred.size // width))
+    count_passes(centred.size, arithmetic=6)
     variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
     centred *= inverse_deviation
@@ -39,6 +40,7 @@ def norm_vjp(cotangent: np.ndarray, kept: NormKept) -> tuple[np.ndarray, np.ndar
     normalised, inverse_deviation, scale = kept
     width = scale.size
     count_work(elementwise_flops=11 * cotangent.size)
+    count_passes(cotangent.size, arithmetic=10)
     products = cotangent * normalised
     bias_gradient, scale_gradient = sum_of_rows(as_rows(cotangent)), sum_of_rows(as_rows(products))
     # The mean of a row times γ is a product with γ.
@@ -62,6 +64,7 @@ def _residual_value(
     x: np.ndarray, update: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, epsilon: float
 ) -> tuple[np.ndarray, NormKept]:
     count_work(elementwise_flops=x.size)
+    count_passes(x.size, arithmetic=1)
     return norm_value(x + update, scale, bias, epsilon=epsilon)
 
 

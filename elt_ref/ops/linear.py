@@ -15,7 +15,7 @@ from autograd.extend import defvjp, primitive
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.sums import sum_of_rows
 
 anp: Any = autograd.numpy  # its names are made at run time, invisible to a type checker
@@ -29,6 +29,7 @@ def rows_times(
     """Return ``rows @ weight + bias``."""
     output = rows @ weight
     count_work(macs=rows.size * bias.size, elementwise_flops=output.size)
+    count_passes(output.size, arithmetic=1)
     output += bias
     return output
 
@@ -40,6 +41,7 @@ def rows_times_vjp(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the gradients of rows, weight and bias."""
     count_work(macs=2 * rows.size * weight.shape[1], elementwise_flops=cotangent.size)
+    count_passes(cotangent.size, arithmetic=1)
     return cotangent @ weight.T, rows.T @ cotangent, sum_of_rows(cotangent)
 
 
@@ -68,6 +70,7 @@ def _weight_gradient(cotangent, x):  # noqa: ANN001, ANN202
 
 def _bias_gradient(cotangent):  # noqa: ANN001, ANN202
     count_work(elementwise_flops=cotangent.size)
+    count_passes(cotangent.size, arithmetic=1)
     return sum_of_rows(as_rows(cotangent))
 
 

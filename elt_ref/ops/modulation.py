@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.logistic import SCALE, logistic
 from elt_ref.ops.sums import last_axis_sum, sum_of_rows
@@ -30,6 +30,7 @@ def modulated_value(
     """Return the modulated norm, and what its way back needs."""
     width = x.shape[-1]
     count_work(elementwise_flops=7 * x.size + 5 * (x.size // width) + len(x) * width)
+    count_passes(x.size, arithmetic=6)
     normalised = x - last_axis_sum(x) / width
     variance = np.einsum("...d,...d->...", normalised, normalised)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
@@ -47,6 +48,7 @@ def modulated_vjp(
     normalised, inverse_deviation, factor = kept
     width = cotangent.shape[-1]
     count_work(elementwise_flops=11 * cotangent.size + len(cotangent) * width)
+    count_passes(cotangent.size, arithmetic=10)
     products = cotangent * normalised
     modulation_gradient[:, part] = sum_of_rows(cotangent)
     modulation_gradient[:, part + 1] = sum_of_rows(products)
@@ -63,6 +65,7 @@ def modulated_vjp(
 def gated(x: np.ndarray, update: np.ndarray, modulation: np.ndarray, *, part: int) -> np.ndarray:
     """Return ``x + gate · update``, where gate is chunk `part` of the modulation."""
     count_work(elementwise_flops=2 * x.size)
+    count_passes(x.size, arithmetic=2)
     output = update * modulation[:, None, part]
     output += x
     return output
@@ -73,6 +76,7 @@ def gated_vjp(
 ) -> np.ndarray:
     """Return the gradient of the update, and write that of the gate; the gradient of x is the cotangent."""
     count_work(elementwise_flops=3 * cotangent.size)
+    count_passes(cotangent.size, arithmetic=2)
     modulation_gradient[:, part] = np.einsum("bnd,bnd->bd", cotangent, update)
     return cotangent * modulation[:, None, part]
 
@@ -95,6 +99,7 @@ def _modulated_op_vjp(
 
 def _silu_value(x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     count_work(elementwise_flops=4 * x.size)
+    count_passes(x.size, arithmetic=4, exp=1)
     sigmoid = logistic(SCALE * x)
     return x * sigmoid, (x, sigmoid)
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array
 from elt_ref.ops.attention import AttentionKept, attention_value, attention_vjp
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.gelu import GeluKept, gelu_value, gelu_vjp
 from elt_ref.ops.layer_norm import NormKept, norm_value, norm_vjp
@@ -64,6 +64,7 @@ def _value(
     total += middle
     output, second_norm = norm_value(total, second_scale, second_bias, epsilon=epsilon)
     count_work(elementwise_flops=2 * output.size)
+    count_passes(output.size, arithmetic=2)
     kept = _Kept(attention, joined, output_weight, first_norm, middle, up_weight, gelu, down_weight, second_norm)
     return output.reshape(x.shape) if rows is None else output, kept
 
@@ -72,6 +73,7 @@ def _vjp(
     cotangent: np.ndarray, kept: _Kept, *, heads: int, epsilon: float, rows: np.ndarray | None
 ) -> tuple[np.ndarray, ...]:
     del heads, epsilon  # settings of the value
+    count_passes(cotangent.size, arithmetic=2)
     residual, *second_norm = norm_vjp(as_rows(cotangent), kept.second_norm)
     gradient, *down = rows_times_vjp(residual, kept.gelu.output, kept.down_weight)
     (gradient,) = gelu_vjp(gradient, kept.gelu)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
 from elt_ref.ops.sums import last_axis_sum
@@ -20,11 +20,13 @@ from elt_ref.ops.sums import last_axis_sum
 
 def _softmax_vjp(cotangent: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray]:
     count_work(elementwise_flops=4 * kept.size)
+    count_passes(kept.size, arithmetic=3)
     return (kept * (cotangent - np.einsum("...v,...v->...", cotangent, kept)[..., None]),)
 
 
 def _softmax_value(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count_work(elementwise_flops=5 * x.size)
+    count_passes(x.size, arithmetic=4, exp=1)
     probabilities = np.exp(x - x.max(axis=-1, keepdims=True))
     probabilities /= last_axis_sum(probabilities)
     return probabilities, probabilities
@@ -51,6 +53,7 @@ _Kept = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[
 def _cross_entropy_vjp(cotangent: np.ndarray | np.floating, kept: _Kept) -> tuple[np.ndarray, np.ndarray | None, None]:
     chosen, log_probabilities, probabilities, targets, weights, shape = kept
     count_work(elementwise_flops=2 * log_probabilities.size)
+    count_passes(log_probabilities.size, arithmetic=2)
     weights = (cotangent * weights)[:, None]
     gradient = probabilities.copy()
     if hard := targets.ndim == 1:
@@ -80,6 +83,7 @@ def _cross_entropy_value(logits: np.ndarray, targets: np.ndarray, weights: np.nd
         targets = as_rows(targets)[chosen]
         entropies = -np.einsum("nv,nv->n", targets, log_probabilities)
     count_work(elementwise_flops=(7 if hard else 9) * selected.size)
+    count_passes(selected.size, arithmetic=4 if hard else 5, exp=2)
     return np.asarray(np.dot(weights, entropies)), (
         chosen,
         log_probabilities,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
-from elt_ref.ops.counter import count_work
+from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 
 
@@ -16,6 +16,7 @@ def _value(
     prediction: np.ndarray, target: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     count_work(elementwise_flops=3 * prediction.size)
+    count_passes(prediction.size, arithmetic=2)
     difference = prediction - target
     rows = difference.reshape(len(difference), -1)
     return np.asarray(np.dot(weights, np.einsum("bi,bi->b", rows, rows))), (difference, weights)
@@ -26,6 +27,7 @@ def _vjp(
 ) -> tuple[np.ndarray, np.ndarray, None]:
     difference, weights = kept
     count_work(elementwise_flops=2 * difference.size)
+    count_passes(difference.size, arithmetic=1)
     gradient = difference * (2 * cotangent * weights).reshape(-1, *[1] * (difference.ndim - 1))
     return gradient, -gradient, None
 

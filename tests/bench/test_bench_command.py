@@ -29,7 +29,7 @@ def result(**changes):
         "share_of_peak": 0.5,
         "peak_memory_mb": 100.0,
     }
-    row |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4}
+    row |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4, "numpy_floor": 1.3}
     return Result(**row | changes)
 
 
@@ -161,7 +161,7 @@ def test_a_page_is_made_filled_and_written_again(tmp_path):
         assert text.startswith("Before.\n")
         assert text.endswith("After.\n")
         assert text.count(words) == 2, "in both parts, once"
-        assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 0.40 | 50% | 100 |" in text
+        assert f"| {work} | masked small | torch | 40 | 50 | 0.80 (0.70–0.90) | 0.40 | 1.30 | 50% | 100 |" in text
         assert text.count("| masked | medium | 2 × 4 | 128 |") == 1, "the networks are listed once"
     assert "bench one" not in text
     for name in ("bench-one-thread.png", "bench-loop-cache.png"):

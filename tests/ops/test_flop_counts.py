@@ -90,6 +90,9 @@ def test_work_is_the_stated_function_of_the_shapes(name):
     with ops.counting() as way_back_work:
         backward(np.ones_like(value))
     assert (way_back_work.macs, way_back_work.elementwise_flops) == back, f"{name}: work of the way back"
+    for work in (value_work, way_back_work):
+        passes = sum(count * elements for (_, elements), count in work.passes.items())
+        assert bool(passes) == bool(work.elementwise_flops), f"{name}: passes without FLOPs, or FLOPs without a pass"
 
 
 @given(st.lists(st.integers(0, 5), max_size=4), st.lists(st.integers(0, 5), max_size=4))
