@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 
 from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
+from elt_ref.ops.pool import by_rows
 from elt_ref.ops.sums import last_axis_sum
 
 LARGEST_SCORE = 40.0
@@ -130,7 +131,8 @@ def attend(query: Queries, key: Heads, value: Heads) -> Attended:
     count_passes(query.size, arithmetic=2)  # scaling of the query and of the output
     if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
         scores -= scores.max(axis=-1, keepdims=True)
-    exps = np.exp(scores, out=scores)
+    exps = scores
+    by_rows(np.exp, scores, exps)
     inverse_sums = 1 / last_axis_sum(exps)
     batch, heads, queries, head_width = query.shape
     output = np.empty((batch, queries, heads, head_width), query.dtype)
@@ -156,11 +158,15 @@ def attend_vjp(
     scaled = cotangent.swapaxes(1, 2) * inverse_sums
     np.matmul(exps.swapaxes(-1, -2), scaled, out=value_gradient)
     score_gradient = scaled @ value.swapaxes(-1, -2)
-    score_gradient -= projection
-    score_gradient *= exps
+    by_rows(_rows_score_gradient, score_gradient, projection, exps)
     np.matmul(score_gradient.swapaxes(-1, -2), query, out=key_gradient)
     np.matmul(score_gradient, key, out=query_gradient)
     query_gradient *= 1 / math.sqrt(key.shape[-1])
+
+
+def _rows_score_gradient(gradient: np.ndarray, projection: np.ndarray, exps: np.ndarray) -> None:
+    gradient -= projection
+    gradient *= exps
 
 
 def padded(rows: Int[np.ndarray, " rows"], batch: int, tokens: int) -> tuple[Int[np.ndarray, " rows"], int]:

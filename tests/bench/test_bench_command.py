@@ -29,7 +29,13 @@ def result(**changes):
         "share_of_peak": 0.5,
         "peak_memory_mb": 100.0,
     }
-    row |= {"seconds_median": 0.04, "peer_seconds_median": 0.05, "peer_peak_memory_mb": 300.0, "floor": 0.4, "numpy_floor": 1.3}
+    row |= {
+        "seconds_median": 0.04,
+        "peer_seconds_median": 0.05,
+        "peer_peak_memory_mb": 300.0,
+        "floor": 0.4,
+        "numpy_floor": 1.3,
+    }
     return Result(**row | changes)
 
 

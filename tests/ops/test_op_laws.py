@@ -21,7 +21,14 @@ def cotangent_like(value, seed):
 
 def test_no_op_is_without_a_case():
     functions = {name for name in ops.__all__ if callable(getattr(ops, name)) and name.islower()}
-    counters_and_ways_to_differentiate = {"counting", "count_call", "count_work", "pull_back", "value_and_gradient"}
+    counters_and_ways_to_differentiate = {
+        "counting",
+        "count_call",
+        "count_passes",
+        "count_work",
+        "pull_back",
+        "value_and_gradient",
+    }
     numbers_only = {"log_softmax"}
     of_the_diffusion_family = {  # in test_diffusion_ops.py
         "modulated_layer_norm",
