@@ -1,11 +1,10 @@
 """A report in five forms: terminal table, JSON, Markdown, one HTML page, badge."""
 
-import html
 import json
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import elt_ref
 from elt_ref.conformance.alike import suggestions
@@ -13,6 +12,8 @@ from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import clause_row
 from elt_ref.conformance.judge import Report, Verdict
+from elt_ref.literal import in_markdown
+from elt_ref.report.markup import escaped
 
 COLOURS = {
     "PASS": "green",
@@ -48,7 +49,7 @@ def in_order(report: Report) -> list[Verdict]:
 def table(report: Report, *, every: bool) -> Table:
     """Return the clauses as a table: all, or all except the passed and the unsupported ones."""
     title = f"{report.backend.name} {report.backend.version} (error as a share of the tolerance)"
-    shown = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("clause", no_wrap=True)
     shown.add_column("status", no_wrap=True)
     shown.add_column("error", no_wrap=True, justify="right")
@@ -59,7 +60,7 @@ def table(report: Report, *, every: bool) -> Table:
             error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
             style = COLOURS[verdict.status]
             what = verdict.message or verdict.clause.sentence
-            shown.add_row(row.id, f"[{style}]{row.status}[/]", error, escape(what))
+            shown.add_row(row.id, Text(row.status, style=style), error, what)
     return shown
 
 
@@ -148,14 +149,14 @@ def terms(report: Report, profile: str) -> str:
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI's summary."""
-    lines = [f"# {report.backend.name} {report.backend.version}", "", f"Judged by {judged_by()}.", ""]
-    lines += [f"- {line}" for line in headlines(report)]
-    lines += [f"- {complaint}" for complaint in report.complaints]
+    name = in_markdown(f"{report.backend.name} {report.backend.version}")
+    lines = [f"# {name}", "", f"Judged by {judged_by()}.", ""]
+    lines += [f"- {in_markdown(line)}" for line in (*headlines(report), *report.complaints)]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
     for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        message = (verdict.message or verdict.clause.sentence).replace("|", "\\|")
+        message = in_markdown(verdict.message or verdict.clause.sentence)
         lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
 
@@ -183,19 +184,19 @@ def page(report: Report, called: str) -> str:
     for verdict in in_order(report):
         row = clause_row(verdict)
         error = "" if row.error_over_tolerance is None else f"{row.error_over_tolerance:.3g}"
-        message = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
-        again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
+        message = f"<p>{escaped(verdict.message)}</p>" if verdict.message else ""
+        again = f"<p><code>{escaped(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
         if verdict in report.failed and verdict.worst:
-            message += f"<p>{html.escape(purpose(verdict).strip())}</p>"
+            message += f"<p>{escaped(purpose(verdict).strip())}</p>"
         rows.append(
             f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
             f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
-            f"<td>{html.escape(verdict.clause.text)}{message}{again}"
-            f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
+            f"<td>{escaped(verdict.clause.text)}{message}{again}"
+            f"<small>{escaped(verdict.clause.source)}</small></td></tr>"
         )
     sentences = (*headlines(report), *advice(report, called), *report.complaints)
-    lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
-    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
+    lines = [f"<li>{escaped(line)}</li>" for line in sentences]
+    title = escaped(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
     return PAGE.format(title=title, headlines="".join(lines), rows="\n".join(rows))
 
 
