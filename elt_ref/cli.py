@@ -128,10 +128,11 @@ def _fail(error: Exception | str, code: int) -> int:
     return code
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         print_text(f"elt-ref {elt_ref.__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

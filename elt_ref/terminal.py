@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -33,7 +33,7 @@ class Terminal(Console):
     """A console to which every string is one literal line: no markup, no emoji codes, no control characters."""
 
     def __init__(
-        self, *, stderr: bool = False, file: TextIO | None = None, width: int | None = None, quiet: bool = False
+        self, *, stderr: bool = False, file: Any = None, width: int | None = None, quiet: bool = False
     ) -> None:
         """Write to stdout, to stderr or to `file`; `width` is in characters, the terminal's by default."""
         if width is None and "COLUMNS" in os.environ:
@@ -171,30 +171,30 @@ def settled_streams() -> Iterator[None]:
 class _Stream:
     """A text stream that prints every character, and does not fail."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=READABLE)
 
     def write(self, text: str) -> int:
-        try:
+        with self.watched():
             self.stream.write(text)
-        except OSError as error:
-            self.failed(error)
         return len(text)
 
     def flush(self) -> None:
-        try:
+        with self.watched():
             self.stream.flush()
-        except OSError as error:
-            self.failed(error)
 
-    def failed(self, _: OSError) -> None:
-        # What is still in the buffer must not fail again when the interpreter ends.
-        with suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.stream.fileno())
-            os.close(nowhere)
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            # What is still in the buffer must not fail again when the interpreter ends.
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self.stream.fileno())
+                os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":  # which click writes to where the encoding is ASCII
@@ -203,11 +203,23 @@ class _Stream:
 
 
 class _Result(_Stream):
-    """A stream whose failures are known."""
+    """A stream whose first failure is raised, and again at each later use: a library may have caught it."""
 
-    def failed(self, error: OSError) -> None:
-        super().failed(error)
-        if isinstance(error, BrokenPipeError):
-            raise ReaderGoneError
-        got = error.strerror or "a closed one"
-        raise RequestError(f"stdout: expected a stream that takes the result, got {got}") from error
+    failure: Exception | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        if self.failure is not None:
+            raise self.failure
+        with super().watched():
+            try:
+                yield
+            except BrokenPipeError:
+                self.failure = ReaderGoneError()
+                raise
+            except OSError as error:
+                got = error.strerror or "a closed one"
+                self.failure = RequestError(f"stdout: expected a stream that takes the result, got {got}")
+                raise
+        if self.failure is not None:
+            raise self.failure
