@@ -10,7 +10,7 @@ from elt_ref.terminal import Terminal
 
 def printed(table, width=80):
     console = Terminal(file=io.StringIO(), width=width)
-    console.print(table)
+    console.table(table)
     return console.file.getvalue()
 
 
