@@ -24,8 +24,18 @@ from elt_ref.run.process import settle_process
 from elt_ref.terminal import ReaderGoneError, Terminal, print_json, print_text, settled_streams
 
 
+class NoCommandError(Exception):
+    """A group was called without a command; the text is its help."""
+
+
 class Group(TyperGroup):
-    """Commands whose help is never cut; click itself would end it with dots where the line ends."""
+    """Commands whose help is never cut, and is an error where a command is missing, whatever the version of click."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty line."""
+        if not args and not ctx.resilient_parsing:
+            raise NoCommandError(ctx.get_help())
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each command with its whole help."""
@@ -37,12 +47,11 @@ app = typer.Typer(
     name="elt-ref",
     cls=Group,
     help="The golden reference of Elastic Looped Transformers.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(cls=Group, help="Data sets: the built-in ones and your own.", no_args_is_help=True)
+data_app = typer.Typer(cls=Group, help="Data sets: the built-in ones and your own.")
 app.add_typer(data_app, name="data")
-conform_app = typer.Typer(cls=Group, help="Judge an implementation of ELT, clause by clause.", no_args_is_help=True)
+conform_app = typer.Typer(cls=Group, help="Judge an implementation of ELT, clause by clause.")
 app.add_typer(conform_app, name="conform")
 
 Seed = Annotated[
@@ -97,6 +106,9 @@ def _answer() -> int:
         sys.stdout.flush()
     except TrainingError as error:
         return _fail(error, 1)
+    except NoCommandError as error:
+        Terminal(stderr=True).say(*str(error).splitlines())
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 130)
     except ReaderGoneError:
@@ -122,9 +134,7 @@ def _fail(error: Exception | str, code: int) -> int:
     message = str(error) or "expected more memory than there is"
     if isinstance(error, OSError):
         message = f"{error.filename or 'file'}: expected to read or write it, got {error.strerror or error}"
-    # Without a command, typer's error is the help text, already on the screen.
-    lines = message.splitlines() if message.startswith("Usage: ") else [f"elt-ref: {sentence(message)}"]
-    Terminal(stderr=True).say(*lines)
+    Terminal(stderr=True).say(f"elt-ref: {sentence(message)}")
     return code
 
 
