@@ -25,6 +25,10 @@ from elt_ref.errors import RequestError
 from elt_ref.literal import plain_ascii, visible
 
 
+FOLDED = 20
+"""Characters of a word after which a column that folds may break it."""
+
+
 class ReaderGoneError(Exception):
     """The reader of stdout has read enough, as ``head`` has after ten lines."""
 
@@ -55,10 +59,7 @@ class Terminal(Console):
 
     def table(self, table: Table) -> None:
         """Print a table, or if its words need more than the terminal's width, its rows one under the other."""
-        for column in table.columns:
-            column.min_width = 0 if column.overflow == "fold" else self._least_width(column)
-        endless = self.options.update_width(sys.maxsize)
-        if Measurement.get(self, endless, table).minimum <= self.width:
+        if self._fit(table):
             self.print(table)
             return
         self.say(*_filled(_one_line(table.title)))
@@ -72,11 +73,21 @@ class Terminal(Console):
                 self.say(": ".join(cells))
         self.say("", *_filled(_one_line(table.caption)))
 
-    def _least_width(self, column: Column) -> int:
-        sizes = [
-            Measurement.get(self, self.options.update_width(sys.maxsize), self._text(cell)) for cell in _all(column)
-        ]
-        return max(size.maximum if column.no_wrap else size.minimum for size in sizes)
+    def _fit(self, table: Table) -> bool:
+        """Set the widths of the columns so that no word breaks; return whether there is a terminal's width for that."""
+        endless = self.options.update_width(sys.maxsize)
+        wanted = []
+        for column in table.columns:
+            sizes = [Measurement.get(self, endless, self._text(cell)) for cell in _all(column)]
+            most = max(size.maximum for size in sizes)
+            longest = most if column.no_wrap else max(size.minimum for size in sizes)
+            column.width = min(longest, FOLDED) if column.overflow == "fold" else longest
+            wanted.append(most - column.width)
+        spare = self.width - Measurement.get(self, endless, table).minimum
+        share = min(1.0, spare / max(1, sum(wanted)))
+        for column, more in zip(table.columns, wanted, strict=True):
+            column.width = (column.width or 0) + int(max(0.0, share) * more)
+        return spare >= 0
 
     def _text(self, cell: Any) -> Text:
         return cell if isinstance(cell, Text) else self.render_str(cell)
@@ -109,8 +120,7 @@ def _all(column: Column) -> tuple[Any, ...]:
 
 
 def _one_line(cell: Any) -> str:
-    plain = cell.plain if isinstance(cell, Text) else cell or ""
-    return " ".join(plain.split())
+    return " ".join(cell.plain.split()) if isinstance(cell, Text) else visible(cell or "").strip()
 
 
 def _filled(text: str) -> list[str]:
