@@ -248,6 +248,7 @@ def sample(
 ) -> None:
     import numpy as np  # noqa: PLC0415  after the process is settled
 
+    from elt_ref.run.evaluate import MOST_SAMPLES  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
@@ -263,6 +264,8 @@ def sample(
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
+    if number > MOST_SAMPLES:
+        raise RequestError(f"--count: expected at most {MOST_SAMPLES}, got {number}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)

@@ -24,7 +24,6 @@ from rich.text import Text
 from elt_ref.errors import RequestError
 from elt_ref.literal import plain_ascii, visible
 
-
 FOLDED = 20
 """Characters of a word after which a column that folds may break it."""
 
