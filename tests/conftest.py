@@ -9,7 +9,7 @@ import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
 
-# nohup and a script's `&` start a process with SIGINT ignored, and its children inherit that; tests send SIGINT to some.
+# nohup and a script's `&` start a process with SIGINT ignored, and children inherit that; tests send it to some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Each worker of pytest-xdist has a core; BLAS must not take them all.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
