@@ -1,4 +1,4 @@
-"""The wheel, the sdist and a checkout: each is built, installed and used; both archives are the same bytes each time."""
+"""The wheel, the sdist and a checkout: each is installed and used; both archives are the same bytes each time."""
 
 import os
 import shutil
