@@ -36,7 +36,7 @@ HOSTILE = [
     "\u2028",
     "模型",
     "🙂",
-    "caf\udce9",
+    "x\udce9",
     "%s {0} {} $title \\n",
     " ",
 ]

@@ -189,7 +189,7 @@ def test_a_folder_with_spaces_quotes_and_markup(tmp_path):
 
 @pytest.mark.slow
 def test_a_name_that_is_not_utf_8_or_speaks_to_the_terminal(tmp_path):
-    for name in (b"caf\xe9", "a\u202e\x1b[31m\nb".encode()):
+    for name in (b"x\xe9", "a\u202e\x1b[31m\nb".encode()):
         folder = tmp_path / os.fsdecode(name)
         clean(run("train", *TINY, "--out", folder))
         done = clean(run("sample", folder, "--out", tmp_path / f"{os.fsdecode(name)}.png"))
