@@ -1,9 +1,9 @@
 """The commands. With ``--json`` a command prints one JSON object on stdout and nothing else; progress goes to stderr.
 
-Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong, 130 interrupted.
+Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong or its result cannot be
+written, 130 interrupted, 141 the reader of stdout left.
 """
 
-import json
 import re
 import shlex
 import sys
@@ -13,23 +13,45 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
+import elt_ref
 from elt_ref.config import Experiment, load_config
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.literal import sentence
 from elt_ref.run.process import settle_process
+from elt_ref.terminal import ReaderGoneError, Terminal, print_json, print_text, settled_streams
+
+
+class NoCommandError(Exception):
+    """A group was called without a command; the text is its help."""
+
+
+class Group(TyperGroup):
+    """Commands whose help is never cut, and is an error where a command is missing, whatever the version of click."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an empty line."""
+        if not args and not ctx.resilient_parsing:
+            raise NoCommandError(ctx.get_help())
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each command with its whole help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.commands[name].help or "") for name in self.list_commands(ctx)])
+
 
 app = typer.Typer(
     name="elt-ref",
+    cls=Group,
     help="The golden reference of Elastic Looped Transformers.",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Data sets: the built-in ones and your own.", no_args_is_help=True)
+data_app = typer.Typer(cls=Group, help="Data sets: the built-in ones and your own.")
 app.add_typer(data_app, name="data")
-conform_app = typer.Typer(help="Judge an implementation of ELT, clause by clause.", no_args_is_help=True)
+conform_app = typer.Typer(cls=Group, help="Judge an implementation of ELT, clause by clause.")
 app.add_typer(conform_app, name="conform")
 
 Seed = Annotated[
@@ -73,57 +95,83 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def main() -> None:
     """Run a command; an error is one sentence on stderr."""
     settle_process()
+    with settled_streams():
+        code = _answer()
+    sys.exit(code)
+
+
+def _answer() -> int:
     try:
-        code = typer.main.get_command(app).main(standalone_mode=False)
-    except (RequestError, TrainingError) as error:
-        code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
+        code = typer.main.get_command(app).main(prog_name="elt-ref", standalone_mode=False)
+        sys.stdout.flush()
+    except TrainingError as error:
+        return _fail(error, 1)
+    except NoCommandError as error:
+        Terminal(stderr=True).say(*str(error).splitlines())
+        return 2
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", 130)
+        return _fail("interrupted", 130)
+    except ReaderGoneError:
+        return 141
     except Exception as error:
-        # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.
-        if (message := _usage_message(error)) is None:
+        if not _is_of_the_request(error):
             raise
-        code = _fail(message, 2)
-    sys.exit(code or 0)
+        return _fail(error, 2)
+    return code or 0
 
 
-def _fail(message: str, code: int) -> int:
-    # Without a command, typer's error is the help text, already on the screen.
-    print(message if message.startswith("Usage: ") else f"elt-ref: {message}", file=sys.stderr)
+def _is_of_the_request(error: Exception) -> bool:
+    """Return whether an error is not ours: of the request, of a file or of the memory there is."""
+    from tiny_datasets import DatasetError  # noqa: PLC0415  only on this path
+
+    return isinstance(error, RequestError | DatasetError | OSError | MemoryError) or hasattr(error, "format_message")
+
+
+def _fail(error: Exception | str, code: int) -> int:
+    """Say on stderr what is wrong, and return the exit code."""
+    if hasattr(error, "format_message"):  # a usage error of typer's click, whichever version that is from
+        error = error.format_message()  # pyright: ignore[reportAttributeAccessIssue]
+    message = str(error) or "expected more memory than there is"
+    if isinstance(error, OSError):
+        message = f"{error.filename or 'file'}: expected to read or write it, got {error.strerror or error}"
+    Terminal(stderr=True).say(f"elt-ref: {sentence(message)}")
     return code
 
 
-def _usage_message(error: Exception) -> str | None:
-    from tiny_datasets import DatasetError  # noqa: PLC0415  only on this path
-
-    if isinstance(error, DatasetError):
-        return str(error)
-    return error.format_message() if hasattr(error, "format_message") else None  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=1))
+def _version(asked: bool) -> bool:
+    if asked:
+        print_text(f"elt-ref {elt_ref.__version__}")
+        raise typer.Exit
+    return asked
 
 
-@app.command()
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    help="Train ILSD and plain looped transformers of both families on digits, and compare them at every loop count."
+)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the models, the pictures and the report.")] = Path("elt-demo"),
 ) -> None:
-    """Train ILSD and plain looped transformers of both families on digits, and compare them at every loop count."""
     from elt_ref.run.demo import run_demo  # noqa: PLC0415  commands load what they need
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     try:
         run_demo(out, console)
     except KeyboardInterrupt:
         words = shlex.join(["elt-ref", *sys.argv[1:]])
-        console.print(
-            f"Interrupted; progress is saved in {out}. Continue with: {words}", highlight=False, soft_wrap=True
-        )
+        console.say(f"Interrupted; progress is saved in {out}. Continue with: {words}")
         raise
 
 
-@app.command()
+@app.command(help="Train a model into a run folder.")
 def train(
     source: Source,
     settings: Annotated[
@@ -134,33 +182,28 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
 ) -> None:
-    """Train a model into a run folder."""
     from elt_ref.run.train import train_run  # noqa: PLC0415
 
     config = _configuration(source, settings, steps, seed)
     folder = out or Path("runs") / config.name
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if resume and not (folder / "checkpoint.safetensors").exists():
-        console.print(f"No checkpoint in {folder} yet; starting at the first step.", highlight=False, soft_wrap=True)
+        console.say(f"No checkpoint in {folder} yet; starting at the first step.")
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:
         saved = (folder / "checkpoint.safetensors").exists()
         words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
         state = f"progress is saved in {folder}. Continue" if saved else "there is no checkpoint yet. Start again"
-        console.print(f"Interrupted; {state} with: elt-ref {shlex.join(words)}", highlight=False, soft_wrap=True)
+        console.say(f"Interrupted; {state} with: elt-ref {shlex.join(words)}")
         raise
     if prepared.reconstruction_error is not None:
         error = f"{prepared.reconstruction_error:.5f}"
-        console.print(f"Mean squared reconstruction error of a test pixel: {error}.", highlight=False)
+        console.say(f"Mean squared reconstruction error of a test pixel: {error}.")
     example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
     drawn = "samples.webp" if len(config.model.grid) == 3 else "samples.png"
     example.append(drawn if prepared.codec is not None else "samples.safetensors")
-    console.print(
-        f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.say(f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}")
 
 
 def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Experiment:
@@ -180,7 +223,7 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
     return load_config(source, overrides)
 
 
-@app.command()
+@app.command(help="Draw samples from a trained model at any number of loops.")
 def sample(
     run: RunFolder,
     out: Annotated[
@@ -203,9 +246,9 @@ def sample(
     given: Given = None,
     seed: Seed = 0,
 ) -> None:
-    """Draw samples from a trained model at any number of loops."""
     import numpy as np  # noqa: PLC0415  after the process is settled
 
+    from elt_ref.run.evaluate import MOST_SAMPLES  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
@@ -221,14 +264,16 @@ def sample(
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
+    if number > MOST_SAMPLES:
+        raise RequestError(f"--count: expected at most {MOST_SAMPLES}, got {number}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
     how = f"; early exit took {spread}" if isinstance(schedule, EarlyExit) else ""
-    console.print(f"Wrote {number} samples to {out}{how}.", highlight=False)
+    console.say(f"Wrote {number} samples to {out}{how}.")
 
 
 def _numbers(what: str, text: str) -> list[int]:
@@ -238,7 +283,9 @@ def _numbers(what: str, text: str) -> list[int]:
         raise RequestError(f"{what}: expected integers with commas between, got '{text}'") from None
 
 
-@app.command()
+@app.command(
+    help="Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."
+)
 def evaluate(
     run: RunFolder,
     loops: Annotated[
@@ -249,7 +296,6 @@ def evaluate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."""
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
@@ -257,17 +303,17 @@ def evaluate(
     judged = evaluate_run(open_run(run), schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
     if as_json:
-        _print_json({"results": results})
+        print_json({"results": results})
         return
     table = Table(title=f"{run}, {count} samples each")
     for name in results[0]:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
     for result in results:
         table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in result.values()))
-    Console().print(table)
+    Terminal().table(table)
 
 
-@app.command()
+@app.command(help="Compare trained models at 1 to 2·L_max loops: a table, pictures, and a report to open in a browser.")
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of one architecture, at most 4.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures, the numbers and the report.")] = Path(
@@ -275,34 +321,32 @@ def compare(
     ),
     count: Annotated[int, typer.Option(help="Samples for each loop count, at least 10.")] = 500,
 ) -> None:
-    """Compare trained models at 1 to 2·L_max loops: a table, pictures, and a report to open in a browser."""
     from elt_ref.run.compare import compare_folders  # noqa: PLC0415
 
-    compare_folders(runs, out, Console(stderr=True), count=count)
+    compare_folders(runs, out, Terminal(stderr=True), count=count)
 
 
-@app.command()
+@app.command(help="Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table.")
 def count(
     source: Source,
     loops: Annotated[int | None, typer.Option(help="L; the preset's by default.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table."""
     from elt_ref.measure import count as count_network  # noqa: PLC0415
     from elt_ref.run.paper import count_table, paper_row, paper_table  # noqa: PLC0415
 
     config = load_config(source)
     counted = count_network(config, loops)
     if as_json:
-        _print_json({"name": config.name, **asdict(counted), "paper": paper_row(config, counted)})
+        print_json({"name": config.name, **asdict(counted), "paper": paper_row(config, counted)})
         return
-    console = Console()
-    console.print(count_table(config, counted))
+    console = Terminal()
+    console.table(count_table(config, counted))
     if (table := paper_table(config, counted)) is not None:
-        console.print(table)
+        console.table(table)
 
 
-@app.command()
+@app.command(help="Time training, sampling and conformance in interleaved pairs, on request beside PyTorch and JAX.")
 def bench(
     peer: Annotated[
         list[str] | None,
@@ -354,7 +398,6 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time training, sampling and conformance in interleaved pairs, on request beside PyTorch and JAX."""
     from elt_ref.bench.command import bench as measure  # noqa: PLC0415
     from elt_ref.bench.command import publish, request  # noqa: PLC0415
     from elt_ref.bench.table import tables  # noqa: PLC0415
@@ -373,12 +416,14 @@ def bench(
     for name, document in documents:
         printed[name] = document.json()
         for table in () if as_json else tables(document):
-            Console().print(table)
+            Terminal().table(table)
     if as_json:
-        _print_json(printed if out else printed[""])
+        print_json(printed if out else printed[""])
 
 
-@app.command()
+@app.command(
+    help="Show an equation or algorithm with the page's lines, a choice, a clause, an operation, a mistake or a word."
+)
 def show(
     name: Annotated[
         str,
@@ -389,28 +434,26 @@ def show(
         ),
     ],
 ) -> None:
-    """Show an equation or algorithm with the page's lines, a choice, a clause, an operation, a mistake or a word."""
     from elt_ref.run import show as texts  # noqa: PLC0415
 
     if texts.knows(name):
-        print(texts.show(name))
+        print_text(texts.show(name))
         return
     from elt_ref.conformance import entries  # noqa: PLC0415
     from elt_ref.conformance.operations import TABLE  # noqa: PLC0415
 
     if re.fullmatch(r"[A-Z]+-[0-9]+", name):
-        print(entries.clause_text(name))
+        print_text(entries.clause_text(name))
     elif name in TABLE:
-        print(entries.operation_text(name))
+        print_text(entries.operation_text(name))
     elif name in entries.names():
-        print(entries.mistake_text(name))
+        print_text(entries.mistake_text(name))
     else:
-        print(texts.show(name, also=entries.names()))
+        print_text(texts.show(name, also=entries.names()))
 
 
-@data_app.command("list")
+@data_app.command("list", help="List the data sets that can be trained on.")
 def data_list() -> None:
-    """List the data sets that can be trained on."""
     import tiny_datasets  # noqa: PLC0415
 
     table = Table()
@@ -420,24 +463,23 @@ def data_list() -> None:
         dataset = tiny_datasets.load(name)
         sizes = (str(len(dataset.train)), str(len(dataset.test)), str(len(dataset.classes)))
         table.add_row(name, dataset.kind, *sizes, dataset.description)
-    Console().print(table)
+    Terminal().table(table)
 
 
-@data_app.command("show")
+@data_app.command("show", help="Describe a data set.")
 def data_show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the first pictures.")] = None,
 ) -> None:
-    """Describe a data set."""
     from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
 
-    print(describe(name))
+    print_text(describe(name))
     if out is not None:
         draw_dataset(name, out)
-        Console(stderr=True).print(f"Wrote {out}.", highlight=False)
+        Terminal(stderr=True).say(f"Wrote {out}.")
 
 
-@data_app.command("import")
+@data_app.command("import", help="Import your own pictures, clips, tokens or latents, and print how to train on them.")
 def data_import(
     kind: Annotated[
         str,
@@ -456,38 +498,35 @@ def data_import(
         float | None, typer.Option(help="Share held out of training; 0.2 if the data are not already split.")
     ] = None,
 ) -> None:
-    """Import your own pictures, clips, tokens or latents, and print how to train on them."""
     from elt_ref.run.describe import describe, draw_dataset, import_data  # noqa: PLC0415
     from elt_ref.run.suggest import training_command  # noqa: PLC0415
     from tiny_datasets import dataset_folder  # noqa: PLC0415
 
     options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
     dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
-    print(describe(name))
-    print(training_command(dataset))
+    print_text(describe(name))
+    print_text(training_command(dataset))
     if dataset.kind in ("pictures", "clips") or getattr(dataset, "codebook", None) is not None:
         sheet = dataset_folder(name) / f"{name}.png"
         draw_dataset(name, sheet)
-        Console(stderr=True).print(f"Wrote {sheet}.", highlight=False, soft_wrap=True)
+        Terminal(stderr=True).say(f"Wrote {sheet}.")
 
 
-@conform_app.command("list")
+@conform_app.command("list", help="List the clauses.")
 def conform_list() -> None:
-    """List the clauses."""
     from elt_ref.conformance.commands import list_clauses  # noqa: PLC0415
 
-    list_clauses(Console())
+    list_clauses(Terminal())
 
 
-@conform_app.command("smoke")
+@conform_app.command("smoke", help="Check the harness, not the numbers: shapes, dtypes, repetition.")
 def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = SECONDS) -> None:
-    """Check the harness, not the numbers: shapes, dtypes, repetition."""
     from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
 
-    raise typer.Exit(run_smoke(open_door(backend, program, timeout), Console()))
+    raise typer.Exit(run_smoke(open_door(backend, program, timeout), Terminal()))
 
 
-@conform_app.command("run")
+@conform_app.command("run", help="Judge a backend; exit code 1 if a clause does not hold.")
 def conform_run(
     backend: BackendName = None,
     program: Exec = None,
@@ -513,7 +552,6 @@ def conform_run(
     ] = False,
     preset: Annotated[str, typer.Option(metavar="NAME", help="Preset for --laws.")] = "digits-masked",
 ) -> None:
-    """Judge a backend; exit code 1 if a clause does not hold."""
     from elt_ref.conformance.commands import open_door, run, run_laws  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
@@ -539,34 +577,35 @@ def conform_run(
     )
 
 
-@conform_app.command("diff")
+@conform_app.command(
+    "diff", help="Compare two reports; exit code 1 if a clause or a profile that was right is no longer."
+)
 def conform_diff(
     old: Annotated[Path, typer.Argument(metavar="OLD.json", help="A report, as --json or --report writes it.")],
     new: Annotated[Path, typer.Argument(metavar="NEW.json", help="A later one.")],
     as_json: Json = False,
 ) -> None:
-    """Compare two reports; exit code 1 if a clause or a profile that was right is no longer."""
     from elt_ref.conformance.commands import diff  # noqa: PLC0415
 
     raise typer.Exit(diff(old, new, as_json=as_json))
 
 
-@conform_app.command("export")
+@conform_app.command(
+    "export",
+    help="Write the questions, without answers, for implementations that only read and write files.\n\n"
+    "With --seed, fresh questions too.",
+)
 def conform_export(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="New folder.")], seed: FreshSeed = None
 ) -> None:
-    """Write the questions, without answers, for implementations that only read and write files.
-
-    With --seed, fresh questions too.
-    """
     from elt_ref.conformance.commands import export_questions  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import seed_of  # noqa: PLC0415
 
     number = export_questions(out, None if seed is None else seed_of(seed))
-    Console(stderr=True).print(f"Wrote {number} questions to {out}.", highlight=False)
+    Terminal(stderr=True).say(f"Wrote {number} questions to {out}.")
 
 
-@conform_app.command("judge")
+@conform_app.command("judge", help="Judge a folder of answers.")
 def conform_judge(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Answers: description.json, DTYPE/CLAUSE/SLUG.safetensors.")
@@ -577,7 +616,6 @@ def conform_judge(
     every: Every = False,
     as_json: Json = False,
 ) -> None:
-    """Judge a folder of answers."""
     from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
@@ -594,3 +632,7 @@ def conform_judge(
             inquiry=exported_inquiry(folder),
         )
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -3,13 +3,21 @@
 import difflib
 from collections.abc import Iterable
 
+from elt_ref.literal import sentence
+
 
 class RequestError(ValueError):
     """The request was wrong: bad configuration, input, file or folder. The command line answers with exit code 2."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
+
 
 class TrainingError(RuntimeError):
     """Training could not go on, for example because the loss became NaN. The command line answers with exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sentence(message))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

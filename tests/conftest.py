@@ -1,12 +1,18 @@
 """Fixtures of all tests: hypothesis profiles, and calls as a user makes them."""
 
 import os
+import signal
 import sys
 from typing import NamedTuple
 
 import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
+
+# nohup and a script's `&` start a process with SIGINT ignored, and children inherit that; tests send it to some.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# Each worker of pytest-xdist has a core; BLAS must not take them all.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A busy machine is no failure. A user's run repeats itself; continuous integration looks elsewhere every time, and
 # prints what reproduces a failure.

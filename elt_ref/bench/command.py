@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from elt_ref.bench import page
 from elt_ref.bench.document import Document
 from elt_ref.bench.loop_cache import loop_cache
@@ -15,6 +13,7 @@ from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, SIZES
 from elt_ref.errors import RequestError, nearest
 from elt_ref.ports import PORTS
+from elt_ref.terminal import Terminal
 
 PROFILE, LOOP_CACHE = "profile", "loop-cache"
 WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE)
@@ -72,10 +71,10 @@ def bench(requests: Sequence[Request]) -> Document:
         RequestError: our side failed.
         DisagreementError: two sides gave different answers.
     """
-    with Console(stderr=True).status("measuring …") as status:
+    with Terminal(stderr=True).working("measuring …") as now:
 
         def progress(what: str) -> None:
-            status.update(f"measuring {what} …")
+            now(f"measuring {what} …")
 
         documents = [_measure(request, progress) for request in requests]
     first = documents[0]

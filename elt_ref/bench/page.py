@@ -9,6 +9,7 @@ from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, benched, tokens_a_batch
 from elt_ref.bench.table import COLUMNS, LOOP_COLUMNS, PROFILE_COLUMNS, loop_row, profile_row, result_row, summaries
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
+from elt_ref.literal import in_markdown
 
 PAGE = "benchmarks.md"
 PICTURES, NETWORKS = "pictures", "networks"
@@ -82,7 +83,7 @@ def _rendered(document: Document, words: str, folder: Path, picture: str) -> Ite
         draw_ratios(folder / picture, document.results)
         yield from ("", f"![Our time over each peer's, by work and size]({picture})")
     if document.results:
-        yield from ("", *(f"- {sentence}" for sentence in summaries(document.results)), "")
+        yield from ("", *(f"- {in_markdown(sentence)}" for sentence in summaries(document.results)), "")
         yield from _markdown(COLUMNS, map(result_row, document.results))
 
 
@@ -122,4 +123,4 @@ def _machine(document: Document, words: str) -> Iterator[str]:
 def _markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)
-    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield from (f"| {' | '.join(map(in_markdown, row))} |" for row in rows)

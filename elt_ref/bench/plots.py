@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from elt_ref.bench.document import LoopPoint, Result
-from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, MODEL_MARKERS, new_figure, save_figure, tidy
+from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, MODEL_MARKERS, label, new_figure, save_figure, tidy
 
 RATIO_TICKS = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
 
@@ -41,7 +41,7 @@ def draw_ratios(path: Path, results: Sequence[Result]) -> None:
             fmt=MODEL_MARKERS[place % len(MODEL_MARKERS)],
             color=MODEL_COLOURS[place % len(MODEL_COLOURS)],
             markersize=6,
-            label=peer,
+            label=label(peer or ""),
         )
     axes.axvline(1, color=INK, linewidth=1.2)
     tidy(axes)

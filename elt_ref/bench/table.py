@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from elt_ref.bench.document import Document, LoopPoint, Profile, Result
 from elt_ref.bench.profile import PARTS, REST
+from elt_ref.literal import visible
 
 COLUMNS = (
     "work",
@@ -83,7 +85,7 @@ def tables(document: Document) -> Iterator[Table]:
     if document.results:
         peak = f"matrix products reach {document.matmul_peak_gflops:.0f}·10⁹ FLOPs a second"
         title = f"{document.machine['processor']}, threads: {document.threads}; {peak}"
-        caption = "\n".join(summaries(document.results)) or None
+        caption = Text("\n").join(Text(visible(line)) for line in summaries(document.results))
         yield _table(title, COLUMNS, map(result_row, document.results), caption)
     if document.profiles:
         title = "Where our time goes"
@@ -94,11 +96,11 @@ def tables(document: Document) -> Iterator[Table]:
         yield _table(title, LOOP_COLUMNS, map(loop_row, document.loop_cache), f"Caches: {caches or 'unknown'}.")
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: str | None) -> Table:
+def _table(title: str, columns: Sequence[str], rows: Iterator[tuple[str, ...]], caption: Text | str | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, caption=caption, caption_justify="left")
     for column in columns:
         table.add_column(
-            column.replace(" ", "\n"),
+            Text(column.replace(" ", "\n")),
             justify="left" if column in {"work", "network", "peer"} else "right",
             no_wrap=True,
         )

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from elt_ref.conformance.document import ClauseRow, JudgedBackend, ProfileRow
 from elt_ref.conformance.reports import COLOURS
 from elt_ref.errors import RequestError
+from elt_ref.terminal import Terminal
 
 CREPT, NOTABLE = 2.0, 0.1
 """An error that grew by this factor, beyond this share of its tolerance, is shown although its clause still passes."""
@@ -117,14 +117,10 @@ def _kind(before: str | None, after: str | None, *, good: str) -> Literal["bette
     return "worse" if after in {"FAIL", "ERROR"} and before not in {"FAIL", "ERROR"} else "other"
 
 
-def tell(changed: Changes, console: Console) -> None:
+def tell(changed: Changes, console: Terminal) -> None:
     """Print the changes for human readers."""
     old, new = changed.old, changed.new
-    console.print(
-        f"{old.name} {old.version} → {new.name} {new.version}, suite {' → '.join(changed.suite_versions)}",
-        highlight=False,
-        markup=False,
-    )
+    console.say(f"{old.name} {old.version} → {new.name} {new.version}, suite {' → '.join(changed.suite_versions)}")
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("", "old", "new"):
         table.add_column(column, no_wrap=True)
@@ -133,11 +129,11 @@ def tell(changed: Changes, console: Console) -> None:
         colour = {"better": COLOURS["PASS"], "worse": COLOURS["FAIL"], "other": "default"}[change.kind]
         errors = " → ".join("–" if each is None else f"{each:.3g}" for each in (change.old_error, change.new_error))
         shown = "" if change.old_error is change.new_error is None else errors
-        table.add_row(escape(change.name), change.old or "–", f"[{colour}]{change.new or '–'}[/]", shown)
+        table.add_row(change.name, change.old or "–", Text(change.new or "–", style=colour), shown)
     if table.row_count:
-        console.print(table)
+        console.table(table)
     worse = sum(change.kind == "worse" for change in (*changed.profiles, *changed.clauses))
     summary = (
         f"{worse} worse." if worse else "Worse: a run that passed now fails." if changed.worse else "Nothing worse."
     )
-    console.print(summary if table.row_count else f"No clause and no profile changed. {summary}", highlight=False)
+    console.say(summary if table.row_count else f"No clause and no profile changed. {summary}")

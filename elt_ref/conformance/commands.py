@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from elt_ref.conformance import changes, reports
@@ -25,6 +23,7 @@ from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
+from elt_ref.terminal import Terminal, print_json
 
 CASES = Path("elt-conform-cases")
 """Folder for the smallest failing questions, one file for each operation."""
@@ -42,18 +41,18 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Proce
     return open_backend(backend, timeout) if backend is not None else ProcessDoor(command or "", timeout)
 
 
-def list_clauses(console: Console) -> None:
+def list_clauses(console: Terminal) -> None:
     """Print every clause."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("clause", "level", "profile"):
         table.add_column(column, no_wrap=True)
     table.add_column("text")
     for each in clauses().values():
-        table.add_row(each.id, each.level, each.profile, escape(each.sentence))
-    console.print(table)
+        table.add_row(each.id, each.level, each.profile, each.sentence)
+    console.table(table)
 
 
-def run_smoke(door: ProcessDoor, console: Console) -> int:
+def run_smoke(door: ProcessDoor, console: Terminal) -> int:
     """Print the problems of a harness; return the exit code."""
     try:
         results = smoke(door, read_vectors())
@@ -61,13 +60,13 @@ def run_smoke(door: ProcessDoor, console: Console) -> int:
         ended = close(door)
     broken = [one for one in results if one.fault]
     for name in door.undeclared():
-        console.print(f"{name}: has a method that describe() does not name, so it is not judged", highlight=False)
+        console.say(f"{name}: has a method that describe() does not name, so it is not judged")
     for one in broken:
-        console.print(f"{one.operation}: {one.fault}", highlight=False, markup=False)
+        console.say(f"{one.operation}: {one.fault}")
     if ended:
-        console.print(ended, highlight=False, markup=False)
+        console.say(ended)
     summary = "all answers are well-formed" if not broken else f"{len(broken)} not well-formed"
-    console.print(f"{reports.plural(len(results), 'operation')} called: {summary}. `conform run` checks the numbers.")
+    console.say(f"{reports.plural(len(results), 'operation')} called: {summary}. `conform run` checks the numbers.")
     return int(bool(broken or ended))
 
 
@@ -110,7 +109,7 @@ def run(
         if path.suffix not in {".json", ".md", ".html"}:
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
     exceptions = read_exceptions(known) if known is not None else Exceptions()
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     report, ended = _judged(door, only, exceptions, read_vectors(vectors), inquiry, case)
     if ended:
         report = replace(report, complaints=(*report.complaints, ended))
@@ -121,9 +120,9 @@ def run(
         drafted = draft(statuses, dt.datetime.now(tz=dt.UTC).date())
         write_text(write_known, drafted)
         what = "fill in a reason for each" if drafted else "which is empty: nothing fails"
-        Console(stderr=True).print(f"Wrote {write_known}, {what}.", highlight=False, soft_wrap=True)
+        Terminal(stderr=True).say(f"Wrote {write_known}, {what}.")
     if as_json:
-        print(document(report).model_dump_json(indent=1))  # noqa: T201  the command's result
+        print_json(document(report).model_dump(mode="json"))
     else:
         tell(report, console, called, every=every)
     if report.fresh is not None:
@@ -131,12 +130,11 @@ def run(
     return int(not report.passed)
 
 
-def _write_smallest(fresh: Fresh, console: Console, called: str) -> None:
+def _write_smallest(fresh: Fresh, console: Terminal, called: str) -> None:
     """Write the smallest failing question of each operation, and print its numbers."""
     for vector in fresh.smallest:
         path = write_case(CASES, vector)
-        for line in (*numbers(vector), f"  To ask it again: elt-ref conform {called} --case {path}"):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.say(*numbers(vector), f"  To ask it again: elt-ref conform {called} --case {path}")
 
 
 def _judged(
@@ -148,10 +146,10 @@ def _judged(
     case: Path | None,
 ) -> tuple[Report, str]:
     """Return the report, and what was wrong with the program's end."""
-    with Console(stderr=True).status("judging …") as status:
+    with Terminal(stderr=True).working("judging …") as now:
 
         def progress(what: str) -> None:
-            status.update(f"judging {what} …")
+            now(f"judging {what} …")
 
         try:
             if case is not None:
@@ -176,15 +174,14 @@ def _text(report: Report, path: Path, called: str) -> str:
     return document(report).model_dump_json(indent=1) + "\n"
 
 
-def tell(report: Report, console: Console, called: str, *, every: bool) -> None:
+def tell(report: Report, console: Terminal, called: str, *, every: bool) -> None:
     """Print a report for human readers."""
     shown = reports.table(report, every=every)
     if shown.row_count:
-        console.print(shown)
-    for line in (*reports.headlines(report), *reports.advice(report, called), *report.complaints):
-        console.print(line, highlight=False, markup=False)
+        console.table(shown)
+    console.say(*reports.headlines(report), *reports.advice(report, called), *report.complaints)
     number = reports.plural(len(report.verdicts), "clause")
-    console.print(f"{number} of suite {suite_version()} in {report.seconds:.1f} s.", highlight=False)
+    console.say(f"{number} of suite {suite_version()} in {report.seconds:.1f} s.")
 
 
 def diff(old: Path, new: Path, *, as_json: bool) -> int:
@@ -195,9 +192,9 @@ def diff(old: Path, new: Path, *, as_json: bool) -> int:
     """
     changed = changes.changes(changes.read_report(old), changes.read_report(new))
     if as_json:
-        print(changed.model_dump_json(indent=1))  # noqa: T201  the command's result
+        print_json(changed.model_dump(mode="json"))
     else:
-        changes.tell(changed, Console())
+        changes.tell(changed, Terminal())
     return int(changed.worse)
 
 
@@ -215,14 +212,14 @@ def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> i
     passed = bool(found) and not broken and not ended
     if as_json:
         rows = [asdict(law) for law in found]
-        print(json.dumps({"preset": preset, "passed": passed, "laws": rows, "complaint": ended}, indent=1))  # noqa: T201  the command's result
+        print_json({"preset": preset, "passed": passed, "laws": rows, "complaint": ended})
         return int(not passed)
-    console = Console()
+    console = Terminal()
     for law in found:
         line = f"{law.name} ({law.clause}), {law.dtype}: {law.message or law.kept}"
-        console.print(line, highlight=False, markup=False)
+        console.say(line)
     summary = f"{reports.plural(len(found), 'law')} at the size of {preset}: {len(broken)} broken."
-    console.print(f"{summary} {ended}".strip(), highlight=False, markup=False)
+    console.say(f"{summary} {ended}".strip())
     return int(not passed)
 
 

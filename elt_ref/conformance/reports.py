@@ -1,14 +1,13 @@
 """A report in five forms: terminal table, JSON, Markdown, one HTML page, badge."""
 
-import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 import elt_ref
 from elt_ref.conformance.alike import suggestions
@@ -16,6 +15,8 @@ from elt_ref.conformance.choices import CHOICES
 from elt_ref.conformance.clauses import PROFILES, clauses, suite_version
 from elt_ref.conformance.document import ClauseRow, clause_row
 from elt_ref.conformance.judge import Report, Verdict
+from elt_ref.literal import in_markdown
+from elt_ref.report.markup import escaped
 
 COLOURS = {
     "PASS": "green",
@@ -57,14 +58,15 @@ def rows_of(report: Report) -> Iterator[tuple[Verdict, ClauseRow, str, str]]:
 def table(report: Report, *, every: bool) -> Table:
     """Return the clauses as a table: all, or all except the passed and the unsupported ones."""
     title = f"{report.backend.name} {report.backend.version} (error as a share of the tolerance)"
-    shown = Table(title=escape(title), box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("clause", no_wrap=True)
     shown.add_column("status", no_wrap=True)
     shown.add_column("error", no_wrap=True, justify="right")
     shown.add_column("what", overflow="fold")
     for verdict, row, error, what in rows_of(report):
         if every or verdict.status not in {"PASS", "UNSUPPORTED"}:
-            shown.add_row(row.id, f"[{COLOURS[row.status]}]{row.status}[/]", error, escape(what))
+            style = COLOURS[verdict.status]
+            shown.add_row(row.id, Text(row.status, style=style), error, what)
     return shown
 
 
@@ -153,12 +155,12 @@ def terms(report: Report, profile: str) -> str:
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI's summary."""
-    lines = [f"# {report.backend.name} {report.backend.version}", "", f"Judged by {judged_by()}.", ""]
-    lines += [f"- {line}" for line in headlines(report)]
-    lines += [f"- {complaint}" for complaint in report.complaints]
+    name = in_markdown(f"{report.backend.name} {report.backend.version}")
+    lines = [f"# {name}", "", f"Judged by {judged_by()}.", ""]
+    lines += [f"- {in_markdown(line)}" for line in (*headlines(report), *report.complaints)]
     lines += ["", "| clause | status | dtype | error ÷ tolerance | |", "|---|---|---|---|---|"]
     for _, row, error, what in rows_of(report):
-        message = what.replace("|", "\\|")
+        message = in_markdown(what)
         lines.append(f"| {row.id} | {row.status} | {row.dtype or ''} | {error} | {message} |")
     return "\n".join(lines) + "\n"
 
@@ -167,19 +169,19 @@ def page(report: Report, called: str) -> str:
     """Return the report as one HTML file without references."""
     rows = []
     for verdict, row, error, _ in rows_of(report):
-        message = f"<p>{html.escape(verdict.message)}</p>" if verdict.message else ""
-        again = f"<p><code>{html.escape(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
+        message = f"<p>{escaped(verdict.message)}</p>" if verdict.message else ""
+        again = f"<p><code>{escaped(reproduce(verdict, called))}</code></p>" if verdict in report.failed else ""
         if verdict in report.failed and verdict.worst:
-            message += f"<p>{html.escape(purpose(verdict).strip())}</p>"
+            message += f"<p>{escaped(purpose(verdict).strip())}</p>"
         rows.append(
             f'<tr><td>{row.id}</td><td class="{verdict.status.replace(" ", "-")}">{verdict.status}</td>'
             f'<td>{row.dtype or ""}</td><td class="number">{error}</td>'
-            f"<td>{html.escape(verdict.clause.text)}{message}{again}"
-            f"<small>{html.escape(verdict.clause.source)}</small></td></tr>"
+            f"<td>{escaped(verdict.clause.text)}{message}{again}"
+            f"<small>{escaped(verdict.clause.source)}</small></td></tr>"
         )
     sentences = (*headlines(report), *advice(report, called), *report.complaints)
-    lines = [f"<li>{html.escape(line)}</li>" for line in sentences]
-    title = html.escape(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
+    lines = [f"<li>{escaped(line)}</li>" for line in sentences]
+    title = escaped(f"{report.backend.name} {report.backend.version}, judged by {judged_by()}")
     template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
     return template.substitute(title=title, headlines="".join(lines), rows="\n".join(rows))
 

@@ -14,6 +14,7 @@ from elt_ref.report.figure import (
     MODEL_MARKERS,
     SHADE,
     honest_values,
+    label,
     new_figure,
     save_figure,
     spread,
@@ -53,7 +54,7 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
         marker = MODEL_MARKERS[place % len(MODEL_MARKERS)]
         for axes, key in ((distance_axes, "frechet_distance"), (accuracy_axes, "label_accuracy")):
             axes.plot(loops, [row[key] for row in rows], marker=marker, color=colour, linewidth=2, markersize=5)
-        ends.append((rows[-1]["frechet_distance"], model_label(name), colour))
+        ends.append((rows[-1]["frechet_distance"], label(model_label(name)), colour))
 
     distance = columns(results)["frechet_distance"]
     distance_axes.axhline(real_distance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))

@@ -2,14 +2,17 @@
 
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from elt_ref.files import write_bytes
+from elt_ref.literal import visible
 
 INK = "#1f2430"
 FAINT = "#6b7280"
@@ -19,6 +22,9 @@ SHADE = "#fff1d6"
 MODEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 """Okabe and Ito's palette, distinct under every common colour blindness; strongest contrast to white first."""
 MODEL_MARKERS = ("o", "s", "^", "D")
+
+ZERO_WIDTH = "\u200b"
+"""A space without width."""
 
 LOG_RATIO = 20
 """A value axis is logarithmic when its largest number is more than this many times its smallest."""
@@ -39,6 +45,26 @@ def save_figure(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
+
+
+def label(words: str) -> str:
+    """Return a text of a user for matplotlib to draw as it is; a character that the font lacks becomes its escape.
+
+    Matplotlib sets what stands between two dollars as mathematics, and leaves a line whose label begins with an
+    underscore out of the legend.
+    """
+    known = _characters()
+    shown = "".join(
+        each if ord(each) in known else each.encode("unicode_escape").decode("ascii") for each in visible(words)
+    )
+    hidden = ZERO_WIDTH if shown.startswith("_") else ""
+    return hidden + shown.replace("$", r"\$")
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """Return the code points that the font of our figures has."""
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
 def tidy(axes: Axes) -> None:

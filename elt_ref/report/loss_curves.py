@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from elt_ref.errors import RequestError
-from elt_ref.report.figure import INK, honest_values, new_figure, save_figure, tidy
+from elt_ref.report.figure import INK, honest_values, label, new_figure, save_figure, tidy
 from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -59,16 +59,16 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
         smooth_values += smoothed.tolist()
         words, colour = TERMS[key]
         panels[0].plot(steps, values, color=colour, linewidth=0.6, alpha=0.25)
-        panels[0].plot(
-            steps, smoothed, color=colour, linewidth=2, linestyle=styles[name], label=f"{model_label(name)}: {words}"
-        )
+        named = label(f"{model_label(name)}: {words}")
+        panels[0].plot(steps, smoothed, color=colour, linewidth=2, linestyle=styles[name], label=named)
     scale = honest_values(panels[0], smooth_values)
     panels[0].set_ylabel(f"loss{scale}", fontsize=10, color=INK)
     _legend(panels[0])
 
     if weights:
         for name, (steps, values) in weights.items():
-            panels[1].plot(steps, values, color=INK, linewidth=2, linestyle=styles[name], label=model_label(name))
+            named = label(model_label(name))
+            panels[1].plot(steps, values, color=INK, linewidth=2, linestyle=styles[name], label=named)
         panels[1].set_ylim(-0.04, 1.04)
         panels[1].set_ylabel("λ, weight\nof the truth", fontsize=10, color=INK)
         if len(weights) > 1:

@@ -1,7 +1,6 @@
 """The report page: one self-contained HTML file."""
 
 import base64
-import html as html_library
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_bytes
 from elt_ref.report.captions import CAPTIONS
 from elt_ref.report.clips import animation
-from elt_ref.report.markup import element, html
+from elt_ref.report.markup import element, escaped, html
 from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, png, read_png, scale_to, sheet
 from elt_ref.report.results import Column, Results, Row, check_results, columns, model_label
 
@@ -80,7 +79,7 @@ def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None
         raise RequestError(f"chapters: expected at least one, each with a word of its own as id, got the ids {ids}")
     links = [element("li", element("a", chapter.heading, href=f"#{chapter.id}")) for chapter in chapters]
     page = _template("page.html").substitute(
-        title=html_library.escape(title),
+        title=escaped(title),
         contents=html(element("nav", element("ul", *links), aria_label="contents")) if len(chapters) > 1 else "",
         diagram=_diagram(),
         chapters="\n".join(_chapter(chapter) for chapter in chapters),
@@ -128,7 +127,7 @@ def _chapter(chapter: Chapter) -> str:
     summary = chapter.config_summary.items()
     return _template("chapter.html").substitute(
         id=chapter.id,
-        heading=html_library.escape(chapter.heading),
+        heading=escaped(chapter.heading),
         sentences=html(*(element("li", sentence) for sentence in chapter.sentences)),
         first_loops=str(loops[0]),
         last_loops=str(loops[-1]),

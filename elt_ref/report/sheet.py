@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import IdentityTransform
 
-from elt_ref.report.figure import INK, save_figure
+from elt_ref.report.figure import INK, label, save_figure
 
 DPI = 144
 
@@ -33,9 +33,11 @@ class Sheet:
         )
 
     def text(self, words: str, x: int, y: int, size: int = 20, **style: Any) -> None:
-        """Write `words` `size` pixels high, centred vertically at `y`; dollars and backslashes are literal."""
-        style = {"ha": "left", "va": "center", "color": INK, "parse_math": False, **style}
-        self.figure.text(x, self.height - y, words, fontsize=size * 72 / DPI, transform=IdentityTransform(), **style)
+        """Write `words` `size` pixels high, centred vertically at `y`, as they are."""
+        style = {"ha": "left", "va": "center", "color": INK, **style}
+        self.figure.text(
+            x, self.height - y, label(words), fontsize=size * 72 / DPI, transform=IdentityTransform(), **style
+        )
 
     def save(self, path: Path) -> None:
         """Write the sheet as a PNG, atomically; raises `RequestError` if it cannot be written."""

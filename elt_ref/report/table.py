@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
+from elt_ref.literal import visible
 from elt_ref.report.results import Results, Row, check_results, columns, model_label, span
 
 SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
@@ -44,7 +46,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
         for key, heading in SHORT.items():
             above = model_label(name) if key == "frechet_distance" else ""
             unit = f" {seconds.unit}" if key == "seconds_per_sample" else ""
-            table.add_column(f"{above}\n{heading}{unit}", justify="right", style=MODEL_STYLES[place % 2])
+            table.add_column(Text(f"{visible(above)}\n{heading}{unit}"), justify="right", style=MODEL_STYLES[place % 2])
     for at, count in enumerate(loops):
         trained = count == max_loops
         numbers = [formats[key].show(rows[at]) for rows in results.values() for key in SHORT]

@@ -5,9 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
@@ -23,6 +20,7 @@ from elt_ref.report.trajectory import draw_trajectory
 from elt_ref.run.evaluate import Evaluator, check_count
 from elt_ref.run.folder import Run, open_run
 from elt_ref.run.trajectory import KEPT_TITLES, trajectory
+from elt_ref.terminal import Terminal
 from elt_ref.training import METRICS, read_metrics
 
 RESULTS, REPORT = "results.json", "report.html"
@@ -32,7 +30,7 @@ SHORT_NAME = 2
 """Length of a class name that fits above a picture."""
 
 
-def compare_folders(folders: Sequence[Path], out: Path, console: Console, *, count: int = 500) -> None:
+def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, count: int = 500) -> None:
     """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
 
     Args:
@@ -63,7 +61,7 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Console, *, cou
     write_results(out, chapter)
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
     tell(chapter, console)
-    console.print(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.", highlight=False, soft_wrap=True)
+    console.say(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.")
 
 
 def check_new(out: Path) -> None:
@@ -76,7 +74,7 @@ def compare(
     runs: Mapping[str, Run],
     metrics: Mapping[str, Path],
     out: Path,
-    console: Console,
+    console: Terminal,
     *,
     id_: str,
     heading: str,
@@ -99,12 +97,11 @@ def compare(
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
     pictures: dict[str, dict[int, Any]] = {name: {} for name in runs}
     work = [(name, loops) for name in runs for loops in range(1, 2 * max_loops + 1)]
-    for name, loops in track(
-        work, f"Sampling and evaluating: {heading}", console=console, transient=True, disable=not console.is_terminal
-    ):
-        result, drawn = evaluator.evaluate(runs[name], loops, count=count, seed=0)
-        results[name].append(result.row())
-        pictures[name][loops] = drawn[: evaluator.classes].astype(float)
+    with console.progress(transient=True) as progress:
+        for name, loops in progress.track(work, description=f"Sampling and evaluating: {heading}"):
+            result, drawn = evaluator.evaluate(runs[name], loops, count=count, seed=0)
+            results[name].append(result.row())
+            pictures[name][loops] = drawn[: evaluator.classes].astype(float)
 
     out.mkdir(parents=True, exist_ok=True)
     images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
@@ -140,11 +137,10 @@ def write_results(out: Path, chapter: Chapter, **more: object) -> None:
     write_text(out / RESULTS, json.dumps(document, indent=1) + "\n")
 
 
-def tell(chapter: Chapter, console: Console) -> None:
+def tell(chapter: Chapter, console: Terminal) -> None:
     """Print a chapter's table and its sentences."""
-    console.print(results_table(chapter.results, chapter.real_distance, chapter.max_loops))
-    for sentence in chapter.sentences:
-        console.print(f"• {sentence}", highlight=False)
+    console.table(results_table(chapter.results, chapter.real_distance, chapter.max_loops))
+    console.say(*(f"• {sentence}" for sentence in chapter.sentences))
 
 
 def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
 from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.report.page import Chapter, write_report
@@ -16,6 +14,7 @@ from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
 from elt_ref.run.process import settle_process
 from elt_ref.run.train import train_run
+from elt_ref.terminal import Terminal
 from elt_ref.training import METRICS
 
 
@@ -47,7 +46,7 @@ SAVING = 10.0
 """Seconds in which the other process can save its checkpoint."""
 
 
-def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] | None = None) -> None:
+def run_demo(folder: Path, console: Terminal, *, overrides: Mapping[str, object] | None = None) -> None:
     """Train all models into `folder` and write pictures, ``results.json`` and ``report.html`` beside them.
 
     The masked family uses the folder itself, the diffusion family its subfolder ``diffusion/``; the report shows both.
@@ -76,9 +75,9 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     for part, chapter in reversed(list(zip(PARTS, chapters, strict=True))):
         write_results(folder / part.folder, chapter, seconds=seconds)
     for chapter in chapters:
-        console.print(f"\n{chapter.heading}", style="bold")
+        console.say("", chapter.heading, style="bold")
         tell(chapter, console)
-    console.print(f"{seconds:.0f} s in all. Open {folder / REPORT}; pictures and results.json are beside it.")
+    console.say(f"{seconds:.0f} s in all. Open {folder / REPORT}; pictures and results.json are beside it.")
 
 
 def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experiment]:
@@ -88,16 +87,16 @@ def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experimen
     }
 
 
-def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Console) -> Chapter:
+def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Terminal) -> Chapter:
     steps = configs["ilsd"].training.steps
-    console.print(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
+    console.say(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
     metrics = {kind: folder / kind / METRICS for kind in configs}
     return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
 
 
-def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Console) -> None:
+def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Terminal) -> None:
     """Train the control in a second process, beside the ILSD model, whose progress is shown.
 
     Raises:
@@ -110,7 +109,7 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
     worker.start()
     try:
         train_run(configs["ilsd"], folder / "ilsd", resume=True, console=console)
-        with console.status("Waiting for the vanilla model …"):
+        with console.working("Waiting for the vanilla model …"):
             worker.join()
     finally:
         # Ctrl-C reaches the worker too; let it save.
@@ -125,7 +124,7 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
 def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
     try:
-        train_run(config, folder, resume=True, console=Console(quiet=True))
+        train_run(config, folder, resume=True, console=Terminal(quiet=True))
     except KeyboardInterrupt:
         sys.exit(130)
     except (RequestError, TrainingError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 import tiny_datasets
 from elt_ref.errors import RequestError, nearest
+from elt_ref.literal import visible
 from elt_ref.report.clips import draw_contact_sheet
 from elt_ref.report.samples import draw_grid
 from elt_ref.run.prepare import dataset_codec
@@ -47,7 +48,7 @@ def describe(name: str) -> str:
         "licence": dataset.licence,
         "source": dataset.source,
     }
-    return "\n".join(f"{key:<12} {value}" for key, value in lines.items())
+    return "\n".join(f"{key:<12} {visible(value)}" for key, value in lines.items())
 
 
 def _shape(dataset: tiny_datasets.Dataset) -> str:

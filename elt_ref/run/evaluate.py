@@ -26,6 +26,8 @@ CHUNK = 250
 """Samples drawn at a time; a seed's samples depend on it."""
 SPLITS = 10
 """Splits of the inception score."""
+MOST_SAMPLES = 1_000_000
+"""Largest number of samples of one request."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,10 @@ def evaluate_run(
 
 
 def check_count(count: int) -> None:
-    """Raise RequestError if there are too few samples for the inception score."""
+    """Raise RequestError if there are too few samples for the inception score, or too many."""
     if count < SPLITS:
         raise RequestError(
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
         )
+    if count > MOST_SAMPLES:
+        raise RequestError(f"count: expected at most {MOST_SAMPLES} samples, got {count}")

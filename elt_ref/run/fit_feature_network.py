@@ -23,6 +23,7 @@ from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten, fra
 from elt_ref.ops import softmax_cross_entropy, value_and_gradient
 from elt_ref.schedules import learning_rate_at
 from elt_ref.streams import stream
+from elt_ref.terminal import print_text
 from elt_ref.training import adamw, zero_moments
 
 TRAINING = TrainingConfig(steps=3000, batch_size=128, learning_rate=2e-3, weight_decay=1e-2, warmup_steps=100)
@@ -113,11 +114,11 @@ def main(name: str) -> None:
     for split in ("train", "test"):
         part = getattr(dataset, split)
         classified = classify(parameters, tiny_datasets.scaled(part.examples, dataset.white))
-        print(f"{split} accuracy {accuracy(classified.logits, part.labels):.4f}")  # noqa: T201  the command's result
+        print_text(f"{split} accuracy {accuracy(classified.logits, part.labels):.4f}")
         if motions is not None and classified.motion_logits is not None:
             share = accuracy(classified.motion_logits, getattr(motions, split))
-            print(f"{split} motion accuracy {share:.4f}")  # noqa: T201
-    print(path)  # noqa: T201
+            print_text(f"{split} motion accuracy {share:.4f}")
+    print_text(str(path))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from elt_ref.config import Experiment
 from elt_ref.measure import Count
@@ -45,7 +46,7 @@ def paper_table(config: Experiment, counted: Count) -> Table | None:
     table = Table(title="beside the paper's table")
     for column in ("", "paper", "ours", "verdict"):
         table.add_column(column)
-    millions = f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total"
+    millions = Text(f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total")
     table.add_row("parameters", printed["parameters"], millions, printed["parameters_verdict"])
     if "depth" in printed:
         table.add_row("depth N·L", str(printed["depth"]), str(counted.layer_calls), "layer calls a forward pass")

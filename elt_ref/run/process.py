@@ -9,6 +9,7 @@ of its time. If the library keeps freed memory, there are none.
 """
 
 import ctypes
+import logging
 import os
 import sys
 
@@ -19,12 +20,14 @@ _LARGEST = 1 << 30
 
 
 def settle_process() -> None:
-    """Set one BLAS thread, unless the environment sets a number, and keep freed memory.
+    """Set one BLAS thread, unless the environment sets a number, keep freed memory, and hear only errors of matplotlib.
 
     These settings affect the whole process, so the commands make them and the library does not.
     """
     for name in _THREADS:
         os.environ.setdefault(name, "1")
+    # Where a home cannot be written to, matplotlib works without a cache; its paragraph about that is no news.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     keep_freed_memory()
 
 

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from elt_ref.config import Experiment
 from elt_ref.run.folder import check_folder, create_folder
 from elt_ref.run.prepare import Prepared, prepare
+from elt_ref.terminal import Terminal
 from elt_ref.training import StepInfo, train
 
 
-def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Console | None = None) -> Prepared:
+def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Terminal | None = None) -> Prepared:
     """Train a configuration into `folder`, and return its training data.
 
     Args:
@@ -27,15 +25,8 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
     check_folder(folder, config, resume=resume)
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared.codec)
-    console = console or Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} steps/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    console = console or Terminal(stderr=True)
+    with console.progress("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} steps/s") as progress:
         bar = progress.add_task(
             f"{config.name} ({config.objective.kind})", total=config.training.steps, loss=float("nan"), rate=0.0
         )

@@ -290,15 +290,16 @@ def test_an_award_for_one_family_and_one_dtype_says_so():
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_a_report_can_be_read_on_a_terminal_of_80_columns(capsys, every):
+def test_the_tables_of_a_report_can_be_read_on_a_terminal_of_80_columns(capsys, every):
     from rich.cells import cell_len
-    from rich.console import Console
 
-    from elt_ref.conformance.commands import list_clauses, tell
+    from elt_ref.conformance.commands import list_clauses
+    from elt_ref.conformance.reports import table
+    from elt_ref.terminal import Terminal
 
     report = judge(PythonDoor(SwappedGuidance()), VECTORS, only="sampler")
-    tell(report, Console(width=80), "run mine:Backend", every=every)
-    list_clauses(Console(width=80))
+    Terminal(width=80).table(table(report, every=every))
+    list_clauses(Terminal(width=80))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(cell_len, lines)) <= 80
     text = [line[32:].strip() for line in lines if line.startswith(" GUIDE-01")]

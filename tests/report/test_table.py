@@ -1,16 +1,16 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from elt_ref.errors import RequestError
 from elt_ref.report.results import columns
 from elt_ref.report.table import results_table, what_to_look_at
+from elt_ref.terminal import Terminal
 
 
 def printed(table, width=80):
-    console = Console(file=io.StringIO(), width=width)
-    console.print(table)
+    console = Terminal(file=io.StringIO(), width=width)
+    console.table(table)
     return console.file.getvalue()
 
 

@@ -112,10 +112,9 @@ def trained_video(tmp_path_factory):
 
 
 def train_tiny(folder, text):
-    from rich.console import Console
-
     from elt_ref.config import parse_config
     from elt_ref.run.train import train_run
+    from elt_ref.terminal import Terminal
 
-    train_run(parse_config(text, where="tiny.toml"), folder, console=Console(stderr=True, quiet=True))
+    train_run(parse_config(text, where="tiny.toml"), folder, console=Terminal(stderr=True, quiet=True))
     return folder

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.measure import count
 from elt_ref.run import demo
 from elt_ref.run.folder import open_run
+from elt_ref.terminal import Terminal
 
 SMALL = {
     "training.steps": 3,
@@ -32,7 +32,7 @@ def made(tmp_path_factory):
     path = folder.with_name("console.txt")
     with pytest.MonkeyPatch.context() as patch, path.open("w", encoding="utf-8") as file:
         patch.setattr(demo, "SAMPLES", 20)
-        demo.run_demo(folder, Console(file=file, width=120), overrides=SMALL)
+        demo.run_demo(folder, Terminal(file=file, width=120), overrides=SMALL)
     return folder, path.read_text(encoding="utf-8")
 
 
@@ -99,7 +99,7 @@ def test_a_used_folder_is_refused(made):
     with pytest.raises(
         RequestError, match=r"expected a folder without results\.json, got one with it; choose another --out"
     ):
-        demo.run_demo(folder, Console(quiet=True), overrides=SMALL)
+        demo.run_demo(folder, Terminal(quiet=True), overrides=SMALL)
     assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
 
 
@@ -108,9 +108,9 @@ def test_a_demo_that_was_interrupted_goes_on_where_it_was(made, tmp_path):
     begun = tmp_path / "begun"
     shutil.copytree(folder / "ilsd", begun / "ilsd")
     with pytest.raises(RequestError, match="expected the settings of the run to resume"):
-        demo.run_demo(begun, Console(quiet=True), overrides={**SMALL, "seed": 5})
+        demo.run_demo(begun, Terminal(quiet=True), overrides={**SMALL, "seed": 5})
     assert not (begun / "vanilla").exists(), "a model was trained before all folders were checked"
-    demo.run_demo(begun, Console(quiet=True), overrides=SMALL)
+    demo.run_demo(begun, Terminal(quiet=True), overrides=SMALL)
     for place in PLACES.values():
         for kind in ("ilsd", "vanilla"):
             name = f"{place}/{kind}/checkpoint.safetensors"
@@ -120,7 +120,7 @@ def test_a_demo_that_was_interrupted_goes_on_where_it_was(made, tmp_path):
 def test_a_control_that_cannot_be_trained_is_told_in_a_sentence(tmp_path, capfd):
     (tmp_path / "vanilla").write_bytes(b"")
     with pytest.raises(TrainingError, match="expected the vanilla model to train to the end, got exit code 1"):
-        demo.run_demo(tmp_path, Console(quiet=True), overrides=SMALL)
+        demo.run_demo(tmp_path, Terminal(quiet=True), overrides=SMALL)
     sentence = capfd.readouterr().err
     assert "expected a folder that can be written to" in sentence
     assert "Traceback" not in sentence
@@ -129,7 +129,7 @@ def test_a_control_that_cannot_be_trained_is_told_in_a_sentence(tmp_path, capfd)
 def test_a_place_that_takes_no_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RequestError, match="expected a folder that can be written to, got "):
-        demo.run_demo(tmp_path / "file", Console(quiet=True), overrides=SMALL)
+        demo.run_demo(tmp_path / "file", Terminal(quiet=True), overrides=SMALL)
 
 
 def test_the_command_is_wired(monkeypatch, done, tmp_path):

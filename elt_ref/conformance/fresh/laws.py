@@ -139,18 +139,35 @@ class Subject:
 Sides = tuple[np.ndarray, np.ndarray]
 
 
+class Stated(NamedTuple):
+    """A law in words, and the function that returns its two sides."""
+
+    words: str
+    sides: Callable[[Subject], Sides]
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.sides.__name__
+
+
+def law(words: str) -> Callable[[Callable[[Subject], Sides]], Stated]:
+    """State a law in words that the judge prints; a docstring would be gone under ``python -OO``."""
+    return lambda sides: Stated(words, sides)
+
+
+@law("Few loops are the first of many.")
 def prefix(subject: Subject) -> Sides:
-    """Few loops are the first of many."""
     return subject.states(1), subject.states(subject.loops)[:1]
 
 
+@law("A question that comes again has the same answer.")
 def repetition(subject: Subject) -> Sides:
-    """A question that comes again has the same answer."""
     return subject.predict(subject.inputs), subject.predict(subject.inputs)
 
 
+@law("The order of an array in memory does not matter.")
 def layout(subject: Subject) -> Sides:
-    """The order of an array in memory does not matter."""
     subject.layout = "Fortran"
     try:
         answer = subject.predict(subject.inputs)
@@ -159,14 +176,14 @@ def layout(subject: Subject) -> Sides:
     return answer, subject.predict(subject.inputs)
 
 
+@law("A sample's prediction does not depend on the others in its batch.")
 def independence(subject: Subject) -> Sides:
-    """A sample's prediction does not depend on the others in its batch."""
     alone = {**subject.inputs, **{name: subject.inputs[name][1:2] for name in subject.own}}
     return subject.predict(alone), subject.predict(subject.inputs)[1:2]
 
 
+@law("A batch in another order has the predictions in that order.")
 def equivariance(subject: Subject) -> Sides:
-    """A batch in another order has the predictions in that order."""
     turned = {**subject.inputs, **{name: subject.inputs[name][::-1] for name in subject.own}}
     return subject.predict(turned), subject.predict(subject.inputs)[::-1]
 
@@ -182,14 +199,14 @@ def copied(subject: Subject, inputs: Arrays) -> dict[str, np.ndarray]:
     return copies
 
 
+@law("Untied copies of the block, one for each loop, equal the loop.")
 def untied(subject: Subject) -> Sides:
-    """Untied copies of the block, one for each loop, equal the loop."""
     deep = subject.predict(copied(subject, subject.inputs), 1, layers=subject.layers * subject.loops)
     return deep, subject.predict(subject.inputs)
 
 
+@law("The gradients of untied copies of the block add up to the gradient of the loop.")
 def summed_gradients(subject: Subject) -> Sides:
-    """The gradients of untied copies of the block add up to the gradient of the loop."""
     looped = subject.learn("gradient", None, 1.0)
     unrolled = {"layers": subject.layers * subject.loops, "max_loops": 1}
     deep = subject.learn("gradient", None, 1.0, copied(subject, subject.inputs), **unrolled)
@@ -202,13 +219,13 @@ def summed_gradients(subject: Subject) -> Sides:
     return np.concatenate([each.ravel() for each in sums]), np.concatenate([looped[name].ravel() for name in names])
 
 
+@law("Parameters do not depend on the loops of training: another L_max changes no prediction.")
 def training_loops(subject: Subject) -> Sides:
-    """Parameters do not depend on the loops of training: another L_max changes no prediction."""
     return subject.predict(subject.inputs, max_loops=subject.loops + 2), subject.predict(subject.inputs)
 
 
+@law("Classes with other numbers are the same classes.")
 def permuted_labels(subject: Subject) -> Sides:
-    """Classes with other numbers are the same classes."""
     classes, inputs = subject.model["classes"], dict(subject.inputs)
     name = "parameters.embedding.word" if subject.family == "masked" else "parameters.embedding.label"
     first = subject.model.get("codebook_size", 0)
@@ -218,8 +235,8 @@ def permuted_labels(subject: Subject) -> Sides:
     return subject.predict(inputs), subject.predict(subject.inputs)
 
 
+@law("Codes with other numbers are the same codes: the logits move with them.")
 def permuted_codes(subject: Subject) -> Sides:
-    """Codes with other numbers are the same codes: the logits move with them."""
     codes, inputs = subject.model["codebook_size"], dict(subject.inputs)
     table, tokens = inputs["parameters.embedding.word"].copy(), inputs["tokens"]
     table[:codes] = table[:codes][::-1]
@@ -229,14 +246,14 @@ def permuted_codes(subject: Subject) -> Sides:
     return subject.predict(inputs), subject.predict(subject.inputs)[..., ::-1]
 
 
+@law("The loss is affine in λ.")
 def affine_loss(subject: Subject) -> Sides:
-    """The loss is affine in λ."""
     low, middle, high = (subject.learn("objective", 1, weight)["total"] for weight in (0.0, 0.25, 1.0))
     return middle, 0.75 * low + 0.25 * high
 
 
+@law("The gradient of the distillation is its slope with the teacher held: it moves the student alone.")
 def held_teacher(subject: Subject) -> Sides:
-    """The gradient of the distillation is its slope with the teacher held: it moves the student alone."""
     whole, truth = subject.learn("gradient", 1, 0.0), subject.learn("gradient", None, 0.0)
     tied = {name: array for name, array in subject.inputs.items() if name.startswith("parameters.")}
     way = {
@@ -251,8 +268,8 @@ def held_teacher(subject: Subject) -> Sides:
     return np.array([slope]), np.array([(8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * step)])
 
 
+@law("The number of parameters does not depend on the loops, and the work is affine in them.")
 def counted(subject: Subject) -> Sides:
-    """The number of parameters does not depend on the loops, and the work is affine in them."""
     counts = [subject.ask("count", {}, model=subject.model, loops=subject.loops + more) for more in range(3)]
     few, some, many = (
         [each[name] for name in ("looped_parameters", "total_parameters", "looped_macs")] for each in counts
@@ -260,8 +277,8 @@ def counted(subject: Subject) -> Sides:
     return np.array([*some[:2], some[2] - few[2]]), np.array([*few[:2], many[2] - some[2]])
 
 
+@law("Guidance is affine in its scale.")
 def affine_guidance(subject: Subject) -> Sides:
-    """Guidance is affine in its scale."""
     inputs = {name: stream(1, f"laws/{name}").standard_normal((2, 5, 7)) for name in ("conditional", "unconditional")}
     low, middle, high = (subject.ask("guide", inputs, scale=scale)["guided"] for scale in (0.0, 3.0, 4.0))
     return middle, 0.25 * low + 0.75 * high
@@ -270,7 +287,7 @@ def affine_guidance(subject: Subject) -> Sides:
 class Relation(NamedTuple):
     """What a law is about."""
 
-    sides: Callable[[Subject], Sides]
+    law: Stated
     needs: tuple[str, ...]
     """Operations that a backend must offer for it; `{family}` stands for the family of the preset."""
     clauses: Mapping[str, str]
@@ -279,8 +296,8 @@ class Relation(NamedTuple):
     """Largest difference of the two sides, by dtype."""
 
 
-def _prediction(sides: Callable[[Subject], Sides], masked: str, diffusion: str) -> Relation:
-    return Relation(sides, ("{family}_forward",), {"masked": masked, "diffusion": diffusion})
+def _prediction(law: Stated, masked: str, diffusion: str) -> Relation:
+    return Relation(law, ("{family}_forward",), {"masked": masked, "diffusion": diffusion})
 
 
 LAWS = (
@@ -325,10 +342,9 @@ def laws(door: Door, preset: str) -> Iterator[Law]:
 
 
 def _checked(relation: Relation, subject: Subject) -> Law:
-    law, clause = relation.sides, relation.clauses[subject.family]
-    name, sentence = law.__name__, (law.__doc__ or "").strip()
+    (sentence, sides), name, clause = relation.law, relation.law.name, relation.clauses[subject.family]
     try:
-        one, other = law(subject)
+        one, other = sides(subject)
         error = float(np.abs(one - other).max() / max(np.abs(other).max(), np.finfo(np.float64).tiny))
     except (Exception, SystemExit) as failure:  # noqa: BLE001  whatever a backend does is its own error
         return Law(name, clause, subject.dtype, None, f"{sentence} {type(failure).__name__}: {str(failure)[:200]}")
