@@ -1,6 +1,7 @@
 """The commands. With ``--json`` a command prints one JSON object on stdout and nothing else; progress goes to stderr.
 
-Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong, 130 interrupted.
+Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong, 130 interrupted
+(143 by SIGTERM, 129 by SIGHUP).
 """
 
 import json
@@ -19,6 +20,9 @@ from rich.table import Table
 from elt_ref.config import Experiment, load_config
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.run.process import settle_process
+from elt_ref.run.stop import signals_interrupt
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="elt-ref",
@@ -73,18 +77,25 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def main() -> None:
     """Run a command; an error is one sentence on stderr."""
     settle_process()
+    with signals_interrupt() as stop:
+        code = _run()
+    # The library of commands answers every interruption with the code of Ctrl-C.
+    sys.exit(stop.exit_code if stop.signal and code == INTERRUPTED else code)
+
+
+def _run() -> int:
     try:
         code = typer.main.get_command(app).main(standalone_mode=False)
     except (RequestError, TrainingError) as error:
         code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted", 130)
+        code = _fail("interrupted", INTERRUPTED)
     except Exception as error:
         # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.
         if (message := _usage_message(error)) is None:
             raise
         code = _fail(message, 2)
-    sys.exit(code or 0)
+    return code or 0
 
 
 def _fail(message: str, code: int) -> int:

@@ -15,6 +15,7 @@ from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
 from elt_ref.run.process import settle_process
+from elt_ref.run.stop import signals_interrupt
 from elt_ref.run.train import train_run
 from elt_ref.training import METRICS
 
@@ -112,10 +113,12 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
         train_run(configs["ilsd"], folder / "ilsd", resume=True, console=console)
         with console.status("Waiting for the vanilla model …"):
             worker.join()
+    except BaseException:
+        worker.terminate()  # a signal reached perhaps this process alone; the worker saves
+        raise
     finally:
-        # Ctrl-C reaches the worker too; let it save.
         worker.join(timeout=SAVING)
-        worker.terminate()
+        worker.kill()
     if worker.exitcode:
         raise TrainingError(
             f"{folder / 'vanilla'}: expected the vanilla model to train to the end, got exit code {worker.exitcode}"
@@ -125,8 +128,9 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
 def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
     try:
-        train_run(config, folder, resume=True, console=Console(quiet=True))
+        with signals_interrupt() as stop:
+            train_run(config, folder, resume=True, console=Console(quiet=True))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(stop.exit_code)
     except (RequestError, TrainingError) as error:
         sys.exit(str(error))  # one sentence on stderr, and exit code 1

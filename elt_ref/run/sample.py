@@ -1,5 +1,6 @@
 """Drawing pictures, clips or tokens from a run, for ``elt-ref sample``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     document = run.config.model_dump(mode="python")
     changes = {"steps": steps, "guidance_scale": guidance_scale}
     document["sampling"] |= {key: value for key, value in changes.items() if value is not None}
-    return Run(validate(document, where="request"), run.parameters, run.codec, run.step)
+    return replace(run, config=validate(document, where="request"))
 
 
 def sample_to_file(

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from elt_ref.config import Experiment
+from elt_ref.files import made_folder
 from elt_ref.run.folder import check_folder, create_folder
+from elt_ref.run.lock import locked
 from elt_ref.run.prepare import Prepared, prepare
 from elt_ref.training import StepInfo, train
 
@@ -21,13 +23,20 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
         console: shows progress; silent if it is no terminal.
 
     Raises:
-        RequestError, DatasetError: as `check_folder`, `prepare` and `create_folder`.
+        RequestError, DatasetError: as `check_folder`, `locked`, `prepare` and `create_folder`.
         TrainingError, KeyboardInterrupt: as `elt_ref.training.train`.
     """
     check_folder(folder, config, resume=resume)
+    with made_folder(folder), locked(folder):
+        return _train(config, folder, resume=resume, console=console or Console(stderr=True))
+
+
+def _train(config: Experiment, folder: Path, *, resume: bool, console: Console) -> Prepared:
+    longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
     prepared = prepare(config, folder)
-    create_folder(folder, config, prepared.codec)
-    console = console or Console(stderr=True)
+    create_folder(folder, config, prepared)
+    if longer is not None:
+        console.print(longer, highlight=False, markup=False, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
