@@ -442,9 +442,11 @@ def data_show(
     """Describe a data set."""
     from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
 
-    print(describe(name))
+    text = describe(name)
     if out is not None:
         draw_dataset(name, out)
+    print(text)
+    if out is not None:
         Console(stderr=True).print(f"Wrote {out}.", highlight=False)
 
 

@@ -71,7 +71,11 @@ def make_folder(folder: Path) -> list[Path]:
     except OSError as error:
         got = error.strerror or str(error)
         raise RequestError(f"{folder}: expected a folder that can be written to, got {got}") from error
-    check_file(folder / "probe")
+    try:
+        check_file(folder / "probe")
+    except RequestError:
+        _remove_empty(new)
+        raise
     return new
 
 
@@ -86,10 +90,15 @@ def made_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):
-            for each in new:
-                each.rmdir()
+        _remove_empty(new)
         raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders up to the first that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _places(path: Path) -> tuple[Path, Path]:

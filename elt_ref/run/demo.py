@@ -3,7 +3,7 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +11,15 @@ from rich.console import Console
 
 from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.files import made_folder
 from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
+from elt_ref.run.lock import locked
 from elt_ref.run.process import settle_process
 from elt_ref.run.stop import signals_interrupt
 from elt_ref.run.train import train_run
-from elt_ref.training import METRICS
+from elt_ref.training import METRICS, read_metrics
 
 
 class Part(NamedTuple):
@@ -68,6 +70,11 @@ def run_demo(folder: Path, console: Console, *, overrides: Mapping[str, object] 
     for part, pair in zip(PARTS, configs, strict=True):
         for kind, config in pair.items():
             check_folder(folder / part.folder / kind, config, resume=True)
+    with made_folder(folder), locked(folder):
+        _run_into(folder, configs, console, started)
+
+
+def _run_into(folder: Path, configs: Sequence[Mapping[str, Experiment]], console: Console, started: float) -> None:
     chapters = [
         _train_and_compare(part, pair, folder / part.folder, console) for part, pair in zip(PARTS, configs, strict=True)
     ]
@@ -94,7 +101,7 @@ def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Pa
     console.print(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
-    metrics = {kind: folder / kind / METRICS for kind in configs}
+    metrics = {kind: read_metrics(folder / kind / METRICS) for kind in configs}
     return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
 
 

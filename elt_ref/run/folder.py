@@ -1,4 +1,4 @@
-"""A run folder: ``config.toml``, ``run.json``, ``tokenizer.safetensors``, ``checkpoint.safetensors``, ``metrics.jsonl``."""
+"""A run folder: configuration, record, tokenizer, checkpoint and log."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +95,8 @@ def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | No
         return f"{words}, and the result is that of {after.steps} steps from the start."
     last, following = truth_weight_at(done - 1, before.steps), truth_weight_at(done, after.steps)
     return (
-        f"{words}; λ, which was {last:.3f}, becomes {following:.3f} and falls to 0 at the new end, so the result is not "
-        f"that of {after.steps} steps from the start."
+        f"{words}; λ, which was {last:.3f}, becomes {following:.3f} and falls to 0 at the new end, so the result is "
+        f"not that of {after.steps} steps from the start."
     )
 
 

@@ -28,8 +28,9 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()  # before the lock is freed, so that nobody else's file is removed
-        os.close(descriptor)
+            os.unlink(path)  # noqa: PTH108  before the lock is freed, so that nobody else's file is removed
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _hold(path: Path) -> int:
@@ -40,20 +41,18 @@ def _hold(path: Path) -> int:
             raise RequestError(
                 f"{path.parent}: expected a folder that can be written to, got {error.strerror}"
             ) from error
-        try:
-            if not _lock(descriptor):
-                raise RequestError(
-                    f"{path.parent}: expected a folder that no other process writes into, got one in use by "
-                    f"{_holder(descriptor)}"
-                )
-            # The holder before may have removed the file between our opening and our locking it.
-            if _is_there(path, descriptor):
+        if not _lock(descriptor):
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise RequestError(
+                f"{path.parent}: expected a folder that no other process writes into, got one in use by {holder}"
+            )
+        # The holder before may have removed the file between our opening and our locking it.
+        if _is_there(path, descriptor):
+            with suppress(OSError):  # on a full disk the lock holds all the same, without a name
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{os.getpid()}\n".encode())
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
+            return descriptor
         os.close(descriptor)
 
 

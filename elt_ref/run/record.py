@@ -48,7 +48,9 @@ def data_digest(dataset: tiny_datasets.Dataset) -> str:
     """
     digest = hashlib.sha256()
     facts = [dataset.kind, dataset.classes]
-    facts += [getattr(dataset, name, None) for name in ("white", "scale", "codebook_size", "patch_size", "patch_frames")]
+    facts += [
+        getattr(dataset, name, None) for name in ("white", "scale", "codebook_size", "patch_size", "patch_frames")
+    ]
     arrays = [array for part in (dataset.train, dataset.test) for array in (part.examples, part.labels)]
     codebook = getattr(dataset, "codebook", None)
     for array in (*arrays, *([] if codebook is None else [codebook])):

@@ -1,8 +1,8 @@
 """Checkpoints: one safetensors file with weights, optimizer, average, random streams and step. Never pickle.
 
 Tensors are named ``parameters.…``, ``first_moment.…``, ``second_moment.…``, ``average.…``; the metadata hold one JSON
-string (several metadata keys would be written in an order that changes from process to process). It holds the SHA-256 of
-the whole file with 64 zeros in its own place, so that any changed byte is found.
+string (several metadata keys would be written in an order that changes from process to process). It holds the SHA-256
+of the whole file with 64 zeros in its own place, so that any changed byte is found.
 """
 
 import hashlib

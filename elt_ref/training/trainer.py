@@ -100,18 +100,22 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the entries of a ``metrics.jsonl``; a last line cut short by a kill is left out.
 
     Raises:
-        RequestError: the file cannot be read.
+        RequestError: the file cannot be read, or another line is damaged.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RequestError(f"{path}: expected a readable log, got {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: expected a readable log, got {getattr(error, 'strerror', error)}") from error
     entries = []
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            entries.append(entry)
+        elif number < len(lines):
+            raise RequestError(f"{path}: expected an entry with its step in line {number}, got {line[:60]!r}")
     return entries
 
 

@@ -37,12 +37,12 @@ def start(*words, ignored=()):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
 
-    return subprocess.Popen(  # noqa: PLW1509  no threads here
+    return subprocess.Popen(
         [*ELT_REF, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=settle,
+        preexec_fn=settle,  # noqa: PLW1509  there are no threads here
     )
 
 
@@ -95,7 +95,7 @@ def test_only_ctrl_c_interrupts_the_saving_again():
     assert (stop.signal, stop.exit_code) == (signal.SIGTERM, 143)
 
 
-def test_handlers_are_put_back_and_those_of_others_stay(monkeypatch):
+def test_handlers_are_put_back_and_those_of_others_stay():
     seen = []
     before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
     try:
@@ -124,9 +124,8 @@ def test_a_second_training_in_one_folder_is_refused(tiny, tmp_path, refused):
         if (folder / "config.toml").exists() and not more:
             assert "expected a folder without a run" in sentence
         else:
-            assert sentence.endswith(
-                f"{folder}: expected a folder that no other process writes into, got one in use by process {process.pid}"
-            )
+            words = "expected a folder that no other process writes into, got one in use by process"
+            assert sentence.endswith(f"{folder}: {words} {process.pid}")
     process.kill()
     process.communicate()
     assert (folder / LOCK).exists(), "a killed process removed its file"
@@ -193,6 +192,7 @@ def test_the_record_of_a_run(trained):
 @pytest.fixture
 def own(tmp_path, home, done):
     """A run on a data set of a user."""
+
     def make(seed):
         shutil.rmtree(home / "own", ignore_errors=True)
         draw = np.random.default_rng(seed)
@@ -206,7 +206,14 @@ def own(tmp_path, home, done):
     text = """
     name = "own"
     data = { name = "own" }
-    model = { layers = 1, max_loops = 2, width = 4, heads = 2, mlp_width = 4, grid = [2, 2], codebook_size = 4, classes = 2 }
+    model.layers = 1
+    model.max_loops = 2
+    model.width = 4
+    model.heads = 2
+    model.mlp_width = 4
+    model.grid = [2, 2]
+    model.codebook_size = 4
+    model.classes = 2
     training = { steps = 4, batch_size = 2, warmup_steps = 1 }
     """
     (tmp_path / "own.toml").write_text(text)
@@ -256,7 +263,10 @@ def spoil_record(folder, **changes):
 def test_another_version(copied, refused, tiny):
     spoil_record(copied, version="0.0.9")
     sentence = refused("train", tiny, "--out", copied, "--resume")
-    assert f"expected elt_ref 0.0.9, which the run began with and whose numbers another version may not repeat, " in sentence
+    assert (
+        "expected elt_ref 0.0.9, which the run began with and whose numbers another version may not repeat, "
+        in sentence
+    )
     assert sentence.endswith(f"got {elt_ref.__version__}; resume with that version, or train anew")
 
 
