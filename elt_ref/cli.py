@@ -220,6 +220,7 @@ def sample(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.run.warn import sampling_warnings  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
@@ -234,9 +235,11 @@ def sample(
         raise RequestError(f"--count: expected at least 1, got {number}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
+    console = Console(stderr=True)
+    for warning in sampling_warnings(opened.config, schedule if isinstance(schedule, int) else None):
+        console.print(f"Warning: {warning}.", highlight=False, markup=False, soft_wrap=True)
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
-    console = Console(stderr=True)
     spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
     how = f"; early exit took {spread}" if isinstance(schedule, EarlyExit) else ""
     console.print(f"Wrote {number} samples to {out}{how}.", highlight=False)
@@ -265,11 +268,14 @@ def evaluate(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
     schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
-    judged = evaluate_run(open_run(run), schedules, count=count, seed=seed, frames=given)
+    opened = open_run(run)
+    judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
     if as_json:
-        _print_json({"results": results})
+        _print_json({"results": results, **({} if opened.notice is None else {"notice": opened.notice})})
         return
+    if opened.notice is not None:
+        Console(stderr=True).print(opened.notice, highlight=False, markup=False, soft_wrap=True)
     table = Table(title=f"{run}, {count} samples each")
     for name in results[0]:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")

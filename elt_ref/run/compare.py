@@ -68,7 +68,8 @@ def _compare_into(out: Path, named: Mapping[str, Path], console: Console, count:
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
     metrics = {name: read_metrics(folder / METRICS) for name, folder in named.items()}
     chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
-    write_results(out, chapter)
+    marked = notices(runs)
+    write_results(out, chapter, **({"notices": marked} if marked else {}))
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
     tell(chapter, console)
     console.print(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.", highlight=False, soft_wrap=True)
@@ -137,8 +138,13 @@ def compare(
         max_loops=max_loops,
         pictures=pictures,
         images=images,
-        sentences=what_to_look_at(results, max_loops),
+        sentences=[*notices(runs).values(), *what_to_look_at(results, max_loops)],
     )
+
+
+def notices(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return why runs have not learned, by name, for those that have not."""
+    return {name: f"{name}: {run.notice}" for name, run in runs.items() if run.notice is not None}
 
 
 def write_results(out: Path, chapter: Chapter, **more: object) -> None:

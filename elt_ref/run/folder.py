@@ -20,7 +20,7 @@ from elt_ref.run.record import (
 )
 from elt_ref.schedules import learning_rate_at, truth_weight_at
 from elt_ref.tokenizer import Codec
-from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, notice, read_metrics, sentence
 
 CONFIG = "config.toml"
 
@@ -37,6 +37,8 @@ class Run:
     """Steps trained."""
     record: Record | None = None
     """What it began with; None where it does not say."""
+    notice: str | None = None
+    """Why it has not learned, judged by its log; None if it has."""
 
 
 def check_folder(folder: Path, config: Experiment, *, resume: bool) -> str | None:
@@ -151,4 +153,5 @@ def open_run(folder: Path) -> Run:
     state = load_checkpoint(folder / CHECKPOINT, config)
     codec, record = open_codec(config, load_data(config), folder), read_record(folder)
     check_tokenizer(folder, record, tokenizer_digest(_learned(config, codec)))
-    return Run(config, state.average, codec, state.step, record)
+    found = notice(read_metrics(folder / METRICS), config) if (folder / METRICS).exists() else None
+    return Run(config, state.average, codec, state.step, record, None if found is None else sentence(found, config))

@@ -10,7 +10,8 @@ from elt_ref.files import made_folder
 from elt_ref.run.folder import check_folder, create_folder
 from elt_ref.run.lock import locked
 from elt_ref.run.prepare import Prepared, prepare
-from elt_ref.training import StepInfo, train
+from elt_ref.run.warn import training_warnings
+from elt_ref.training import METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
 
 
 def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Console | None = None) -> Prepared:
@@ -35,8 +36,10 @@ def _train(config: Experiment, folder: Path, *, resume: bool, console: Console) 
     longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared)
+    for warning in training_warnings(config, len(prepared.examples.labels)):
+        say(console, f"Warning: {warning}.")
     if longer is not None:
-        console.print(longer, highlight=False, markup=False, soft_wrap=True)
+        say(console, longer)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -53,5 +56,16 @@ def _train(config: Experiment, folder: Path, *, resume: bool, console: Console) 
             rate = progress.tasks[bar].speed or 0.0
             progress.update(bar, completed=step, loss=info.terms.total, rate=rate)
 
-        train(config, prepared.examples, folder, resume=resume, on_step=on_step)
+        def on_notice(found: Notice | None) -> None:
+            say(console, f"{config.name} learns again." if found is None else sentence(found, config))
+
+        train(config, prepared.examples, folder, resume=resume, on_step=on_step, on_notice=on_notice)
+    found = notice(read_metrics(folder / METRICS), config)
+    if found is not None:
+        say(console, f"At the end: {sentence(found, config)}")
     return prepared
+
+
+def say(console: Console, words: str) -> None:
+    """Print a line as it is."""
+    console.print(words, highlight=False, markup=False, soft_wrap=True)

@@ -76,6 +76,8 @@ def test_what_a_run_leaves(tmp_path, config):
             "student_loops": info.student_loops,
             "gradient_norm": info.gradient_norm,
             "learning_rate": info.learning_rate,
+            "blind_loss": entry["blind_loss"],
+            "input_share": entry["input_share"],
         }
     assert (entries[0]["truth_weight"], entries[-1]["truth_weight"]) == (1.0, 0.0)
 
