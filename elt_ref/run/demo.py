@@ -134,10 +134,10 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Consol
 
 def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
-    try:
-        with signals_interrupt() as stop:
+    with signals_interrupt() as stop:
+        try:
             train_run(config, folder, resume=True, console=Console(quiet=True))
-    except KeyboardInterrupt:
-        sys.exit(stop.exit_code)
-    except (RequestError, TrainingError) as error:
-        sys.exit(str(error))  # one sentence on stderr, and exit code 1
+        except KeyboardInterrupt:
+            sys.exit(stop.exit_code)
+        except (RequestError, TrainingError) as error:
+            sys.exit(str(error))  # one sentence on stderr, and exit code 1

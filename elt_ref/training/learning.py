@@ -2,8 +2,9 @@
 
 Two numbers stand beside the loss of the last exit:
 
-* ``blind_loss``, the loss of the best prediction that sees nothing of the input, on the same batch: the frequencies of
-  the codes, or the mean of the data. On average it is the entropy of the frequencies, or the data's weighted variance.
+* ``blind_loss``, the loss of the best prediction that sees nothing but its position, on the same batch: the frequencies
+  of the codes there, or the mean of the data. On average it is the entropy of the frequencies, or the data's weighted
+  variance.
 * ``input_share``, how much the predictions depend on the input. Masked: the mean total variation between each example's
   probabilities and those of the mean over examples, in [0, 1). Diffusion: the variance of the predictions over
   examples, relative to that of their targets.
@@ -11,7 +12,7 @@ Two numbers stand beside the loss of the last exit:
 A training that has collapsed has the loss of the blind prediction, and the same prediction for every input.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,11 +33,19 @@ FEW = 8
 
 
 def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray:
-    """Return what predicts best without looking: logarithms of the frequencies of the codes, or the mean sample."""
+    """Return what predicts best without looking: the logarithms of frequencies, or the mean sample.
+
+    Returns:
+        Logarithms of the frequencies of the codes at each position, [tokens, codes], mixed with the frequencies at all
+        positions as if every code had been seen once more, for few examples say little about a position; or the mean
+        [height, width, channels].
+    """
     if isinstance(config, DiffusionExperiment):
         return examples.examples.mean(axis=0, dtype=np.float64)
-    counts = np.bincount(examples.examples.ravel(), minlength=config.model.codebook_size)
-    return np.log(np.maximum(counts, 1e-12) / counts.sum())
+    tokens, codes = examples.examples, config.model.codebook_size
+    here = np.stack([np.bincount(column, minlength=codes) for column in tokens.T])
+    everywhere = here.sum(axis=0) / tokens.size
+    return np.log(np.maximum(here + codes * everywhere, 1e-12) / (len(tokens) + codes))
 
 
 def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blind: np.ndarray) -> dict[str, float]:
@@ -49,7 +58,7 @@ def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blin
         draws: draws of the step.
         blind: what `blind_prediction` returned for all examples.
     """
-    corrupt = CORRUPTIONS[type(config)]
+    corrupt: Callable[..., tuple[tuple[Any, ...], Any]] = CORRUPTIONS[type(config)]
     _, target = corrupt(config, batch, draws)
     fewer = draws._replace(
         **{name: value[:FEW] for name, value in draws._asdict().items() if isinstance(value, np.ndarray)}
@@ -61,7 +70,7 @@ def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blin
 
 def _blind_loss(target: MaskedTarget | DiffusionTarget, blind: np.ndarray) -> float:
     if isinstance(target, MaskedTarget):
-        return float(target.ground_truth(np.broadcast_to(blind, (*target.tokens.shape, len(blind)))))
+        return float(target.ground_truth(np.broadcast_to(blind, (len(target.tokens), *blind.shape))))
     _, noise = signal_and_noise(log_snr(target.time, target.diffusion))
     # E[x0], E[ε] = 0, and E[v] = E[α ε − σ x0] at the time of each sample.
     factor = {"x0": np.ones_like(noise), "epsilon": np.zeros_like(noise), "v": -noise}[target.diffusion.prediction]

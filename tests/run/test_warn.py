@@ -26,7 +26,7 @@ def test_no_preset_is_warned_of(name):
         ({"training.average_decay": 0.9999}, "still holds 67% of the untrained parameters"),
         (
             {"training.warmup_steps": 4000},
-            "training.warmup_steps = 4000: in 4000 steps the learning rate never reaches 0.004",
+            "= 4000: in 4000 steps the learning rate never reaches 0.004",
         ),
         ({"training.batch_size": 1438}, "training.batch_size = 1438: a step sees some of the 1437 examples more than"),
         ({"objective.label_drop_rate": 1.0}, "objective.label_drop_rate = 1: no class is learned"),

@@ -102,12 +102,17 @@ def test_logs_of_another_version_are_not_judged():
 def test_guessing_the_codes_costs_their_frequencies(reduction):
     config = tiny(objective={"reduction": reduction}, batch_size=8)
     data = examples(config)
-    frequencies = np.bincount(data.examples.ravel(), minlength=5) / data.examples.size
+    # As if each of the 8 examples stood at every position and 5 more were spread as all codes together are.
+    overall = np.bincount(data.examples.ravel(), minlength=5) / data.examples.size
+    here = np.array([[np.sum(data.examples[:, place] == code) for code in range(5)] for place in range(4)])
+    frequencies = (here + 5 * overall) / (8 + 5)
+    np.testing.assert_allclose(frequencies.sum(axis=1), 1)
     blind = blind_prediction(config, data)
     for step in range(3):
         draws = draw(config, step)
         mask = mask_tokens(draws.mask_ratio, draws.mask_order)
-        costs = [-np.log(frequencies[tokens[masked]]) for tokens, masked in zip(data.examples, mask, strict=True)]
+        right = -np.log(frequencies[np.arange(4), data.examples])
+        costs = [cost[masked] for cost, masked in zip(right, mask, strict=True)]
         expected = np.mean([cost.sum() if reduction == "sum" else cost.mean() for cost in costs])
         found = signs(config, init_parameters(config), data, draws, blind)["blind_loss"]
         assert found == pytest.approx(expected, rel=1e-5)
