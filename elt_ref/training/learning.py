@@ -91,6 +91,8 @@ WINDOW = 10
 """Entries of the log that are judged together: the last ones."""
 GUESSING = 0.98
 """Share of the blind loss above which a loss is no better than guessing."""
+FALLS = 0.98
+"""Share of the loss a window ago below which a loss still falls, so that it is too early to say before the end."""
 LEARNED = 0.95
 """Share below which something was learned, which can then be lost."""
 LOST = 0.5
@@ -130,7 +132,8 @@ def notice(entries: Sequence[Mapping[str, Any]], config: Experiment) -> Notice |
         fell = f"its loss fell to {lowest:.2f} of the loss of guessing by step {step}"
         return Notice("collapsed", f"{fell}, and is {now:.2f} of it {since}")
     what = "the mean of the data" if isinstance(config, DiffusionExperiment) else "the frequencies of the codes"
-    if now > GUESSING:
+    falls = len(levels) > WINDOW and now < FALLS * levels[-1 - WINDOW] and last[-1]["step"] < config.training.steps
+    if now > GUESSING and not falls:
         loss, blind = (float(np.mean([entry[name] for entry in last])) for name in ("teacher_truth", "blind_loss"))
         return Notice("guessing", f"its loss {since} is {loss:.3f}, no better than guessing {what} ({blind:.3f})")
     differs = max(entry["input_share"] for entry in last)

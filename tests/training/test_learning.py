@@ -73,6 +73,12 @@ def test_one_whose_predictions_are_the_same_for_every_input():
     assert kind(log([0.9] * 100, differs=1e-2)) is None
 
 
+def test_a_slow_one_is_given_time_until_the_end():
+    slow = [3 - 0.018 * step for step in range(100)]
+    assert [kind(log(slow[:number])) for number in range(100)] == [None] * 100
+    assert kind(log(slow)) == "guessing"
+
+
 def test_a_bump_is_no_collapse():
     assert kind(log(FALLING[:60] + [0.9] * (WINDOW // 2))) is None
 
