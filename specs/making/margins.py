@@ -105,8 +105,8 @@ def main() -> None:
     lines = [
         "# Margins of the learning rate",
         "",
-        f"Written by `python -m specs.making.margins --steps {arguments.steps}`. A number is the loss of the last exit at",
-        "the end, as a share of the loss of guessing without looking; bold is a training that does not learn, with why.",
+        f"Written by `python -m specs.making.margins --steps {arguments.steps}`. A number is the loss of the last exit",
+        "at the end, as a share of the loss of guessing; bold is a training that does not learn, with why.",
         "",
         "## Presets at half, once and one and a half times their rate, three seeds",
         "",
