@@ -19,7 +19,7 @@ class Record(NamedTuple):
     """What a run began with."""
 
     version: str
-    """Of elt_ref: another one may compute other bits."""
+    """Version of elt_ref; another one may compute other bits."""
     data: str
     """SHA-256 of the data set, as `data_digest` computes it."""
     tokenizer: str | None

@@ -22,8 +22,6 @@ def collapsed(copied):
 
 FELL = "its loss fell to 0.50 of the loss of guessing by step 150, and is 1.00 of it since step 410."
 WORDS = f"tiny does not learn: {FELL}"
-    "tiny does not learn: its loss fell to 0.50 of the loss of guessing by step 150, and is 1.00 of it since step 410."
-)
 
 
 def test_evaluate_marks_it(collapsed, done):
