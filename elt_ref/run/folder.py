@@ -103,7 +103,7 @@ def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | No
 
 
 def create_folder(folder: Path, config: Experiment, prepared: Prepared) -> None:
-    """Write the files that a run needs before its first step into a folder that exists; those of a run stay.
+    """Write the files that a run needs before its first step into a folder that exists; existing ones stay.
 
     Raises:
         RequestError: the run began with other data, another tokenizer or another version, or a file cannot be written.

@@ -45,7 +45,7 @@ def sampling_warnings(config: Experiment, loops: int | None = None) -> list[str]
 
     Args:
         config: experiment, with the settings that will be used.
-        loops: L asked for; that of the configuration by default.
+        loops: L asked for; the configured number by default.
     """
     return list(_of_sampling(config, loops or config.sampling.loops))
 

@@ -6,8 +6,8 @@ Two numbers stand beside the loss of the last exit:
   of the codes there, or the mean of the data. On average it is the entropy of the frequencies, or the data's weighted
   variance.
 * ``input_share``, how much the predictions depend on the input. Masked: the mean total variation between each example's
-  probabilities and those of the mean over examples, in [0, 1). Diffusion: the variance of the predictions over
-  examples, relative to that of their targets.
+  probabilities and their mean over examples, in [0, 1). Diffusion: the variance of the predictions over examples, as a
+  share of the variance of their targets.
 
 A training that has collapsed has the loss of the blind prediction, and the same prediction for every input.
 """
