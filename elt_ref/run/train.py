@@ -36,7 +36,8 @@ def _train(config: Experiment, folder: Path, *, resume: bool, console: Console) 
     longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared)
-    for warning in training_warnings(config, len(prepared.examples.labels)):
+    # Who resumes has read them.
+    for warning in [] if resume else training_warnings(config, len(prepared.examples.labels)):
         say(console, f"Warning: {warning}.")
     if longer is not None:
         say(console, longer)

@@ -6,6 +6,8 @@ from elt_ref.config import Experiment, MaskedExperiment
 
 STALE = 0.1
 """Share of the first parameters in the final average above which samples show little of the training."""
+TRIAL = 20
+"""Steps below which a training is a trial, whose samples nobody looks at."""
 
 
 def training_warnings(config: Experiment, examples: int) -> list[str]:
@@ -21,8 +23,8 @@ def training_warnings(config: Experiment, examples: int) -> list[str]:
 def _of_training(config: Experiment, examples: int) -> Iterator[str]:
     training, objective, classes = config.training, config.objective, config.model.classes
     steps, decay = training.steps, training.average_decay
-    if (share := decay**steps) > STALE:
-        better = STALE ** (1 / steps) if steps > 1 else 0.0
+    if steps >= TRIAL and (share := decay**steps) > STALE:
+        better = STALE ** (1 / steps)
         yield (
             f"training.average_decay = {decay:g}: after {steps} steps the average, which sampling uses, still holds "
             f"{share:.0%} of the untrained parameters; at most {int(1000 * better) / 1000:g} suits so few steps"
