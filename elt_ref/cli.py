@@ -1,7 +1,7 @@
 """The commands. With ``--json`` a command prints one JSON object on stdout and nothing else; progress goes to stderr.
 
 Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong or its result cannot be
-written, 130 interrupted, 141 the reader of stdout left.
+written, 130 interrupted (143 by SIGTERM, 129 by SIGHUP), 141 the reader of stdout left.
 """
 
 import re
@@ -21,7 +21,10 @@ from elt_ref.config import Experiment, load_config
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.literal import sentence
 from elt_ref.run.process import settle_process
+from elt_ref.run.stop import signals_interrupt
 from elt_ref.terminal import ReaderGoneError, Terminal, print_json, print_text, settled_streams
+
+INTERRUPTED = 130
 
 
 class NoCommandError(Exception):
@@ -95,9 +98,10 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def main() -> None:
     """Run a command; an error is one sentence on stderr."""
     settle_process()
-    with settled_streams():
+    with settled_streams(), signals_interrupt() as stop:
         code = _answer()
-    sys.exit(code)
+    # The library of commands answers every interruption with the code of Ctrl-C.
+    sys.exit(stop.exit_code if stop.signal and code == INTERRUPTED else code)
 
 
 def _answer() -> int:
@@ -110,7 +114,7 @@ def _answer() -> int:
         Terminal(stderr=True).say(*str(error).splitlines())
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
+        return _fail("interrupted", INTERRUPTED)
     except ReaderGoneError:
         return 141
     except Exception as error:
@@ -252,6 +256,7 @@ def sample(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
     from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.run.warn import sampling_warnings  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
@@ -268,9 +273,11 @@ def sample(
         raise RequestError(f"--count: expected at most {MOST_SAMPLES}, got {number}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
+    console = Terminal(stderr=True)
+    for warning in sampling_warnings(opened.config, schedule if isinstance(schedule, int) else None):
+        console.say(f"Warning: {warning}.")
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
-    console = Terminal(stderr=True)
     spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
     how = f"; early exit took {spread}" if isinstance(schedule, EarlyExit) else ""
     console.say(f"Wrote {number} samples to {out}{how}.")
@@ -300,11 +307,14 @@ def evaluate(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
     schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
-    judged = evaluate_run(open_run(run), schedules, count=count, seed=seed, frames=given)
+    opened = open_run(run)
+    judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
     if as_json:
-        print_json({"results": results})
+        print_json({"results": results, **({} if opened.notice is None else {"notice": opened.notice})})
         return
+    if opened.notice is not None:
+        Terminal(stderr=True).say(opened.notice)
     table = Table(title=f"{run}, {count} samples each")
     for name in results[0]:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
@@ -473,9 +483,11 @@ def data_show(
 ) -> None:
     from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
 
-    print_text(describe(name))
+    text = describe(name)
     if out is not None:
         draw_dataset(name, out)
+    print_text(text)
+    if out is not None:
         Terminal(stderr=True).say(f"Wrote {out}.")
 
 

@@ -1,7 +1,10 @@
 """Files are written whole or not at all: to a temporary name, flushed to the disk, renamed; and read whole."""
 
+import errno
 import os
-from contextlib import suppress
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from elt_ref.errors import RequestError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, or leave the old one.
+    """Write a whole file, or leave the old one. A link stays, and what it names is written.
 
     A kill at any moment leaves the old file or the new one, and at most a hidden temporary file that the next write
     reuses. On any error the temporary file is removed.
@@ -23,25 +26,126 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RequestError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    place, temporary = _places(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _flush_folder(path.parent)
+        _write(temporary, content)
+        os.replace(temporary, place)  # noqa: PTH105  each call is one of `os`: tests kill and fail between any two
+        _flush_folder(place.parent)
     except OSError as error:
-        got = error.strerror or str(error)
-        raise RequestError(f"{path}: expected a file in a folder that can be written to, got {got}") from error
+        raise _unwritable(path, error) from error
     finally:
         with suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)  # noqa: PTH108
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file in UTF-8, or leave the old one; raises as `write_bytes` does."""
     write_bytes(path, text.encode())
+
+
+def check_file(path: Path) -> None:
+    """Check that `write_bytes` can write a file, before the work whose result it will hold; leave nothing behind.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
+    _, temporary = _places(path)
+    try:
+        _write(temporary, b"")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder that files can be written to, with its parents; return those that are new, the deepest first.
+
+    Raises:
+        RequestError: the folder cannot be made or written to.
+    """
+    new = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise RequestError(f"{folder}: expected a folder that can be written to, got {got}") from error
+    try:
+        check_file(folder / "probe")
+    except RequestError:
+        _remove_empty(new)
+        raise
+    return new
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder as `make_folder` does; if the work inside fails, remove what is new and still empty.
+
+    Raises:
+        RequestError: the folder cannot be made or written to.
+    """
+    new = make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        _remove_empty(new)
+        raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders up to the first that is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """Return where the content goes and the temporary file beside it.
+
+    Raises:
+        RequestError: something else stands there: a folder, a device, a pipe.
+    """
+    place = Path(os.path.realpath(path))
+    try:
+        mode = place.stat().st_mode
+    except OSError:
+        mode = stat.S_IFREG  # none yet; what else is wrong, writing will tell
+    if not stat.S_ISREG(mode):
+        got = "Is a directory" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise RequestError(f"{path}: expected a file in a folder that can be written to, got {got}")
+    return place, place.with_name(f".{place.name}.tmp")
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)  # which may fail where a quota or a network is only looked at here
+
+
+def _unwritable(path: Path, error: OSError) -> RequestError:
+    got = error.strerror or str(error)
+    return RequestError(f"{path}: expected a file in a folder that can be written to, got {got}")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename survives a power loss (on systems that can open folders)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot, and do not need it
+            raise
+    finally:
+        os.close(descriptor)
 
 
 NUMPY_DTYPES = {"BOOL", "U8", "U16", "U32", "U64", "I8", "I16", "I32", "I64", "F16", "F32", "F64"}
@@ -68,13 +172,3 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str
     except (OSError, SafetensorError) as caught:
         error = caught
     raise RequestError(f"{what} {path}: expected a whole safetensors file, got {error}")
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename survives a power loss (on systems that can open folders)."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from pathlib import Path
 from typing import get_args, get_origin
 
 import pytest
@@ -99,6 +100,9 @@ weights = st.floats(0, allow_infinity=False)
 below_one = st.floats(0, 1, exclude_max=True)
 # TOML holds any Unicode text but surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
+names = st.text(
+    st.characters(categories=["L", "N", "S", "P"], exclude_characters='/\\:*?"<>|.'), min_size=1, max_size=20
+)
 
 
 @st.composite
@@ -116,7 +120,7 @@ def documents(draw):
     }
     kept = draw(st.sets(st.sampled_from(sorted(some))))
     return {
-        "name": draw(texts),
+        "name": draw(names),
         **{key: some[key] for key in sorted(kept)},
         "model": {
             "family": "masked",
@@ -263,6 +267,47 @@ def test_a_student_may_be_missing_in_the_vanilla_objective_only():
 
 
 # --- what is not
+
+
+@given(
+    st.one_of(
+        st.sampled_from(
+            [
+                "",
+                ".",
+                "..",
+                "../../esc",
+                "/esc",
+                "a/b",
+                "a\\b",
+                "C:x",
+                "~/..",
+                "a\0b",
+                "a\nb",
+                " a",
+                "a.",
+                "nul",
+                "COM1.x",
+            ]
+        ),
+        st.tuples(st.text(), st.sampled_from('/\\:*?"<>|\0\n\x7f\u2028'), st.text()).map("".join),
+        st.text(min_size=101),
+    )
+)
+def test_a_name_that_is_a_path_is_refused(name):
+    with pytest.raises(RequestError, match="name: expected 1 to 100 letters that can name a folder, ") as caught:
+        parse_config(SMALL, where="small.toml", overrides={"name": name})
+    assert "\n" not in str(caught.value)
+
+
+@given(names)
+def test_any_other_name_names_a_folder(name):
+    try:
+        config = parse_config(SMALL, where="small.toml", overrides={"name": name})
+    except RequestError:
+        assert name.lower() in {"con", "prn", "aux", "nul"} or name.lower()[:3] in {"com", "lpt"}
+    else:
+        assert Path("runs", config.name).parts == ("runs", name)
 
 
 def test_an_unknown_preset_names_the_nearest():

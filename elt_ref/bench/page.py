@@ -8,7 +8,7 @@ from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, benched, tokens_a_batch
 from elt_ref.bench.table import COLUMNS, LOOP_COLUMNS, PROFILE_COLUMNS, loop_row, profile_row, result_row, summaries
 from elt_ref.errors import RequestError
-from elt_ref.files import write_text
+from elt_ref.files import check_file, make_folder, write_text
 from elt_ref.literal import in_markdown
 
 PAGE = "benchmarks.md"
@@ -24,11 +24,12 @@ def prepare(folder: Path) -> None:
         RequestError: the folder cannot be made, or its page lacks a marker.
     """
     path = folder / PAGE
+    make_folder(folder / PICTURES)
+    check_file(path)
     try:
-        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
         text = path.read_text(encoding="utf-8") if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"--out {folder}: expected a folder that can be written to, got {error}") from error
+        raise RequestError(f"{path}: expected a page in UTF-8, got {error}") from error
     if text is None:
         text = "\n".join(["# Benchmarks", "", *(line for part in MARKED for line in (f"<!-- {part} -->", END, ""))])
         write_text(path, text)

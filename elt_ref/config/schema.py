@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,27 @@ from pydantic import (
 from elt_ref.errors import nearest
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+LONGEST_NAME = 100
+ODD = '/\\:*?"<>|'
+"""Letters that some system does not allow in a name, or takes for a path."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices."""
+
+
+def _file_name(name: str) -> str:
+    """Return a name that becomes a folder: one part of a path on every system."""
+    odd = sorted({letter for letter in name if letter in ODD or not letter.isprintable()})
+    wrong = odd or name != name.strip(" .") or not 1 <= len(name) <= LONGEST_NAME or _RESERVED.fullmatch(name)
+    if wrong:
+        raise ValueError(
+            f"expected 1 to {LONGEST_NAME} letters that can name a folder, none of {ODD}, no dot or space at an end, "
+            f"got {name[: 2 * LONGEST_NAME]!r}"
+        )
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
 
 
 class _Section(BaseModel):
@@ -350,7 +372,8 @@ MASKED_ONLY = (
 class Config(_Section):
     """A whole experiment, of either family."""
 
-    name: str
+    name: FileName
+    """Also names the folder in ``runs/``."""
     seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
     data: DataConfig | None = None
     """Data set; none in the presets that only count (the paper's sizes)."""

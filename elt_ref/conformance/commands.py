@@ -22,7 +22,7 @@ from elt_ref.conformance.judge import Fresh, Report, judge, selected
 from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, nearest
-from elt_ref.files import write_text
+from elt_ref.files import check_file, made_folder, write_text
 from elt_ref.terminal import Terminal, print_json
 
 CASES = Path("elt-conform-cases")
@@ -105,9 +105,7 @@ def run(
             raise RequestError(
                 f"--only: expected a clause, a profile or an operation, got '{word}'{nearest(word, known_words)}"
             )
-    for path in outputs:
-        if path.suffix not in {".json", ".md", ".html"}:
-            raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
+    _check_outputs(outputs, write_known)
     exceptions = read_exceptions(known) if known is not None else Exceptions()
     console = Terminal(stderr=as_json)
     report, ended = _judged(door, only, exceptions, read_vectors(vectors), inquiry, case)
@@ -223,16 +221,25 @@ def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> i
     return int(not passed)
 
 
+def _check_outputs(reports_: Sequence[Path], write_known: Path | None) -> None:
+    for path in reports_:
+        if path.suffix not in {".json", ".md", ".html"}:
+            raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
+    for path in (*reports_, *([] if write_known is None else [write_known])):
+        check_file(path)
+
+
 FRESH = "fresh.json"
 """File of an export that holds the seed of its fresh questions."""
 
 
 def export_questions(folder: Path, seed: int | None) -> int:
     """Write the stored questions, and fresh ones if there is a seed; return their number."""
-    vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
-    export(vectors, folder)
-    if seed is not None:
-        write_text(folder / FRESH, json.dumps({"seed": seed}) + "\n")
+    with made_folder(folder):
+        vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
+        export(vectors, folder)
+        if seed is not None:
+            write_text(folder / FRESH, json.dumps({"seed": seed}) + "\n")
     return len(vectors)
 
 

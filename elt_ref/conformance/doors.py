@@ -34,7 +34,7 @@ from elt_ref.conformance.perform import perform, undeclared
 from elt_ref.conformance.program import LONGEST, Program
 from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply
 from elt_ref.errors import RequestError
-from elt_ref.files import write_bytes
+from elt_ref.files import make_folder, write_bytes
 
 
 class PythonDoor:
@@ -348,7 +348,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
     """Write every question without its answer: ``questions/DTYPE/CLAUSE/SLUG.json`` and ``.safetensors``.
 
     Raises:
-        RequestError: the folder is not empty.
+        RequestError: the folder is not empty, or cannot be written to.
     """
     if folder.exists() and any(folder.iterdir()):
         raise RequestError(f"{folder}: expected a new or empty folder, got one with files")
@@ -356,7 +356,7 @@ def export(vectors: list[Vector], folder: Path) -> None:
         stored = vector.stored
         for dtype in stored.tolerance:
             place = folder / "questions" / dtype / stored.clause
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
             write_bytes(place / f"{stored.slug}.safetensors", tensors_of(flat(vector.arguments(dtype))))
             outputs = {
                 name: {"shape": output.shape, "dtype": _answer_dtype(output.dtype, dtype)}

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def parse(page: str, description: str, steps: int) -> argparse.Namespace:
     def folder(name: str) -> Path:
         try:
             Path(name).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=name).close()  # look first, draw later
         except OSError as error:
             raise argparse.ArgumentTypeError(f"expected a folder, got '{name}': {error.strerror}") from error
         return Path(name)
@@ -44,7 +46,7 @@ def parse(page: str, description: str, steps: int) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(prog=f"python -m elt_ref.paper.{page}", description=description)
     parser.add_argument("--steps", type=count, default=steps, metavar="N", help=f"training steps ({steps})")
-    parser.add_argument("--out", type=folder, default=Path(), metavar="FOLDER", help="for the picture (this folder)")
+    parser.add_argument("--out", type=folder, default=".", metavar="FOLDER", help="for the picture (this folder)")
     parser.add_argument(
         "--mistake", type=mistaken, default={}, metavar="NAME", dest="mistaken", help="as `elt-ref show NAME` shows it"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
-from elt_ref.files import write_text
+from elt_ref.files import made_folder, write_text
 from elt_ref.measure import count as count_network
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.loss_curves import draw_loss_curves
@@ -19,11 +19,14 @@ from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
 from elt_ref.run.evaluate import Evaluator, check_count
 from elt_ref.run.folder import Run, open_run
+from elt_ref.run.lock import locked
 from elt_ref.run.trajectory import KEPT_TITLES, trajectory
 from elt_ref.terminal import Terminal
 from elt_ref.training import METRICS, read_metrics
 
 RESULTS, REPORT = "results.json", "report.html"
+KEYS = ("max_loops", "real_distance", "seconds", "notices")
+"""Keys of the results beside the names of the runs."""
 MOST_RUNS = 4
 """Largest number of runs: the report has four colours."""
 SHORT_NAME = 2
@@ -44,11 +47,16 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, co
             data set or architecture, or count is too small.
     """
     named = {folder.resolve().name: folder for folder in folders}
-    if len(named) < len(folders) or len(folders) > MOST_RUNS:
+    if len(named) < len(folders) or len(folders) > MOST_RUNS or set(named) & set(KEYS):
         names = ", ".join(map(str, folders))
         raise RequestError(f"compare: expected at most {MOST_RUNS} run folders of different names, got {names}")
     check_count(count)
     check_new(out)
+    with made_folder(out), locked(out):
+        _compare_into(out, named, console, count)
+
+
+def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count: int) -> None:
     runs = {name: open_run(folder) for name, folder in named.items()}
     first, *others = runs
     config = runs[first].config
@@ -56,9 +64,10 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, co
         for section in ("data", "tokenizer", "latents", "model", "sampling"):
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
-    metrics = {name: folder / METRICS for name, folder in named.items()}
+    metrics = {name: read_metrics(folder / METRICS) for name, folder in named.items()}
     chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
-    write_results(out, chapter)
+    marked = notices(runs)
+    write_results(out, chapter, **({"notices": marked} if marked else {}))
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
     tell(chapter, console)
     console.say(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.")
@@ -72,7 +81,7 @@ def check_new(out: Path) -> None:
 
 def compare(
     runs: Mapping[str, Run],
-    metrics: Mapping[str, Path],
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]],
     out: Path,
     console: Terminal,
     *,
@@ -84,8 +93,8 @@ def compare(
 
     Args:
         runs: the runs by name, the elastic one first; all of one data set and architecture.
-        metrics: the ``metrics.jsonl`` of each run.
-        out: folder for the figures; created if missing.
+        metrics: the log of each run.
+        out: folder for the figures, which exists.
         console: shows progress, if it is a terminal.
         id_: id of the chapter.
         heading: heading of the chapter.
@@ -103,7 +112,6 @@ def compare(
             results[name].append(result.row())
             pictures[name][loops] = drawn[: evaluator.classes].astype(float)
 
-    out.mkdir(parents=True, exist_ok=True)
     images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
     labels = evaluator.class_names if max(map(len, evaluator.class_names)) <= SHORT_NAME else None
     draw_samples(images["samples"], pictures, max_loops, labels=labels)
@@ -117,7 +125,7 @@ def compare(
         label=f"class {evaluator.class_names[shown]}, {model_label(next(iter(runs)))}",
         kept_title=KEPT_TITLES[first.config.model.family],
     )
-    draw_loss_curves(images["loss"], {name: read_metrics(path) for name, path in metrics.items()})
+    draw_loss_curves(images["loss"], metrics)
     return Chapter(
         id=id_,
         heading=heading,
@@ -127,8 +135,13 @@ def compare(
         max_loops=max_loops,
         pictures=pictures,
         images=images,
-        sentences=what_to_look_at(results, max_loops),
+        sentences=[*notices(runs).values(), *what_to_look_at(results, max_loops)],
     )
+
+
+def notices(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return why runs have not learned, by name, for those that have not."""
+    return {name: f"{name}: {run.notice}" for name, run in runs.items() if run.notice is not None}
 
 
 def write_results(out: Path, chapter: Chapter, **more: object) -> None:

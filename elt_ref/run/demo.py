@@ -3,19 +3,22 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.files import made_folder
 from elt_ref.report.page import Chapter, write_report
 from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
+from elt_ref.run.lock import locked
 from elt_ref.run.process import settle_process
+from elt_ref.run.stop import signals_interrupt
 from elt_ref.run.train import train_run
 from elt_ref.terminal import Terminal
-from elt_ref.training import METRICS
+from elt_ref.training import METRICS, read_metrics
 
 
 class Part(NamedTuple):
@@ -66,6 +69,11 @@ def run_demo(folder: Path, console: Terminal, *, overrides: Mapping[str, object]
     for part, pair in zip(PARTS, configs, strict=True):
         for kind, config in pair.items():
             check_folder(folder / part.folder / kind, config, resume=True)
+    with made_folder(folder), locked(folder):
+        _run_into(folder, configs, console, started)
+
+
+def _run_into(folder: Path, configs: Sequence[Mapping[str, Experiment]], console: Terminal, started: float) -> None:
     chapters = [
         _train_and_compare(part, pair, folder / part.folder, console) for part, pair in zip(PARTS, configs, strict=True)
     ]
@@ -92,7 +100,7 @@ def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Pa
     console.say(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
-    metrics = {kind: folder / kind / METRICS for kind in configs}
+    metrics = {kind: read_metrics(folder / kind / METRICS) for kind in configs}
     return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
 
 
@@ -111,10 +119,12 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Termin
         train_run(configs["ilsd"], folder / "ilsd", resume=True, console=console)
         with console.working("Waiting for the vanilla model …"):
             worker.join()
+    except BaseException:
+        worker.terminate()  # a signal reached perhaps this process alone; the worker saves
+        raise
     finally:
-        # Ctrl-C reaches the worker too; let it save.
         worker.join(timeout=SAVING)
-        worker.terminate()
+        worker.kill()
     if worker.exitcode:
         raise TrainingError(
             f"{folder / 'vanilla'}: expected the vanilla model to train to the end, got exit code {worker.exitcode}"
@@ -123,9 +133,10 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Termin
 
 def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
-    try:
-        train_run(config, folder, resume=True, console=Terminal(quiet=True))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (RequestError, TrainingError) as error:
-        sys.exit(str(error))  # one sentence on stderr, and exit code 1
+    with signals_interrupt() as stop:
+        try:
+            train_run(config, folder, resume=True, console=Terminal(quiet=True))
+        except KeyboardInterrupt:
+            sys.exit(stop.exit_code)
+        except (RequestError, TrainingError) as error:
+            sys.exit(str(error))  # one sentence on stderr, and exit code 1

@@ -9,6 +9,7 @@ import numpy as np
 
 import tiny_datasets
 from elt_ref.errors import RequestError, nearest
+from elt_ref.files import check_file
 from elt_ref.literal import visible
 from elt_ref.report.clips import draw_contact_sheet
 from elt_ref.report.samples import draw_grid
@@ -75,6 +76,7 @@ def draw_dataset(name: str, path: Path) -> None:
         RequestError: the data set holds latents, or tokens without a codebook, or `path` cannot be written.
         DatasetError: the data set cannot be loaded.
     """
+    check_file(path)
     dataset = tiny_datasets.load(name)
     order = np.argsort(_turn(dataset.train.labels), kind="stable")[:MOST_PICTURES]
     examples = dataset.train.examples[order]

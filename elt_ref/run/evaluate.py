@@ -18,6 +18,7 @@ from elt_ref.run.fit_feature_network import VisualDataset, feature_network
 from elt_ref.run.folder import Run
 from elt_ref.run.given import Given, give_frames
 from elt_ref.run.prepare import load_data
+from elt_ref.run.record import check_data, data_digest
 from elt_ref.schedules import LoopSchedule, parse_loop_schedule
 from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
@@ -124,6 +125,7 @@ class Evaluator:
             raise RequestError(
                 f"{dataset.name}: expected a data set of pictures or clips to compare with, got {dataset.kind}"
             )
+        self.data = data_digest(dataset)
         self.network = feature_network(dataset)
         clips = isinstance(dataset, tiny_datasets.ClipDataset)
         self.is_valid = None if clips else dataset.is_valid
@@ -146,7 +148,11 @@ class Evaluator:
         """Return the result at one loop count or schedule, and the pictures or clips behind it.
 
         The clips of `given` must have the classes of `balanced_labels`.
+
+        Raises:
+            RequestError: the run was trained on other data of the same name.
         """
+        check_data(run.config.name, run.record, run.config.data.name if run.config.data else "", self.data)
         labels = balanced_labels(count, self.classes)
         schedule = parse_loop_schedule(
             str(loops), max_loops=run.config.model.max_loops, steps=run.config.sampling.steps

@@ -17,7 +17,7 @@ import tiny_datasets
 from elt_ref.arrays import Array, Tree
 from elt_ref.config import TrainingConfig
 from elt_ref.errors import RequestError
-from elt_ref.files import write_bytes
+from elt_ref.files import check_file, write_bytes
 from elt_ref.measure import classify, load_feature_network
 from elt_ref.measure.feature_network import FEATURES, FILE, HIDDEN, flatten, frames_and_pixels
 from elt_ref.ops import softmax_cross_entropy, value_and_gradient
@@ -91,9 +91,18 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def feature_network(dataset: VisualDataset) -> Tree:
-    """Return the data set's feature network; fit it first if there is none (imported pictures or clips)."""
+    """Return the data set's feature network; fit it first if there is none (imported pictures or clips).
+
+    It is kept for the next time where the folder of the data can be written to.
+    """
     path = tiny_datasets.dataset_folder(dataset.name) / FILE
-    return load_feature_network(path) if path.exists() else fit_beside(dataset, path)
+    if path.exists():
+        return load_feature_network(path)
+    try:
+        check_file(path)
+    except RequestError:
+        return fit_feature_network(dataset)
+    return fit_beside(dataset, path)
 
 
 def fit_beside(dataset: VisualDataset, path: Path) -> Tree:

@@ -1,4 +1,4 @@
-"""A run folder: ``config.toml``, ``tokenizer.safetensors``, ``checkpoint.safetensors``, ``metrics.jsonl``, pictures."""
+"""A run folder: configuration, record, tokenizer, checkpoint and log."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,20 @@ from elt_ref.arrays import Tree
 from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
-from elt_ref.run.prepare import CODEC, load_data, open_codec
+from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
+from elt_ref.run.record import (
+    RECORD,
+    Record,
+    check_same_origin,
+    check_tokenizer,
+    read_record,
+    record_of,
+    tokenizer_digest,
+    write_record,
+)
+from elt_ref.schedules import learning_rate_at, truth_weight_at
 from elt_ref.tokenizer import Codec
-from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, notice, read_metrics, sentence
 
 CONFIG = "config.toml"
 
@@ -24,10 +35,19 @@ class Run:
     codec: Codec | None
     step: int
     """Steps trained."""
+    record: Record | None = None
+    """What it began with; None where it does not say."""
+    notice: str | None = None
+    """Why it has not learned, judged by its log; None if it has."""
 
 
-def check_folder(folder: Path, config: Experiment, *, resume: bool) -> None:
+def check_folder(folder: Path, config: Experiment, *, resume: bool) -> str | None:
     """Check that `folder` is free for the run, or with `resume` that it holds this run; write nothing.
+
+    A run may go on for more steps than it began with, if no step done so far would have been another.
+
+    Returns:
+        What more steps mean for λ and the learning rate, in a sentence; None if their number stays.
 
     Raises:
         RequestError: the folder holds a run (without `resume`), or another run (with it).
@@ -37,30 +57,74 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool) -> None:
     if not path.exists() and left:
         raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
     if not path.exists():
-        return
+        return None
     if not resume:
         raise RequestError(
             f"{folder}: expected a folder without a run, got one with a run; choose another --out or add --resume"
         )
-    if (stored := load_config(path)) != config:
+    stored = load_config(path)
+    if stored.training.steps < config.training.steps and with_steps(stored, config.training.steps) == config:
+        return _extension(folder, stored, config)
+    if stored != config:
         raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(stored, config)}")
+    return None
 
 
-def create_folder(folder: Path, config: Experiment, codec: Codec | None) -> None:
-    """Write the files that a run needs before its first step; existing files stay.
+def with_steps(config: Experiment, steps: int) -> Experiment:
+    """Return the configuration with another number of training steps."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
+
+
+def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | None:
+    """Return what it means for a run to go on to more steps than it began with.
 
     Raises:
-        RequestError: the folder cannot be made or written.
+        RequestError: the learning rates so far depend on the number of steps, or the checkpoint is damaged.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"{folder}: expected a folder that can be written to, got {error.strerror}") from error
-    if not (folder / CONFIG).exists():
+    before, after = stored.training, config.training
+    checkpoint = folder / CHECKPOINT
+    done = load_checkpoint(checkpoint, stored).step if checkpoint.exists() else 0
+    if any(learning_rate_at(step, before) != learning_rate_at(step, after) for step in range(done)):
+        raise RequestError(
+            f"training.steps: expected {before.steps}, to which the {before.schedule} learning rate of {folder} falls, "
+            f"got {after.steps}; only a run with training.schedule = 'constant' can go on"
+        )
+    if not done:
+        return None
+    rate = learning_rate_at(done, after)
+    words = f"{folder} goes on from step {done} to {after.steps} instead of {before.steps}: the rate is {rate:g}"
+    if stored.objective.kind == "vanilla":
+        return f"{words}, and the result is that of {after.steps} steps from the start."
+    last, following = truth_weight_at(done - 1, before.steps), truth_weight_at(done, after.steps)
+    return (
+        f"{words}; λ, which was {last:.3f}, becomes {following:.3f} and falls to 0 at the new end, so the result is "
+        f"not that of {after.steps} steps from the start."
+    )
+
+
+def create_folder(folder: Path, config: Experiment, prepared: Prepared) -> None:
+    """Write the files that a run needs before its first step into a folder that exists; existing ones stay.
+
+    Raises:
+        RequestError: the run began with other data, another tokenizer or another version, or a file cannot be written.
+    """
+    learned = _learned(config, prepared.codec)
+    recorded, now = read_record(folder), record_of(prepared.data, learned)
+    if recorded is not None:
+        check_same_origin(folder, recorded, now, config.data.name if config.data else config.name)
+    elif (folder / CHECKPOINT).exists():
+        raise RequestError(f"{folder}: expected a whole run, got {CHECKPOINT} without {RECORD}")
+    else:
+        write_record(folder, now)
+    if not (folder / CONFIG).exists() or load_config(folder / CONFIG) != config:
         write_text(folder / CONFIG, dump_config(config))
-    learned = codec.to_bytes() if codec is not None and (config.tokenizer or config.latents) else None
     if learned is not None and not (folder / CODEC).exists():
         write_bytes(folder / CODEC, learned)
+
+
+def _learned(config: Experiment, codec: Codec | None) -> bytes | None:
+    """Return the content of ``tokenizer.safetensors``; None where a run has none."""
+    return codec.to_bytes() if codec is not None and (config.tokenizer or config.latents) else None
 
 
 def _difference(stored: Experiment, requested: Experiment) -> str:
@@ -80,11 +144,14 @@ def open_run(folder: Path) -> Run:
     """Open a trained run.
 
     Raises:
-        RequestError: there is no run, or it has no checkpoint, or its files are damaged.
+        RequestError: there is no run, or it has no checkpoint, or its files are damaged or not those it began with.
         DatasetError: the run's data set is gone.
     """
     if not (folder / CONFIG).is_file():
         raise RequestError(f"{folder}: expected a run folder (with {CONFIG}), got none")
     config = load_config(folder / CONFIG)
     state = load_checkpoint(folder / CHECKPOINT, config)
-    return Run(config, state.average, open_codec(config, load_data(config), folder), state.step)
+    codec, record = open_codec(config, load_data(config), folder), read_record(folder)
+    check_tokenizer(folder, record, tokenizer_digest(_learned(config, codec)))
+    found = notice(read_metrics(folder / METRICS), config) if (folder / METRICS).exists() else None
+    return Run(config, state.average, codec, state.step, record, None if found is None else sentence(found, config))

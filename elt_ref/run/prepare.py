@@ -9,6 +9,7 @@ import tiny_datasets
 from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.objective import Batch
+from elt_ref.run.record import data_digest
 from elt_ref.streams import stream
 from elt_ref.tokenizer import (
     Codec,
@@ -37,6 +38,8 @@ class Prepared(NamedTuple):
     """None for imported tokens or latents without a way back to pictures or clips."""
     reconstruction_error: float | None
     """Mean squared error of a test pixel, in [0, 1]²; None if the data are neither pictures nor clips."""
+    data: str
+    """Digest of the data set."""
 
 
 def load_data(config: Experiment) -> tiny_datasets.Dataset:
@@ -71,6 +74,7 @@ def prepare(config: Experiment, folder: Path) -> Prepared:
         DatasetError: the data cannot be loaded.
     """
     dataset = load_data(config)
+    digest = data_digest(dataset)
     if isinstance(dataset, tiny_datasets.PictureDataset | tiny_datasets.ClipDataset):
         pictures = tiny_datasets.scaled(dataset.train.examples, dataset.white)
         stored = open_codec(config, dataset, folder) if (folder / CODEC).exists() else None
@@ -83,9 +87,9 @@ def prepare(config: Experiment, folder: Path) -> Prepared:
         codec, error = open_codec(config, dataset, folder), None
     if isinstance(config, DiffusionExperiment):
         _check_shape("model.shape", examples.shape[1:], config.model.shape)
-        return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error)
+        return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error, digest)
     _check_shape("model.grid", examples.shape[1:], config.model.grid)
-    return Prepared(Batch(examples.reshape(len(examples), -1), dataset.train.labels), codec, error)
+    return Prepared(Batch(examples.reshape(len(examples), -1), dataset.train.labels), codec, error, digest)
 
 
 def imported_examples(config: Experiment, dataset: tiny_datasets.Dataset) -> np.ndarray:

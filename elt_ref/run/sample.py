@@ -1,5 +1,6 @@
 """Drawing pictures, clips or tokens from a run, for ``elt-ref sample``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from safetensors.numpy import save
 import tiny_datasets
 from elt_ref.config import MaskedExperiment, validate
 from elt_ref.errors import RequestError
-from elt_ref.files import write_bytes
+from elt_ref.files import check_file, write_bytes
 from elt_ref.generation import Sampled, sample
 from elt_ref.report.clips import ANIMATIONS, draw_animation, draw_contact_sheet
 from elt_ref.report.samples import draw_grid
@@ -29,7 +30,7 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     document = run.config.model_dump(mode="python")
     changes = {"steps": steps, "guidance_scale": guidance_scale}
     document["sampling"] |= {key: value for key, value in changes.items() if value is not None}
-    return Run(validate(document, where="request"), run.parameters, run.codec, run.step)
+    return replace(run, config=validate(document, where="request"))
 
 
 def sample_to_file(
@@ -47,8 +48,8 @@ def sample_to_file(
     or latents to .safetensors.
 
     Raises:
-        RequestError: an unknown suffix, a picture format for a run that cannot decode pictures, or labels or loops out
-            of range.
+        RequestError: an unknown suffix, a picture format for a run that cannot decode pictures, `path` cannot be
+            written, or labels or loops out of range.
     """
     config = run.config
     clips = len(config.model.grid) == 3
@@ -63,6 +64,7 @@ def sample_to_file(
             "--out: expected a name ending in .safetensors, for these data came without a codebook to draw them with; "
             f"got '{path}'"
         )
+    check_file(path)
     start, known = (None, None) if given is None else (given.start, given.known)
     sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start)
     if run.codec is not None and path.suffix != ".safetensors":

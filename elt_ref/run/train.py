@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from elt_ref.config import Experiment
+from elt_ref.files import made_folder
 from elt_ref.run.folder import check_folder, create_folder
+from elt_ref.run.lock import locked
 from elt_ref.run.prepare import Prepared, prepare
+from elt_ref.run.warn import training_warnings
 from elt_ref.terminal import Terminal
-from elt_ref.training import StepInfo, train
+from elt_ref.training import METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
 
 
 def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Terminal | None = None) -> Prepared:
@@ -19,13 +22,23 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
         console: shows progress; silent if it is no terminal.
 
     Raises:
-        RequestError, DatasetError: as `check_folder`, `prepare` and `create_folder`.
+        RequestError, DatasetError: as `check_folder`, `locked`, `prepare` and `create_folder`.
         TrainingError, KeyboardInterrupt: as `elt_ref.training.train`.
     """
     check_folder(folder, config, resume=resume)
+    with made_folder(folder), locked(folder):
+        return _train(config, folder, resume=resume, console=console or Terminal(stderr=True))
+
+
+def _train(config: Experiment, folder: Path, *, resume: bool, console: Terminal) -> Prepared:
+    longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
     prepared = prepare(config, folder)
-    create_folder(folder, config, prepared.codec)
-    console = console or Terminal(stderr=True)
+    create_folder(folder, config, prepared)
+    # Who resumes has read them.
+    for warning in [] if resume else training_warnings(config, len(prepared.examples.labels)):
+        console.say(f"Warning: {warning}.")
+    if longer is not None:
+        console.say(longer)
     with console.progress("loss {task.fields[loss]:.3f}  {task.fields[rate]:.1f} steps/s") as progress:
         bar = progress.add_task(
             f"{config.name} ({config.objective.kind})", total=config.training.steps, loss=float("nan"), rate=0.0
@@ -35,5 +48,11 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
             rate = progress.tasks[bar].speed or 0.0
             progress.update(bar, completed=step, loss=info.terms.total, rate=rate)
 
-        train(config, prepared.examples, folder, resume=resume, on_step=on_step)
+        def on_notice(found: Notice | None) -> None:
+            console.say(f"{config.name} learns again." if found is None else sentence(found, config))
+
+        train(config, prepared.examples, folder, resume=resume, on_step=on_step, on_notice=on_notice)
+    found = notice(read_metrics(folder / METRICS), config)
+    if found is not None:
+        console.say(f"At the end: {sentence(found, config)}")
     return prepared

@@ -2,6 +2,7 @@
 
 from elt_ref.objective import Batch, Draws, batch_indices, draw
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.learning import Notice, notice, sentence
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 from elt_ref.training.step import StepInfo, TrainState, init_state, loss_and_gradient, train_step
 from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
@@ -12,6 +13,7 @@ __all__ = [
     "Batch",
     "Draws",
     "Moments",
+    "Notice",
     "StepInfo",
     "TrainState",
     "adamw",
@@ -22,8 +24,10 @@ __all__ = [
     "load_checkpoint",
     "loss_and_gradient",
     "moving_average",
+    "notice",
     "read_metrics",
     "save_checkpoint",
+    "sentence",
     "train",
     "train_step",
     "zero_moments",

@@ -1,9 +1,11 @@
 """Checkpoints: one safetensors file with weights, optimizer, average, random streams and step. Never pickle.
 
 Tensors are named ``parameters.…``, ``first_moment.…``, ``second_moment.…``, ``average.…``; the metadata hold one JSON
-string (several metadata keys would be written in an order that changes from process to process).
+string (several metadata keys would be written in an order that changes from process to process). It holds the SHA-256
+of the whole file with 64 zeros in its own place, so that any changed byte is found.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from elt_ref.streams import stream_key
 from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import TrainState
 
-FORMAT = "elt_ref checkpoint 1"
+FORMAT = "elt_ref checkpoint 2"
+UNSEALED = "0" * 64
+"""Stands for the checksum while it is computed."""
 _PARTS = ("parameters", "first_moment", "second_moment", "average")
 
 
@@ -34,7 +38,13 @@ def save_checkpoint(path: Path, state: TrainState, config: Experiment) -> None:
     trees = dict(zip(_PARTS, (state.parameters, *state.moments, state.average), strict=True))
     tensors = {name: np.ascontiguousarray(leaf) for name, leaf in tree_items(trees)}
     metadata = {"format": FORMAT, "step": state.step, "seed": config.seed, "streams": _streams(config)}
-    write_bytes(path, save(tensors, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)}))
+    text = json.dumps({**metadata, "sha256": UNSEALED}, sort_keys=True)
+    write_bytes(path, seal(save(tensors, metadata={"elt_ref": text})))
+
+
+def seal(content: bytes) -> bytes:
+    """Return the file with its checksum where `UNSEALED` first stands: in the header, which comes first."""
+    return content.replace(UNSEALED.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 
 def _streams(config: Experiment) -> dict[str, Any]:
@@ -46,7 +56,7 @@ def load_checkpoint(path: Path, config: Experiment) -> TrainState:
     """Read a checkpoint of a run with this configuration.
 
     Raises:
-        RequestError: not there, truncated, foreign, or of another network, dtype or seed.
+        RequestError: not there, truncated, changed by a byte, foreign, or of another network, dtype or seed.
     """
     tensors, metadata = _read(path)
     if metadata.get("seed") != config.seed:
@@ -86,6 +96,14 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         got = metadata.get("format", "another program's file") if isinstance(metadata, dict) else "damaged metadata"
         raise RequestError(f"checkpoint {path}: expected the format '{FORMAT}', got {got}")
+    _check_seal(path, metadata.get("sha256"))
     if not isinstance(step := metadata.get("step"), int) or step < 0:
         raise RequestError(f"checkpoint {path}: expected a number of steps, got {step!r}")
     return tensors, metadata
+
+
+def _check_seal(path: Path, recorded: Any) -> None:
+    content = path.read_bytes()
+    known = isinstance(recorded, str) and len(recorded) == len(UNSEALED)
+    if not known or seal(content.replace(recorded.encode(), UNSEALED.encode(), 1)) != content:
+        raise RequestError(f"checkpoint {path}: expected the checksum of its header, got another: a byte has changed")

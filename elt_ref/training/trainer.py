@@ -6,7 +6,7 @@ the checkpointed state and the step's own draws, and the log is cut back to the 
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
 from elt_ref.objective import Batch, LossTerms, batch_indices, draw
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.learning import Notice, blind_prediction, notice, signs
 from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -31,6 +32,7 @@ def train(
     *,
     resume: bool = False,
     on_step: Callable[[int, StepInfo], None] = lambda _step, _info: None,
+    on_notice: Callable[[Notice | None], None] = lambda _notice: None,
 ) -> TrainState:
     """Train to the configured number of steps, logging and checkpointing into `folder`.
 
@@ -40,6 +42,7 @@ def train(
         folder: exists; receives ``checkpoint.safetensors`` and ``metrics.jsonl``.
         resume: go on from the folder's checkpoint, or from the start where there is none yet.
         on_step: called after each step with the steps done and what happened.
+        on_notice: called when the log begins to show that the training does not learn, and when it no longer does.
 
     Raises:
         TrainingError: loss, gradient or parameters became NaN or infinite; the last good checkpoint stays.
@@ -50,23 +53,31 @@ def train(
     found = resume and checkpoint.exists()
     state = load_checkpoint(checkpoint, config) if found else init_state(config)
     log = _log_until(metrics, state.step) if resume else []
-    write_text(metrics, "".join(log))
+    noticed = notice(log, config)
+    write_text(metrics, _lines(log))
 
     def save() -> None:
         # The log goes first: a checkpoint never knows of steps that the log does not. Both are whole files, so that
         # saving again after an interrupted saving does no harm.
-        write_text(metrics, "".join(log))
+        write_text(metrics, _lines(log))
         save_checkpoint(checkpoint, state, config)
 
+    blind = blind_prediction(config, examples)
     try:
         while state.step < config.training.steps:
             batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
+            draws = draw(config, state.step)
             with np.errstate(all="ignore"):  # overflow and NaN become one sentence below
-                after, info = train_step(state, batch, draw(config, state.step), config=config)
+                after, info = train_step(state, batch, draws, config=config)
             _check_finite(after, info, checkpoint)
             # In this order: an interruption in between logs a step too much, which resuming cuts off again.
             if after.step % config.training.log_every == 0 or after.step in (1, config.training.steps):
-                log.append(json.dumps(log_entry(after.step, info)) + "\n")
+                log.append(log_entry(after.step, info) | signs(config, after.parameters, batch, draws, blind))
+                before, noticed = noticed, notice(log, config)
+                if noticed is not None:
+                    log[-1]["notice"] = noticed.kind
+                if (before and before.kind) != (noticed and noticed.kind):
+                    on_notice(noticed)
             state = after
             if state.step % config.training.checkpoint_every == 0 or state.step == config.training.steps:
                 save()
@@ -100,24 +111,32 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Return the entries of a ``metrics.jsonl``; a last line cut short by a kill is left out.
 
     Raises:
-        RequestError: the file cannot be read.
+        RequestError: the file cannot be read, or another line is damaged.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RequestError(f"{path}: expected a readable log, got {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: expected a readable log, got {getattr(error, 'strerror', error)}") from error
     entries = []
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            entry = json.loads(line)
+        except ValueError:
+            entry = None
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            entries.append(entry)
+        elif number < len(lines):
+            raise RequestError(f"{path}: expected an entry with its step in line {number}, got {line[:60]!r}")
     return entries
 
 
-def _log_until(path: Path, step: int) -> list[str]:
+def _log_until(path: Path, step: int) -> list[dict[str, Any]]:
     entries = read_metrics(path) if path.exists() else []
-    return [json.dumps(entry) + "\n" for entry in entries if entry["step"] <= step]
+    return [entry for entry in entries if entry["step"] <= step]
+
+
+def _lines(log: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in log)
 
 
 def _check_finite(state: TrainState, info: StepInfo, checkpoint: Path) -> None:

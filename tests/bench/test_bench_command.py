@@ -224,7 +224,7 @@ def test_a_page_without_markers_and_a_folder_that_is_a_file_are_told_before_anyt
     reported = refused("bench", "--out", tmp_path, "--part", "profile")
     assert reported == f"{path}: expected a line '<!-- networks -->' and '<!-- end -->' after it, got a page without"
     reported = refused("bench", "--out", path, "--part", "profile")
-    assert reported.startswith(f"--out {path}: expected a folder that can be written to, got ")
+    assert reported.startswith(f"{path / 'pictures'}: expected a folder that can be written to, got ")
     assert path.read_text(encoding="utf-8") == "My own page."
 
 

@@ -16,7 +16,7 @@ from elt_ref.config import load_config, load_preset
 from elt_ref.run.folder import open_run
 from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, read_metrics
 
-FILES = {"config.toml", "tokenizer.safetensors", CHECKPOINT, METRICS}
+FILES = {"config.toml", "run.json", "tokenizer.safetensors", CHECKPOINT, METRICS}
 
 
 def contents(folder):
@@ -118,7 +118,7 @@ def test_resuming_what_never_began_begins(done, tiny, tmp_path, trained):
     ("words", "difference"),
     [
         (["--set", "training.beta1=0.5"], "training.beta1 = 0.5 where it has 0.9"),
-        (["--steps", "9"], "training.steps = 9 where it has 4"),
+        (["--steps", "3"], "training.steps = 3 where it has 4"),
         (["--seed", "1"], "seed = 1 where it has 0"),
         (["--set", "name=other"], "name = 'other' where it has 'tiny'"),
         (["--set", "model.grid=[2, 8]"], "model.grid = (2, 8) where it has (4, 4)"),

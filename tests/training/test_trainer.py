@@ -1,7 +1,7 @@
 """The training loop: whatever happens to it, it ends with the bytes of the run to which nothing happened."""
 
 import contextlib
-import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +76,8 @@ def test_what_a_run_leaves(tmp_path, config):
             "student_loops": info.student_loops,
             "gradient_norm": info.gradient_norm,
             "learning_rate": info.learning_rate,
+            "blind_loss": entry["blind_loss"],
+            "input_share": entry["input_share"],
         }
     assert (entries[0]["truth_weight"], entries[-1]["truth_weight"]) == (1.0, 0.0)
 
@@ -157,7 +159,14 @@ def test_interrupted_while_saving(tmp_path, config, whole, monkeypatch):
 
 
 def test_interrupted_before_any_line_of_the_trainer(tmp_path):
-    assert lives(tmp_path, "interrupted") > 40, "the trainer was hardly traced"
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("training_lives.py"), tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 40, "the trainer was hardly traced"
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path, config, whole):
@@ -185,42 +194,22 @@ def test_the_log_is_cut_back_to_the_checkpoint(tmp_path, config, whole, tail):
     check_same(tmp_path, whole)
 
 
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"step": "4"}', "\0"])
+def test_a_damaged_line_of_the_log(tmp_path, line):
+    path = tmp_path / METRICS
+    path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n', encoding="utf-8")
+    with pytest.raises(RequestError, match=r"metrics\.jsonl: expected an entry with its step in line 2, got "):
+        read_metrics(path)
+    path.write_text(f'{{"step": 1}}\n{line}\n', encoding="utf-8")
+    assert read_metrics(path) == [{"step": 1}], "the last line may be cut short"
+    path.write_bytes(b'{"step": 1}\n\xff\n{"step": 3}\n')
+    with pytest.raises(RequestError, match=r"metrics\.jsonl: expected a readable log, got "):
+        read_metrics(path)
+
+
 def test_a_log_that_is_not_there(tmp_path):
     with pytest.raises(RequestError, match=r"metrics\.jsonl: expected a readable log, got No such file"):
         read_metrics(tmp_path / METRICS)
-
-
-# --- killed
-
-
-def lives(tmp_path, *how):
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("training_lives.py"), tmp_path, *how],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_killed_around_every_system_call_of_a_save(tmp_path):
-    # An empty log at first, then log and checkpoint twice: five files, each flushed with its folder and renamed.
-    assert lives(tmp_path, "saving") == 2 * (5 * 2 + 5)
-
-
-def check_progress(reached, kills):
-    assert len(reached) == kills + 1
-    assert reached == sorted(set(reached)), f"a life made no progress or undid some: {reached}"
-
-
-def test_killed_at_random(tmp_path):
-    check_progress(lives(tmp_path, "random", "10"), 10)
-
-
-@pytest.mark.slow
-def test_killed_at_random_a_hundred_times(tmp_path):
-    check_progress(lives(tmp_path, "random", "100"), 100)
 
 
 # --- diverged
@@ -283,7 +272,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     def read_only(*_arguments, **_options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(RequestError, match="got Read-only file system"):
         train(tiny(), examples(tiny()), tmp_path)
 

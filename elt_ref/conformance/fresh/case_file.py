@@ -16,7 +16,7 @@ from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
-from elt_ref.files import write_text
+from elt_ref.files import make_folder, write_text
 
 FEW = 48
 """Most numbers of an array that are printed."""
@@ -42,14 +42,18 @@ class CaseFile(Strict):
 
 
 def write_case(folder: Path, vector: Vector) -> Path:
-    """Write a question as ``FOLDER/OPERATION.json`` and return the path."""
+    """Write a question as ``FOLDER/OPERATION.json`` and return the path.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
     stored = vector.stored
     inputs = {
         name: Array(dtype=array.dtype.name, shape=list(array.shape), values=array.ravel().tolist())  # pyright: ignore[reportArgumentType]  checked by pydantic
         for name, array in vector.inputs.items()
     }
     case = CaseFile(clause=stored.clause, operation=stored.operation, settings=stored.settings, inputs=inputs)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"{stored.operation}.json"
     write_text(path, case.model_dump_json(indent=1) + "\n")
     return path

@@ -1,0 +1,132 @@
+"""Whether trainings keep a margin: ``python -m specs.making.margins [--steps N] [--only PRESET] [--page]``.
+
+Every preset with data is trained at 0.5, 1 and 1.5 times its learning rate, from three seeds; and ``digits-masked`` at
+several depths and rates, from one. A training counts as one that learns if its log shows none of the signs of one that
+does not (`elt_ref.training.learning`). To fit in hours, trainings end after N steps (600) of their schedule made for N.
+
+The runs stay in a folder, and a call goes on where the last one stopped. The tables are printed; ``--page`` writes
+them to docs/margins.md.
+"""
+
+import argparse
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from elt_ref.run.process import settle_process
+
+settle_process()
+
+from elt_ref.config import load_preset, preset_names  # noqa: E402
+from elt_ref.errors import TrainingError  # noqa: E402
+from elt_ref.files import write_text  # noqa: E402
+from elt_ref.run.train import train_run  # noqa: E402
+from elt_ref.terminal import Terminal  # noqa: E402  NumPy is loaded from here on
+from elt_ref.training import METRICS, notice, read_metrics  # noqa: E402
+
+FACTORS, SEEDS = (0.5, 1.0, 1.5), (0, 1, 2)
+DEPTHS = ((1, 4), (2, 4), (3, 5), (4, 8))
+RATES = (5e-4, 1e-3, 2e-3, 3e-3, 4e-3, 6e-3)
+GRID = "digits-masked"
+PAGE = Path("docs") / "margins.md"
+LAST = 10
+"""Entries of the log whose loss is told."""
+
+
+def outcome(folder: Path, name: str, settings: Mapping[str, Any]) -> str:
+    """Train a configuration, or go on with it; return its last loss as a share of guessing's, and what is wrong."""
+    config = load_preset(name, settings)
+    try:
+        train_run(config, folder, resume=True, console=Terminal(quiet=True))
+    except TrainingError:
+        return "diverged"
+    entries = read_metrics(folder / METRICS)
+    share = statistics.mean(entry["teacher_truth"] / entry["blind_loss"] for entry in entries[-LAST:])
+    found = notice(entries, config)
+    return f"{share:.2f}" if found is None else f"**{share:.2f} {found.kind}**"
+
+
+def _settings(steps: int, seed: int, **settings: Any) -> dict[str, Any]:
+    # A decay made for a longer training would average over its start; nothing is sampled here.
+    return {"training.steps": steps, "training.average_decay": 0.9, "seed": seed, **settings}
+
+
+def presets(folder: Path, steps: int, only: str | None) -> Iterator[str]:
+    """Yield the table of presets and rates in Markdown, a row as soon as it is known."""
+    yield "| preset, steps | " + " | ".join(f"{factor:g} × rate" for factor in FACTORS) + " |"
+    yield "|---" * (len(FACTORS) + 1) + "|"
+    for name in [only] if only else [name for name in preset_names() if load_preset(name).data is not None]:
+        config = load_preset(name)
+        few = min(steps, config.training.steps)
+        cells = []
+        for factor in FACTORS:
+            rate = factor * config.training.learning_rate
+            cells.append(
+                ", ".join(
+                    outcome(
+                        folder / f"{name}-{few}-{rate:g}-{seed}",
+                        name,
+                        _settings(few, seed, **{"training.learning_rate": rate}),
+                    )
+                    for seed in SEEDS
+                )
+            )
+        yield f"| {name}, {few} | {' | '.join(cells)} |"
+
+
+def grid(folder: Path, steps: int) -> Iterator[str]:
+    """Yield the table of depths and rates in Markdown."""
+    yield "| N × L_max | " + " | ".join(f"{rate:g}" for rate in RATES) + " |"
+    yield "|---" * (len(RATES) + 1) + "|"
+    for layers, loops in DEPTHS:
+        cells = [
+            outcome(
+                folder / f"{GRID}-{layers}x{loops}-{steps}-{rate:g}",
+                GRID,
+                _settings(
+                    steps, 0, **{"model.layers": layers, "model.max_loops": loops, "training.learning_rate": rate}
+                ),
+            )
+            for rate in RATES
+        ]
+        yield f"| {layers} × {loops} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Train, and print or write the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m specs.making.margins", description="Which presets learn, and at which rates."
+    )
+    parser.add_argument("--folder", type=Path, default=Path("margins"), help="runs, kept (margins)")
+    parser.add_argument("--steps", type=int, default=600, metavar="N", help="steps of each training (600)")
+    parser.add_argument("--only", metavar="PRESET", help="one preset, without the grid of depths")
+    parser.add_argument("--page", action="store_true", help="write docs/margins.md")
+    arguments = parser.parse_args()
+    lines = [
+        "# Margins of the learning rate",
+        "",
+        f"Written by `python -m specs.making.margins --steps {arguments.steps}`. A number is the loss of the last exit",
+        "at the end, as a share of the loss of guessing; bold is a training that does not learn, with why.",
+        "",
+        "## Presets at half, once and one and a half times their rate, three seeds",
+        "",
+    ]
+    for line in lines:
+        print(line)  # noqa: T201  the result
+    parts = [presets(arguments.folder, arguments.steps, arguments.only)]
+    if not arguments.only:
+        parts += [
+            iter(["", "## Depth and rate", "", f"`{GRID}`, one seed.", ""]),
+            grid(arguments.folder, arguments.steps),
+        ]
+    for part in parts:
+        for line in part:
+            print(line, flush=True)  # noqa: T201
+            lines.append(line)
+    if arguments.page:
+        write_text(PAGE, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
