@@ -19,3 +19,9 @@ def plain(text: str) -> str:
         character if is_plain(character) else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text
     )
+
+
+def cut(text: object, most: int = 120) -> str:
+    """Return a text of someone else, such as a library's error, on one line and not too long for a sentence."""
+    line = plain(" ".join(str(text).split()))
+    return line if len(line) <= most else line[: most - 1] + "…"
