@@ -9,8 +9,7 @@ import numpy as np
 
 from tiny_datasets.class_folders import sorted_entries
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.fit import fit_picture
-from tiny_datasets.picture_file import open_picture, read_picture, upright
+from tiny_datasets.picture_file import frame_count, open_picture, read_frames, read_picture
 from tiny_datasets.pictures import is_picture
 
 if TYPE_CHECKING:
@@ -46,19 +45,13 @@ def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool)
     if path.is_dir():
         return _read_folder(path, frames, height, width, colour=colour)
     with open_picture(path) as file:
-        # An animated PNG may begin with a still picture for viewers that cannot play it.
-        first = 1 if file.info.get("default_image") else 0
-        chosen = [first + index for index in _spread(getattr(file, "n_frames", 1) - first, frames, path)]
+        chosen = _spread(frame_count(path, file), frames, path)
         pixels = (chosen[-1] + 1) * file.width * file.height
         if pixels > MAX_DECODED_PIXELS:
             raise DatasetError(
                 f"{path} must have at most {MAX_DECODED_PIXELS:,} pixels in all of its frames, got {pixels:,}"
             )
-        clip = []
-        for index in chosen:
-            file.seek(index)
-            clip.append(fit_picture(upright(file, path), height, width, colour=colour))
-    return np.stack(clip)
+        return read_frames(path, file, chosen, height, width, colour=colour)
 
 
 def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:

@@ -59,7 +59,7 @@ def composed(animation: Animation) -> Iterator[Pixels]:
 
 
 def _over(pixels: Pixels, below: Pixels) -> Pixels:
-    """Return pixels laid over others, rounded to whole values: a = a₁ + a₂ (1 − a₁), c = (c₁ a₁ + c₂ a₂ (1 − a₁)) / a."""
+    """Return pixels laid over others, rounded: a = a₁ + a₂ (1 − a₁), c = (c₁ a₁ + c₂ a₂ (1 − a₁)) / a."""
     whole = np.iinfo(pixels.dtype).max
     alpha = pixels[..., 3]
     result = np.where((alpha == 0)[..., None], below, pixels)

@@ -1,4 +1,4 @@
-"""Samples of 16 bits a channel of a picture file. Pillow keeps the high bytes only; a second reading has the low ones."""
+"""Samples of 16 bits a channel of a picture file: Pillow keeps the high bytes, a second reading gets the low ones."""
 
 from __future__ import annotations
 

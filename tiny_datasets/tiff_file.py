@@ -27,7 +27,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
 _PREMULTIPLIED = 1
 
 
-class UndefinedValues(ValueError):
+class UndefinedValuesError(ValueError):
     """The file does not say, or not in a way known here, which values are black and white."""
 
 
@@ -38,7 +38,7 @@ def read_tiff(content: bytes) -> Image.Image:
         A picture of mode L, RGB or CMYK.
 
     Raises:
-        UndefinedValues: If the meaning of its values is not defined or not known here.
+        UndefinedValuesError: If the meaning of its values is not defined or not known here.
         ValueError: If the file is damaged; Pillow raises other errors too.
     """
     with Image.open(io.BytesIO(content), formats=("TIFF",)) as opened:
@@ -67,26 +67,26 @@ def _checked(file: TiffImageFile) -> tuple[int, int, tuple[int, ...]]:
     tags = file.tag_v2
     photometric = tags.get(_PHOTOMETRIC)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR):
-        raise UndefinedValues(f"values of photometric interpretation {photometric}")
+        raise UndefinedValuesError(f"values of photometric interpretation {photometric}")
     bits, formats, extra = tags.get(_BITS, (1,)), tags.get(_FORMAT, (1,)), tags.get(_EXTRA, ())
     if set(formats) != {1} or max(bits) > 16:
-        raise UndefinedValues(
+        raise UndefinedValuesError(
             "values that are signed, floating-point or of more than 16 bits, which do not define white"
         )
     colours = {_RGB: 3, _YCBCR: 3, _INKS: 4}.get(photometric, 1)
     if tags.get(_SAMPLES, 1) != colours + len(extra):
-        raise UndefinedValues(
+        raise UndefinedValuesError(
             f"{tags.get(_SAMPLES, 1)} samples a pixel, where {colours} are colours and the rest undeclared"
         )
     if set(extra) - {0, 1, 2} or any(extra[1:]):
-        raise UndefinedValues(f"extra samples of kinds {list(extra)}")
+        raise UndefinedValuesError(f"extra samples of kinds {list(extra)}")
     if photometric == _INKS and tags.get(_INK_SET, 1) != 1:
-        raise UndefinedValues("inks that are not cyan, magenta, yellow and black")
+        raise UndefinedValuesError("inks that are not cyan, magenta, yellow and black")
     raw = tags.get(_COMPRESSION, 1) == 1
     if photometric == _YCBCR and (raw or max(bits) != 8):
-        raise UndefinedValues("uncompressed YCbCr values")
+        raise UndefinedValuesError("uncompressed YCbCr values")
     if tags.get(_PLANES, 1) != 1 and (max(bits) > 8 or any(extra)):
-        raise UndefinedValues("opacity or more than 8 bits in separate planes")
+        raise UndefinedValuesError("opacity or more than 8 bits in separate planes")
     return photometric, max(bits), extra
 
 

@@ -37,7 +37,7 @@ def read(place, content, shape):
 
 
 @given(png_format.pngs())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=200)
 def test_every_png(place, png):
     expected = png_format.on_black(png.rgba())
     assert np.array_equal(read(place, png.file(), expected.shape), expected)
@@ -50,7 +50,6 @@ def test_a_grey_png_of_16_bits_with_a_transparent_value(place):
 
 
 @given(png_format.pngs(), st.integers(1, 8))
-@settings(deadline=None)
 def test_every_png_with_an_orientation(place, png, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -60,14 +59,21 @@ def test_every_png_with_an_orientation(place, png, orientation):
 
 
 @given(tiff_format.tiffs())
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=300)
 def test_every_tiff(place, tiff):
     expected = ORIENTED[tiff.orientation](tiff.on_black())
-    assert np.array_equal(read(place, tiff.file(), expected.shape), expected)
+    try:
+        found = read(place, tiff.file(), expected.shape)
+    except DatasetError as error:
+        # Pillow lacks some layouts in one order of bytes or bits.
+        assert any(word in str(error) for word in ("cannot identify image file", "unknown raw mode"))  # noqa: PT017
+        assert tiff.big or tiff.reversed_bits
+        return
+    assert np.array_equal(found, expected)
 
 
 @given(tiff_format.unclear_tiffs())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_tiff_without_a_defined_white_is_refused(place, tiff):
     with pytest.raises(DatasetError, match=r"must (have values that define black and white|be a whole picture), got"):
         read(place, tiff.file(), tiff.samples.shape)
