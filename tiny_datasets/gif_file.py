@@ -102,6 +102,8 @@ def read_gif(content: bytes) -> GifFile:
         frames.append(Frame(left, top, wide, tall, over=True, disposal=_DISPOSALS[disposal], decode=decode))
         some_transparent |= transparent is not None
         disposal, transparent = 0, None
+    if not frames:
+        raise ValueError("no frames")
     colour = None
     if not some_transparent and background < len(shared):
         colour = (int(shared[background][0]), int(shared[background][1]), int(shared[background][2]))

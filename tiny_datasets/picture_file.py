@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tiny_datasets import gif_file, png_file, tiff_file, webp_file
+from tiny_datasets import gif_file, png_file, tiff_file
 from tiny_datasets.composition import Animation, composed, on_black
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.fit import fit_picture
@@ -70,10 +70,11 @@ def read_frames(
     Raises:
         DatasetError: If a frame shows the background of a GIF whose colour viewers disagree on.
     """
-    content = _content(path)
-    animation, background = _animation(file, content)
+    if file.format == "WEBP":  # its library composes as RFC 9649 says
+        return np.stack([_fitted(file, index, path, height, width, colour=colour) for index in indices])
+    animation, background = _animation(file, _content(path))
     if animation is None:
-        return np.stack([fit_picture(_upright(file, path), height, width, colour=colour)] * len(indices))
+        return read_picture(path, height, width, colour=colour)[None]
     frames = []
     for index, canvas in enumerate(itertools.islice(composed(animation), indices[-1] + 1)):
         if index in indices:
@@ -82,8 +83,15 @@ def read_frames(
     return np.stack(frames)
 
 
+def _fitted(file: Image.Image, index: int, path: Path, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
+    file.seek(index)
+    return fit_picture(_upright(file, path), height, width, colour=colour)
+
+
 def frame_count(path: Path, file: Image.Image) -> int:
     """Return the number of frames of an open file; a still picture is one frame."""
+    if file.format == "WEBP":
+        return getattr(file, "n_frames", 1)
     animation, _ = _animation(file, _content(path))
     return 1 if animation is None else len(animation.frames)
 
@@ -116,16 +124,18 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright(file: Image.Image, path: Path) -> Image.Image:
-    """Return an open file's first picture turned by its EXIF orientation, 8 bits a channel, on black."""
+    """Return an open file's picture, of an animation the current frame of a WebP or else the first, turned by its
+    EXIF orientation, 8 bits a channel, on black.
+    """
     content = _content(path)
     if file.format == "TIFF":
         return tiff_file.read_tiff(content)  # Pillow turns a TIFF while it reads it
     if file.format == "PNG" and png_file.needs_care(content):
         file.load()  # the orientation may stand after the pixels
         return _turned(Image.fromarray(on_black(png_file.read_png(content))), file)
-    animation, background = (None, None) if file.format == "PNG" else _animation(file, content)
-    if animation is not None:
-        return _turned(_shown(next(composed(animation)), background, path), file)
+    if file.format == "GIF":
+        gif = gif_file.read_gif(content)
+        return _shown(next(composed(gif.animation)), gif.background, path)
     if file.format == "BMP" and (deep := _bmp_of_16_bits(file, content)) is not None:
         return deep
     file.load()
@@ -139,14 +149,9 @@ def _upright(file: Image.Image, path: Path) -> Image.Image:
 def _animation(file: Image.Image, content: bytes) -> tuple[Animation | None, tuple[int, int, int] | None]:
     """Return the animation in a file, or None, and the colour of a GIF's background, if it is not transparent."""
     if file.format == "GIF":
-        gif = gif_file.read_gif(content)
-        if not gif.animation.frames:
-            raise ValueError("no frames")
-        return gif.animation, gif.background
+        return gif_file.read_gif(content)
     if file.format == "PNG":
         return png_file.read_animation(content), None
-    if file.format == "WEBP":
-        return webp_file.read_animation(content), None
     return None, None
 
 
