@@ -198,7 +198,9 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; all by default.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; by default all that have training examples.")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Number of samples; ten of each label by default.")] = None,
     given: Given = None,
     seed: Seed = 0,
@@ -208,7 +210,7 @@ def sample(
 
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
-    from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.run.sample import learned_labels, sample_to_file, with_sampling  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
@@ -217,7 +219,7 @@ def sample(
     schedule = parse_loop_schedule(
         str(default) if loops is None else loops, max_loops=model.max_loops, steps=opened.config.sampling.steps
     )
-    chosen = list(range(model.classes)) if labels is None else _numbers("--labels", labels)
+    chosen = learned_labels(opened) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
     if number < 1:
         raise RequestError(f"--count: expected at least 1, got {number}")
@@ -464,6 +466,8 @@ def data_import(
     options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
     dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
     print(describe(name))
+    for remark in dataset.remarks:
+        print(f"Note. {remark}", file=sys.stderr)
     print(training_command(dataset))
     if dataset.kind in ("pictures", "clips") or getattr(dataset, "codebook", None) is not None:
         sheet = dataset_folder(name) / f"{name}.png"

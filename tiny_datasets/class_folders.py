@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tiny_datasets.dataset import Split
 
 
+_PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""Names of the parts of a data set that is divided before it is classified."""
+
+
 class FolderContents(NamedTuple):
     """The content of such a folder."""
 
@@ -68,6 +72,12 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
         raise DatasetError(f"{root} and its sub-folders must be readable, got {error.strerror}") from error
     if not folders:
         raise DatasetError(f"{root} must hold one sub-folder of {kind} for each class, got no sub-folders")
+    parts = [f"'{name}'" for name in entries if name.lower() in _PARTS]
+    if len(parts) == len(entries) > 1:
+        raise DatasetError(
+            f"{root} must hold one sub-folder of {kind} for each class, got the parts {' and '.join(parts)} of a "
+            "divided set; import one part, or put both in one folder for each class"
+        )
     for name in entries:
         if not is_plain(name):
             raise DatasetError(f"{root} must hold sub-folders with names in UTF-8 on one line, got {name!r}")
@@ -77,7 +87,8 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
     }
     for name, examples in members.items():
         if not examples:
-            raise DatasetError(f"{root / name} must hold {what}, got none")
+            got = "only folders" if any(entry.is_dir() for entry in entries[name]) else "none"
+            raise DatasetError(f"{root / name} must hold {what}, got {got}")
     total = len(top) - len(folders) + sum(map(len, entries.values()))
     return members, total - sum(map(len, members.values()))
 

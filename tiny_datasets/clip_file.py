@@ -9,7 +9,7 @@ import numpy as np
 
 from tiny_datasets.class_folders import sorted_entries
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.picture_file import frame_count, open_picture, read_frames, read_picture
+from tiny_datasets.picture_file import frame_count, open_picture, picture_count, read_frames, read_picture
 from tiny_datasets.pictures import is_picture
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
     files = sorted((entry for entry in entries if is_picture(entry) and not entry.name.startswith(".")), key=_numbered)
     chosen = [files[index] for index in _spread(len(files), frames, folder)]
     size = _size(files[0])
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")):
+            raise DatasetError(
+                f"{folder} must hold the frames of one clip and no folders, got the folder {entry.name!r}"
+            )
     for file in files:
         if (other := _size(file)) != size:
             raise DatasetError(
@@ -72,8 +77,16 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Return a picture's height and width without decoding it."""
+    """Return the height and width of a frame without decoding it.
+
+    Raises:
+        DatasetError: If the file is no picture, or is a clip or document of several.
+    """
     with open_picture(path) as file:
+        if (count := picture_count(path, file)) > 1:
+            raise DatasetError(
+                f"{path} must be one frame of the clip that its folder holds, got a file of {count} frames"
+            )
         return file.height, file.width
 
 

@@ -96,6 +96,14 @@ def frame_count(path: Path, file: Image.Image) -> int:
     return 1 if animation is None else len(animation.frames)
 
 
+def picture_count(path: Path, file: Image.Image) -> int:
+    """Return the number of frames, or pages of a TIFF, of an open file, from little of its content."""
+    if file.format == "GIF":
+        return frame_count(path, file)
+    # A JPEG may hold previews of itself.
+    return 1 if file.format == "JPEG" else getattr(file, "n_frames", 1)
+
+
 @contextmanager
 def open_picture(path: Path) -> Iterator[Image.Image]:
     """Open a picture file, and turn any error while it is open into one sentence.
@@ -124,10 +132,11 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright(file: Image.Image, path: Path) -> Image.Image:
-    """Return an open file's picture, of an animation the current frame of a WebP or else the first, turned by its
-    EXIF orientation, 8 bits a channel, on black.
+    """Return an open file's picture turned by its EXIF orientation, 8 bits a channel, on black.
+
+    Of an animated WebP it is the current frame, of other animations the first.
     """
-    content = _content(path)
+    content = _content(path) if file.format in ("BMP", "GIF", "PNG", "TIFF") else b""
     if file.format == "TIFF":
         return tiff_file.read_tiff(content)  # Pillow turns a TIFF while it reads it
     if file.format == "PNG" and png_file.needs_care(content):

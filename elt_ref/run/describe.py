@@ -46,6 +46,7 @@ def describe(name: str) -> str:
         "description": dataset.description,
         "licence": dataset.licence,
         "source": dataset.source,
+        **({"remarks": " ".join(dataset.remarks)} if dataset.remarks else {}),
     }
     return "\n".join(f"{key:<12} {value}" for key, value in lines.items())
 

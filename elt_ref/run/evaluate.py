@@ -21,6 +21,7 @@ from elt_ref.run.prepare import load_data
 from elt_ref.schedules import LoopSchedule, parse_loop_schedule
 from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
+from tiny_datasets.dataset import MIN_JUDGED
 
 CHUNK = 250
 """Samples drawn at a time; a seed's samples depend on it."""
@@ -53,9 +54,9 @@ class Result:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
-    """Return `count` labels: 0, 1, …, classes − 1, and again from 0."""
-    return np.arange(count) % classes
+def balanced_labels(count: int, labels: Int[np.ndarray, " labels"]) -> Int[np.ndarray, " count"]:
+    """Return `count` labels: each of `labels` in turn, and again from the first."""
+    return np.resize(labels, count)
 
 
 def draw_pictures(
@@ -122,13 +123,19 @@ class Evaluator:
             raise RequestError(
                 f"{dataset.name}: expected a data set of pictures or clips to compare with, got {dataset.kind}"
             )
+        for part, split in (("training", dataset.train), ("held-out", dataset.test)):
+            if len(split) < MIN_JUDGED:
+                raise RequestError(
+                    f"{dataset.name}: expected at least {MIN_JUDGED} {part} examples to judge by, got {len(split)}"
+                )
         self.network = feature_network(dataset)
         clips = isinstance(dataset, tiny_datasets.ClipDataset)
         self.is_valid = None if clips else dataset.is_valid
         self.find_motions = dataset.find_motions if clips else None
         self.motions = dataset.motions if clips else None
-        self.class_names = dataset.classes
-        self.classes = len(dataset.classes)
+        self.labels = np.unique(dataset.train.labels)
+        """Labels to sample and judge: those with training examples."""
+        self.class_names = [dataset.classes[label] for label in self.labels]
         self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
         self.real_distance = frechet_distance(
             self._statistics(tiny_datasets.scaled(dataset.test.examples, dataset.white)), self.train
@@ -145,7 +152,7 @@ class Evaluator:
 
         The clips of `given` must have the classes of `balanced_labels`.
         """
-        labels = balanced_labels(count, self.classes)
+        labels = balanced_labels(count, self.labels)
         schedule = parse_loop_schedule(
             str(loops), max_loops=run.config.model.max_loops, steps=run.config.sampling.steps
         )
@@ -195,7 +202,7 @@ def evaluate_run(
     """
     check_count(count)
     evaluator = Evaluator(run)
-    given = None if frames is None else give_frames(run, balanced_labels(count, evaluator.classes), frames)
+    given = None if frames is None else give_frames(run, balanced_labels(count, evaluator.labels), frames)
     return [evaluator.evaluate(run, schedule, count=count, seed=seed, given=given)[0] for schedule in loops]
 
 

@@ -32,6 +32,11 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     return Run(validate(document, where="request"), run.parameters, run.codec, run.step)
 
 
+def learned_labels(run: Run) -> list[int]:
+    """Return the labels that have training examples, rising."""
+    return np.unique(load_data(run.config).train.labels).tolist()
+
+
 def sample_to_file(
     run: Run,
     labels: Int[np.ndarray, " count"],

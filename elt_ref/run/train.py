@@ -7,7 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from elt_ref.config import Experiment
 from elt_ref.run.folder import check_folder, create_folder
-from elt_ref.run.prepare import Prepared, prepare
+from elt_ref.run.prepare import Prepared, load_data, prepare
 from elt_ref.training import StepInfo, train
 
 
@@ -25,9 +25,11 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
         TrainingError, KeyboardInterrupt: as `elt_ref.training.train`.
     """
     check_folder(folder, config, resume=resume)
+    console = console or Console(stderr=True)
+    for remark in load_data(config).remarks:
+        console.print(remark, highlight=False, markup=False, soft_wrap=True)
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared.codec)
-    console = console or Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -19,6 +19,8 @@ from elt_ref.config import TrainingConfig
 from elt_ref.measure.feature_network import FILE
 from elt_ref.run import fit_feature_network
 from elt_ref.run.describe import KINDS
+from elt_ref.run.evaluate import Evaluator
+from elt_ref.run.folder import open_run
 
 MODEL = {
     "model.layers": 1,
@@ -277,6 +279,60 @@ def test_a_class_whose_name_is_no_utf8(refused, pictures, home):
     (pictures / "dark").rename(pictures / os.fsdecode(b"na\xefve"))
     assert r"got 'na\udcefve'" in refused("data", "import", "pictures", pictures, "mine")
     assert not home.exists()
+
+
+# --- classes and splits
+
+
+def idx_folder(root, labels, held_out):
+    """IDX files with these labels, as MNIST has them."""
+    root.mkdir()
+    for part, some in (("train", labels), ("t10k", held_out)):
+        pictures = np.random.default_rng(len(some)).integers(0, 256, (len(some), 4, 4), np.uint8)
+        head = struct.pack(">IIII", 0x803, *pictures.shape)
+        (root / f"{part}-images-idx3-ubyte").write_bytes(head + pictures.tobytes())
+        content = struct.pack(">II", 0x801, len(some)) + np.array(some, np.uint8).tobytes()
+        (root / f"{part}-labels-idx1-ubyte").write_bytes(content)
+    return root
+
+
+IDX = {**MODEL, "data.name": "mine", "tokenizer.patch_size": 2, "model.codebook_size": 4, "model.grid": [2, 2]}
+
+
+def test_a_class_without_examples_is_named_and_neither_drawn_nor_judged(done, tmp_path, home, monkeypatch):
+    quick = TrainingConfig(steps=5, batch_size=8, learning_rate=1e-3, warmup_steps=0)
+    monkeypatch.setattr(fit_feature_network, "TRAINING", quick)
+    sentence = "Classes without training examples, which cannot be learned: '0'."
+    labels = [1, 2, 3, 4] * 5
+    result = done("data", "import", "idx", idx_folder(tmp_path / "idx", labels, labels), "mine")
+    assert sentence in result.err
+    assert sentence in done("data", "show", "mine").out
+    run = tmp_path / "run"
+    assert sentence in done("train", "digits-masked", *words_of(IDX | {"model.classes": 5}), "--out", run).err
+    done("sample", run, "--count", 8, "--out", tmp_path / "drawn.safetensors")
+    assert load_file(tmp_path / "drawn.safetensors")["labels"].tolist() == [1, 2, 3, 4] * 2
+    assert Evaluator(open_run(run)).labels.tolist() == [1, 2, 3, 4]
+
+
+def test_one_held_out_example_is_refused_before_work(done, refused, tmp_path, home):
+    result = done("data", "import", "idx", idx_folder(tmp_path / "idx", [0, 1] * 4, [1]), "mine")
+    assert "Held-out examples: 1, and `evaluate` needs 2." in result.err
+    run = tmp_path / "run"
+    assert (
+        "Held-out examples: 1"
+        in done("train", "digits-masked", *words_of(IDX | {"model.classes": 2}), "--out", run).err
+    )
+    sentence = "mine: expected at least 2 held-out examples to judge by, got 1"
+    assert refused("evaluate", run, "--count", 10) == sentence
+    assert refused("compare", run, "--out", tmp_path / "compared", "--count", 10) == sentence
+    assert not (tmp_path / "compared").exists()
+    assert not (home / "mine" / FILE).exists()
+
+
+def test_data_that_lack_nothing_are_not_remarked_on(done):
+    for name in ("digits", "photos", "shapes"):
+        assert tiny_datasets.load(name).remarks == ()
+    assert "remarks" not in done("data", "show", "digits").out
 
 
 # --- list and show

@@ -271,6 +271,14 @@ def test_no_sub_folders(picture_folder, refusal):
     assert "cats must hold one sub-folder of pictures for each class, got no sub-folders" in message
 
 
+def test_parts_are_no_classes(picture_folder, refusal):
+    """A folder that is divided first and classified then, or not classified at all."""
+    (picture_folder / "cats").rename(picture_folder / "Test")
+    (picture_folder / "dogs").rename(picture_folder / "train")
+    expected = "must hold one sub-folder of pictures for each class, got the parts 'Test' and 'train' of a divided set"
+    assert expected in refusal(picture_folder)
+
+
 def test_a_class_without_pictures(picture_folder, refusal):
     (picture_folder / "fish").mkdir()
     (picture_folder / "fish" / "notes.txt").touch()
