@@ -45,7 +45,19 @@ Exec = Annotated[
     str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines, instead of BACKEND.")
 ]
 SECONDS = 60.0
-Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
+
+
+def _finite(value: float | None) -> float | None:
+    """Refuse NaN, which every comparison lets pass, and times beyond a century of seconds."""
+    if value is not None and not value <= LONGEST_TIME:
+        raise typer.BadParameter(f"{value} is not at most {LONGEST_TIME:g}.")
+    return value
+
+
+LONGEST_TIME = 3e9
+Timeout = Annotated[
+    float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1, callback=_finite)
+]
 Only = Annotated[
     list[str] | None,
     typer.Option(
@@ -79,6 +91,8 @@ def main() -> None:
         code = _fail(str(error), 1 if isinstance(error, TrainingError) else 2)
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted", 130)
+    except MemoryError as error:
+        code = _fail(f"expected a request that fits in the memory, got one that does not: {error}", 2)
     except Exception as error:
         # The usage errors of typer's own click, and those of tiny_datasets, which knows nothing of elt_ref.
         if (message := _usage_message(error)) is None:
@@ -210,7 +224,7 @@ def sample(
 
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
-    from elt_ref.run.sample import learned_labels, sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.run.sample import MOST_SAMPLES, learned_labels, sample_to_file, with_sampling  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
@@ -221,8 +235,8 @@ def sample(
     )
     chosen = learned_labels(opened) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
-    if number < 1:
-        raise RequestError(f"--count: expected at least 1, got {number}")
+    if not 1 <= number <= MOST_SAMPLES:
+        raise RequestError(f"--count: expected from 1 to {MOST_SAMPLES:,}, got {number:.6g}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
@@ -235,9 +249,12 @@ def sample(
 
 def _numbers(what: str, text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise RequestError(f"{what}: expected integers with commas between, got '{text}'") from None
+    if max(map(abs, numbers)) >= 2**63:
+        raise RequestError(f"{what}: expected integers of at most 64 bits, got '{text}'")
+    return numbers
 
 
 @app.command()
@@ -255,7 +272,7 @@ def evaluate(
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
-    schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
+    schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     judged = evaluate_run(open_run(run), schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
     if as_json:
@@ -419,7 +436,11 @@ def data_list() -> None:
     for column in ("name", "kind", "train", "test", "classes", "description"):
         table.add_column(column)
     for name in tiny_datasets.names():
-        dataset = tiny_datasets.load(name)
+        try:
+            dataset = tiny_datasets.load(name)
+        except tiny_datasets.DatasetError as error:
+            print(f"elt-ref: {error}; '{name}' is left out", file=sys.stderr)
+            continue
         sizes = (str(len(dataset.train)), str(len(dataset.test)), str(len(dataset.classes)))
         table.add_row(name, dataset.kind, *sizes, dataset.description)
     Console().print(table)
@@ -508,7 +529,9 @@ def conform_run(
     questions: Annotated[
         int | None, typer.Option(min=0, help="Fresh questions; by default several of every operation.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.", callback=_finite)
+    ] = None,
     case: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask only the question of this file, that a run wrote.")
     ] = None,

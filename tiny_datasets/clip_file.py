@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiny_datasets.class_folders import sorted_entries
+from tiny_datasets.entries import is_folder, is_left_out
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.picture_file import frame_count, open_picture, picture_count, read_frames, read_picture
 from tiny_datasets.pictures import is_picture
@@ -42,7 +43,7 @@ def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool)
         DatasetError: If the clip has too few frames, frames of different sizes, or more pixels than
             `MAX_DECODED_PIXELS`; or a file of it cannot be read as a picture.
     """
-    if path.is_dir():
+    if is_folder(path):
         return _read_folder(path, frames, height, width, colour=colour)
     with open_picture(path) as file:
         chosen = _spread(frame_count(path, file), frames, path)
@@ -63,7 +64,7 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
     chosen = [files[index] for index in _spread(len(files), frames, folder)]
     size = _size(files[0])
     for entry in entries:
-        if entry.is_dir() and not entry.name.startswith((".", "__MACOSX")):
+        if is_folder(entry) and not is_left_out(entry.name):
             raise DatasetError(
                 f"{folder} must hold the frames of one clip and no folders, got the folder {entry.name!r}"
             )

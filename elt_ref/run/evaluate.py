@@ -25,6 +25,8 @@ from tiny_datasets.dataset import MIN_JUDGED
 
 CHUNK = 250
 """Samples drawn at a time; a seed's samples depend on it."""
+MOST_JUDGED = 10**6
+"""Largest number of samples to judge."""
 SPLITS = 10
 """Splits of the inception score."""
 
@@ -207,8 +209,10 @@ def evaluate_run(
 
 
 def check_count(count: int) -> None:
-    """Raise RequestError if there are too few samples for the inception score."""
+    """Raise RequestError if there are too few samples for the inception score, or too many."""
     if count < SPLITS:
         raise RequestError(
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
         )
+    if count > MOST_JUDGED:
+        raise RequestError(f"count: expected at most {MOST_JUDGED:,} samples, got {count:.6g}")

@@ -19,6 +19,9 @@ from elt_ref.run.given import Given
 from elt_ref.run.prepare import load_data
 from elt_ref.schedules import LoopSchedule
 
+MOST_SAMPLES = 10**6
+"""Largest number of samples in a request."""
+
 
 def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float | None = None) -> Run:
     """Return the run with other sampling settings.

@@ -97,21 +97,24 @@ def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a ``metrics.jsonl``; a last line cut short by a kill is left out.
+    """Return the entries of a ``metrics.jsonl``; a line cut short by a kill, and what follows it, is left out.
 
     Raises:
         RequestError: the file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RequestError(f"{path}: expected a readable log, got {error.strerror}") from error
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: expected a readable log, got {error}") from error
     entries = []
     for line in lines:
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(entry, dict) or type(entry.get("step")) is not int:
+            break
+        entries.append(entry)
     return entries
 
 

@@ -15,6 +15,7 @@ from elt_ref.conformance.fresh.question import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
+from elt_ref.text_files import read_text
 
 FEW = 48
 """Most numbers of an array that are printed."""
@@ -68,7 +69,7 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
         RequestError: the file is missing or wrong, or its question has no answer.
     """
     try:
-        case = CaseFile.model_validate_json(path.read_text(encoding="utf-8"))
+        case = CaseFile.model_validate_json(read_text(path))
         inputs = {name: np.array(a.values, a.dtype).reshape(a.shape) for name, a in case.inputs.items()}
     except ValidationError as error:
         first = error.errors()[0]
