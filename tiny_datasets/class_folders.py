@@ -63,9 +63,8 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
     """Return the examples by class, both sorted, and the number of other entries."""
     kind = what.partition(" (")[0]
     if not is_folder(root):
-        raise DatasetError(
-            f"{root} must be a folder with one sub-folder of {kind} for each class, got {found(root, 'nothing there')}"
-        )
+        got = found(root, "nothing there")
+        raise DatasetError(f"{root} must be a folder with one sub-folder of {kind} for each class, got {got}")
     try:
         top = sorted_entries(root)
         folders = [entry for entry in top if is_folder(entry) and not is_left_out(entry.name)]

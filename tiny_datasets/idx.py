@@ -46,10 +46,10 @@ def import_idx(
 
     Either a folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
     ``t10k-labels-idx1-ubyte``, whose split into training and test is kept; or one file of pictures, with the file of
-    labels beside it under the same name except ``labels`` and ``idx1``. Names that begin with ``emnist-`` are EMNIST's, with
-    ``test`` for ``t10k``, and its pictures, stored column by column, are turned upright. Names may have ``.`` before ``idx`` and end in
-    ``.gz``; files may be compressed with gzip under any name. The classes are ``"0"``, ``"1"``, … up to the
-    greatest label.
+    labels beside it under the same name except ``labels`` and ``idx1``. Names may have ``.`` before ``idx`` and end in
+    ``.gz``; files may be compressed with gzip under any name. Names that begin with ``emnist-`` are EMNIST's, with
+    ``test`` for ``t10k``; its pictures, stored column by column, are turned upright. The classes are ``"0"``, ``"1"``,
+    … up to the greatest label.
 
     Args:
         path: The folder or the file.
@@ -149,9 +149,9 @@ def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
         with gzip.open(path) if compressed else path.open("rb") as file:
             magic = _UNSIGNED_BYTES << 8 | rank
             header = file.read(4 + 4 * rank)
-            found = int.from_bytes(header[:4], "big")
-            if len(header) < 4 or found != magic:
-                got = f"0x{found:08X}" if len(header) >= 4 else f"only {len(header)} bytes"
+            number = int.from_bytes(header[:4], "big")
+            if len(header) < 4 or number != magic:
+                got = f"0x{number:08X}" if len(header) >= 4 else f"only {len(header)} bytes"
                 raise DatasetError(f"{path} must begin with the magic number 0x{magic:08X}, got {got}")
             if len(header) < 4 + 4 * rank:
                 raise DatasetError(f"{path} must have a header of {4 + 4 * rank} bytes, got only {len(header)}")

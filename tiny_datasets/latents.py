@@ -59,7 +59,7 @@ def import_latents(
     check_new_name(name, home)
     check_fraction(test_fraction)
     if scale is not None and not is_scale(scale):
-        raise DatasetError(f"scale must be a finite float32 number above 0, got {scale}")
+        raise DatasetError(f"scale must be a finite number above 0, got {scale}")
     file = read_tensor_file(Path(path), required=("latents", "labels"))
     latents = file.finite_floats("latents", rank=4)
     if len(latents) < 2 or not latents.size:
@@ -109,6 +109,6 @@ def _stored_scale(file: TensorFile) -> float:
         scale = math.nan
     if not is_scale(scale):
         raise DatasetError(
-            f"metadata 'scale' in {file.path} must be a finite float32 number above 0, got {cut(repr(text), 60)}"
+            f"metadata 'scale' in {file.path} must be a finite number above 0, got {cut(repr(text), 60)}"
         )
     return scale

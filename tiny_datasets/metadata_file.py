@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """The version of the format; a reader refuses every other."""
 
-FLOAT32 = np.finfo(np.float32)
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Range of a factor of float32 numbers."""
 
 
 class MetadataFile:
@@ -75,12 +76,8 @@ class MetadataFile:
             DatasetError: If the field is missing or has another type.
         """
         value = self._field(name)
-        if (
-            type(value) not in (int, float) or not FLOAT32.tiny <= value <= FLOAT32.max
-        ):  # isinstance would let True pass
-            raise DatasetError(
-                f"'{name}' in {self.path} must be a finite float32 number above 0, got {cut(repr(value), 60)}"
-            )
+        if type(value) not in (int, float) or not LEAST <= value <= MOST:  # isinstance would let True pass
+            raise DatasetError(f"'{name}' in {self.path} must be a finite number above 0, got {cut(repr(value), 60)}")
         return float(value)
 
     def classes(self) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def import_npz(
     """Make a dataset of an NPZ file of pictures or clips and their labels, and store it.
 
     The file holds ``images`` and ``labels``; or ``x_train``, ``y_train``, ``x_test`` and ``y_test``, or MedMNIST's
-    ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``, whose split is kept. Other arrays are ignored. Nothing in the file is ever unpickled.
+    ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``, whose split is
+    kept. Other arrays are ignored. Nothing in the file is ever unpickled.
 
     * Examples: ``[count, height, width]`` or ``[count, height, width, channels]`` of pictures, or
       ``[count, frames, height, width, channels]`` of clips; 1 or 3 channels; uint8 from 0 black to 255 white,
@@ -116,7 +117,6 @@ def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]
     if len(layouts) != 1:
         raise DatasetError(
             f"{path} must hold either images and labels, or x_train, y_train, x_test and y_test, "
-            f"or train_images, train_labels, test_images and test_labels, "
             f"got {cut(', '.join(map(plain, names)) or 'none at all', 80)}"
         )
     return layouts[0]
@@ -172,9 +172,7 @@ def _as_bytes(examples: NDArray[Any], where: str) -> NDArray[np.uint8]:
     if examples.dtype == np.bool_:
         return examples * np.uint8(255)
     if examples.dtype.kind != "f":
-        raise DatasetError(
-            f"{where} must hold uint8, true and false, or floating-point numbers from 0 to 1, got {examples.dtype}"
-        )
+        raise DatasetError(f"{where} must hold uint8, or floating-point numbers from 0 to 1, got {examples.dtype}")
     for value in (float(examples.min()), float(examples.max())):
         if not 0 <= value <= 1:
             raise DatasetError(f"{where} must hold floating-point numbers from 0 black to 1 white, got {value}")

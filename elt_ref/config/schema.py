@@ -31,6 +31,11 @@ LARGEST_LOG = 100.0
 """Largest logarithm of a signal-to-noise ratio, and its shift or bias: their exponentials stay finite in float32."""
 
 
+def _short(number: int) -> str:
+    """Return a number, or its size where its digits are many."""
+    return f"{number:,}" if abs(number) < 10**15 else f"about 2^{number.bit_length()}"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -39,7 +44,7 @@ class _Section(BaseModel):
         for key, value in self:
             for number in value if isinstance(value, tuple) else (value,):
                 if type(number) is int and key != "seed" and abs(number) > LARGEST_COUNT:
-                    raise ValueError(f"{key}: expected at most {LARGEST_COUNT:,}, got {number:.3g}")
+                    raise ValueError(f"{key}: expected at most {LARGEST_COUNT:,}, got {_short(number)}")
                 if type(number) is float and abs(number) > LARGEST_NUMBER:
                     raise ValueError(f"{key}: expected at most {LARGEST_NUMBER:,.0f}, got {number:g}")
         return self

@@ -3,8 +3,8 @@
     d² = ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)
 
 Over Inception features it is the FID. The trace of the root is the sum of the singular values of Σ₁^½ Σ₂^½, which is
-never complex and needs no regulariser. A singular covariance has eigenvalues that are zero but for rounding; their roots
-would be far larger, so they are cut. Covariances divide by count − 1.
+never complex and needs no regulariser. The eigenvalues of a singular covariance that are zero but for rounding are cut:
+their roots would be far larger. Covariances divide by count − 1.
 """
 
 from typing import NamedTuple

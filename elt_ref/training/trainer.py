@@ -17,6 +17,7 @@ from elt_ref.config import Experiment
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
 from elt_ref.objective import Batch, LossTerms, batch_indices, draw
+from elt_ref.text_files import read_text
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
 

@@ -299,7 +299,7 @@ def idx_folder(root, labels, held_out):
 IDX = {**MODEL, "data.name": "mine", "tokenizer.patch_size": 2, "model.codebook_size": 4, "model.grid": [2, 2]}
 
 
-def test_a_class_without_examples_is_named_and_neither_drawn_nor_judged(done, tmp_path, home, monkeypatch):
+def test_a_class_without_examples_is_named_and_neither_drawn_nor_judged(done, tmp_path, monkeypatch):
     quick = TrainingConfig(steps=5, batch_size=8, learning_rate=1e-3, warmup_steps=0)
     monkeypatch.setattr(fit_feature_network, "TRAINING", quick)
     sentence = "Classes without training examples, which cannot be learned: '0'."
