@@ -452,8 +452,10 @@ def data_show(
     out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the first pictures.")] = None,
 ) -> None:
     """Describe a data set."""
-    from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
+    from elt_ref.run.describe import check_picture_name, describe, draw_dataset  # noqa: PLC0415
 
+    if out is not None:
+        check_picture_name(out)
     print(describe(name))
     if out is not None:
         draw_dataset(name, out)

@@ -945,7 +945,11 @@ def save_checkpoint(path: Path, state: State, *, seed: int, family: str) -> None
     }
     metadata = {"format": "elt_ref checkpoint 1", "step": int(state.step), "seed": seed, "streams": streams}
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # safetensors writes raw memory
-    save_file(arrays, path, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)})
+    save_file(
+        {name: np.ascontiguousarray(each) for name, each in arrays.items()},
+        path,
+        metadata={"elt_ref": json.dumps(metadata, sort_keys=True)},
+    )
 
 
 def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:

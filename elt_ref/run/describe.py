@@ -68,6 +68,12 @@ def _motions(dataset: tiny_datasets.Dataset) -> dict[str, str]:
     return {"motions": f"{len(dataset.motions.names)}: {', '.join(dataset.motions.names)}"}
 
 
+def check_picture_name(path: Path) -> None:
+    """Raise RequestError unless a file's name is that of a PNG, the only format of a sheet."""
+    if path.suffix.lower() != ".png":
+        raise RequestError(f"--out: expected a name ending in .png, got '{path}'")
+
+
 def draw_dataset(name: str, path: Path) -> None:
     """Draw the first training examples of a data set, classes in turn: pictures in a grid, each clip in a row.
 

@@ -83,11 +83,12 @@ def sample_to_file(
             draw_grid(path, pictures, columns=columns)
     elif isinstance(config, MaskedExperiment):
         tokens = sampled.samples.reshape(len(labels), *config.model.grid)
-        write_bytes(path, save({"tokens": tokens, "labels": labels}))
+        write_bytes(path, save({"tokens": np.ascontiguousarray(tokens), "labels": labels}))
     else:
         # Training multiplied latents by the scale; divide to return to the encoder's units.
         dataset = load_data(config)
         scale = dataset.scale if isinstance(dataset, tiny_datasets.LatentDataset) else 1.0
-        latents = (sampled.samples / scale).astype(np.float32)
+        # safetensors writes memory as it lies.
+        latents = np.ascontiguousarray(sampled.samples / scale, np.float32)
         write_bytes(path, save({"latents": latents, "labels": labels}, metadata={"scale": repr(scale)}))
     return sampled

@@ -345,6 +345,50 @@ def test_list_names_every_dataset(done):
     assert "1437" in out, "the sizes are missing"
 
 
+def test_a_damaged_neighbour_does_not_hide_the_others(done, home, tmp_path, monkeypatch):
+    done("data", "import", "idx", idx_folder(tmp_path / "idx", [0, 1] * 4, [0, 1]), "whole")
+    shutil.copytree(home / "whole", home / "damaged")
+    (home / "damaged" / "dataset.json").write_text("{")
+    (home / "closed").mkdir()
+    looked = Path.is_file
+
+    def is_file(path):
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)  # whoever runs the tests may be allowed everything
+    result = done("data", "list")
+    assert "whole" in result.out
+    assert "damaged/dataset.json must be JSON" in result.err
+    assert "'damaged' is left out" in result.err
+    assert "'closed' is left out" in result.err
+
+
+def test_a_sheet_is_a_png(refused, tmp_path):
+    assert refused("data", "show", "digits", "--out", tmp_path / "x.jpg").startswith(
+        "--out: expected a name ending in .png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--guidance", "1e39"], "sampling.guidance_scale: expected "),
+        (["--guidance", "nan"], "sampling.guidance_scale: expected "),
+        (["--steps", "9" * 30], "sampling.steps: expected "),
+        (["--count", "9" * 30], "--count: expected from 1 to 1,000,000"),
+        (["--labels", "9" * 30], "--labels: expected integers of at most 64 bits"),
+        (["--labels", "9" * 5000], "--labels: expected integers"),
+        (["--loops", "9" * 5000], "loops: expected "),
+    ],
+)
+def test_numbers_at_the_edge_of_a_request(refused, trained, tmp_path, words, expected):
+    sentence = refused("sample", trained, "--out", tmp_path / "x.png", *words)
+    assert expected in sentence
+    assert len(sentence) <= 300
+
+
 def test_show_describes_the_digits(done, tmp_path):
     out = done("data", "show", "digits").out
     for expected in ("1437 to train on", "360 held out", "10: 0, 1, 2", "pictures, 8×8×1", "licence", "source"):

@@ -99,6 +99,13 @@ def test_a_class_of_one_picture_is_for_training(picture_folder):
     assert np.count_nonzero(dataset.test.labels == 2) == 0
 
 
+def test_what_macos_adds_to_an_archive_is_left_out(picture_folder):
+    (picture_folder / "__MACOSX" / "cats").mkdir(parents=True)
+    (picture_folder / "__MACOSX" / "cats" / "._0.png").write_bytes(b"resource fork")
+    (picture_folder / "cats" / "._0.png").write_bytes(b"resource fork")
+    assert import_pictures(picture_folder, "pets").classes == ("cats", "dogs")
+
+
 def test_what_is_no_picture_is_left_out_and_counted(picture_folder):
     (picture_folder / "readme.txt").touch()
     (picture_folder / ".cache").mkdir()
