@@ -1,9 +1,9 @@
 """Files that somebody damaged on purpose, for every reader: ``python -m tests.hostile [--cases N] [--seed N]``.
 
-A mutation knows the structure of its file: it changes numbers of headers, lengths, counts, chunks and tokens, corrects
-checksums, cuts, repeats and joins. A reader may accept a file or refuse it with our own error, in one sentence of at most
-300 characters. Any other exception, more than `SECONDS` or `BYTES`, and anything left behind is a failure. Failing files
-are kept in the folder that the command names. With ``--cases 100000 --workers 2`` it takes about 20 minutes.
+A mutation knows the structure of its file: it changes numbers of headers, lengths, counts and texts, corrects
+checksums, cuts, repeats and joins. A reader may accept a file, or refuse it with our own error in one sentence of at
+most 300 characters. Any other exception, more than `SECONDS` or `BYTES`, and anything left behind is a failure. Failing
+files are kept in the folder that the command names.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from typing import NamedTuple
 from elt_ref.errors import RequestError
 from tiny_datasets import DatasetError
 
-SECONDS, BYTES, LONGEST = 20, 3 * 2**30, 300
+SECONDS, BYTES, LONGEST = 60, 3 * 2**30, 300
 """Limits of a case: time, address space, and characters of a sentence."""
 NUMBERS = (0, 1, 2, 3, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1)
 WORDS = (
@@ -128,7 +128,7 @@ def correct_checksums(data: bytearray) -> None:
 # --- the readers
 
 
-def readers(workshop: Path) -> list[Reader]:
+def readers(workshop: Path) -> list[Reader]:  # noqa: C901, PLR0915  one list
     """Return every reader of files that users bring; `workshop` holds a run to damage copies of."""
     import numpy as np
     from PIL import Image
@@ -308,7 +308,10 @@ def readers(workshop: Path) -> list[Reader]:
     case = (
         '{"clause": "METRIC-02", "operation": "inception_score", "settings": {"splits": 1}, "inputs": ' + inputs + "}"
     )
-    known = '[[known]]\nclause = "LOOP-01"\nreason = "r"\nuntil = 2027-01-31\n[[waiver]]\nclause = "BLOCK-01"\nfactor = 4\nreason = "b"\n'
+    known = (
+        '[[known]]\nclause = "LOOP-01"\nreason = "r"\nuntil = 2027-01-31\n'
+        '[[waiver]]\nclause = "BLOCK-01"\nfactor = 4\nreason = "b"\n'
+    )
     result += [
         Reader(
             "configuration",

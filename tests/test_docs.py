@@ -62,7 +62,7 @@ def snippets(page):
 
 
 def test_latents_written_as_the_page_says_come_back(tmp_path, monkeypatch):
-    """safetensors writes memory as it lies: a transposed view would come back scrambled."""
+    """Safetensors writes memory as it lies: a transposed view would come back scrambled."""
     monkeypatch.chdir(tmp_path)
     latents = np.arange(5 * 4 * 2 * 3, dtype=np.float32).reshape(5, 4, 2, 3)
     (snippet,) = (each for each in snippets("docs/data.md") if "save_file" in each)

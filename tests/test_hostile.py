@@ -14,7 +14,8 @@ def quiet_alarm():
     signal.alarm(0)
 
 
-def test_no_reader_is_hurt_by_a_damaged_file(tmp_path, quiet_alarm, as_user, monkeypatch):
+@pytest.mark.usefixtures("as_user", "quiet_alarm")
+def test_no_reader_is_hurt_by_a_damaged_file(tmp_path, monkeypatch):
     monkeypatch.setenv("ELT_REF_DATA", str(tmp_path / "data"))
     before = set(Path(hostile.tempfile.gettempdir()).glob("elt-hostile-*"))
     answers = list(hostile.attack(400, seed=0, keep=tmp_path / "kept"))

@@ -84,8 +84,12 @@ def on_black(pixels: Pixels) -> NDArray[np.uint8]:
     """
     whole = int(np.iinfo(pixels.dtype).max)
     colours = np.empty((*pixels.shape[:2], 3), np.uint8)
-    alpha = pixels[..., 3].astype(np.int64)
+    alpha = pixels[..., 3].astype(np.uint16 if whole == 255 else np.int64)
     for channel in range(3):  # one at a time, for the memory
         product = pixels[..., channel] * alpha
-        colours[..., channel] = (2 * 255 * product + whole**2) // (2 * whole**2)
+        if whole == 255:  # division by 255 that rounds, without a division
+            product += 128
+            colours[..., channel] = (product + (product >> 8)) >> 8
+        else:
+            colours[..., channel] = (2 * 255 * product + whole**2) // (2 * whole**2)
     return colours

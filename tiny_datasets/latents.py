@@ -12,6 +12,7 @@ from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.dataset import LatentDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import read_labels
+from tiny_datasets.metadata_file import LEAST, MOST
 from tiny_datasets.plain_text import cut, plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
@@ -69,7 +70,7 @@ def import_latents(
     labels, classes = read_labels(file, len(latents))
     factor = _stored_scale(file) if scale is None else float(scale)
     greatest = float(np.abs(latents).max())
-    if greatest * factor > np.finfo(np.float32).max:
+    if greatest * factor > MOST:
         raise DatasetError(
             f"scale must keep the latents in {path} finite in float32, got {factor} times numbers up to {greatest:.3g}"
         )
@@ -93,7 +94,7 @@ def import_latents(
 
 def is_scale(scale: float) -> bool:
     """Return whether a factor is finite and above 0 in float32, in which training multiplies."""
-    return bool(np.finfo(np.float32).tiny <= scale <= np.finfo(np.float32).max)
+    return LEAST <= scale <= MOST
 
 
 def _stored_scale(file: TensorFile) -> float:

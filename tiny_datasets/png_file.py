@@ -78,7 +78,7 @@ def _with_alpha(samples: NDArray[Any], header: _Header) -> Pixels:
     return np.concatenate([np.broadcast_to(colours, (*colours.shape[:2], 3)), alpha], axis=2)
 
 
-def read_animation(content: bytes) -> Animation | None:
+def read_animation(content: bytes) -> Animation | None:  # noqa: C901, PLR0912  the chunks in their order
     """Return an animated PNG, or None if the file is a still one.
 
     Raises:

@@ -34,14 +34,14 @@ def samples_16(file: Image.Image, content: bytes) -> NDArray[np.uint16]:
         return np.asarray(file).astype(np.uint16)
     if raw == "LA;16B":  # four bytes a pixel, like RGBA of 8 bits
         octets = decoded_as(content, "RGBA", "RGBA").astype(np.uint16)
-        return octets[..., 0::2] << 8 | octets[..., 1::2]
+        return (octets[..., 0::2] << 8 | octets[..., 1::2]).astype(np.uint16)
     layout, _, order = raw.partition(";16")
     # A colour that is stored already multiplied by its opacity stays so.
     mode, layout = ("RGB", "RGBX") if layout == "RGBa" else (file.mode, layout)
     if order not in _OTHER:
         raise ValueError(f"pixels stored as {raw}")
     high, low = (decoded_as(content, mode, f"{layout};16{way}").astype(np.uint16) for way in (order, _OTHER[order]))
-    return high << 8 | low
+    return (high << 8 | low).astype(np.uint16)
 
 
 def _raw_mode(file: Image.Image) -> str:

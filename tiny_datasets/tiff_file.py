@@ -31,7 +31,7 @@ class UndefinedValuesError(ValueError):
     """The file does not say, or not in a way known here, which values are black and white."""
 
 
-def read_tiff(content: bytes) -> Image.Image:
+def read_tiff(content: bytes) -> Image.Image:  # noqa: PLR0911  a meaning each
     """Return the first picture of a TIFF file, upright and on black.
 
     Returns:

@@ -293,7 +293,7 @@ def test_missing_files(tmp_path):
 
 
 def test_a_codebook_that_does_not_lie_in_order_is_written_in_order(tmp_path):
-    """safetensors writes memory as it lies."""
+    """Safetensors writes memory as it lies."""
     codebook = np.arange(20, dtype=np.float32).reshape(4, 5).T / 20
     (tmp_path / "file").write_bytes(VectorQuantiser(codebook, 2).to_bytes())
     assert np.array_equal(load_quantiser(tmp_path / "file").codebook, codebook)

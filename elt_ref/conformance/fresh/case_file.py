@@ -77,7 +77,7 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
         raise RequestError(
             f"--case {path}: {place}: {first['msg'].lower()}, got {str(first['input'])[:80]!r}"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise RequestError(f"--case {path}: expected a file with a question, got {error}") from error
     clause(case.clause)
     if case.operation not in QUESTIONS:
