@@ -69,7 +69,7 @@ def _motions(dataset: tiny_datasets.Dataset) -> dict[str, str]:
 
 
 def check_picture_name(path: Path) -> None:
-    """Raise RequestError unless a file's name is that of a PNG, the only format of a sheet."""
+    """Raise RequestError unless a name ends in .png: a sheet has no other format."""
     if path.suffix.lower() != ".png":
         raise RequestError(f"--out: expected a name ending in .png, got '{path}'")
 
