@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_DECODED_PIXELS = 2**30
+MAX_DECODED_PIXELS = 2**28
 """The most pixels to decode from one animated file, over all frames up to the last one used."""
 
 
