@@ -70,7 +70,19 @@ Exec = Annotated[
     str | None, typer.Option("--exec", metavar="COMMAND", help="A program that speaks JSON lines, instead of BACKEND.")
 ]
 SECONDS = 60.0
-Timeout = Annotated[float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1)]
+
+
+def _finite(value: float | None) -> float | None:
+    """Refuse NaN, which every comparison lets pass, and times beyond a century of seconds."""
+    if value is not None and not value <= LONGEST_TIME:
+        raise typer.BadParameter(f"{value} is not at most {LONGEST_TIME:g}.")
+    return value
+
+
+LONGEST_TIME = 3e9
+Timeout = Annotated[
+    float, typer.Option(help="Seconds that a backend may take for an answer.", min=0.1, callback=_finite)
+]
 Only = Annotated[
     list[str] | None,
     typer.Option(
@@ -245,7 +257,9 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; all by default.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; by default all that have training examples.")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="Number of samples; ten of each label by default.")] = None,
     given: Given = None,
     seed: Seed = 0,
@@ -255,7 +269,7 @@ def sample(
     from elt_ref.run.evaluate import MOST_SAMPLES  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
-    from elt_ref.run.sample import sample_to_file, with_sampling  # noqa: PLC0415
+    from elt_ref.run.sample import learned_labels, sample_to_file, with_sampling  # noqa: PLC0415
     from elt_ref.run.warn import sampling_warnings  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
@@ -265,12 +279,10 @@ def sample(
     schedule = parse_loop_schedule(
         str(default) if loops is None else loops, max_loops=model.max_loops, steps=opened.config.sampling.steps
     )
-    chosen = list(range(model.classes)) if labels is None else _numbers("--labels", labels)
+    chosen = learned_labels(opened) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
-    if number < 1:
-        raise RequestError(f"--count: expected at least 1, got {number}")
-    if number > MOST_SAMPLES:
-        raise RequestError(f"--count: expected at most {MOST_SAMPLES}, got {number}")
+    if not 1 <= number <= MOST_SAMPLES:
+        raise RequestError(f"--count: expected from 1 to {MOST_SAMPLES:,}, got {number:.6g}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
     console = Terminal(stderr=True)
@@ -285,9 +297,12 @@ def sample(
 
 def _numbers(what: str, text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise RequestError(f"{what}: expected integers with commas between, got '{text}'") from None
+    if max(map(abs, numbers)) >= 2**63:
+        raise RequestError(f"{what}: expected integers of at most 64 bits, got '{text}'")
+    return numbers
 
 
 @app.command(
@@ -306,7 +321,7 @@ def evaluate(
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
 
-    schedules = [int(part) if part.isdecimal() else part for part in loops.split(",")]
+    schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     opened = open_run(run)
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
@@ -470,7 +485,11 @@ def data_list() -> None:
     for column in ("name", "kind", "train", "test", "classes", "description"):
         table.add_column(column)
     for name in tiny_datasets.names():
-        dataset = tiny_datasets.load(name)
+        try:
+            dataset = tiny_datasets.load(name)
+        except tiny_datasets.DatasetError as error:
+            Terminal(stderr=True).say(f"elt-ref: {error}; '{name}' is left out")
+            continue
         sizes = (str(len(dataset.train)), str(len(dataset.test)), str(len(dataset.classes)))
         table.add_row(name, dataset.kind, *sizes, dataset.description)
     Terminal().table(table)
@@ -481,8 +500,10 @@ def data_show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Also draw the first pictures.")] = None,
 ) -> None:
-    from elt_ref.run.describe import describe, draw_dataset  # noqa: PLC0415
+    from elt_ref.run.describe import check_picture_name, describe, draw_dataset  # noqa: PLC0415
 
+    if out is not None:
+        check_picture_name(out)
     text = describe(name)
     if out is not None:
         draw_dataset(name, out)
@@ -517,6 +538,8 @@ def data_import(
     options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
     dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
     print_text(describe(name))
+    for remark in dataset.remarks:
+        Terminal(stderr=True).say(f"Note. {remark}")
     print_text(training_command(dataset))
     if dataset.kind in ("pictures", "clips") or getattr(dataset, "codebook", None) is not None:
         sheet = dataset_folder(name) / f"{name}.png"
@@ -555,7 +578,9 @@ def conform_run(
     questions: Annotated[
         int | None, typer.Option(min=0, help="Fresh questions; by default several of every operation.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.", callback=_finite)
+    ] = None,
     case: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Ask only the question of this file, that a run wrote.")
     ] = None,

@@ -24,3 +24,9 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the choice closest to `word`, or an empty string."""
     matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def first_words(text: object, most: int = 120) -> str:
+    """Return the beginning of a text of someone else, such as a library's error."""
+    words = " ".join(str(text).split())
+    return words if len(words) <= most else words[: most - 1] + "…"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, first_words
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -171,4 +171,4 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, np.ndarray], dict[str
         raise RequestError(f"{what} {path}: expected a file, got none") from None
     except (OSError, SafetensorError) as caught:
         error = caught
-    raise RequestError(f"{what} {path}: expected a whole safetensors file, got {error}")
+    raise RequestError(f"{what} {path}: expected a whole safetensors file, got {first_words(error)}")

@@ -25,6 +25,7 @@ from elt_ref.config import (
     preset_names,
     validate,
 )
+from elt_ref.config.schema import LARGEST_COUNT, LARGEST_NUMBER
 from elt_ref.errors import RequestError
 
 SMALL = """
@@ -93,10 +94,10 @@ def test_the_promised_presets_of_the_masked_family_exist():
     assert promised <= set(preset_names()), f"missing: {promised - set(preset_names())}"
 
 
-counts = st.integers(1, 2**40)
+counts = st.integers(1, LARGEST_COUNT)
 fractions = st.floats(0, 1)
-positive = st.floats(0, exclude_min=True, allow_infinity=False)
-weights = st.floats(0, allow_infinity=False)
+positive = st.floats(0, LARGEST_NUMBER, exclude_min=True)
+weights = st.floats(0, LARGEST_NUMBER)
 below_one = st.floats(0, 1, exclude_max=True)
 # TOML holds any Unicode text but surrogates.
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -165,7 +166,7 @@ def documents(draw):
                     "batch_size": counts,
                     "learning_rate": positive,
                     "schedule": st.sampled_from(["constant", "cosine"]),
-                    "warmup_steps": st.integers(0, 2**40),
+                    "warmup_steps": st.integers(0, LARGEST_COUNT),
                     "beta1": below_one,
                     "beta2": below_one,
                     "epsilon": positive,
@@ -574,3 +575,43 @@ def test_a_dump_is_plain_toml_with_every_setting():
     document = tomllib.loads(dump_config(small()))
     assert document["training"]["beta2"] == 0.999
     assert "data" not in document, "what is not given must not be written"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sampling.guidance_scale", 1e39),
+        ("sampling.guidance_scale", math.nan),
+        ("sampling.choice_temperature", 1e300),
+        ("sampling.steps", 10**30),
+        ("model.width", 10**12),
+        ("training.learning_rate", 1e9),
+        ("training.batch_size", 10**400),
+    ],
+)
+def test_numbers_at_the_edge_are_refused_in_one_sentence(key, value):
+    with pytest.raises(RequestError, match=rf"{key}: expected ") as caught:
+        load_preset("digits-masked", {key: value})
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize("key", ["shift", "bias", "shift_at_noise", "log_snr_min", "log_snr_max"])
+@pytest.mark.parametrize("value", [1e5, -1e5, math.inf])
+def test_logarithms_whose_exponentials_overflow_are_refused(key, value):
+    with pytest.raises(RequestError, match=rf"diffusion.{key}: expected "):
+        load_preset("digits-diffusion", {f"diffusion.{key}": value})
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_file_of_any_editor(tmp_path, ends, encoding):
+    text = dump_config(load_preset("digits-masked"))
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.replace("\n", ends).encode(encoding))
+    assert load_config(path) == load_preset("digits-masked")
+
+
+def test_a_file_of_another_encoding_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "mine.toml").write_bytes('name = "grün"\n'.encode("cp1252"))
+    with pytest.raises(RequestError, match=r"mine\.toml: expected a readable TOML file, got"):
+        load_config(tmp_path / "mine.toml")

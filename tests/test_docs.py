@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tiny_datasets
 from elt_ref.config import parse_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,3 +54,27 @@ def test_the_configurations_of_a_page_are_valid(page):
 def test_the_links_of_a_page_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
+
+
+def snippets(page):
+    """The blocks of Python of a page that need what they do not define."""
+    return re.findall(r"^```py\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_latents_written_as_the_page_says_come_back(tmp_path, monkeypatch):
+    """Safetensors writes memory as it lies: a transposed view would come back scrambled."""
+    monkeypatch.chdir(tmp_path)
+    latents = np.arange(5 * 4 * 2 * 3, dtype=np.float32).reshape(5, 4, 2, 3)
+    (snippet,) = (each for each in snippets("docs/data.md") if "save_file" in each)
+    exec(snippet, {"latents": latents, "labels": np.zeros(5, np.int64)})  # noqa: S102  the page's own lines
+    dataset = tiny_datasets.import_latents("imagenet-latents.safetensors", "mine", home=tmp_path / "home")
+    found = np.concatenate([dataset.train.examples, dataset.test.examples])
+    order = np.argsort(found[:, 0, 0, 0])
+    assert np.array_equal(found[order], latents.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("page", ["docs/data.md", "docs/port.md"])
+def test_pages_save_arrays_in_order(page):
+    for snippet in snippets(page):
+        for saved in re.findall(r"save_file\(\{(.*?)\}", snippet):
+            assert saved.count("ascontiguousarray") + saved.count("channels_last") >= 1, saved

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiny_datasets import bouncing_digits, moving_digits, shapes
+from tiny_datasets.entries import is_folder
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
 
@@ -50,7 +51,7 @@ def names(home: str | os.PathLike[str] | None = None) -> list[str]:
     """
     folder = _home(home)
     try:
-        imported = [entry.name for entry in folder.iterdir() if _holds_dataset(entry)] if folder.is_dir() else []
+        imported = [entry.name for entry in folder.iterdir() if _holds_dataset(entry)] if is_folder(folder) else []
     except OSError as error:
         raise DatasetError(
             f"the data home {folder} must be a readable folder, got {error.strerror or error}"
@@ -149,4 +150,9 @@ def _home(home: str | os.PathLike[str] | None) -> Path:
 def _holds_dataset(entry: Path) -> bool:
     """Return whether a folder is a dataset, even a damaged one."""
     files = (METADATA_FILE, TENSOR_FILE)
-    return bool(_NAME.fullmatch(entry.name)) and any((entry / file).is_file() for file in files)
+    if not _NAME.fullmatch(entry.name):
+        return False
+    try:
+        return any((entry / file).is_file() for file in files)
+    except OSError:
+        return True  # a folder that cannot be searched; loading it says so

@@ -10,11 +10,12 @@ import numpy as np
 
 from tiny_datasets.catalogue import check_new_name
 from tiny_datasets.class_folders import sorted_entries
+from tiny_datasets.entries import found, is_file, is_folder
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
 from tiny_datasets.limits import MAX_BYTES
 from tiny_datasets.metadata_file import class_names
-from tiny_datasets.plain_text import plain
+from tiny_datasets.plain_text import decoded, plain
 
 if TYPE_CHECKING:
     import os
@@ -61,9 +62,8 @@ def import_cifar(
     wanted = Wanted(height, width, colour, test_fraction=None)
     wanted.check()
     root = Path(path)
-    if not root.is_dir():
-        got = "a file" if root.exists() else "nothing there"
-        raise DatasetError(f"{root} must be a folder of CIFAR's binary files, got {got}")
+    if not is_folder(root):
+        raise DatasetError(f"{root} must be a folder of CIFAR's binary files, got {found(root, 'nothing there')}")
     try:
         batches = [entry for entry in sorted_entries(root) if re.fullmatch(r"data_batch_\d+\.bin", entry.name)]
     except OSError as error:
@@ -72,7 +72,7 @@ def import_cifar(
         test, names, label_bytes = root / "test_batch.bin", root / "batches.meta.txt", 1
     else:
         batches, test, names, label_bytes = [root / "train.bin"], root / "test.bin", root / "fine_label_names.txt", 2
-        if not batches[0].is_file():
+        if not is_file(batches[0]):
             raise DatasetError(f"{root} must hold data_batch_1.bin of CIFAR-10 or train.bin of CIFAR-100, got neither")
     classes = _read_classes(names)
     return store_arrays(
@@ -89,7 +89,7 @@ def import_cifar(
 
 def _read_classes(path: Path) -> tuple[str, ...]:
     try:
-        lines = _content(path).decode("utf-8").splitlines()
+        lines = decoded(_content(path)).splitlines()
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} must hold the classes' names in UTF-8, got {error.reason}") from error
     return class_names([line.strip() for line in lines if line.strip()], path)
@@ -113,8 +113,8 @@ def _read_records(paths: Sequence[Path], label_bytes: int, classes: int) -> Labe
 
 
 def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise DatasetError(f"{path} must be a file of CIFAR, got {'a folder' if path.is_dir() else 'no such file'}")
+    if not is_file(path):
+        raise DatasetError(f"{path} must be a file of CIFAR, got {found(path)}")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tiny_datasets.entries import found, is_folder, is_left_out
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.plain_text import is_plain
 from tiny_datasets.split import divide, held_out_counts
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tiny_datasets.dataset import Split
+
+
+_PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""Names of the parts of a data set that is divided before it is classified."""
 
 
 class FolderContents(NamedTuple):
@@ -57,27 +62,34 @@ def read_class_folders(
 def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> tuple[dict[str, list[Path]], int]:
     """Return the examples by class, both sorted, and the number of other entries."""
     kind = what.partition(" (")[0]
-    if not root.is_dir():
-        got = "a file" if root.exists() else "nothing there"
+    if not is_folder(root):
+        got = found(root, "nothing there")
         raise DatasetError(f"{root} must be a folder with one sub-folder of {kind} for each class, got {got}")
     try:
         top = sorted_entries(root)
-        folders = [entry for entry in top if entry.is_dir() and not entry.name.startswith(".")]
+        folders = [entry for entry in top if is_folder(entry) and not is_left_out(entry.name)]
         entries = {folder.name: sorted_entries(folder) for folder in folders}
     except OSError as error:
-        raise DatasetError(f"{root} and its sub-folders must be readable, got {error.strerror}") from error
+        raise DatasetError(f"{error.filename or root} must be readable, got {error.strerror}") from error
     if not folders:
         raise DatasetError(f"{root} must hold one sub-folder of {kind} for each class, got no sub-folders")
+    parts = [f"'{name}'" for name in entries if name.lower() in _PARTS]
+    if len(parts) == len(entries) > 1:
+        raise DatasetError(
+            f"{root} must hold one sub-folder of {kind} for each class, got the parts {' and '.join(parts)} of a "
+            "divided set; import one part, or put both in one folder for each class"
+        )
     for name in entries:
         if not is_plain(name):
             raise DatasetError(f"{root} must hold sub-folders with names in UTF-8 on one line, got {name!r}")
     members = {
-        name: [entry for entry in listed if not entry.name.startswith(".") and is_member(entry)]
+        name: [entry for entry in listed if not is_left_out(entry.name) and is_member(entry)]
         for name, listed in entries.items()
     }
     for name, examples in members.items():
         if not examples:
-            raise DatasetError(f"{root / name} must hold {what}, got none")
+            got = "only folders" if any(is_folder(entry) for entry in entries[name]) else "none"
+            raise DatasetError(f"{root / name} must hold {what}, got {got}")
     total = len(top) - len(folders) + sum(map(len, entries.values()))
     return members, total - sum(map(len, members.values()))
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tiny_datasets.class_folders import sorted_entries
+from tiny_datasets.entries import is_folder, is_left_out
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.fit import fit_picture
-from tiny_datasets.picture_file import open_picture, read_picture, upright
+from tiny_datasets.picture_file import frame_count, open_picture, picture_count, read_frames, read_picture
 from tiny_datasets.pictures import is_picture
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_DECODED_PIXELS = 2**30
+MAX_DECODED_PIXELS = 2**28
 """The most pixels to decode from one animated file, over all frames up to the last one used."""
 
 
@@ -43,22 +43,16 @@ def read_clip(path: Path, frames: int, height: int, width: int, *, colour: bool)
         DatasetError: If the clip has too few frames, frames of different sizes, or more pixels than
             `MAX_DECODED_PIXELS`; or a file of it cannot be read as a picture.
     """
-    if path.is_dir():
+    if is_folder(path):
         return _read_folder(path, frames, height, width, colour=colour)
     with open_picture(path) as file:
-        # An animated PNG may begin with a still picture for viewers that cannot play it.
-        first = 1 if file.info.get("default_image") else 0
-        chosen = [first + index for index in _spread(getattr(file, "n_frames", 1) - first, frames, path)]
+        chosen = _spread(frame_count(path, file), frames, path)
         pixels = (chosen[-1] + 1) * file.width * file.height
         if pixels > MAX_DECODED_PIXELS:
             raise DatasetError(
                 f"{path} must have at most {MAX_DECODED_PIXELS:,} pixels in all of its frames, got {pixels:,}"
             )
-        clip = []
-        for index in chosen:
-            file.seek(index)
-            clip.append(fit_picture(upright(file, path), height, width, colour=colour))
-    return np.stack(clip)
+        return read_frames(path, file, chosen, height, width, colour=colour)
 
 
 def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: bool) -> NDArray[np.uint8]:
@@ -69,6 +63,11 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
     files = sorted((entry for entry in entries if is_picture(entry) and not entry.name.startswith(".")), key=_numbered)
     chosen = [files[index] for index in _spread(len(files), frames, folder)]
     size = _size(files[0])
+    for entry in entries:
+        if is_folder(entry) and not is_left_out(entry.name):
+            raise DatasetError(
+                f"{folder} must hold the frames of one clip and no folders, got the folder {entry.name!r}"
+            )
     for file in files:
         if (other := _size(file)) != size:
             raise DatasetError(
@@ -79,8 +78,16 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Return a picture's height and width without decoding it."""
+    """Return the height and width of a frame without decoding it.
+
+    Raises:
+        DatasetError: If the file is no picture, or is a clip or document of several.
+    """
     with open_picture(path) as file:
+        if (count := picture_count(path, file)) > 1:
+            raise DatasetError(
+                f"{path} must be one frame of the clip that its folder holds, got a file of {count} frames"
+            )
         return file.height, file.width
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.class_folders import read_class_folders
 from tiny_datasets.dataset import ClipDataset
+from tiny_datasets.entries import is_folder
 from tiny_datasets.limits import check_side
 from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction
@@ -92,4 +93,4 @@ def import_clips(
 
 
 def _is_clip(entry: Path) -> bool:
-    return entry.is_dir() or entry.suffix.lower() in SUFFIXES
+    return is_folder(entry) or entry.suffix.lower() in SUFFIXES

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["pictures", "clips", "tokens", "latents"]
 
+MIN_JUDGED = 2
+"""The least number of held-out examples to judge samples by; a covariance needs two."""
+
 
 # Arrays do not compare to one bool, so none of these classes defines equality.
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,19 @@ class Dataset:
     description: str
     licence: str
     source: str
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know before work with these data, one sentence each; empty for most."""
+        sizes = np.bincount(self.train.labels, minlength=len(self.classes))
+        empty = [f"'{name}'" for name, size in zip(self.classes, sizes, strict=True) if not size]
+        lines = []
+        if empty:
+            some = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+            lines.append(f"Classes without training examples, which cannot be learned: {some}.")
+        if len(self.test) < MIN_JUDGED:
+            lines.append(f"Held-out examples: {len(self.test)}, and `evaluate` needs {MIN_JUDGED}.")
+        return tuple(lines)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from tiny_datasets.catalogue import check_new_name
+from tiny_datasets.entries import found, is_file, is_folder
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
 from tiny_datasets.labels import check_label_count, numbered_classes
 from tiny_datasets.limits import check_shape
-from tiny_datasets.plain_text import plain
+from tiny_datasets.plain_text import cut, plain
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _UNSIGNED_BYTES = 0x08
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**20
+_EMNIST_TRAIN = r"emnist-[a-z]+-train-images[-.]idx3-ubyte(\.gz)?"
 
 
 def import_idx(
@@ -44,8 +47,9 @@ def import_idx(
     Either a folder with ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
     ``t10k-labels-idx1-ubyte``, whose split into training and test is kept; or one file of pictures, with the file of
     labels beside it under the same name except ``labels`` and ``idx1``. Names may have ``.`` before ``idx`` and end in
-    ``.gz``; files may be compressed with gzip under any name. The classes are ``"0"``, ``"1"``, … up to the
-    greatest label.
+    ``.gz``; files may be compressed with gzip under any name. Names that begin with ``emnist-`` are EMNIST's, with
+    ``test`` for ``t10k``; its pictures, stored column by column, are turned upright. The classes are ``"0"``, ``"1"``,
+    … up to the greatest label.
 
     Args:
         path: The folder or the file.
@@ -70,8 +74,8 @@ def import_idx(
     wanted = Wanted(height, width, colour, test_fraction)
     wanted.check()
     root = Path(path)
-    if root.is_dir():
-        train, test = (_read_part(_find(root, f"{part}-images-idx3-ubyte")) for part in ("train", "t10k"))
+    if is_folder(root):
+        train, test = map(_read_part, _parts(root))
         if train.examples.shape[1:] != test.examples.shape[1:]:
             sizes = [f"{height}x{width}" for height, width in (part.examples.shape[1:3] for part in (train, test))]
             raise DatasetError(
@@ -93,11 +97,27 @@ def import_idx(
     )
 
 
+def _parts(folder: Path) -> tuple[Path, Path]:
+    """Return the pictures to train and to test on, of MNIST and its kin or of one split of EMNIST."""
+    try:
+        listed = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise DatasetError(f"{folder} must be readable, got {error.strerror}") from error
+    names = [name for name in listed if re.fullmatch(_EMNIST_TRAIN, name)]
+    if len(names) > 1:
+        raise DatasetError(f"{folder} must hold one split of EMNIST, got {names[0]} and {names[1]}")
+    if not names:
+        train, test = (_find(folder, f"{part}-images-idx3-ubyte") for part in ("train", "t10k"))
+        return train, test
+    test = names[0].removesuffix(".gz").replace("-train-", "-test-")
+    return folder / names[0], _find(folder, test)
+
+
 def _find(folder: Path, name: str) -> Path:
     """Return the file `name` in a folder, also with ``.idx`` for ``-idx`` or with ``.gz`` at the end."""
     choices = [folder / (spelling + end) for end in ("", ".gz") for spelling in (name, name.replace("-idx", ".idx"))]
     for choice in choices:
-        if choice.is_file():
+        if is_file(choice):
             return choice
     raise DatasetError(f"{folder} must hold {name}, plain or .gz, got no such file")
 
@@ -105,6 +125,8 @@ def _find(folder: Path, name: str) -> Path:
 def _read_part(images: Path) -> LabelledArrays:
     """Return the pictures of one file and the labels of the file beside it."""
     examples = _read_idx(images, rank=3)
+    if images.name.startswith("emnist-"):  # stored column by column
+        examples = examples.swapaxes(1, 2)
     name = images.name.removesuffix(".gz").replace(".idx", "-idx")
     beside = name.replace("images", "labels").replace("idx3", "idx1")
     if beside == name:
@@ -119,17 +141,17 @@ def _read_part(images: Path) -> LabelledArrays:
 
 def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
     """Return the unsigned bytes of an IDX file with `rank` axes, plain or compressed with gzip."""
-    if not path.is_file():
-        raise DatasetError(f"{path} must be an IDX file, got {'a folder' if path.is_dir() else 'no such file'}")
+    if not is_file(path):
+        raise DatasetError(f"{path} must be an IDX file, got {found(path)}")
     try:
         with path.open("rb") as file:
             compressed = file.read(len(_GZIP)) == _GZIP
         with gzip.open(path) if compressed else path.open("rb") as file:
             magic = _UNSIGNED_BYTES << 8 | rank
             header = file.read(4 + 4 * rank)
-            found = int.from_bytes(header[:4], "big")
-            if len(header) < 4 or found != magic:
-                got = f"0x{found:08X}" if len(header) >= 4 else f"only {len(header)} bytes"
+            number = int.from_bytes(header[:4], "big")
+            if len(header) < 4 or number != magic:
+                got = f"0x{number:08X}" if len(header) >= 4 else f"only {len(header)} bytes"
                 raise DatasetError(f"{path} must begin with the magic number 0x{magic:08X}, got {got}")
             if len(header) < 4 + 4 * rank:
                 raise DatasetError(f"{path} must have a header of {4 + 4 * rank} bytes, got only {len(header)}")
@@ -138,7 +160,7 @@ def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
             size = math.prod(shape)
             content = _read_at_most(file, size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} must be a whole IDX file, got one that cannot be read: {error}") from error
+        raise DatasetError(f"{path} must be a whole IDX file, got one that cannot be read: {cut(error)}") from error
     if len(content) != size:
         got = "more" if len(content) > size else f"only {len(content)}"
         raise DatasetError(f"{path} must hold {size} bytes after its header, as that says, got {got}")

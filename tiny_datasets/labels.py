@@ -9,6 +9,7 @@ import numpy as np
 
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.metadata_file import class_names
+from tiny_datasets.plain_text import cut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,5 +86,7 @@ def _classes(file: TensorFile) -> tuple[str, ...]:
     try:
         value = json.loads(file.metadata["classes"])
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"'classes' in {file.path} must be a JSON list of names, got no JSON: {error}") from error
+        raise DatasetError(
+            f"'classes' in {file.path} must be a JSON list of names, got no JSON: {cut(error)}"
+        ) from error
     return class_names(value, file.path)

@@ -6,11 +6,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.dataset import LatentDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import read_labels
-from tiny_datasets.plain_text import plain
+from tiny_datasets.metadata_file import LEAST, MOST
+from tiny_datasets.plain_text import cut, plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
 
@@ -56,7 +59,7 @@ def import_latents(
     """
     check_new_name(name, home)
     check_fraction(test_fraction)
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
+    if scale is not None and not is_scale(scale):
         raise DatasetError(f"scale must be a finite number above 0, got {scale}")
     file = read_tensor_file(Path(path), required=("latents", "labels"))
     latents = file.finite_floats("latents", rank=4)
@@ -66,6 +69,11 @@ def import_latents(
         )
     labels, classes = read_labels(file, len(latents))
     factor = _stored_scale(file) if scale is None else float(scale)
+    greatest = float(np.abs(latents).max())
+    if greatest * factor > MOST:
+        raise DatasetError(
+            f"scale must keep the latents in {path} finite in float32, got {factor} times numbers up to {greatest:.3g}"
+        )
 
     train, test = divide(latents, labels, held_out_counts(labels, len(classes), test_fraction, file.path))
     height, width, channels = latents.shape[1:]
@@ -84,6 +92,11 @@ def import_latents(
     return dataset
 
 
+def is_scale(scale: float) -> bool:
+    """Return whether a factor is finite and above 0 in float32, in which training multiplies."""
+    return LEAST <= scale <= MOST
+
+
 def _stored_scale(file: TensorFile) -> float:
     text = file.metadata.get("scale")
     if text is None:
@@ -95,6 +108,8 @@ def _stored_scale(file: TensorFile) -> float:
         scale = float(text)
     except ValueError:
         scale = math.nan
-    if not (math.isfinite(scale) and scale > 0):
-        raise DatasetError(f"metadata 'scale' in {file.path} must be a finite number above 0, got {text!r}")
+    if not is_scale(scale):
+        raise DatasetError(
+            f"metadata 'scale' in {file.path} must be a finite number above 0, got {cut(repr(text), 60)}"
+        )
     return scale

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.plain_text import is_plain
+from tiny_datasets.plain_text import cut, decoded, is_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
 """The version of the format; a reader refuses every other."""
+
+LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Range of a factor of float32 numbers."""
 
 
 class MetadataFile:
@@ -31,17 +35,17 @@ class MetadataFile:
         """
         self.path = path
         try:
-            fields = json.loads(path.read_bytes())
+            fields = json.loads(decoded(path.read_bytes()))
         except OSError as error:
             raise DatasetError(f"{path} must be the metadata of a dataset, got {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path} must be JSON, got something else: {error}") from error
+            raise DatasetError(f"{path} must be JSON, got something else: {cut(error)}") from error
         if not isinstance(fields, dict):
-            raise DatasetError(f"{path} must hold a JSON object, got {fields!r}")
+            raise DatasetError(f"{path} must hold a JSON object, got {cut(repr(fields), 60)}")
         self._fields: dict[str, Any] = fields
         schema = self._field("schema")
         if schema != SCHEMA:
-            raise DatasetError(f"'schema' in {path} must be {SCHEMA}, got {schema!r}")
+            raise DatasetError(f"'schema' in {path} must be {SCHEMA}, got {cut(repr(schema), 60)}")
 
     def text(self, name: str) -> str:
         """Return the field `name`, a text.
@@ -51,7 +55,7 @@ class MetadataFile:
         """
         value = self._field(name)
         if not isinstance(value, str):
-            raise DatasetError(f"'{name}' in {self.path} must be a text, got {value!r}")
+            raise DatasetError(f"'{name}' in {self.path} must be a text, got {cut(repr(value), 60)}")
         return value
 
     def count(self, name: str) -> int:
@@ -62,18 +66,18 @@ class MetadataFile:
         """
         value = self._field(name)
         if type(value) is not int or value < 1:  # isinstance would let True pass
-            raise DatasetError(f"'{name}' in {self.path} must be a whole number above 0, got {value!r}")
+            raise DatasetError(f"'{name}' in {self.path} must be a whole number above 0, got {cut(repr(value), 60)}")
         return value
 
     def factor(self, name: str) -> float:
-        """Return the field `name`, a finite number above 0.
+        """Return the field `name`, a finite float32 number above 0.
 
         Raises:
             DatasetError: If the field is missing or has another type.
         """
         value = self._field(name)
-        if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:  # isinstance would let True pass
-            raise DatasetError(f"'{name}' in {self.path} must be a finite number above 0, got {value!r}")
+        if type(value) not in (int, float) or not LEAST <= value <= MOST:  # isinstance would let True pass
+            raise DatasetError(f"'{name}' in {self.path} must be a finite number above 0, got {cut(repr(value), 60)}")
         return float(value)
 
     def classes(self) -> tuple[str, ...]:
@@ -105,9 +109,9 @@ def class_names(value: object, path: Path) -> tuple[str, ...]:
     """
     names = value if isinstance(value, list) else []
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
-        raise DatasetError(f"'classes' in {path} must be a list of different names, got {value!r}")
+        raise DatasetError(f"'classes' in {path} must be a list of different names, got {cut(repr(value), 60)}")
     if not all(map(is_plain, names)):
-        raise DatasetError(f"'classes' in {path} must hold names in UTF-8 on one line, got {value!r}")
+        raise DatasetError(f"'classes' in {path} must hold names in UTF-8 on one line, got {cut(repr(value), 60)}")
     return tuple(names)
 
 

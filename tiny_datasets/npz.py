@@ -11,11 +11,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tiny_datasets.catalogue import check_new_name
+from tiny_datasets.entries import found, is_file
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
 from tiny_datasets.labels import check_label_count, numbered_classes
 from tiny_datasets.limits import check_shape
-from tiny_datasets.plain_text import plain
+from tiny_datasets.plain_text import cut, plain
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _WHOLE = (("images", "labels"),)
 _DIVIDED = (("x_train", "y_train"), ("x_test", "y_test"))
+_MEDMNIST = (("train_images", "train_labels"), ("test_images", "test_labels"))
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -42,12 +44,13 @@ def import_npz(
 ) -> PictureDataset | ClipDataset:
     """Make a dataset of an NPZ file of pictures or clips and their labels, and store it.
 
-    The file holds ``images`` and ``labels``; or ``x_train``, ``y_train``, ``x_test`` and ``y_test``, whose split is
+    The file holds ``images`` and ``labels``; or ``x_train``, ``y_train``, ``x_test`` and ``y_test``, or MedMNIST's
+    ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``, whose split is
     kept. Other arrays are ignored. Nothing in the file is ever unpickled.
 
     * Examples: ``[count, height, width]`` or ``[count, height, width, channels]`` of pictures, or
-      ``[count, frames, height, width, channels]`` of clips; 1 or 3 channels; uint8 from 0 black to 255 white, or
-      floating-point from 0 black to 1 white.
+      ``[count, frames, height, width, channels]`` of clips; 1 or 3 channels; uint8 from 0 black to 255 white,
+      booleans, false black and true white, or floating-point from 0 black to 1 white.
     * Labels: ``[count]`` or ``[count, 1]``, any integer dtype. The classes are ``"0"``, ``"1"``, … up to the greatest.
 
     Args:
@@ -91,8 +94,8 @@ def import_npz(
 
 def _read_parts(path: Path) -> list[LabelledArrays]:
     """Return all examples with their labels as one part, or the training part and the test part."""
-    if not path.is_file():
-        raise DatasetError(f"{path} must be an NPZ file, got {'a folder' if path.is_dir() else 'no such file'}")
+    if not is_file(path):
+        raise DatasetError(f"{path} must be an NPZ file, got {found(path)}")
     try:
         with zipfile.ZipFile(path) as archive:
             return [
@@ -102,18 +105,19 @@ def _read_parts(path: Path) -> list[LabelledArrays]:
     except DatasetError:
         raise
     except Exception as error:  # a damaged archive makes its readers raise nearly anything
-        reason = " ".join(str(error).split())  # NumPy's run over several lines
-        raise DatasetError(f"{path} must be a whole NPZ file, got one that cannot be read: {reason}") from error
+        raise DatasetError(f"{path} must be a whole NPZ file, got one that cannot be read: {cut(error)}") from error
 
 
 def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]:
     """Return the names of an archive's arrays of examples and labels."""
-    found = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
-    layouts = [layout for layout in (_WHOLE, _DIVIDED) if all(name in found for pair in layout for name in pair)]
+    names = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
+    layouts = [
+        layout for layout in (_WHOLE, _DIVIDED, _MEDMNIST) if all(name in names for pair in layout for name in pair)
+    ]
     if len(layouts) != 1:
         raise DatasetError(
             f"{path} must hold either images and labels, or x_train, y_train, x_test and y_test, "
-            f"got {', '.join(map(plain, found)) or 'none at all'}"
+            f"got {cut(', '.join(map(plain, names)) or 'none at all', 80)}"
         )
     return layouts[0]
 
@@ -146,7 +150,7 @@ def _labelled(arrays: Sequence[NDArray[Any]], names: Sequence[str], path: Path) 
     where = [f"'{name}' in {path}" for name in names]
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    if labels.ndim != 1 or labels.dtype.kind not in "biu":
         raise DatasetError(
             f"{where[1]} must hold whole numbers of shape [count], got {labels.dtype} of shape {list(labels.shape)}"
         )
@@ -165,6 +169,8 @@ def _as_bytes(examples: NDArray[Any], where: str) -> NDArray[np.uint8]:
     """Return examples with white as 255."""
     if examples.dtype == np.uint8:
         return examples
+    if examples.dtype == np.bool_:
+        return examples * np.uint8(255)
     if examples.dtype.kind != "f":
         raise DatasetError(f"{where} must hold uint8, or floating-point numbers from 0 to 1, got {examples.dtype}")
     for value in (float(examples.min()), float(examples.max())):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.class_folders import read_class_folders
 from tiny_datasets.dataset import PictureDataset
+from tiny_datasets.entries import is_folder
 from tiny_datasets.limits import check_side
 from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction
@@ -89,4 +90,4 @@ def import_pictures(
 
 def is_picture(entry: Path) -> bool:
     """Return whether an entry of a folder is a file with a picture's suffix."""
-    return entry.suffix.lower() in SUFFIXES and not entry.is_dir()
+    return entry.suffix.lower() in SUFFIXES and not is_folder(entry)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from tiny_datasets.entries import found, is_file
 from tiny_datasets.errors import DatasetError
+from tiny_datasets.plain_text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,19 +100,23 @@ def read_tensor_file(path: Path, required: Sequence[str], optional: Sequence[str
         DatasetError: If the file is missing, unreadable, not safetensors or truncated, lacks a required tensor, or
             stores a requested one in a dtype that NumPy lacks.
     """
-    if not path.is_file():
-        raise DatasetError(f"{path} must be a safetensors file, got {'a folder' if path.is_dir() else 'no such file'}")
+    if not is_file(path):
+        raise DatasetError(f"{path} must be a safetensors file, got {found(path)}")
     try:
         with safe_open(path, framework="numpy") as file:
             names = sorted(file.keys())
             for name in required:
                 if name not in names:
-                    raise DatasetError(f"{path} must hold a tensor '{name}', got {', '.join(names) or 'none at all'}")
+                    raise DatasetError(
+                        f"{path} must hold a tensor '{name}', got {cut(', '.join(names) or 'none at all', 80)}"
+                    )
             wanted = [name for name in (*required, *optional) if name in names]
             tensors = {name: _read_tensor(file, name, path) for name in wanted}
             return TensorFile(path, tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise DatasetError(f"{path} must be a whole safetensors file, got one that cannot be read: {error}") from error
+        raise DatasetError(
+            f"{path} must be a whole safetensors file, got one that cannot be read: {cut(error)}"
+        ) from error
 
 
 def _read_tensor(file: Any, name: str, path: Path) -> NDArray[Any]:

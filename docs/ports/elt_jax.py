@@ -895,17 +895,25 @@ def count(model: MaskedModel | DiffusionModel, loops: int) -> dict[str, int]:
 
 
 def frechet_distance(features: Array, others: Array) -> Array:
-    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), with the symmetric root; features [n, f], [m, f]."""
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½); features [n, f], [m, f].
+
+    Tr (Σ₁ Σ₂)^½ is the sum of the singular values of Σ₁^½ Σ₂^½.
+    """
 
     def gaussian(x: Array) -> tuple[Array, Array]:
         centred = x - x.mean(0)
         return x.mean(0), centred.T @ centred / (len(x) - 1)
 
     (mean1, covariance1), (mean2, covariance2) = gaussian(features), gaussian(others)
-    values, vectors = jnp.linalg.eigh(covariance1)
-    root = (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
-    roots = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(root @ covariance2 @ root), 0))
-    return jnp.square(mean1 - mean2).sum() + jnp.trace(covariance1) + jnp.trace(covariance2) - 2 * roots.sum()
+
+    def root(covariance: Array) -> Array:  # eigenvalues that are zero but for rounding are zero
+        values, vectors = jnp.linalg.eigh(covariance)
+        least = len(values) * jnp.finfo(values.dtype).eps * values.max()
+        return (vectors * jnp.sqrt(jnp.where(values > least, values, 0))) @ vectors.T
+
+    roots = jnp.linalg.svd(root(covariance1) @ root(covariance2), compute_uv=False)
+    spread = jnp.trace(covariance1) + jnp.trace(covariance2) - 2 * roots.sum()
+    return jnp.square(mean1 - mean2).sum() + jnp.maximum(spread, 0)
 
 
 def inception_score(logits: Array, splits: int) -> Array:
@@ -916,7 +924,8 @@ def inception_score(logits: Array, splits: int) -> Array:
         average = jnp.maximum(given.mean(0), jnp.finfo(given.dtype).tiny)
         return jnp.exp((given * (log_given - jnp.log(average))).sum(1).mean())
 
-    return jnp.stack([score(part) for part in jnp.array_split(jax.nn.log_softmax(logits), splits)]).mean()
+    edges = [i * len(logits) // splits for i in range(1, splits)]
+    return jnp.stack([score(part) for part in jnp.split(jax.nn.log_softmax(logits), edges)]).mean()
 
 
 # ------------------------------------------------------------------------------------------------------ checkpoints
@@ -936,7 +945,11 @@ def save_checkpoint(path: Path, state: State, *, seed: int, family: str) -> None
     }
     metadata = {"format": "elt_ref checkpoint 1", "step": int(state.step), "seed": seed, "streams": streams}
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}  # safetensors writes raw memory
-    save_file(arrays, path, metadata={"elt_ref": json.dumps(metadata, sort_keys=True)})
+    save_file(
+        {name: np.ascontiguousarray(each) for name, each in arrays.items()},
+        path,
+        metadata={"elt_ref": json.dumps(metadata, sort_keys=True)},
+    )
 
 
 def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:

@@ -246,12 +246,13 @@ class DiffusionELT(ELT):
             normed = modulated_norm(state, shift, scale, self.settings.layer_norm_epsilon)
             return unpatchify(self.head.output(normed), self.settings.shape, self.settings.patch_size)
 
-        return self.embedding.patch(patchify(noisy, self.settings.patch_size)) + self.positions, block, head
+        patches = self.embedding.patch(patchify(noisy, self.settings.patch_size))
+        return patches + self.positions.to(patches), block, head
 
     def condition(self, time: Tensor, labels: Tensor) -> Tensor:
         """Return the conditioning c [B, d]: the MLP of the time plus the row of the label."""
         features = time_features(time, self.settings.time_features, self.settings.time_scale)
-        hidden = F.silu(self.embedding.time_in(features.to(self.positions.dtype)))
+        hidden = F.silu(self.embedding.time_in(features.to(self.embedding.time_in.weight)))
         return self.embedding.time_out(hidden) + self.embedding.label(labels)
 
 
@@ -860,19 +861,24 @@ def count(model: Settings, loops: int) -> tuple[int, int, int]:
 
 
 def frechet_distance(features: Tensor, others: Tensor) -> Tensor:
-    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½), with a root that exists for singular covariances too."""
+    """Return ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½): Tr (Σ₁ Σ₂)^½ is the sum of the singular values of Σ₁^½ Σ₂^½."""
     features, others = features.double(), others.double()
     first, second = (torch.atleast_2d(x.T.cov()) for x in (features, others))
-    values, vectors = torch.linalg.eigh(first)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    root_trace = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
-    return (features.mean(0) - others.mean(0)).square().sum() + first.trace() + second.trace() - 2 * root_trace
+
+    def root(covariance: Tensor) -> Tensor:  # eigenvalues that are zero but for rounding are zero
+        values, vectors = torch.linalg.eigh(covariance)
+        least = len(values) * torch.finfo(values.dtype).eps * values.max()
+        return vectors * values.where(values > least, 0).sqrt() @ vectors.T
+
+    root_trace = torch.linalg.svdvals(root(first) @ root(second)).sum()
+    spread = (first.trace() + second.trace() - 2 * root_trace).clamp(min=0)
+    return (features.mean(0) - others.mean(0)).square().sum() + spread
 
 
 def inception_score(logits: Tensor, splits: int) -> Tensor:
     """Return exp E KL(p(y|x) ‖ p(y)), averaged over splits of neighbouring samples."""
-    scores = []
-    for part in logits.double().log_softmax(dim=-1).tensor_split(splits):
+    scores, count = [], len(logits)
+    for part in logits.double().log_softmax(dim=-1).tensor_split([i * count // splits for i in range(1, splits)]):
         log_average = part.logsumexp(dim=0) - math.log(len(part))
         scores.append((part.exp() * (part - log_average)).sum(dim=1).mean().exp())
     return torch.stack(scores).mean()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from elt_ref.config.schema import EXPERIMENTS, Config, Experiment
 from elt_ref.config.sentences import sentence
 from elt_ref.errors import RequestError, nearest
+from elt_ref.text_files import read_text
 
 
 def preset_names() -> list[str]:
@@ -47,8 +48,8 @@ def load_config(name_or_file: str | Path, overrides: Mapping[str, Any] | None = 
     if path.suffix != ".toml":
         return load_preset(str(name_or_file), overrides)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except (OSError, ValueError) as error:
         raise RequestError(f"configuration {path}: expected a readable TOML file, got {error}") from error
     return parse_config(text, where=str(path), overrides=overrides)
 
@@ -61,7 +62,7 @@ def parse_config(text: str, *, where: str, overrides: Mapping[str, Any] | None =
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(f"{where}: expected TOML, got {error}") from error
     for key, value in (overrides or {}).items():
         _lay_over(document, key, value, where)

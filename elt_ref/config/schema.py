@@ -47,8 +47,29 @@ def _file_name(name: str) -> str:
 FileName = Annotated[str, AfterValidator(_file_name)]
 
 
+LARGEST_COUNT, LARGEST_NUMBER = 10**9, 1e6
+"""Largest count and largest other number in a configuration: more is a mistake, and overflows float32 or the memory."""
+LARGEST_LOG = 100.0
+"""Largest logarithm of a signal-to-noise ratio, and its shift or bias: their exponentials stay finite in float32."""
+
+
+def _short(number: int) -> str:
+    """Return a number, or its size where its digits are many."""
+    return f"{number:,}" if abs(number) < 10**15 else f"about 2^{number.bit_length()}"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _numbers_within_reason(self) -> "_Section":
+        for key, value in self:
+            for number in value if isinstance(value, tuple) else (value,):
+                if type(number) is int and key != "seed" and abs(number) > LARGEST_COUNT:
+                    raise ValueError(f"{key}: expected at most {LARGEST_COUNT:,}, got {_short(number)}")
+                if type(number) is float and abs(number) > LARGEST_NUMBER:
+                    raise ValueError(f"{key}: expected at most {LARGEST_NUMBER:,.0f}, got {number:g}")
+        return self
 
 
 class DataConfig(_Section):
@@ -265,6 +286,15 @@ class DiffusionConfig(_Section):
     """Place of the interpolated variance between small (0) and large (1)."""
     clip: PositiveFloat | None = None
     """Bound on predictions of x0, ± this; pixels lie in ±1, latents have no bound."""
+
+    @model_validator(mode="after")
+    def _finite_exponentials(self) -> "DiffusionConfig":
+        for key in ("shift", "shift_at_noise", "bias", "log_snr_min", "log_snr_max"):
+            if abs(getattr(self, key) or 0.0) > LARGEST_LOG:
+                raise ValueError(
+                    f"{key}: expected from -{LARGEST_LOG:g} to {LARGEST_LOG:g}, got {getattr(self, key):g}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "DiffusionConfig":

@@ -31,7 +31,15 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "value_error":  # one of our own validators
         return _placed(first["msg"].removeprefix("Value error, "), place)
     expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{place}: expected {expectation}, got {first['input']!r}"
+    return f"{place}: expected {expectation}, got {_short(first['input'])}"
+
+
+def _short(value: object) -> str:
+    """Return a value as Python writes it, cut if it is long."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to write thousands of digits
+        return f"about 2^{value.bit_length()}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _placed(sentence: str, place: str) -> str:

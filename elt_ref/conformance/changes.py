@@ -13,6 +13,7 @@ from elt_ref.conformance.document import ClauseRow, JudgedBackend, ProfileRow
 from elt_ref.conformance.reports import COLOURS
 from elt_ref.errors import RequestError
 from elt_ref.terminal import Terminal
+from elt_ref.text_files import read_text
 
 CREPT, NOTABLE = 2.0, 0.1
 """An error that grew by this factor, beyond this share of its tolerance, is shown although its clause still passes."""
@@ -63,9 +64,11 @@ def read_report(path: Path) -> Judged:
         RequestError: the file cannot be read or is no report.
     """
     try:
-        return Judged.model_validate_json(path.read_bytes())
+        return Judged.model_validate_json(read_text(path))
     except OSError as error:
         raise RequestError(f"report {path}: expected a file, got {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"report {path}: expected text in UTF-8, got other bytes") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "JSON"

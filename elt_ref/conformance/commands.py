@@ -24,6 +24,7 @@ from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import check_file, made_folder, write_text
 from elt_ref.terminal import Terminal, print_json
+from elt_ref.text_files import read_text
 
 CASES = Path("elt-conform-cases")
 """Folder for the smallest failing questions, one file for each operation."""
@@ -253,6 +254,6 @@ def exported_inquiry(folder: Path) -> Inquiry:
     if not path.is_file():
         return Inquiry(questions=0)
     try:
-        return Inquiry(int(json.loads(path.read_text(encoding="utf-8"))["seed"]), exported=True)
+        return Inquiry(int(json.loads(read_text(path))["seed"]), exported=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path}: expected the seed of fresh questions, got {error}") from error

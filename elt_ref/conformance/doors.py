@@ -35,6 +35,7 @@ from elt_ref.conformance.program import LONGEST, Program
 from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply
 from elt_ref.errors import RequestError
 from elt_ref.files import make_folder, write_bytes
+from elt_ref.text_files import text_of
 
 
 class PythonDoor:
@@ -321,7 +322,7 @@ class FilesDoor:
         """
         path = self.folder / "description.json"
         try:
-            text = read_inside(path, self.folder, LONGEST).decode("utf-8")
+            text = text_of(read_inside(path, self.folder, LONGEST))
             described = Described.model_validate_json(text)
         except OSError as error:
             raise RequestError(f"{path}: expected the description of a backend, got {error.strerror}") from error

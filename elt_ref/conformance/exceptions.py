@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.failures import misread
 from elt_ref.errors import RequestError
+from elt_ref.text_files import read_text
 
 
 class _Entry(BaseModel):
@@ -89,10 +90,10 @@ def read_exceptions(path: Path) -> Exceptions:
         RequestError: the file is missing or not TOML, or an entry is wrong.
     """
     try:
-        return Exceptions.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Exceptions.model_validate(tomllib.loads(read_text(path)))
     except ValidationError as error:
         raise RequestError(f"{path}: {misread(error, 'the file')}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RequestError(f"{path}: expected a TOML file of known failures, got {error}") from error
 
 

@@ -77,5 +77,5 @@ def load_feature_network(path: Path) -> Tree:
 
 
 def flatten(parameters: Tree) -> dict[str, np.ndarray]:
-    """Return the tensors under their names in the file."""
-    return dict(tree_items(parameters))
+    """Return the tensors under their names in the file, in row-major order as safetensors needs them."""
+    return {name: np.ascontiguousarray(leaf) for name, leaf in tree_items(parameters)}

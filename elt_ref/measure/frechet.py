@@ -2,8 +2,9 @@
 
     d² = ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)
 
-Over Inception features it is the FID. The trace of the root is taken in its symmetric form,
-Σ √eig(Σ₁^½ Σ₂ Σ₁^½), which is never complex and needs no regulariser. Covariances divide by count − 1.
+Over Inception features it is the FID. The trace of the root is the sum of the singular values of Σ₁^½ Σ₂^½, which is
+never complex and needs no regulariser. The eigenvalues of a singular covariance that are zero but for rounding are cut:
+their roots would be far larger. Covariances divide by count − 1.
 """
 
 from typing import NamedTuple
@@ -36,9 +37,16 @@ def fit_gaussian(features: Float[np.ndarray, "count features"]) -> Gaussian:
 
 
 def frechet_distance(first: Gaussian, second: Gaussian) -> float:
-    """Return d² between two Gaussians, ≥ 0 up to rounding; covariances may be singular."""
-    values, vectors = np.linalg.eigh(first.covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    root_trace = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second.covariance @ root), 0)).sum()
+    """Return d² between two Gaussians, ≥ 0; covariances may be singular."""
+    roots = _root(first.covariance), _root(second.covariance)
+    root_trace = np.linalg.svd(roots[0] @ roots[1], compute_uv=False).sum()
     offset = first.mean - second.mean
-    return float(offset @ offset + np.trace(first.covariance) + np.trace(second.covariance) - 2 * root_trace)
+    spread = np.trace(first.covariance) + np.trace(second.covariance) - 2 * root_trace
+    return float(offset @ offset + max(spread, 0.0))
+
+
+def _root(covariance: Float[np.ndarray, "features features"]) -> Float[np.ndarray, "features features"]:
+    """Return the symmetric root; eigenvalues below n ε times the greatest count as zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    cut = len(values) * np.finfo(values.dtype).eps * values.max()
+    return (vectors * np.sqrt(np.where(values > cut, values, 0))) @ vectors.T

@@ -110,19 +110,19 @@ def compare(
         for name, loops in progress.track(work, description=f"Sampling and evaluating: {heading}"):
             result, drawn = evaluator.evaluate(runs[name], loops, count=count, seed=0)
             results[name].append(result.row())
-            pictures[name][loops] = drawn[: evaluator.classes].astype(float)
+            pictures[name][loops] = drawn[: len(evaluator.labels)].astype(float)
 
     images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
     labels = evaluator.class_names if max(map(len, evaluator.class_names)) <= SHORT_NAME else None
     draw_samples(images["samples"], pictures, max_loops, labels=labels)
     draw_elasticity(images["elasticity"], results, evaluator.real_distance, max_loops)
-    shown = evaluator.classes - 1
+    shown = int(evaluator.labels[-1])
     answers, kept = trajectory(first, shown, seed=0)
     draw_trajectory(
         images["trajectory"],
         answers,
         kept,
-        label=f"class {evaluator.class_names[shown]}, {model_label(next(iter(runs)))}",
+        label=f"class {evaluator.class_names[-1]}, {model_label(next(iter(runs)))}",
         kept_title=KEPT_TITLES[first.config.model.family],
     )
     draw_loss_curves(images["loss"], metrics)

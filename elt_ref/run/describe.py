@@ -48,6 +48,7 @@ def describe(name: str) -> str:
         "description": dataset.description,
         "licence": dataset.licence,
         "source": dataset.source,
+        **({"remarks": " ".join(dataset.remarks)} if dataset.remarks else {}),
     }
     return "\n".join(f"{key:<12} {visible(value)}" for key, value in lines.items())
 
@@ -67,6 +68,12 @@ def _motions(dataset: tiny_datasets.Dataset) -> dict[str, str]:
     if not isinstance(dataset, tiny_datasets.ClipDataset) or dataset.motions is None:
         return {}
     return {"motions": f"{len(dataset.motions.names)}: {', '.join(dataset.motions.names)}"}
+
+
+def check_picture_name(path: Path) -> None:
+    """Raise RequestError unless a name ends in .png: a sheet has no other format."""
+    if path.suffix.lower() != ".png":
+        raise RequestError(f"--out: expected a name ending in .png, got '{path}'")
 
 
 def draw_dataset(name: str, path: Path) -> None:

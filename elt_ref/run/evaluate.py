@@ -22,6 +22,7 @@ from elt_ref.run.record import check_data, data_digest
 from elt_ref.schedules import LoopSchedule, parse_loop_schedule
 from elt_ref.streams import stream
 from elt_ref.tokenizer import Codec
+from tiny_datasets.dataset import MIN_JUDGED
 
 CHUNK = 250
 """Samples drawn at a time; a seed's samples depend on it."""
@@ -56,9 +57,9 @@ class Result:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def balanced_labels(count: int, classes: int) -> Int[np.ndarray, " count"]:
-    """Return `count` labels: 0, 1, …, classes − 1, and again from 0."""
-    return np.arange(count) % classes
+def balanced_labels(count: int, labels: Int[np.ndarray, " labels"]) -> Int[np.ndarray, " count"]:
+    """Return `count` labels: each of `labels` in turn, and again from the first."""
+    return np.resize(labels, count)
 
 
 def draw_pictures(
@@ -125,14 +126,20 @@ class Evaluator:
             raise RequestError(
                 f"{dataset.name}: expected a data set of pictures or clips to compare with, got {dataset.kind}"
             )
+        for part, split in (("training", dataset.train), ("held-out", dataset.test)):
+            if len(split) < MIN_JUDGED:
+                raise RequestError(
+                    f"{dataset.name}: expected at least {MIN_JUDGED} {part} examples to judge by, got {len(split)}"
+                )
         self.data = data_digest(dataset)
         self.network = feature_network(dataset)
         clips = isinstance(dataset, tiny_datasets.ClipDataset)
         self.is_valid = None if clips else dataset.is_valid
         self.find_motions = dataset.find_motions if clips else None
         self.motions = dataset.motions if clips else None
-        self.class_names = dataset.classes
-        self.classes = len(dataset.classes)
+        self.labels = np.unique(dataset.train.labels)
+        """Labels to sample and judge: those with training examples."""
+        self.class_names = [dataset.classes[label] for label in self.labels]
         self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
         self.real_distance = frechet_distance(
             self._statistics(tiny_datasets.scaled(dataset.test.examples, dataset.white)), self.train
@@ -153,7 +160,7 @@ class Evaluator:
             RequestError: the run was trained on other data of the same name.
         """
         check_data(run.config.name, run.record, run.config.data.name if run.config.data else "", self.data)
-        labels = balanced_labels(count, self.classes)
+        labels = balanced_labels(count, self.labels)
         schedule = parse_loop_schedule(
             str(loops), max_loops=run.config.model.max_loops, steps=run.config.sampling.steps
         )
@@ -203,7 +210,7 @@ def evaluate_run(
     """
     check_count(count)
     evaluator = Evaluator(run)
-    given = None if frames is None else give_frames(run, balanced_labels(count, evaluator.classes), frames)
+    given = None if frames is None else give_frames(run, balanced_labels(count, evaluator.labels), frames)
     return [evaluator.evaluate(run, schedule, count=count, seed=seed, given=given)[0] for schedule in loops]
 
 
@@ -214,4 +221,4 @@ def check_count(count: int) -> None:
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
         )
     if count > MOST_SAMPLES:
-        raise RequestError(f"count: expected at most {MOST_SAMPLES} samples, got {count}")
+        raise RequestError(f"count: expected at most {MOST_SAMPLES:,} samples, got {count:.6g}")

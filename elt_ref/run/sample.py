@@ -33,6 +33,11 @@ def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float |
     return replace(run, config=validate(document, where="request"))
 
 
+def learned_labels(run: Run) -> list[int]:
+    """Return the labels that have training examples, rising."""
+    return np.unique(load_data(run.config).train.labels).tolist()
+
+
 def sample_to_file(
     run: Run,
     labels: Int[np.ndarray, " count"],
@@ -77,11 +82,12 @@ def sample_to_file(
             draw_grid(path, pictures, columns=columns)
     elif isinstance(config, MaskedExperiment):
         tokens = sampled.samples.reshape(len(labels), *config.model.grid)
-        write_bytes(path, save({"tokens": tokens, "labels": labels}))
+        write_bytes(path, save({"tokens": np.ascontiguousarray(tokens), "labels": labels}))
     else:
         # Training multiplied latents by the scale; divide to return to the encoder's units.
         dataset = load_data(config)
         scale = dataset.scale if isinstance(dataset, tiny_datasets.LatentDataset) else 1.0
-        latents = (sampled.samples / scale).astype(np.float32)
+        # safetensors writes memory as it lies.
+        latents = np.ascontiguousarray(sampled.samples / scale, np.float32)
         write_bytes(path, save({"latents": latents, "labels": labels}, metadata={"scale": repr(scale)}))
     return sampled

@@ -6,7 +6,7 @@ from elt_ref.config import Experiment
 from elt_ref.files import made_folder
 from elt_ref.run.folder import check_folder, create_folder
 from elt_ref.run.lock import locked
-from elt_ref.run.prepare import Prepared, prepare
+from elt_ref.run.prepare import Prepared, load_data, prepare
 from elt_ref.run.warn import training_warnings
 from elt_ref.terminal import Terminal
 from elt_ref.training import METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
@@ -32,6 +32,7 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
 
 def _train(config: Experiment, folder: Path, *, resume: bool, console: Terminal) -> Prepared:
     longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
+    console.say(*load_data(config).remarks)
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared)
     # Who resumes has read them.

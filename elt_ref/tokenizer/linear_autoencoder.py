@@ -63,7 +63,8 @@ class LinearAutoencoder:
     def to_bytes(self) -> bytes:
         """Return the contents of an ``autoencoder.safetensors``."""
         settings = np.array([self.patch_size, self.scale])
-        return save({"mean": self.mean, "components": self.components, "patch_size_and_scale": settings})
+        components = np.ascontiguousarray(self.components)  # safetensors writes memory as it lies
+        return save({"mean": self.mean, "components": components, "patch_size_and_scale": settings})
 
 
 def fit_linear_autoencoder(pictures: Pictures, *, patch_size: int, channels: int) -> LinearAutoencoder:

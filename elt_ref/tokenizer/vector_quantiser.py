@@ -68,7 +68,10 @@ class VectorQuantiser:
         """Return the contents of a ``tokenizer.safetensors``."""
         # The frames are a tensor: safetensors writes two entries of metadata in any order.
         frames = np.array([self.patch_frames])
-        return save({"codebook": self.codebook, "patch_frames": frames}, metadata={"patch_size": str(self.patch_size)})
+        return save(
+            {"codebook": np.ascontiguousarray(self.codebook), "patch_frames": frames},
+            metadata={"patch_size": str(self.patch_size)},
+        )
 
 
 def load_quantiser(path: Path) -> VectorQuantiser:

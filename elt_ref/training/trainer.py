@@ -17,6 +17,7 @@ from elt_ref.config import Experiment
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
 from elt_ref.objective import Batch, LossTerms, batch_indices, draw
+from elt_ref.text_files import read_text
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.learning import Notice, blind_prediction, notice, signs
 from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
@@ -108,22 +109,22 @@ def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a ``metrics.jsonl``; a last line cut short by a kill is left out.
+    """Return the entries of a ``metrics.jsonl``; a line cut short by a kill, and what follows it, is left out.
 
     Raises:
         RequestError: the file cannot be read, or another line is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, ValueError) as error:
         raise RequestError(f"{path}: expected a readable log, got {getattr(error, 'strerror', error)}") from error
     entries = []
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+        if isinstance(entry, dict) and type(entry.get("step")) is int:
             entries.append(entry)
         elif number < len(lines):
             raise RequestError(f"{path}: expected an entry with its step in line {number}, got {line[:60]!r}")

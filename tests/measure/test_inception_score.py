@@ -13,11 +13,9 @@ def by_hand(logits, splits):
     """Exp E KL(p(y | x) ‖ p(y)), mean over the splits, in plain Python."""
     rows = [[math.exp(value - max(row)) for value in row] for row in logits]
     rows = [[value / sum(row) for value in row] for row in rows]
-    size, rest = divmod(len(rows), splits)
-    scores, first = [], 0
-    for split in range(splits):
-        part = rows[first : first + size + (split < rest)]
-        first += len(part)
+    scores = []
+    for split in range(splits):  # as in metric_isc.py of torch-fidelity
+        part = rows[split * len(rows) // splits : (split + 1) * len(rows) // splits]
         mean = [sum(column) / len(part) for column in zip(*part, strict=True)]
         divergences = [sum(p * math.log(p / q) for p, q in zip(row, mean, strict=True) if p) for row in part]
         scores.append(math.exp(sum(divergences) / len(part)))

@@ -434,6 +434,20 @@ def build(config):
     return port().build(settings).to(getattr(torch, config.training.dtype))
 
 
+@pytest.mark.parametrize("dtype", [None, "float64", "bfloat16"])
+def test_a_diffusion_network_can_be_called_as_it_is_built(dtype):
+    """Positions and the features of the time are float64; they follow the parameters."""
+    config = make_diffusion_config()
+    network = port().build(port().Settings(**config.model.model_dump(mode="json")))
+    if dtype is not None:
+        network = network.to(getattr(torch, dtype))
+    like = next(network.parameters())
+    noisy = torch.zeros(2, *config.model.shape, dtype=like.dtype)
+    time, labels = torch.tensor([0.2, 0.7]), torch.tensor([0, 1])
+    (drawn,) = network(noisy=noisy, time=time, labels=labels, exits=[2])
+    assert drawn.dtype == like.dtype
+
+
 def write_config(path, config):
     """As a person would: what is the default is left out."""
     path.write_text(tomli_w.dumps(config.model_dump(mode="json", exclude_defaults=True)), encoding="utf-8")

@@ -19,6 +19,8 @@ from elt_ref.config import TrainingConfig
 from elt_ref.measure.feature_network import FILE
 from elt_ref.run import fit_feature_network
 from elt_ref.run.describe import KINDS
+from elt_ref.run.evaluate import Evaluator
+from elt_ref.run.folder import open_run
 
 MODEL = {
     "model.layers": 1,
@@ -279,6 +281,60 @@ def test_a_class_whose_name_is_no_utf8(refused, pictures, home):
     assert not home.exists()
 
 
+# --- classes and splits
+
+
+def idx_folder(root, labels, held_out):
+    """IDX files with these labels, as MNIST has them."""
+    root.mkdir()
+    for part, some in (("train", labels), ("t10k", held_out)):
+        pictures = np.random.default_rng(len(some)).integers(0, 256, (len(some), 4, 4), np.uint8)
+        head = struct.pack(">IIII", 0x803, *pictures.shape)
+        (root / f"{part}-images-idx3-ubyte").write_bytes(head + pictures.tobytes())
+        content = struct.pack(">II", 0x801, len(some)) + np.array(some, np.uint8).tobytes()
+        (root / f"{part}-labels-idx1-ubyte").write_bytes(content)
+    return root
+
+
+IDX = {**MODEL, "data.name": "mine", "tokenizer.patch_size": 2, "model.codebook_size": 4, "model.grid": [2, 2]}
+
+
+def test_a_class_without_examples_is_named_and_neither_drawn_nor_judged(done, tmp_path, monkeypatch):
+    quick = TrainingConfig(steps=5, batch_size=8, learning_rate=1e-3, warmup_steps=0)
+    monkeypatch.setattr(fit_feature_network, "TRAINING", quick)
+    sentence = "Classes without training examples, which cannot be learned: '0'."
+    labels = [1, 2, 3, 4] * 5
+    result = done("data", "import", "idx", idx_folder(tmp_path / "idx", labels, labels), "mine")
+    assert sentence in result.err
+    assert sentence in done("data", "show", "mine").out
+    run = tmp_path / "run"
+    assert sentence in done("train", "digits-masked", *words_of(IDX | {"model.classes": 5}), "--out", run).err
+    done("sample", run, "--count", 8, "--out", tmp_path / "drawn.safetensors")
+    assert load_file(tmp_path / "drawn.safetensors")["labels"].tolist() == [1, 2, 3, 4] * 2
+    assert Evaluator(open_run(run)).labels.tolist() == [1, 2, 3, 4]
+
+
+def test_one_held_out_example_is_refused_before_work(done, refused, tmp_path, home):
+    result = done("data", "import", "idx", idx_folder(tmp_path / "idx", [0, 1] * 4, [1]), "mine")
+    assert "Held-out examples: 1, and `evaluate` needs 2." in result.err
+    run = tmp_path / "run"
+    assert (
+        "Held-out examples: 1"
+        in done("train", "digits-masked", *words_of(IDX | {"model.classes": 2}), "--out", run).err
+    )
+    sentence = "mine: expected at least 2 held-out examples to judge by, got 1"
+    assert refused("evaluate", run, "--count", 10) == sentence
+    assert refused("compare", run, "--out", tmp_path / "compared", "--count", 10) == sentence
+    assert not (tmp_path / "compared").exists()
+    assert not (home / "mine" / FILE).exists()
+
+
+def test_data_that_lack_nothing_are_not_remarked_on(done):
+    for name in ("digits", "photos", "shapes"):
+        assert tiny_datasets.load(name).remarks == ()
+    assert "remarks" not in done("data", "show", "digits").out
+
+
 # --- list and show
 
 
@@ -287,6 +343,50 @@ def test_list_names_every_dataset(done):
     for name in tiny_datasets.names():
         assert name in out
     assert "1437" in out, "the sizes are missing"
+
+
+def test_a_damaged_neighbour_does_not_hide_the_others(done, home, tmp_path, monkeypatch):
+    done("data", "import", "idx", idx_folder(tmp_path / "idx", [0, 1] * 4, [0, 1]), "whole")
+    shutil.copytree(home / "whole", home / "damaged")
+    (home / "damaged" / "dataset.json").write_text("{")
+    (home / "closed").mkdir()
+    looked = Path.is_file
+
+    def is_file(path):
+        if path.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)  # whoever runs the tests may be allowed everything
+    result = done("data", "list")
+    assert "whole" in result.out
+    assert "damaged/dataset.json must be JSON" in result.err
+    assert "'damaged' is left out" in result.err
+    assert "'closed' is left out" in result.err
+
+
+def test_a_sheet_is_a_png(refused, tmp_path):
+    assert refused("data", "show", "digits", "--out", tmp_path / "x.jpg").startswith(
+        "--out: expected a name ending in .png"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--guidance", "1e39"], "sampling.guidance_scale: expected "),
+        (["--guidance", "nan"], "sampling.guidance_scale: expected "),
+        (["--steps", "9" * 30], "sampling.steps: expected "),
+        (["--count", "9" * 30], "--count: expected from 1 to 1,000,000"),
+        (["--labels", "9" * 30], "--labels: expected integers of at most 64 bits"),
+        (["--labels", "9" * 5000], "--labels: expected integers"),
+        (["--loops", "9" * 5000], "loops: expected "),
+    ],
+)
+def test_numbers_at_the_edge_of_a_request(refused, trained, tmp_path, words, expected):
+    sentence = refused("sample", trained, "--out", tmp_path / "x.png", *words)
+    assert expected in sentence
+    assert len(sentence) <= 300
 
 
 def test_show_describes_the_digits(done, tmp_path):

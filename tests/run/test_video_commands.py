@@ -217,7 +217,7 @@ def test_json_has_the_motion_accuracy(done, trained_video):
 @pytest.mark.parametrize("frames", [None, "0-1"])
 def test_numbers_against_a_computation_by_hand(clips, trained_video, monkeypatch, frames):
     run = open_run(trained_video)
-    labels = balanced_labels(20, 10)
+    labels = balanced_labels(20, np.arange(10))
     given = None if frames is None else give_frames(run, labels, frames)
     # So that a tiny training has motions to be found, a third of what it draws is replaced by real clips.
     real = tiny_datasets.scaled(clips.test.examples[:20], clips.white)

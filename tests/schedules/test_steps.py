@@ -29,6 +29,8 @@ TABLES = {
     (1024, 12): "1015 989 946 886 812 724 623 512 391 265 133 1",
 }
 
+PRECISIONS = ("float64", "float32")
+
 
 def table(tokens, steps):
     return [int(length) for length in TABLES[tokens, steps].split()]
@@ -193,3 +195,15 @@ def test_sampling_temperatures_of_twelve_steps():
         [1.2333333, 1.1666667, 1.1, 1.0333333, 0.9666667, 0.9, 0.8333333, 0.7666667, 0.7, 0.6333333, 0.5666667, 0.5],
     )
     assert [sampling_temperature(step, 12, "plain") for step in range(12)] == [1.0] * 12
+
+
+def test_the_precisions_differ_at_two_thirds_and_for_long_rows_only():
+    """What specs/choices.md says of schedule_precision."""
+    rows = np.arange(1, 257)
+    for steps in range(1, 65):
+        for step in range(steps - 1):
+            double, single = (masked_count(rows, np.full(256, (step + 1) / steps, each)) for each in PRECISIONS)
+            assert np.array_equal(double, single) or 3 * (step + 1) == 2 * steps
+    for steps, step, tokens, counts in ((8, 0, 1197, (1173, 1174)), (19, 4, 653, (597, 598))):
+        found = [int(masked_count(tokens, np.full(1, (step + 1) / steps, each))[0]) for each in PRECISIONS]
+        assert tuple(found) == counts

@@ -194,6 +194,19 @@ def test_an_empty_folder_is_a_clip_of_no_frames(clips, refusal):
     assert "empty must be a clip of at least 4 frames, got 0" in refusal(clips)
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
+def test_a_folder_of_animated_files_is_not_one_clip(clips, refusal, suffix):
+    for number in range(4):
+        write_animation(clips / "folders" / "1" / f"frame{number}{suffix}", flat_frames([10, 20, 30]))
+    frame = clips / "folders" / "1" / f"frame0{suffix}"
+    assert refusal(clips) == f"{frame} must be one frame of the clip that its folder holds, got a file of 3 frames"
+
+
+def test_a_folder_with_folders_is_not_one_clip(clips, refusal):
+    (clips / "folders" / "1" / "more").mkdir()
+    assert "folders/1 must hold the frames of one clip and no folders, got the folder 'more'" in refusal(clips)
+
+
 @pytest.mark.parametrize("number", [0, 2, 3])
 def test_frames_of_different_sizes(clips, refusal, number):
     frame = clips / "folders" / "1" / f"frame{number}.png"

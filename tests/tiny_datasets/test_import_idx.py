@@ -264,3 +264,22 @@ def test_a_name_that_exists(folder, home):
     with pytest.raises(DatasetError, match="already exists"):
         import_idx(folder, "mine", height=2)
     assert (home / "mine" / "dataset.safetensors").read_bytes() == before
+
+
+def test_emnist_is_turned_upright(tmp_path):
+    """EMNIST stores pictures column by column, and has names of its own; its letters begin with label 1."""
+    upright = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    for part in ("train", "test"):
+        stored = upright.swapaxes(1, 2)
+        head = struct.pack(">IIII", 0x803, *stored.shape)
+        name = f"emnist-letters-{part}-images-idx3-ubyte.gz"
+        (tmp_path / name).write_bytes(gzip.compress(head + stored.tobytes()))
+        labels = struct.pack(">II", 0x801, 2) + bytes([1, 2])
+        (tmp_path / f"emnist-letters-{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    dataset = import_idx(tmp_path, "letters")
+    for split in (dataset.train, dataset.test):
+        order = np.argsort(split.labels)
+        assert np.array_equal(split.examples[order, ..., 0], upright)
+    (tmp_path / "emnist-digits-train-images-idx3-ubyte.gz").touch()
+    with pytest.raises(DatasetError, match="must hold one split of EMNIST, got emnist-digits"):
+        import_idx(tmp_path, "more")

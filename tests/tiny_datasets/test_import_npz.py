@@ -284,3 +284,18 @@ def test_a_file_name_that_is_no_utf8(store, tmp_path):
     path = store().rename(tmp_path / os.fsdecode(b"mine\xff.npz"))
     import_npz(path, "mine")
     assert load("mine").source == r"an NPZ file called 'mine\udcff.npz'"
+
+
+def test_names_of_medmnist_and_boolean_masks(tmp_path):
+    masks = np.arange(6 * 4 * 4).reshape(6, 4, 4) % 3 == 0
+    labels = np.arange(6, dtype=np.uint8)[:, None] % 2
+    parts = {
+        f"{part}_{kind}": value
+        for part in ("train", "val", "test")
+        for kind, value in (("images", masks), ("labels", labels))
+    }
+    np.savez(tmp_path / "pneumoniamnist.npz", **parts)
+    dataset = import_npz(tmp_path / "pneumoniamnist.npz", "masks")
+    assert (len(dataset.train), len(dataset.test)) == (6, 6)
+    found = {picture.tobytes() for picture in dataset.train.examples}
+    assert found == {(255 * mask.astype(np.uint8)).tobytes() for mask in masks}

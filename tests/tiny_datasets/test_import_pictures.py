@@ -99,6 +99,13 @@ def test_a_class_of_one_picture_is_for_training(picture_folder):
     assert np.count_nonzero(dataset.test.labels == 2) == 0
 
 
+def test_what_macos_adds_to_an_archive_is_left_out(picture_folder):
+    (picture_folder / "__MACOSX" / "cats").mkdir(parents=True)
+    (picture_folder / "__MACOSX" / "cats" / "._0.png").write_bytes(b"resource fork")
+    (picture_folder / "cats" / "._0.png").write_bytes(b"resource fork")
+    assert import_pictures(picture_folder, "pets").classes == ("cats", "dogs")
+
+
 def test_what_is_no_picture_is_left_out_and_counted(picture_folder):
     (picture_folder / "readme.txt").touch()
     (picture_folder / ".cache").mkdir()
@@ -271,6 +278,14 @@ def test_no_sub_folders(picture_folder, refusal):
     assert "cats must hold one sub-folder of pictures for each class, got no sub-folders" in message
 
 
+def test_parts_are_no_classes(picture_folder, refusal):
+    """A folder that is divided first and classified then, or not classified at all."""
+    (picture_folder / "cats").rename(picture_folder / "Test")
+    (picture_folder / "dogs").rename(picture_folder / "train")
+    expected = "must hold one sub-folder of pictures for each class, got the parts 'Test' and 'train' of a divided set"
+    assert expected in refusal(picture_folder)
+
+
 def test_a_class_without_pictures(picture_folder, refusal):
     (picture_folder / "fish").mkdir()
     (picture_folder / "fish" / "notes.txt").touch()
@@ -331,7 +346,9 @@ def test_a_decompression_bomb(picture_folder, refusal, monkeypatch, side):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_32_bits_have_no_white(picture_folder, refusal, mode):
     Image.new(mode, (8, 8), 1).save(picture_folder / "cats" / "deep.tif")
-    assert "deep.tif must have 8 or 16 bits a channel, got 32" in refusal(picture_folder)
+    assert "deep.tif must have values that define black and white, got values that are signed" in refusal(
+        picture_folder
+    )
 
 
 @pytest.mark.parametrize(

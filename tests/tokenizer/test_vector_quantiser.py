@@ -290,3 +290,10 @@ def test_damaged_files(tmp_path, content):
 def test_missing_files(tmp_path):
     with pytest.raises(RequestError, match="expected a file, got none"):
         load_quantiser(tmp_path / "none.safetensors")
+
+
+def test_a_codebook_that_does_not_lie_in_order_is_written_in_order(tmp_path):
+    """Safetensors writes memory as it lies."""
+    codebook = np.arange(20, dtype=np.float32).reshape(4, 5).T / 20
+    (tmp_path / "file").write_bytes(VectorQuantiser(codebook, 2).to_bytes())
+    assert np.array_equal(load_quantiser(tmp_path / "file").codebook, codebook)

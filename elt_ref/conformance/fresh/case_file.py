@@ -17,6 +17,7 @@ from elt_ref.conformance.fresh.subjects import QUESTIONS
 from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import make_folder, write_text
+from elt_ref.text_files import read_text
 
 FEW = 48
 """Most numbers of an array that are printed."""
@@ -70,11 +71,11 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
         RequestError: the file is missing or wrong, or its question has no answer.
     """
     try:
-        case = CaseFile.model_validate_json(path.read_text(encoding="utf-8"))
+        case = CaseFile.model_validate_json(read_text(path))
         inputs = {name: np.array(a.values, a.dtype).reshape(a.shape) for name, a in case.inputs.items()}
     except ValidationError as error:
         raise RequestError(f"--case {path}: {misread(error, 'the file')}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise RequestError(f"--case {path}: expected a file with a question, got {error}") from error
     clause(case.clause)
     if case.operation not in QUESTIONS:

@@ -41,6 +41,7 @@ CASES = (
     counted("COUNT-01", "video", "a grid of three sides", masked_section(grid=[2, 3, 4]), 4),
     apart("means-apart", "sets of different sizes and means: covariances over n − 1", (12, 3), (10, 3), offset=1.0),
     apart("means-alike", "nearly the same mean: the trace of the root decides", (9, 4), (14, 4)),
+    apart("singular", "fewer samples than features: covariances of less than full rank", (4, 6), (5, 6), offset=1.0),
     apart("one-feature", "one feature: variances are numbers", (6, 1), (8, 1), offset=0.5),
     scored("splits", "three splits of five: a mean of scores", 15, 4, 3),
     scored("uneven", "splits that are not all as large", 11, 3, 4),

@@ -2,7 +2,7 @@
 
     d² = ‖μ₁ − μ₂‖² + Tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½)            IS = exp(E_x KL(p(y | x) ‖ p(y)))
 
-Jacobi rotations give the eigenvalues for the root.
+Jacobi rotations give eigenvalues and singular values.
 """
 
 import math
@@ -42,18 +42,36 @@ def count(model: Mapping[str, Any], loops: int) -> tuple[int, int, int]:
 
 
 def frechet_distance(features: Matrix, others: Matrix) -> float:
-    """Return d² between the Gaussians of two sets of features, with Tr (Σ₁ Σ₂)^½ = Σ √eig(R Σ₂ R), R = Σ₁^½."""
+    """Return d² between the Gaussians of two sets of features; Tr (Σ₁ Σ₂)^½ = the singular values of Σ₁^½ Σ₂^½."""
     (mean, first), (other_mean, second) = _gaussian(features), _gaussian(others)
-    values, vectors = jacobi(first)
-    size = range(len(values))
-    root = [
-        [math.fsum(vectors[i][k] * math.sqrt(max(values[k], 0.0)) * vectors[j][k] for k in size) for j in size]
-        for i in size
-    ]
-    inner, _ = jacobi(_product(_product(root, second), root))
     offset = math.fsum((a - b) ** 2 for a, b in zip(mean, other_mean, strict=True))
-    traces = math.fsum(first[i][i] + second[i][i] for i in size)
-    return offset + traces - 2 * math.fsum(math.sqrt(max(value, 0.0)) for value in inner)
+    traces = math.fsum(first[i][i] + second[i][i] for i in range(len(first)))
+    return offset + max(0.0, traces - 2 * math.fsum(singular_values(_product(_root(first), _root(second)))))
+
+
+def _root(covariance: Matrix) -> Matrix:
+    """Return the symmetric root; eigenvalues below n ε times the greatest are zero but for rounding."""
+    values, vectors = jacobi(covariance)
+    size = range(len(values))
+    least = len(values) * 2.0**-52 * max(values)
+    roots = [math.sqrt(value) if value > least else 0.0 for value in values]
+    return [[math.fsum(vectors[i][k] * roots[k] * vectors[j][k] for k in size) for j in size] for i in size]
+
+
+def singular_values(matrix: Matrix) -> list[float]:
+    """Return the singular values: rotations make the columns orthogonal, then these are their lengths (Hestenes)."""
+    columns = [list(column) for column in zip(*matrix, strict=True)]
+    for _ in range(50):
+        for p in range(len(columns)):
+            for q in range(p + 1, len(columns)):
+                one, two = columns[p], columns[q]
+                across = math.fsum(a * b for a, b in zip(one, two, strict=True))
+                squares = [math.fsum(a * a for a in column) for column in (one, two)]
+                angle = math.atan2(2 * across, squares[0] - squares[1]) / 2
+                cosine, sine = math.cos(angle), math.sin(angle)
+                columns[p] = [cosine * a + sine * b for a, b in zip(one, two, strict=True)]
+                columns[q] = [cosine * b - sine * a for a, b in zip(one, two, strict=True)]
+    return [math.sqrt(math.fsum(a * a for a in column)) for column in columns]
 
 
 def _gaussian(features: Matrix) -> tuple[list[float], Matrix]:
@@ -105,12 +123,10 @@ def _rotate(a: Matrix, vectors: Matrix, p: int, q: int) -> None:
 
 
 def inception_score(logits: Matrix, splits: int) -> float:
-    """Return the mean of IS over splits of neighbours; if they cannot be equal, the first have one sample more."""
-    size, larger = divmod(len(logits), splits)
-    scores, place = [], 0
+    """Return the mean of IS over splits of neighbours, split i from row ⌊i n / splits⌋ on."""
+    scores = []
     for split in range(splits):
-        part = logits[place : place + size + (split < larger)]
-        place += len(part)
+        part = logits[split * len(logits) // splits : (split + 1) * len(logits) // splits]
         log_given = [[data(x) for x in log_softmax(row)] for row in part]
         average = [math.fsum(map(math.exp, column)) / len(part) for column in zip(*log_given, strict=True)]
         divergence = math.fsum(

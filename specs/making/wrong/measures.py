@@ -124,7 +124,8 @@ class InceptionScoreOfWhole(Altered, ReferenceBackend):
 
 
 def _scores(logits: Any, splits: int, score: Any) -> float:
-    return float(np.mean([score(part) for part in np.array_split(np.exp(log_softmax(logits)), splits)]))
+    edges = [i * len(logits) // splits for i in range(1, splits)]
+    return float(np.mean([score(part) for part in np.split(np.exp(log_softmax(logits)), edges)]))
 
 
 def _wrong_axis(given: np.ndarray) -> float:
