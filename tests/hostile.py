@@ -142,7 +142,7 @@ def readers(workshop: Path) -> list[Reader]:  # noqa: C901, PLR0915  one list
     from elt_ref.conformance.doors import FilesDoor
     from elt_ref.conformance.exceptions import read_exceptions
     from elt_ref.conformance.fresh.case_file import read_case
-    from elt_ref.conformance.protocol import Described, Reply, reply_of
+    from elt_ref.conformance.protocol import Described, Reply
     from elt_ref.files import read_tensors
     from elt_ref.measure.feature_network import load_feature_network
     from elt_ref.run.folder import open_run
@@ -285,7 +285,7 @@ def readers(workshop: Path) -> list[Reader]:  # noqa: C901, PLR0915  one list
     def line(kind):
         def read(path, _):
             with contextlib.suppress(ValidationError, UnicodeDecodeError):  # the door makes the sentence
-                reply_of(kind, path.read_bytes().decode())
+                kind.model_validate_json(path.read_bytes().decode())
 
         return read
 
@@ -347,14 +347,13 @@ def readers(workshop: Path) -> list[Reader]:  # noqa: C901, PLR0915  one list
 
 
 def _train(folder: Path) -> None:
-    from rich.console import Console
-
     from elt_ref.config import load_preset
     from elt_ref.run.train import train_run
+    from elt_ref.terminal import Terminal
 
     small = {"model.layers": 1, "model.max_loops": 2, "model.width": 8, "model.heads": 1, "model.mlp_width": 8}
     short = {"training.steps": 2, "training.batch_size": 4, "training.log_every": 1, "tokenizer.iterations": 1}
-    train_run(load_preset("digits-masked", small | short), folder, console=Console(quiet=True))
+    train_run(load_preset("digits-masked", small | short), folder, console=Terminal(quiet=True))
 
 
 # --- cases

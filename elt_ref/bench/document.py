@@ -29,7 +29,7 @@ class Result:
     floor: float | None
     """Ratio if we did only our matrix products, at the peak; None without a ratio."""
     numpy_floor: float | None
-    """Our time ÷ that of our matrix products at the peak and of the fewest passes over arrays; None for ``conform``."""
+    """Our time ÷ what our products at the peak and the fewest passes over arrays would take; None for ``conform``."""
     peer_peak_memory_mb: float | None
     pairs: int
     failure: str | None

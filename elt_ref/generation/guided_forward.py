@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from elt_ref.arrays import Tree
 from elt_ref.config import Experiment
 from elt_ref.generation.guidance import branches, guide
-from elt_ref.model import Network, block_of, run, wanted_tokens
+from elt_ref.model import Network, block_of, run
 from elt_ref.schedules import EarlyExit
 
 Prediction: TypeAlias = Float[np.ndarray, "batch *shape"]
@@ -44,7 +44,7 @@ def guided_forward(
         loops: a number, or an `EarlyExit`.
         guidance_scale: s; at 0 and 1 one branch is evaluated, otherwise both.
         change: measure of the change that an `EarlyExit` compares with its threshold.
-        unknown: masked family: tokens whose predictions are read; those of others may be zero. All by default.
+        unknown: masked family: tokens whose predictions are read; others may be predicted as zero. All by default.
     """
     if guidance_scale != 1:
         unconditional = np.full(labels.shape, config.model.unconditional_class)
@@ -54,8 +54,7 @@ def guided_forward(
         unknown = None if unknown is None else twice(unknown)
     if isinstance(loops, EarlyExit):
         return _until_settled(network, parameters, config, (*inputs, labels), loops, guidance_scale, change, unknown)
-    wanted = None if unknown is None else wanted_tokens(unknown)
-    (prediction,) = run(network, parameters, config, (*inputs, labels), exits=[loops], wanted=wanted)
+    (prediction,) = run(network, parameters, config, (*inputs, labels), exits=[loops], wanted=unknown)
     prediction = join_branches(prediction, guidance_scale)
     return prediction, np.full(len(prediction), loops)
 
@@ -110,4 +109,4 @@ def _until_settled(
 def _head(network: Network, tree: Tree, config: Experiment, unknown: np.ndarray | None) -> Callable[[Any], Any]:
     """Return the head as a function of the state alone, for unknown tokens only where they are given."""
     head = partial(network.head, tree, config.model)
-    return head if unknown is None else partial(head, wanted=wanted_tokens(unknown))
+    return head if unknown is None else partial(head, wanted=unknown)

@@ -2,8 +2,7 @@
 
 from elt_ref.model.forward import NETWORKS, forward
 from elt_ref.model.loop import adaln_zero_layer, apply_block, block_of, loop_states, post_norm_layer, run
-from elt_ref.model.masked import wanted_tokens
-from elt_ref.model.network import Embedded, Network, Wanted
+from elt_ref.model.network import Embedded, Network
 from elt_ref.model.parameterisation import add_noise, prediction_target, to_x0
 from elt_ref.model.parameters import declare_parameters, init_parameters
 
@@ -11,7 +10,6 @@ __all__ = [
     "NETWORKS",
     "Embedded",
     "Network",
-    "Wanted",
     "adaln_zero_layer",
     "add_noise",
     "apply_block",
@@ -24,5 +22,4 @@ __all__ = [
     "prediction_target",
     "run",
     "to_x0",
-    "wanted_tokens",
 ]

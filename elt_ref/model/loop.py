@@ -20,12 +20,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from elt_ref import ops
 from elt_ref.arrays import Array, Tree, check_loops
 from elt_ref.config import Experiment
-from elt_ref.model.network import Network, Wanted
+from elt_ref.model.network import Network
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     inputs: tuple[Any, ...],
     *,
     exits: Sequence[int],
-    wanted: Wanted | None = None,
+    wanted: Bool[np.ndarray, "batch tokens"] | None = None,
 ) -> list[Any]:
     """Return the predictions after each number of loops in `exits`: one pass, as long as the longest exit.
 
@@ -45,13 +45,14 @@ def run(
         config: experiment.
         inputs: what ``network.embed`` reads; ``network.check`` has passed them.
         exits: numbers of loops, each ≥ 1, in any order.
-        wanted: positions whose predictions are read; those of others are zero. All by default.
+        wanted: masked family: tokens whose predictions are read; others are predicted as zero. All by default.
     """
     state, layers, tree = network.embed(parameters, config.model, *inputs)
     block, head = block_of(network, layers, config), partial(network.head, tree, config.model)
     last = block
-    if wanted is not None:  # the last layer of the last loop, and the heads, work for these positions alone
-        last, head = block_of(network, layers, config, wanted.rows), partial(head, wanted=wanted)
+    if wanted is not None:  # the last layer of the last loop, and the heads, work for these tokens alone
+        rows = np.flatnonzero(np.pad(wanted, ((0, 0), (1, 0))))  # of the state, which begins with the class token
+        last, head = block_of(network, layers, config, rows), partial(head, wanted=wanted)
     predictions = {}
     for loops, x in enumerate(loop_states(block, state, max(exits), last=last), start=1):
         if loops in exits:
@@ -87,27 +88,31 @@ def block_of(
     With `rows`, its last layer returns these rows of the flattened state only.
     """
     layer = partial(network.layer, heads=config.model.heads, epsilon=config.model.layer_norm_epsilon)
-
-    def block(x: Any, layers: Sequence[Tree]) -> Any:
-        if rows is None:
-            return apply_block(layer, layers, x)
-        *others, last = layers
-        return layer(last, apply_block(layer, others, x), rows=rows)
-
-    apply = ops.rematerialise(block) if config.training.rematerialise else block
-    return lambda x: apply(x, layers)
+    block = partial(apply_block, layer, last=None if rows is None else partial(layer, rows=rows))
+    if not config.training.rematerialise:
+        return partial(block, layers)
+    again = ops.rematerialise(lambda x, layers: block(layers, x))
+    return lambda x: again(x, layers)
 
 
-def apply_block(layer: Callable[[Tree, Any], Any], layers: Sequence[Tree], x: Any) -> Any:
+def apply_block(
+    layer: Callable[[Tree, Any], Any],
+    layers: Sequence[Tree],
+    x: Any,
+    *,
+    last: Callable[[Tree, Any], Any] | None = None,
+) -> Any:
     """E3: apply the N layers in order.
 
     Args:
         layer: ``layer(θ_i, x) -> x``.
         layers: θ_1 … θ_N.
         x: the state.
+        last: the last layer, where it leaves out what nobody reads; `layer` by default.
     """
-    for tree in layers:
-        x = layer(tree, x)
+    functions = [layer] * (len(layers) - 1) + [last or layer]
+    for function, tree in zip(functions, layers, strict=False):  # a network of the tests has no layers
+        x = function(tree, x)
     return x
 
 
@@ -129,17 +134,17 @@ def post_norm_layer(
         rows: rows of the flattened state to return; the whole state by default.
     """
     ops.count_call("layer")
-    attention, mlp = parameters["attention"], parameters["mlp"]
-    parts = (
-        (attention["query_key_value"], "weight"),
-        (attention["output"], "weight"),
-        (parameters["attention_norm"], "scale"),
-        (mlp["up"], "weight"),
-        (mlp["down"], "weight"),
-        (parameters["mlp_norm"], "scale"),
+    joint, output = parameters["attention"]["query_key_value"], parameters["attention"]["output"]
+    up, down = parameters["mlp"]["up"], parameters["mlp"]["down"]
+    first, second = parameters["attention_norm"], parameters["mlp_norm"]
+    return ops.post_norm_layer(
+        x,
+        *(joint["weight"], joint["bias"], output["weight"], output["bias"], first["scale"], first["bias"]),
+        *(up["weight"], up["bias"], down["weight"], down["bias"], second["scale"], second["bias"]),
+        heads=heads,
+        epsilon=epsilon,
+        rows=rows,
     )
-    arrays = (array for part, first in parts for array in (part[first], part["bias"]))
-    return ops.post_norm_layer(x, *arrays, heads=heads, epsilon=epsilon, rows=rows)
 
 
 def adaln_zero_layer(
@@ -156,6 +161,12 @@ def adaln_zero_layer(
     """
     ops.count_call("layer")
     attention, mlp = tree["layer"]["attention"], tree["layer"]["mlp"]
-    linear = [attention["query_key_value"], attention["output"], mlp["up"], mlp["down"]]
-    arrays = (array for each in linear for array in (each["weight"], each["bias"]))
-    return ops.adaln_zero_layer(x, tree["modulation"], *arrays, heads=heads, epsilon=epsilon)
+    joint, output, up, down = attention["query_key_value"], attention["output"], mlp["up"], mlp["down"]
+    return ops.adaln_zero_layer(
+        x,
+        tree["modulation"],
+        *(joint["weight"], joint["bias"], output["weight"], output["bias"]),
+        *(up["weight"], up["bias"], down["weight"], down["bias"]),
+        heads=heads,
+        epsilon=epsilon,
+    )

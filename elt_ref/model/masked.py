@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from elt_ref.arrays import Array, Tree, check_integers
 from elt_ref.config import MaskedModelConfig
 from elt_ref.model.loop import post_norm_layer
-from elt_ref.model.network import Embedded, Network, Wanted
+from elt_ref.model.network import Embedded, Network
 from elt_ref.ops import (
     count_call,
     drop_first,
@@ -59,13 +59,11 @@ def embed(
     return Embedded(state, parameters["block"], {"word": tables["word"], **parameters["head"]})
 
 
-def wanted_tokens(mask: Bool[np.ndarray, "batch tokens"]) -> Wanted:
-    """Return these tokens as positions whose predictions are read."""
-    return Wanted(mask, np.flatnonzero(np.pad(mask, ((0, 0), (1, 0)))))
-
-
 def mlm_head(
-    tree: Tree, model: MaskedModelConfig, state: State | Float[Array, "rows width"], wanted: Wanted | None = None
+    tree: Tree,
+    model: MaskedModelConfig,
+    state: State | Float[Array, "rows width"],
+    wanted: Bool[np.ndarray, "batch tokens"] | None = None,
 ) -> Float[Array, "batch tokens codes"]:
     """Return logits over the codebook: Dense → GELU → LN → tied word embedding with a bias of its own.
 
@@ -73,14 +71,13 @@ def mlm_head(
     """
     count_call("head")
     dense, norm = tree["dense"], tree["norm"]
-    if wanted is None:
+    if state.ndim > 2:
         state = drop_first(state)
-    elif state.ndim > 2:
-        state = take_rows(state, wanted.rows)
+        state = state if wanted is None else take_rows(state, wanted)
     hidden = gelu(linear(state, dense["weight"], dense["bias"]))
     hidden = layer_norm(hidden, norm["scale"], norm["bias"], epsilon=model.layer_norm_epsilon)
     logits = unembedding(hidden, tree["word"], tree["bias"])
-    return logits if wanted is None else put_rows(logits, np.flatnonzero(wanted.mask), shape=wanted.mask.shape)
+    return logits if wanted is None else put_rows(logits, wanted)
 
 
 MASKED_NETWORK = Network(check_inputs, embed, post_norm_layer, mlm_head)

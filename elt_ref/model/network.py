@@ -8,9 +8,6 @@ The two families share everything about loops. They differ in these functions on
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Bool, Int
-
 from elt_ref.arrays import Tree
 
 
@@ -25,15 +22,6 @@ class Embedded(NamedTuple):
     """Tree that the head takes."""
 
 
-class Wanted(NamedTuple):
-    """Positions whose predictions are read: masked tokens in training, unknown ones in sampling."""
-
-    mask: Bool[np.ndarray, "batch tokens"]
-    """Whether a token is one of them."""
-    rows: Int[np.ndarray, " rows"]
-    """Their rows in the flattened state of the loop."""
-
-
 class Network(NamedTuple):
     """The functions of one family's network."""
 
@@ -45,4 +33,4 @@ class Network(NamedTuple):
     """``layer(tree, x, heads=…, epsilon=…) -> x``, f_θ; in the masked family also ``rows=…``, to return only these."""
     head: Callable[..., Any]
     """``head(tree, model, x) -> prediction``, after the loop: the same one at every exit. In the masked family also
-    ``wanted=…``: the predictions of other positions are zero, and x may hold the rows of these alone."""
+    ``wanted=…``, a mask of tokens: the predictions of others are zero, and x may hold the rows of these alone."""

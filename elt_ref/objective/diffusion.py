@@ -49,9 +49,6 @@ class DiffusionTarget(NamedTuple):
         """E10: weighted squared error of the student's prediction with the teacher's; the caller stops its gradient."""
         return weighted_squared_error(student, teacher, self.weights(student.dtype))
 
-    def wanted(self) -> None:
-        """Return None: the losses read the whole prediction."""
-
     def weights(self, dtype: np.dtype) -> Float[np.ndarray, " batch"]:
         """Return each sample's weight in the loss."""
         weights = loss_weight(self.time, self.diffusion) / len(self.time)

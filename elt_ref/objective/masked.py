@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float, Int
 from elt_ref.arrays import Array, check_integers
 from elt_ref.config import MaskedExperiment
 from elt_ref.errors import RequestError
-from elt_ref.model import Wanted, wanted_tokens
 from elt_ref.objective.draws import Batch, MaskedDraws, check_classes, drop_labels, mask_tokens
 from elt_ref.ops import softmax, softmax_cross_entropy
 
@@ -51,10 +50,6 @@ class MaskedTarget(NamedTuple):
     ) -> Float[Array, ""]:
         """E8: cross-entropy of the student's prediction with the teacher's; the caller stops its gradient."""
         return softmax_cross_entropy(student, softmax(teacher), self.weights(student.dtype))
-
-    def wanted(self) -> Wanted:
-        """Return the positions whose predictions the losses read: the masked ones."""
-        return wanted_tokens(self.mask)
 
     def weights(self, dtype: np.dtype) -> Float[np.ndarray, "batch tokens"]:
         """Return each token's weight in the loss: zero where not masked; a sample without masked tokens adds zero."""

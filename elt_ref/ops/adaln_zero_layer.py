@@ -2,8 +2,8 @@
 
     a = x + g₁ (Attn(x̂ (1 + s₁) + b₁) W + b),  y = a + g₂ (GELU((â (1 + s₂) + b₂) U + c) D + e)
 
-One op for the reasons of `post_norm_layer`. FLOPs and MACs are those of its parts: `attention`, `linear`, `gelu`, and
-the modulated norm and the gate of `modulation`.
+One op for the reasons of `post_norm_layer`. FLOPs and MACs are the sums over its parts: `attention`, `linear`, `gelu`,
+and the modulated norm and the gate of `modulation`.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
 from elt_ref.ops.modulation import ModulatedKept, gated, gated_vjp, modulated_value, modulated_vjp
 
 SHIFT, GATE, MLP = 0, 2, 3
-"""Chunks of a modulation: shift, scale, gate of the attention; from `MLP` on those of the MLP."""
+"""Chunks of a modulation: shift, scale, gate of the attention; from `MLP` on the same of the MLP."""
 
 
 class _Kept(NamedTuple):

@@ -4,7 +4,7 @@
     value  O = P V                    MACs  3 · rows · width² + 2 · batch · queries · tokens · width
                                       other FLOPs  3 · rows · width + 6 · scores
     VJP    V̄ = Pᵀ Ō,  P̄ = Ō Vᵀ,  S̄ = P ∘ (P̄ − Σ P̄ ∘ P),  Q̄ = S̄ K / √d_head,  K̄ = S̄ᵀ Q / √d_head
-                                      MACs twice those of the value,  other FLOPs  3 · rows · width + 5 · scores
+                                      MACs twice as many,  other FLOPs  3 · rows · width + 5 · scores
 with rows = batch · tokens and scores = batch · heads · queries · tokens. The paper's GFLOPs contain the value's MACs.
 
 What a pass over the score matrix would do is done to narrower arrays: Q is scaled, O and Ō are divided by the sums of

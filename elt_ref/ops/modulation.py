@@ -44,7 +44,7 @@ def modulated_value(
 def modulated_vjp(
     cotangent: np.ndarray, kept: ModulatedKept, modulation_gradient: np.ndarray, *, part: int
 ) -> np.ndarray:
-    """Return the gradient of x, and write those of shift and scale into their chunks of the modulation's."""
+    """Return the gradient of x, and write shift's and scale's into their chunks of the modulation's."""
     normalised, inverse_deviation, factor = kept
     width = cotangent.shape[-1]
     count_work(elementwise_flops=11 * cotangent.size + len(cotangent) * width)
@@ -74,7 +74,7 @@ def gated(x: np.ndarray, update: np.ndarray, modulation: np.ndarray, *, part: in
 def gated_vjp(
     cotangent: np.ndarray, update: np.ndarray, modulation: np.ndarray, modulation_gradient: np.ndarray, *, part: int
 ) -> np.ndarray:
-    """Return the gradient of the update, and write that of the gate; the gradient of x is the cotangent."""
+    """Return the gradient of the update, and write the gate's; the gradient of x is the cotangent."""
     count_work(elementwise_flops=3 * cotangent.size)
     count_passes(cotangent.size, arithmetic=2)
     modulation_gradient[:, part] = np.einsum("bnd,bnd->bd", cotangent, update)

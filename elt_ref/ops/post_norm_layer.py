@@ -3,8 +3,8 @@
     a = LN(x + Attn(x) W + b),  y = LN(a + GELU(a U + c) D + e)
 
 One op, because an op costs Python and autograd ten microseconds or more, and because inside of it every sum goes
-into an array that is there already. FLOPs and MACs are those of its parts: `attention`, `linear`, `gelu`, `layer_norm`;
-a residual sum is one FLOP an element.
+into an array that is there already. FLOPs and MACs are the sums over its parts: `attention`, `linear`, `gelu`,
+`layer_norm`; a residual sum is one FLOP an element.
 
 A layer whose output is needed at some rows only computes those: their queries, output map, MLP and norms. Keys and
 values come from every token.

@@ -74,13 +74,13 @@ def is_kernel(name: str) -> bool:
 
 def clip_gradient(gradient: Tree, largest: float) -> tuple[Tree, float]:
     """Return the gradient scaled to a global norm of at most `largest`, and the norm before."""
-    square = 0.0
-    for leaf in tree_leaves(gradient):
-        square += float(np.vdot(leaf, leaf))
-    norm = math.sqrt(square)
+    numbers = tree_flat(gradient)
+    # A product of BLAS would sum in an order that depends on where the array lies in memory.
+    norm = math.sqrt(np.square(numbers).sum(dtype=np.float64))
     if not norm > largest:  # also where the norm is NaN: the caller must see it
         return gradient, norm
-    return tree_unflat(gradient, largest / norm * tree_flat(gradient)), norm
+    numbers *= largest / norm
+    return tree_unflat(gradient, numbers), norm
 
 
 def moving_average(average: Tree, parameters: Tree, decay: float) -> Tree:

@@ -113,7 +113,7 @@ def loss_and_gradient(
     if student_loops is not None and not 1 <= student_loops < max_loops:
         raise RequestError(f"student_loops: expected 1 ≤ L_int < L_max = {max_loops}, got {student_loops}")
 
-    wanted = target.wanted()
+    wanted = target.mask if isinstance(target, MaskedTarget) else None
 
     def loss(parameters: Tree) -> tuple[Any, LossTerms]:
         if student_loops is None:

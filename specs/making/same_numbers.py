@@ -135,11 +135,11 @@ def main() -> None:
         "",
         *table(shares),
         "",
-        f"Of {len(first)} answers, {min(repeated)} have the same bits in {REPETITIONS} repetitions, and with "
-        + ", ".join(f"{number}" for number in THREADS)
-        + " threads of OpenBLAS "
-        + ", ".join(f"{number}" for number in threaded.values())
-        + " have those of one thread. The commands use one, so a repeated or resumed run has the same bits.",
+        f"In {REPETITIONS} repetitions {min(repeated)} of {len(first)} answers keep their bits. With "
+        + ", ".join(map(str, THREADS))
+        + " threads, ours and OpenBLAS's, "
+        + ", ".join(map(str, threaded.values()))
+        + " have the bits of one thread.",
     ]
     if not arguments.page:
         print("\n".join(lines))  # noqa: T201  the result

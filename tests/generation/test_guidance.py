@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from networks import examples, make_config, random_labels, random_parameters, random_tokens
 
 from elt_ref.generation import branches, guide, predict_tokens, sample
-from elt_ref.model import forward, run, wanted_tokens
+from elt_ref.model import forward, run
 from elt_ref.model.masked import MASKED_NETWORK
 from elt_ref.ops import counting
 
@@ -28,7 +28,7 @@ def guided(example, scale, loops=2):
 
 def predicted(example, labels, loops):
     """Return the prediction for the unknown tokens, and zeros for the others."""
-    wanted = wanted_tokens(example.tokens == example.config.model.mask_token)
+    wanted = example.tokens == example.config.model.mask_token
     inputs = (example.tokens, labels)
     return run(MASKED_NETWORK, example.parameters, example.config, inputs, exits=[loops], wanted=wanted)[0]
 

@@ -204,24 +204,30 @@ def adaln_zero_layer(draw):
     )
 
 
+def mask_of(draw, state):
+    mask = np.zeros(state.shape[:-1], bool)
+    mask.flat[rows_of(draw, state)] = True
+    return mask
+
+
 def take_rows(draw):
     state = layer_arrays(draw, 1)[0]
-    rows = rows_of(draw, state)
+    mask = mask_of(draw, state)
     return Case(
-        lambda x: ops.take_rows(x, rows),
-        lambda x: anp.reshape(x, (-1, x.shape[-1]))[rows],
+        lambda x: ops.take_rows(x, mask),
+        lambda x: anp.reshape(x, (-1, x.shape[-1]))[np.flatnonzero(mask)],
         [state],
     )
 
 
 def put_rows(draw):
     state = layer_arrays(draw, 1)[0]
-    rows, width = rows_of(draw, state), state.shape[-1]
-    place = np.eye(len(state) * state.shape[1])[:, rows]
+    mask, width = mask_of(draw, state), state.shape[-1]
+    place = np.eye(mask.size)[:, np.flatnonzero(mask)]
     return Case(
-        lambda x: ops.put_rows(x, rows, shape=state.shape[:-1]),
+        lambda x: ops.put_rows(x, mask),
         lambda x: anp.reshape(anp.dot(place, x), state.shape),
-        [generator_of(draw).standard_normal((len(rows), width))],
+        [generator_of(draw).standard_normal((int(mask.sum()), width))],
     )
 
 

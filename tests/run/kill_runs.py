@@ -27,8 +27,6 @@ from elt_ref.run.process import settle_process
 
 settle_process()
 
-from rich.console import Console  # noqa: E402  NumPy is loaded from here on
-
 import tiny_datasets  # noqa: E402
 from elt_ref.config import load_config, parse_config  # noqa: E402
 from elt_ref.run.folder import CONFIG, open_run  # noqa: E402
@@ -36,6 +34,7 @@ from elt_ref.run.lock import LOCK  # noqa: E402
 from elt_ref.run.record import RECORD, read_record  # noqa: E402
 from elt_ref.run.stop import ENDING, signals_interrupt  # noqa: E402
 from elt_ref.run.train import train_run  # noqa: E402
+from elt_ref.terminal import Terminal  # noqa: E402  NumPy is loaded from here on
 from elt_ref.training import CHECKPOINT, METRICS, read_metrics  # noqa: E402
 from tests.faulty_os import faulty, kill, kill_halfway  # noqa: E402
 
@@ -90,7 +89,7 @@ def few(name, load=tiny_datasets.load):
 
 def live(config, folder):
     """Begin or resume a run."""
-    train_run(config, folder, resume=True, console=Console(quiet=True))
+    train_run(config, folder, resume=True, console=Terminal(quiet=True))
 
 
 def forked(work):

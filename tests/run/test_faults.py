@@ -7,12 +7,12 @@ from itertools import cycle
 
 import jaxtyping
 import pytest
-from rich.console import Console
 
 import tiny_datasets
 from elt_ref.config import parse_config
 from elt_ref.errors import RequestError
 from elt_ref.run.train import train_run
+from elt_ref.terminal import Terminal
 from tests.faulty_os import faulty
 from tests.run.kill_runs import few
 
@@ -35,7 +35,7 @@ training = { steps = 2, batch_size = 2, warmup_steps = 1, checkpoint_every = 1, 
 
 
 def live(folder):
-    train_run(parse_config(TINY, where="tiny"), folder, resume=True, console=Console(quiet=True))
+    train_run(parse_config(TINY, where="tiny"), folder, resume=True, console=Terminal(quiet=True))
 
 
 def contents(folder):

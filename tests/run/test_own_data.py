@@ -118,7 +118,8 @@ def test_tokens_from_the_import_to_the_samples(command, done, refused, tmp_path,
     run = tmp_path / "run"
     result = done("train", token_config, *words_of(TOKENS), "--out", run)
     assert "Tokenizer" not in result.err, "nothing was tokenized"
-    assert {path.name for path in run.iterdir()} == {"config.toml", "checkpoint.safetensors", "metrics.jsonl"}
+    written = {"config.toml", "checkpoint.safetensors", "metrics.jsonl", "run.json"}
+    assert {path.name for path in run.iterdir()} == written
 
     out = tmp_path / "drawn.safetensors"
     done("sample", run, "--count", 4, "--out", out)
