@@ -245,7 +245,7 @@ def test_a_network_that_is_sure_decodes_to_its_answer(seed):
     logits = 1000.0 * np.eye(config.model.codebook_size)[answer]
     sure_network = MASKED_NETWORK._replace(
         embed=lambda _parameters, _model, tokens, _labels: Embedded(np.zeros((len(tokens), 1, 1)), [], None),
-        head=lambda _tree, _model, _state: logits.copy(),
+        head=lambda _tree, _model, _state, **_: logits.copy(),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("elt_ref.generation.masked_sampler.MASKED_NETWORK", sure_network)
