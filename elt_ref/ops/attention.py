@@ -7,9 +7,9 @@
                                       MACs twice as many,  other FLOPs  3 · rows · width + 5 · scores
 with rows = batch · tokens and scores = batch · heads · queries · tokens. The paper's GFLOPs contain the value's MACs.
 
-What a pass over the score matrix would do is done to narrower arrays: Q is scaled, O and Ō are divided by the sums of
-exps, and Σ P̄ ∘ P is computed as Σ Ō ∘ O. Heads are views of the joint arrays, and the products read and write them in
-place: nothing is copied.
+Two passes over the score matrix are made over narrower arrays: O and Ō are divided by the sums of exps, and Σ P̄ ∘ P is
+computed as Σ Ō ∘ O. The scores are scaled and not Q, though there may be more of them: they lie in one piece. Heads are
+views of the joint arrays, and the products read and write them in place: nothing is copied.
 
 A layer whose state is needed at some positions only makes queries of those rows alone. Samples differ in how many they
 have, and a product needs as many for each: so the queries are spread over a padded array, where zeros fill the gaps.
@@ -37,7 +37,6 @@ class Attended(NamedTuple):
     """What the way back of Q, K and V to the joined heads needs."""
 
     query: Queries
-    """Scaled by 1/√d_head."""
     key: Heads
     value: Heads
     exps: Float[np.ndarray, "batch heads queries tokens"]
@@ -88,7 +87,6 @@ def attention_value(
         places, most = padded(rows, batch, tokens)
         queries = spread(rows_times(as_rows(x)[rows], weight[:, :width], bias[:width]), places, batch * most)
         query = queries.reshape(batch, most, heads, head_width).swapaxes(1, 2)
-    query *= 1 / math.sqrt(head_width)
     attended = attend(query, key, value)
     joined = attended.output.reshape(-1, width)
     return joined if places is None else joined[places], AttentionKept(x, weight, attended, rows, places)
@@ -124,11 +122,12 @@ def attention_vjp(
 
 
 def attend(query: Queries, key: Heads, value: Heads) -> Attended:
-    """Return the output of attention with its intermediate results; the query is scaled already."""
+    """Return the output of attention with its intermediate results."""
     scores = query @ key.swapaxes(-1, -2)
+    scores *= 1 / math.sqrt(key.shape[-1])
     count_work(macs=2 * scores.size * key.shape[-1], elementwise_flops=6 * scores.size)
-    count_passes(scores.size, arithmetic=3, exp=1)  # two bounds, a sum
-    count_passes(query.size, arithmetic=2)  # scaling of the query and of the output
+    count_passes(scores.size, arithmetic=4, exp=1)  # a scale, two bounds, a sum
+    count_passes(query.size, arithmetic=1)  # division of the output by the sums
     if not -LARGEST_SCORE <= scores.min() <= scores.max() <= LARGEST_SCORE:
         scores -= scores.max(axis=-1, keepdims=True)
     exps = scores
@@ -149,19 +148,19 @@ def attend_vjp(
     key_gradient: Heads,
     value_gradient: Heads,
 ) -> None:
-    """Write the gradients of query (before its scaling), key and value."""
+    """Write the gradients of query, key and value."""
     query, key, value, exps, inverse_sums, output = kept
     count_work(macs=4 * exps.size * key.shape[-1], elementwise_flops=5 * exps.size)
-    count_passes(exps.size, arithmetic=2)
-    count_passes(query.size, arithmetic=3)
+    count_passes(exps.size, arithmetic=3)
+    count_passes(query.size, arithmetic=2)
     projection = np.einsum("bnhd,bnhd->bhn", cotangent, output)[..., None] * inverse_sums
     scaled = cotangent.swapaxes(1, 2) * inverse_sums
     np.matmul(exps.swapaxes(-1, -2), scaled, out=value_gradient)
     score_gradient = scaled @ value.swapaxes(-1, -2)
     by_rows(_rows_score_gradient, score_gradient, projection, exps)
+    score_gradient *= 1 / math.sqrt(key.shape[-1])
     np.matmul(score_gradient.swapaxes(-1, -2), query, out=key_gradient)
     np.matmul(score_gradient, key, out=query_gradient)
-    query_gradient *= 1 / math.sqrt(key.shape[-1])
 
 
 def _rows_score_gradient(gradient: np.ndarray, projection: np.ndarray, exps: np.ndarray) -> None:

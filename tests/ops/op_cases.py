@@ -1,6 +1,5 @@
 """Every op with its plain definition, which is the oracle: the line of the masked page, where the page has that op."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
@@ -110,7 +109,7 @@ def _thirds(joint, heads):
 
 def _joint_value(joint, *, heads):
     query, key, value = _thirds(joint, heads)
-    attended = attend(query / math.sqrt(query.shape[-1]), key, value)
+    attended = attend(query, key, value)
     return attended.output.reshape(*joint.shape[:2], -1), attended
 
 
