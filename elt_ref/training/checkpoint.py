@@ -24,6 +24,8 @@ from elt_ref.training.optimizer import Moments
 from elt_ref.training.step import TrainState
 
 FORMAT = "elt_ref checkpoint 2"
+WITHOUT_CHECKSUM = "elt_ref checkpoint 1"
+"""The format of version 0.1.0, which the ports write: the same but for the checksum."""
 UNSEALED = "0" * 64
 """Stands for the checksum while it is computed."""
 _PARTS = ("parameters", "first_moment", "second_moment", "average")
@@ -93,10 +95,11 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         metadata = json.loads(texts.get("elt_ref", "{}"))
     except json.JSONDecodeError:
         metadata = None
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") not in (FORMAT, WITHOUT_CHECKSUM):
         got = metadata.get("format", "another program's file") if isinstance(metadata, dict) else "damaged metadata"
         raise RequestError(f"checkpoint {path}: expected the format '{FORMAT}', got {got}")
-    _check_seal(path, metadata.get("sha256"))
+    if metadata["format"] == FORMAT or "sha256" in metadata:  # also where the changed byte is that of the format
+        _check_seal(path, metadata.get("sha256"))
     if not isinstance(step := metadata.get("step"), int) or step < 0:
         raise RequestError(f"checkpoint {path}: expected a number of steps, got {step!r}")
     return tensors, metadata

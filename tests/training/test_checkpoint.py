@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load, save
 from tiny_training import FAMILIES, examples, tiny
 
@@ -147,6 +148,17 @@ def test_a_weight_that_changed_is_told_as_what_it_is(saved):
     assert "expected the checksum of its header, got another: a byte has changed" in refusal(saved, tiny())
 
 
+def test_a_file_of_the_ports_has_no_checksum_and_is_read(saved):
+    """But a file that has one is not taken for such a file."""
+    tensors, metadata = load(saved.read_bytes()), json.loads(safe_open(saved, "numpy").metadata()["elt_ref"])
+    older = {**metadata, "format": "elt_ref checkpoint 1"}
+    saved.write_bytes(save(tensors, metadata={"elt_ref": json.dumps(older)}))
+    assert "a byte has changed" in refusal(saved, tiny())
+    del older["sha256"]
+    saved.write_bytes(save(tensors, metadata={"elt_ref": json.dumps(older)}))
+    assert load_checkpoint(saved, tiny()).step == metadata["step"]
+
+
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
@@ -155,7 +167,7 @@ def test_a_weight_that_changed_is_told_as_what_it_is(saved):
         ({"elt_ref": "{}"}, "another program's file"),
         ({"elt_ref": "[]"}, "damaged metadata"),
         ({"elt_ref": "{"}, "damaged metadata"),
-        ({"elt_ref": json.dumps({"format": "elt_ref checkpoint 1"})}, "got elt_ref checkpoint 1"),
+        ({"elt_ref": json.dumps({"format": "elt_ref checkpoint 3"})}, "got elt_ref checkpoint 3"),
     ],
 )
 def test_a_foreign_file(saved, metadata, told):
