@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from elt_ref.arrays import DTYPES, tree_leaves, tree_rebuild
 from elt_ref.config import DiffusionConfig, validate
 from elt_ref.generation import denoise, denoise_step, initial_noise, predict_clean, sample, step_noise, step_variance
+from elt_ref.generation.diffusion_sampler import relative_change
 from elt_ref.model import declare_parameters, forward, to_x0
 from elt_ref.ops import counting
 from elt_ref.schedules import EarlyExit, leaning_schedule, log_snr, time_grid
@@ -297,3 +298,11 @@ def test_a_schedule_of_loops_is_followed_step_by_step():
     assert not np.array_equal(runs["e"].samples, runs["l"].samples)
     fixed = sample(parameters, config, LABELS, loops=2)
     assert np.array_equal(fixed.samples, sample(parameters, config, LABELS, loops=[2, 2, 2, 2]).samples)
+
+
+def test_a_change_is_relative_to_the_prediction_and_at_most_one():
+    after = np.ones((4, 2, 2, 1))
+    factors = np.array([1.0, 0.75, -1.0, -9.0])[:, None, None, None]
+    changes = relative_change(factors * after, after, np.arange(4))
+    np.testing.assert_allclose(changes, [0, 0.25, 1, 1])
+    assert relative_change(0 * after, 0 * after, np.arange(4)).tolist() == [0] * 4
