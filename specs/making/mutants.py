@@ -1,7 +1,8 @@
 """Automatic mutants of the package's core: one small change of the source each, made without knowing the algorithm.
 
 An operator, a comparison, a number, a truth value or a condition is changed, two branches are swapped, or a statement
-is dropped. Annotations, docstrings and what raises an error stay: no question and no test is about their numbers.
+is dropped. Annotations, docstrings and what raises an error stay: no question and no test is about their numbers. The −1 of
+a reshape becomes 1, but not −2, which NumPy takes for the same.
 """
 
 import ast
@@ -84,7 +85,10 @@ def mutants(root: Path, core: Sequence[str] = CORE) -> Iterator[Mutant]:
         tree, path = ast.parse(text), file.relative_to(root).as_posix()
         where = _statements(tree)
         silent = {id(node) for call in ast.walk(tree) if _is_silent(call) for node in ast.walk(call)}
+        left_over = {id(number) for call in ast.walk(tree) for number in _sizes_left_over(call)}
         for node, other in _changes(tree):
+            if id(node) in left_over:
+                continue
             before = ast.get_source_segment(text, node) or ""
             answers = id(node) not in silent and path != COUNTER
             yield Mutant(path, node.lineno, before, other, _replaced(text, node, other), *where[id(node)], answers)
@@ -103,6 +107,15 @@ def _is_silent(node: ast.AST) -> bool:
             return True
         case _:
             return False
+
+
+def _sizes_left_over(node: ast.AST) -> list[ast.expr]:
+    """Return the 1 of each −1 among the sizes of a ``reshape``."""
+    match node:
+        case ast.Call(ast.Attribute(_, "reshape"), sizes):
+            return [size.operand for size in sizes if isinstance(size, ast.UnaryOp)]
+        case _:
+            return []
 
 
 def _statements(tree: ast.Module) -> dict[int, tuple[tuple[int, ...], bool]]:

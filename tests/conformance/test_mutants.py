@@ -35,6 +35,7 @@ def changes(tmp_path, text):
         ("y = a + b", ["y = (a - b)"]),
         ("y = a ** 2", ["y = (a * 2)", "y = a ** (3)"]),
         ("y = -a", ["y = (a)"]),
+        ("y = a.reshape(-1, 4)", ["y = a.reshape((1), 4)", "y = a.reshape(-1, (5))"]),
         ("y = a < b", ["y = (a <= b)"]),
         ("y = a if b else c", ["y = (c if b else a)"]),
         ("y = a and b", ["y = (a or b)"]),
