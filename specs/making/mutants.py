@@ -1,8 +1,8 @@
 """Automatic mutants of the package's core: one small change of the source each, made without knowing the algorithm.
 
 An operator, a comparison, a number, a truth value or a condition is changed, two branches are swapped, or a statement
-is dropped. Annotations, docstrings and what raises an error stay: no question and no test is about their numbers. The −1 of
-a reshape becomes 1, but not −2, which NumPy takes for the same.
+is dropped. Annotations, docstrings and what raises an error stay: no question and no test is about their numbers.
+The −1 of a reshape becomes 1, but not −2, which NumPy takes for the same.
 """
 
 import ast
