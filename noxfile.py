@@ -1,8 +1,8 @@
 """Where the package runs: interpreters, and the lowest and the newest versions of every dependency.
 
 `nox` runs the short matrix of continuous integration: Python 3.11 with the lowest versions. `nox --session whole` runs
-every interpreter from `INTERPRETERS` that is installed with the newest versions, and 3.11 with the lowest; it fails at
-the end if an interpreter is missing, and names it. `nox --session archives` tries the wheel, the sdist and a checkout.
+every interpreter from `INTERPRETERS` that is installed with the newest versions, and 3.11 with the lowest; it names the
+interpreters that are missing. `nox --session archives` tries the wheel, the sdist and a checkout.
 """
 
 import re

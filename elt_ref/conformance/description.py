@@ -4,9 +4,9 @@ from typing import Any
 
 from elt_ref.conformance.backend import JUDGED_DTYPES, Description
 from elt_ref.conformance.choices import CHOICES
-from elt_ref.conformance.failures import visible
 from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.errors import RequestError, nearest
+from elt_ref.literal import visible
 
 
 def checked(description: Any) -> Description:

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from elt_ref.conformance.answers import flat, read_answer, read_inside, room, tensors_of
 from elt_ref.conformance.backend import Description, Unsupported
 from elt_ref.conformance.case import Vector
-from elt_ref.conformance.failures import BackendFailure, first_line, misread, sentence, visible
+from elt_ref.conformance.failures import BackendFailure, first_line, misread, sentence
 from elt_ref.conformance.layouts import layout_of
 from elt_ref.conformance.operations import TREES
 from elt_ref.conformance.perform import perform, undeclared
@@ -35,6 +35,7 @@ from elt_ref.conformance.program import LONGEST, Program
 from elt_ref.conformance.protocol import PROTOCOL, Bye, Call, Described, Hello, Refused, Reply
 from elt_ref.errors import RequestError
 from elt_ref.files import make_folder, write_bytes
+from elt_ref.literal import visible
 from elt_ref.text_files import text_of
 
 

@@ -2,35 +2,17 @@
 
 import os
 import traceback
-import unicodedata
 from pathlib import Path
 
 from pydantic import ValidationError
 
-SEEN = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
-"""The pictures of control characters, by code."""
-BIDIRECTIONAL = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-"""Codes that change the order in which the rest of a line is shown."""
+from elt_ref.literal import visible
 
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
 
 
 class BackendFailure(Exception):  # noqa: N818  a report on a failure
     """A failure that a backend, or the process it runs in, described in a sentence of its own."""
-
-
-def visible(text: str) -> str:
-    """Return a text that no terminal obeys: control characters, reordering and lone surrogates are made visible."""
-    return "".join(_seen(character) for character in text)
-
-
-def _seen(character: str) -> str:
-    code = ord(character)
-    if code in SEEN:
-        return SEEN[code]
-    if code in BIDIRECTIONAL or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-        return f"\\u{code:04x}"
-    return character
 
 
 def sentence(error: BaseException) -> str:

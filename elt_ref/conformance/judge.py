@@ -17,10 +17,11 @@ from elt_ref.conformance.clauses import PROFILES, Clause, clauses
 from elt_ref.conformance.compare import departure, difference, mismatch
 from elt_ref.conformance.description import checked
 from elt_ref.conformance.exceptions import Exceptions
-from elt_ref.conformance.failures import sentence, visible
+from elt_ref.conformance.failures import sentence
 from elt_ref.conformance.finding import Finding, Status
 from elt_ref.conformance.operations import FAMILIES, OPERATIONS
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.literal import visible
 
 
 @runtime_checkable

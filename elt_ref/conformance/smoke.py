@@ -10,8 +10,9 @@ from elt_ref.conformance.backend import Unsupported
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.compare import mismatch
 from elt_ref.conformance.description import checked
-from elt_ref.conformance.failures import first_line, sentence, visible
+from elt_ref.conformance.failures import first_line, sentence
 from elt_ref.conformance.judge import TAP_OF, Door, fits, tapped
+from elt_ref.literal import visible
 
 
 class Smoke(NamedTuple):
