@@ -203,8 +203,6 @@ def train(
     config = _configuration(source, settings, steps, seed)
     folder = out or Path("runs") / config.name
     console = Terminal(stderr=True)
-    if resume and not (folder / "checkpoint.safetensors").exists():
-        console.say(f"No checkpoint in {folder} yet; starting at the first step.")
     try:
         prepared = train_run(config, folder, resume=resume, console=console)
     except KeyboardInterrupt:

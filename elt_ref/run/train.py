@@ -4,12 +4,12 @@ from pathlib import Path
 
 from elt_ref.config import Experiment
 from elt_ref.files import made_folder
-from elt_ref.run.folder import check_folder, create_folder
+from elt_ref.run.folder import CONFIG, check_folder, create_folder
 from elt_ref.run.lock import locked
 from elt_ref.run.prepare import Prepared, load_data, prepare
 from elt_ref.run.warn import training_warnings
 from elt_ref.terminal import Terminal
-from elt_ref.training import METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
+from elt_ref.training import CHECKPOINT, METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
 
 
 def train_run(config: Experiment, folder: Path, *, resume: bool = False, console: Terminal | None = None) -> Prepared:
@@ -32,6 +32,8 @@ def train_run(config: Experiment, folder: Path, *, resume: bool = False, console
 
 def _train(config: Experiment, folder: Path, *, resume: bool, console: Terminal) -> Prepared:
     longer = check_folder(folder, config, resume=resume)  # once more, for now nobody else writes
+    if resume and (folder / CONFIG).exists() and not (folder / CHECKPOINT).exists():
+        console.say(f"No checkpoint in {folder} yet; starting at the first step.")
     console.say(*load_data(config).remarks)
     prepared = prepare(config, folder)
     create_folder(folder, config, prepared)

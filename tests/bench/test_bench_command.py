@@ -116,7 +116,7 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
             "--peer: expected one of torch, torch-compile, jax, or a checkout of elt_ref as ./before, got 'pytorch'",
         ),
         (["--part", "one-thread"], "--part: expected --out with it, got none"),
-        (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, avx2-kernels, conf"),
+        (["--out", "out", "--part", "one"], "--part: expected one of one-thread, two-threads, avx2-kernels, with"),
         (
             ["--out", "out", "--threads", "2"],
             "--out: expected only --part and --pairs with it",
