@@ -110,10 +110,10 @@ def apply_block(
         x: the state.
         last: the last layer, where it leaves out what nobody reads; `layer` by default.
     """
-    functions = [layer] * (len(layers) - 1) + [last or layer]
-    for function, tree in zip(functions, layers, strict=False):  # a network of the tests has no layers
-        x = function(tree, x)
-    return x
+    *others, theta = layers
+    for tree in others:
+        x = layer(tree, x)
+    return (last or layer)(theta, x)
 
 
 def post_norm_layer(

@@ -244,7 +244,8 @@ def test_a_network_that_is_sure_decodes_to_its_answer(seed):
 
     logits = 1000.0 * np.eye(config.model.codebook_size)[answer]
     sure_network = MASKED_NETWORK._replace(
-        embed=lambda _parameters, _model, tokens, _labels: Embedded(np.zeros((len(tokens), 1, 1)), [], None),
+        embed=lambda _parameters, _model, tokens, _labels: Embedded(np.zeros((len(tokens), 1, 1)), [None], None),
+        layer=lambda _tree, x, **_: x,
         head=lambda _tree, _model, _state, **_: logits.copy(),
     )
     with pytest.MonkeyPatch.context() as patch:
