@@ -145,12 +145,19 @@ def join(pieces: Any) -> Any:
     return pieces.transpose(order).reshape((batch, *sides, channels))
 
 
+MOST_LOOPS = 1_000_000
+"""Largest L: more is a slip, and would run for days."""
+
+
 def check_loops(loops: Any, where: str = "loops") -> int:
-    """Return `loops` if it is an integer ≥ 1.
+    """Return `loops` if it is an integer from 1 to `MOST_LOOPS`.
 
     Raises:
-        RequestError: it is not; the sentence begins with `where`.
+        RequestError: it is another; the sentence begins with `where`.
     """
     if isinstance(loops, bool) or not isinstance(loops, Integral) or loops < 1:
         raise RequestError(f"{where}: expected an integer of at least 1, got {loops!r}")
-    return int(loops)
+    number = int(loops)
+    if number > MOST_LOOPS:
+        raise RequestError(f"{where}: expected at most {MOST_LOOPS:,}, got {number:,}")
+    return number

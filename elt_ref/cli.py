@@ -228,8 +228,8 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
             raise RequestError(f"--set: expected KEY=VALUE, got '{setting}'")
         try:
             overrides[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            overrides[key] = value  # a bare word is a string
+        except (ValueError, RecursionError):
+            overrides[key] = value  # a bare word is a string, and so is a number that Python cannot hold
     if steps is not None:
         overrides["training.steps"] = steps
     if seed is not None:
@@ -280,7 +280,7 @@ def sample(
     chosen = learned_labels(opened) if labels is None else _numbers("--labels", labels)
     number = 10 * len(chosen) if count is None else count
     if not 1 <= number <= MOST_SAMPLES:
-        raise RequestError(f"--count: expected from 1 to {MOST_SAMPLES:,}, got {number:.6g}")
+        raise RequestError(f"--count: expected from 1 to {MOST_SAMPLES:,}, got {number:,}")
     classes = np.resize(chosen, number)
     frames = None if given is None else give_frames(opened, classes, given)
     console = Terminal(stderr=True)
@@ -395,9 +395,12 @@ def bench(
         typer.Option(metavar="SIZE", help="tiny, small, medium or large; may be repeated. Default: the last three."),
     ] = None,
     pairs: Annotated[
-        int, typer.Option(help="Repetitions of each side (for loop-cache, of each process); an even number.", min=2)
+        int,
+        typer.Option(
+            help="Repetitions of each side (for loop-cache, of each process); an even number.", min=2, max=10**6
+        ),
     ] = 16,
-    threads: Annotated[int, typer.Option(help="Threads of each side.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each side.", min=1, max=1024)] = 1,
     kernels: Annotated[
         str | None,
         typer.Option(
@@ -574,7 +577,7 @@ def conform_run(
     as_json: Json = False,
     seed: FreshSeed = None,
     questions: Annotated[
-        int | None, typer.Option(min=0, help="Fresh questions; by default several of every operation.")
+        int | None, typer.Option(min=0, max=10**9, help="Fresh questions; by default several of every operation.")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0, help="Minutes for the fresh questions, at most.", callback=_finite)

@@ -27,7 +27,9 @@ def leaves(command, words=()):
 COMMANDS = dict(leaves(GROUP))
 NUMBERS = st.one_of(
     st.integers().map(str),
-    st.sampled_from(["0", "-1", "1", "2", "10", str(2**31), str(2**63), str(2**64), "9" * 5000, "1_0", " 1", "٣", "²"]),
+    st.sampled_from(
+        ["0", "-1", "1", "2", "10", str(2**31), str(2**63), str(2**64), "9" * 400, "9" * 5000, "1_0", " 1", "٣", "²"]
+    ),
     st.floats().map(str),
     st.sampled_from(["1e39", "1e400", "-0.0", "inf", "nan", "0x10", "1e-320"]),
 )
@@ -43,6 +45,8 @@ NAMES = st.sampled_from(
         *(
             "training.steps=nan",
             "model={}",
+            "model.width=" + "9" * 400,
+            "training.steps=" + "9" * 5000,
             "name='../x'",
             "seed=-1",
             "exit:nan",

@@ -62,7 +62,7 @@ def parse_config(text: str, *, where: str, overrides: Mapping[str, Any] | None =
     """
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also of a number with thousands of digits
         raise RequestError(f"{where}: expected TOML, got {error}") from error
     for key, value in (overrides or {}).items():
         _lay_over(document, key, value, where)

@@ -6,6 +6,7 @@ to the bit. Products and passes take turns, so no more threads work than are all
 """
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -37,9 +38,9 @@ def by_rows(function: Callable[..., Any], *arrays: np.ndarray) -> None:
 
 
 def threads() -> int:
-    """Return the number of threads that OPENBLAS_NUM_THREADS states; 1 if it states none."""
-    stated = os.environ.get("OPENBLAS_NUM_THREADS", "1")
-    return int(stated) if stated.isdecimal() and int(stated) > 0 else 1
+    """Return the number of threads that OPENBLAS_NUM_THREADS states, at most a core each; 1 if it states none."""
+    stated = re.fullmatch("0*([1-9][0-9]{0,8})", os.environ.get("OPENBLAS_NUM_THREADS", "1"))
+    return min(int(stated[1]), max(1, os.cpu_count() or 1)) if stated else 1
 
 
 @cache

@@ -40,8 +40,8 @@ def parse(page: str, description: str, steps: int) -> argparse.Namespace:
         return Path(name)
 
     def count(text: str) -> int:
-        if not text.isdecimal() or int(text) == 0:
-            raise argparse.ArgumentTypeError(f"expected a number of steps from 1, got '{text}'")
+        if not text.isdecimal() or len(text) > 9 or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"expected a number of steps from 1 to 999999999, got '{text}'")
         return int(text)
 
     parser = argparse.ArgumentParser(prog=f"python -m elt_ref.paper.{page}", description=description)

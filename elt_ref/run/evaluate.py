@@ -221,4 +221,4 @@ def check_count(count: int) -> None:
             f"count: expected at least {SPLITS} samples, one a split of the inception score, got {count}"
         )
     if count > MOST_SAMPLES:
-        raise RequestError(f"count: expected at most {MOST_SAMPLES:,} samples, got {count:.6g}")
+        raise RequestError(f"count: expected at most {MOST_SAMPLES:,} samples, got {count:,}")

@@ -5,6 +5,7 @@ stand-in for the VQGAN of MaskGIT and the 3D-VQ of MAGVIT; tokens of a real one 
 (``elt-ref data import tokens``).
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def load_quantiser(path: Path) -> VectorQuantiser:
     codebook, patch_size = tensors.get("codebook", np.empty(0)), metadata.get("patch_size", "")
     frames = tensors.get("patch_frames", np.array([1]))
     whole = frames.dtype == np.int64 and frames.shape == (1,) and frames[0] > 0
-    pixels = int(patch_size) ** 2 * int(frames[0]) if patch_size.isdecimal() and whole else 0
+    pixels = int(patch_size) ** 2 * int(frames[0]) if re.fullmatch("[0-9]{1,9}", patch_size) and whole else 0
     if codebook.dtype != np.float32 or codebook.ndim != 2 or not pixels or codebook.shape[1] % pixels:
         got = f"{codebook.dtype} {list(codebook.shape)}, patch size '{patch_size}' and patch frames {frames.tolist()}"
         raise RequestError(f"tokenizer {path}: expected a float32 codebook of patches and their sides, got {got}")

@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     tensors, texts = read_tensors(path, "checkpoint")
     try:
         metadata = json.loads(texts.get("elt_ref", "{}"))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         metadata = None
     if not isinstance(metadata, dict) or metadata.get("format") not in (FORMAT, WITHOUT_CHECKSUM):
         got = metadata.get("format", "another program's file") if isinstance(metadata, dict) else "damaged metadata"

@@ -171,7 +171,7 @@ def test_a_page_trains_with_a_mistake(tmp_path):
         (["--mistake", "teacher_not_stoped"], "got 'teacher_not_stoped'; did you mean 'teacher_not_stopped'?"),
         (["--mistake", "time_unscaled"], "expected a mistake of this page, got 'time_unscaled'"),
         (["--mistake", "macs_as_flops"], "expected a mistake of this page, got 'macs_as_flops'"),
-        (["--steps", "0"], "expected a number of steps from 1, got '0'"),
+        (["--steps", "0"], "expected a number of steps from 1 to 999999999, got '0'"),
         (["--out", "/dev/null/here"], "expected a folder, got '/dev/null/here'"),
     ],
 )

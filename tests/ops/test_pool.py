@@ -27,6 +27,7 @@ def numbers(function, arrays, threads, monkeypatch):
 def test_the_same_bits_on_any_number_of_threads(op, dtype, rows, tokens, seed):
     x = np.random.default_rng(seed).standard_normal((rows, tokens, 12)).astype(dtype)
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(pool.os, "cpu_count", lambda: 4)
         alone, two, four = (numbers(op, [x], threads, monkeypatch) for threads in (1, 2, 4))
     for other in (two, four):
         assert all(map(np.array_equal, alone, other))
@@ -42,14 +43,17 @@ def shares(monkeypatch, threads, size):
 
 def test_large_arrays_are_shared_and_small_ones_left_alone(monkeypatch):
     large = pool.SMALLEST
+    monkeypatch.setattr(pool.os, "cpu_count", lambda: 2)
+    assert shares(monkeypatch, "99", large) == [3, 4], "a thread a core"
     assert shares(monkeypatch, "2", large) == [3, 4]
     assert shares(monkeypatch, "1", large) == [7]
     assert shares(monkeypatch, "2", large // 7 - 1) == [7]
-    for word in ("", "many", "0"):
+    for word in ("", "many", "0", "9" * 5000):
         assert shares(monkeypatch, word, large) == [7], f"OPENBLAS_NUM_THREADS={word}"
 
 
 def test_an_error_on_another_thread_is_raised(monkeypatch):
+    monkeypatch.setattr(pool.os, "cpu_count", lambda: 2)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     monkeypatch.setattr(pool, "SMALLEST", 1)
 

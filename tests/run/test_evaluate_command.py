@@ -89,6 +89,7 @@ def test_no_two_chunks_of_any_requests_share_their_noise():
     [
         (["--count", "9"], "count: expected at least 10 samples, one a split of the inception score, got 9"),
         (["--count", "0"], "got 0"),
+        (["--count", "1" + "0" * 399], "count: expected at most 1,000,000 samples, got 1,000,000"),
         (["--count", "-5"], "got -5"),
         (["--loops", "0"], "loops: expected an integer of at least 1, got 0"),
         (["--loops", "1,,2"], "loops: expected a number (4), one a sampling step (1,2,4,4), more early or late"),

@@ -75,6 +75,8 @@ def test_the_class_that_is_none_can_be_asked_for(done, trained, tmp_path):
         (["--loops", "exit:2"], "early exit: expected a threshold in 0…1, got 2.0"),
         (["--loops", "exit:"], "loops: expected "),
         (["--count", "0"], "--count: expected from 1 to 1,000,000, got 0"),
+        (["--count", "1000001"], "--count: expected from 1 to 1,000,000, got 1,000,001"),
+        (["--count", "1" + "0" * 399], "--count: expected from 1 to 1,000,000, got 1,000,000"),
         (["--count", "-3"], "--count: expected from 1 to 1,000,000, got -3"),
         (["--steps", "0"], "sampling.steps: expected greater than 0, got 0"),
         (["--guidance", "-1"], "sampling.guidance_scale: expected greater than or equal to 0, got -1.0"),

@@ -1,5 +1,6 @@
 """Draw questions, put them to a backend in shuffled order, and make the first failure of an operation smaller."""
 
+import re
 import secrets
 import time
 from collections import defaultdict, deque
@@ -75,7 +76,7 @@ def seed_of(text: str | None) -> int:
         return SEED
     if text == "random":
         return secrets.randbelow(2**32)
-    if not text.isdecimal() or int(text) >= 2**64:
+    if not re.fullmatch("[0-9]{1,20}", text) or int(text) >= 2**64:
         raise RequestError(f"--seed: expected a number from 0 to 2⁶⁴ − 1, or random, got '{text}'")
     return int(text)
 
