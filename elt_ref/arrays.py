@@ -51,16 +51,15 @@ def tree_leaves(tree: Tree) -> list[Any]:
 
 def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
     """Return a tree with the structure of `like` and these leaves, in the order of `tree_items`."""
-    supply = iter(leaves)
+    return _build(like, iter(leaves))
 
-    def build(node: Tree) -> Tree:
-        if isinstance(node, Mapping):
-            return {key: build(child) for key, child in node.items()}
-        if isinstance(node, list):
-            return [build(child) for child in node]
-        return next(supply)
 
-    return build(like)
+def _build(node: Tree, supply: Iterator[Any]) -> Tree:
+    if isinstance(node, Mapping):
+        return {key: _build(child, supply) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_build(child, supply) for child in node]
+    return next(supply)
 
 
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jaxtyping
@@ -21,12 +22,22 @@ settings.register_profile("explore", deadline=None, print_blob=True, suppress_he
 settings.load_profile("explore" if os.environ.get("CI") else "repeat")
 
 
+# Rooms whose tests call the rooms below them thousands of times. Types are enforced in those rooms' own tests, and
+# here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
+AS_USER = ("conformance", "bench", "report", "run")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Enforce types and shapes, except in the rooms that call as a user does; before any fixture."""
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", room in AS_USER and item.get_closest_marker("typed") is None)
+
+
 @pytest.fixture
 def as_user():
     """Switch the enforcement of types and shapes off: users call without it and meet the package's own sentences."""
     jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 class Done(NamedTuple):

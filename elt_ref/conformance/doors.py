@@ -18,6 +18,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,10 +83,7 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(*_: object) -> None:
-        raise TimeoutError(f"no answer within {seconds:g} s")
-
-    started, handler = time.monotonic(), signal.signal(signal.SIGALRM, ring)
+    started, handler = time.monotonic(), signal.signal(signal.SIGALRM, partial(_ring, seconds))
     left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -93,6 +91,10 @@ def within(seconds: float) -> Iterator[None]:
         # Restore another alarm that was running, such as a test's.
         signal.setitimer(signal.ITIMER_REAL, left and max(1e-3, left - (time.monotonic() - started)))
         signal.signal(signal.SIGALRM, handler)
+
+
+def _ring(seconds: float, *_: object) -> None:
+    raise TimeoutError(f"no answer within {seconds:g} s")
 
 
 BOOT = (

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -193,10 +194,7 @@ class Candidate:
     def ask(self, vector: Vector, dtype: str) -> Finding:
         """Return how the backend answers a vector in a dtype."""
         stored, waiver = vector.stored, self.exceptions.waiver(vector.stored.clause)
-
-        def finding(status: Status, error: float | None, message: str) -> Finding:
-            return Finding(vector.id, dtype, status, error, visible(message), stored.why, stored.operation)
-
+        finding = partial(_finding, vector, dtype)
         if dtype not in stored.tolerance:
             return finding("NOT RUN", None, f"{vector.id}: {dtype} cannot tell right from wrong here")
         if vector.answers is None:
@@ -221,6 +219,10 @@ class Candidate:
             place = said if layer else place + said
         gap = None if share is None or share <= 1 else departure(answer, vector.answers)
         return replace(finding("FAIL", share, f"{vector.id}, {dtype}: {fault}{place}"), departure=gap, layer=layer)
+
+
+def _finding(vector: Vector, dtype: str, status: Status, error: float | None, message: str) -> Finding:
+    return Finding(vector.id, dtype, status, error, visible(message), vector.stored.why, vector.stored.operation)
 
 
 def judge(

@@ -5,6 +5,7 @@ HIPS autograd hands a VJP only the op's inputs and output, so a plain VJP recomp
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from autograd.core import defvjp_argnums
@@ -38,14 +39,15 @@ def fused(
         (kept,) = keywords["residuals"]
         settings = {name: setting for name, setting in keywords.items() if name != "residuals"}
         nested = any(isbox(array) for array in arrays)
+        return partial(backward, argnums=argnums, kept=kept, settings=settings, nested=nested)
 
-        def backward(cotangent: Any) -> list[Any]:
-            if nested or isbox(cotangent):
-                raise NotImplementedError(f"{name}: this op defines first derivatives only")
-            gradients = vjp(cotangent, kept, **settings)
-            return [gradients[argnum] for argnum in argnums]
-
-        return backward
+    def backward(
+        cotangent: Any, *, argnums: tuple[int, ...], kept: Any, settings: dict[str, Any], nested: bool
+    ) -> list[Any]:
+        if nested or isbox(cotangent):
+            raise NotImplementedError(f"{name}: this op defines first derivatives only")
+        gradients = vjp(cotangent, kept, **settings)
+        return [gradients[argnum] for argnum in argnums]
 
     defvjp_argnums(traced, make_vjp)
 

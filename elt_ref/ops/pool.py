@@ -25,8 +25,8 @@ def by_rows(function: Callable[..., Any], *arrays: np.ndarray) -> None:
         function: works on rows of the first axis independently, and returns nothing of use.
         arrays: at least one, all with the same first axis; the first one's size decides.
     """
-    shares = threads()
-    if shares == 1 or arrays[0].size < SMALLEST:
+    shares = 1 if arrays[0].size < SMALLEST else threads()
+    if shares == 1:
         function(*arrays)
         return
     parts = zip(*(np.array_split(array, shares) for array in arrays), strict=True)  # views

@@ -62,13 +62,14 @@ def _cross_entropy_vjp(cotangent: np.ndarray | np.floating, kept: _Kept) -> tupl
         gradient *= targets.sum(axis=-1, keepdims=True)
         gradient -= targets
     gradient *= weights
+    of_targets = None if hard else _scatter(-weights * log_probabilities, chosen, shape)
+    return _scatter(gradient, chosen, shape), of_targets, None
 
-    def scatter(rows: np.ndarray) -> np.ndarray:
-        whole = np.zeros((int(np.prod(shape[:-1])), shape[-1]), rows.dtype)
-        whole[chosen] = rows
-        return whole.reshape(shape)
 
-    return scatter(gradient), None if hard else scatter(-weights * log_probabilities), None
+def _scatter(rows: np.ndarray, chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    whole = np.zeros((int(np.prod(shape[:-1])), shape[-1]), rows.dtype)
+    whole[chosen] = rows
+    return whole.reshape(shape)
 
 
 def _cross_entropy_value(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, _Kept]:

@@ -14,8 +14,6 @@ from specs.making.cases import cases
 from specs.making.generate import answered, ask, rounded, undecided
 from specs.making.wrong import wrong_implementations
 
-pytestmark = pytest.mark.usefixtures("as_user")  # shapes are enforced for no extended precision
-
 FAMILIES = (
     "DIFFLOOP",
     "NOISE",

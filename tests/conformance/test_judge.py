@@ -36,6 +36,7 @@ def verdicts(backend, **options):
     return {found.clause.id: found for found in judge(PythonDoor(backend), VECTORS, **options).verdicts}
 
 
+@pytest.mark.typed
 def test_the_reference_is_awarded_every_profile_with_room_to_spare():
     door = open_backend("elt_ref.conformance.reference:ReferenceBackend")
     report = judge(door, VECTORS)

@@ -172,19 +172,14 @@ def test_the_setting_evaluates_the_block_again_on_the_way_back(rematerialise, ca
 
 
 @given(st.sampled_from([np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint64]))
+@pytest.mark.usefixtures("as_user")
 def test_the_width_of_the_integers_does_not_matter(dtype):
     """Codebook and label together exceed what a byte holds."""
-    import jaxtyping
-
     config = make_config(codebook_size=120, classes=100)
     parameters = random_parameters(config)
     tokens, labels = np.array([[0, 1, 119, 5]]), np.array([99])
     expected = forward(parameters, config, tokens, labels)
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        narrow = forward(parameters, config, tokens.astype(dtype), labels.astype(dtype))
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    narrow = forward(parameters, config, tokens.astype(dtype), labels.astype(dtype))
     assert np.array_equal(narrow, expected)
 
 

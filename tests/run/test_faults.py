@@ -5,7 +5,6 @@ import os
 import shutil
 from itertools import cycle
 
-import jaxtyping
 import pytest
 
 import tiny_datasets
@@ -46,9 +45,7 @@ def contents(folder):
 def _few_examples():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiny_datasets, "load", few)
-        jaxtyping.config.update("jaxtyping_disable", True)  # hundreds of lives, each checked elsewhere
         yield
-        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")
