@@ -104,6 +104,10 @@ Given = Annotated[
     ),
 ]
 FreshSeed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="Seed of fresh questions.")]
+IdeaSource = Annotated[
+    str | None,
+    typer.Option("--idea", metavar="FILE.py|NAME", help="Functions in the place of the package's; see docs/ideas.md."),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -197,6 +201,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of the whole run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
+    idea: IdeaSource = None,
 ) -> None:
     from elt_ref.run.train import train_run  # noqa: PLC0415
 
@@ -204,7 +209,7 @@ def train(
     folder = out or Path("runs") / config.name
     console = Terminal(stderr=True)
     try:
-        prepared = train_run(config, folder, resume=resume, console=console)
+        prepared = train_run(config, folder, resume=resume, console=console, idea=idea)
     except KeyboardInterrupt:
         saved = (folder / "checkpoint.safetensors").exists()
         words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
