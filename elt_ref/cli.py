@@ -203,6 +203,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
     idea: IdeaSource = None,
 ) -> None:
+    from elt_ref.run.record import read_record  # noqa: PLC0415
     from elt_ref.run.train import train_run  # noqa: PLC0415
 
     config = _configuration(source, settings, steps, seed)
@@ -222,7 +223,9 @@ def train(
     example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
     drawn = "samples.webp" if len(config.model.grid) == 3 else "samples.png"
     example.append(drawn if prepared.codec is not None else "samples.safetensors")
-    console.say(f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}")
+    record = read_record(folder)
+    own = f" with the idea {record.idea['name']}" if record is not None and record.idea is not None else ""
+    console.say(f"Trained to step {config.training.steps}{own} in {folder}. Try: {shlex.join(example)}")
 
 
 def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Experiment:

@@ -164,7 +164,8 @@ def _check_signature(name: str, each: str, function: Callable[..., Any], has_ini
     try:
         signature = inspect.signature(function)
         extra = ["extra"] if "extra" in signature.parameters and each in WITH_EXTRA else []
-        signature.bind(*positional.split(", "), **dict.fromkeys([*(named.split(", ") if named else []), *extra]))
+        keywords: dict[str, Any] = dict.fromkeys([*(named.split(", ") if named else []), *extra])
+        signature.bind(*positional.split(", "), **keywords)
     except (TypeError, ValueError):
         got = f"{each}{inspect.signature(function)}" if callable(function) else repr(function)
         raise IdeaError(f"idea {name}: expected {expected}, got {first_words(got)}") from None
@@ -181,8 +182,6 @@ def _in_words(name: str, what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         words = str(error) if isinstance(error, RequestError) else f"{type(error).__name__}: {first_words(error)}"
-        if "ArrayBox" in words:
-            words += " (take functions from autograd.numpy, which are differentiated)"
         raise IdeaError(f"idea {name}{_line(error, name)}: {what}, got {words}") from error
 
 

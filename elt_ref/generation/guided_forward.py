@@ -99,11 +99,11 @@ def _until_settled(
     states = network.loop_states(block, state, rule.max_loops)
     # Samples that still loop, and their places among those that are computed.
     rows = here = np.arange(batch)
-    prediction, used, seen = None, np.zeros(batch, np.int64), []
+    prediction, used, seen = np.empty(0), np.zeros(batch, np.int64), []
     for loop in range(1, rule.max_loops + 1):
         state = next(states)
         new = join_branches(head(state), scale)[here]
-        prediction = np.empty_like(new) if prediction is None else prediction
+        prediction = np.empty_like(new) if loop == 1 else prediction
         prediction[rows], used[rows] = new, loop
         seen.append(new)
         moving = measure(seen, rows) > rule.threshold

@@ -51,7 +51,8 @@ def _text(path: Path) -> str:
     try:
         return read_text(path)
     except (OSError, ValueError) as error:
-        raise RequestError(f"idea {path}: expected a readable file, got {error}") from error
+        got = getattr(error, "strerror", None) or error
+        raise RequestError(f"idea {path}: expected a readable file, got {got}") from error
 
 
 def stored_idea(folder: Path, record: Record | None, say: Callable[[str], None]) -> Idea | None:

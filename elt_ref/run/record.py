@@ -114,9 +114,7 @@ def check_tokenizer(folder: Path, recorded: Record | None, tokenizer: str | None
 def check_idea_stays(folder: Path, recorded: Record | None, idea: Idea | None) -> None:
     """Raise RequestError if the idea of a run is not the one that it began with."""
     if recorded is not None and recorded.idea != (now := idea_entry(idea)):
-        raise RequestError(
-            f"{folder}: expected the run to go on as it began, with {_idea(recorded.idea)}, got {_idea(now)}"
-        )
+        raise RequestError(f"{folder}: expected {_idea(recorded.idea)} as when the run began, got {_idea(now)}")
 
 
 def check_same_origin(folder: Path, recorded: Record, now: Record, name: str) -> None:
