@@ -104,6 +104,10 @@ Given = Annotated[
     ),
 ]
 FreshSeed = Annotated[str | None, typer.Option("--seed", metavar="N|random", help="Seed of fresh questions.")]
+IdeaSource = Annotated[
+    str | None,
+    typer.Option("--idea", metavar="FILE.py|NAME", help="Functions in the place of the package's; see docs/ideas.md."),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -197,14 +201,16 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of the whole run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")] = False,
+    idea: IdeaSource = None,
 ) -> None:
+    from elt_ref.run.record import read_record  # noqa: PLC0415
     from elt_ref.run.train import train_run  # noqa: PLC0415
 
     config = _configuration(source, settings, steps, seed)
     folder = out or Path("runs") / config.name
     console = Terminal(stderr=True)
     try:
-        prepared = train_run(config, folder, resume=resume, console=console)
+        prepared = train_run(config, folder, resume=resume, console=console, idea=idea)
     except KeyboardInterrupt:
         saved = (folder / "checkpoint.safetensors").exists()
         words = [*sys.argv[1:], *(["--resume"] if saved and not resume else [])]
@@ -217,7 +223,9 @@ def train(
     example = ["elt-ref", "sample", str(folder), "--loops", "1", "--out"]
     drawn = "samples.webp" if len(config.model.grid) == 3 else "samples.png"
     example.append(drawn if prepared.codec is not None else "samples.safetensors")
-    console.say(f"Trained to step {config.training.steps} in {folder}. Try: {shlex.join(example)}")
+    record = read_record(folder)
+    own = f" with the idea {record.idea['name']}" if record is not None and record.idea is not None else ""
+    console.say(f"Trained to step {config.training.steps}{own} in {folder}. Try: {shlex.join(example)}")
 
 
 def _configuration(source: str, settings: list[str] | None, steps: int | None, seed: int | None) -> Experiment:

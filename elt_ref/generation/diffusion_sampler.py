@@ -10,6 +10,7 @@ from elt_ref.arrays import Tree, check_integers
 from elt_ref.config import DiffusionExperiment
 from elt_ref.generation.denoiser import Samples, denoise_step
 from elt_ref.generation.guided_forward import guided_forward
+from elt_ref.idea import Idea
 from elt_ref.model import to_x0
 from elt_ref.model.diffusion import DIFFUSION_NETWORK
 from elt_ref.schedules import EarlyExit, LoopSchedule, guidance_scale_at, log_snr, loops_per_step, time_grid
@@ -35,6 +36,7 @@ def denoise(
     noise: Callable[[int], Samples],
     *,
     loops: LoopSchedule | None = None,
+    idea: Idea | None = None,
 ) -> Iterator[DenoiseState]:
     """Yield the state after each of the K steps from `initial`; ``noise(k)`` is the noise of step k.
 
@@ -51,7 +53,7 @@ def denoise(
             step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule
         )
         clean, used = predict_clean(
-            parameters, config, noisy, float(times[step]), labels, loops=schedule[step], guidance_scale=scale
+            parameters, config, noisy, float(times[step]), labels, loops=schedule[step], guidance_scale=scale, idea=idea
         )
         noisy = denoise_step(
             noisy,
@@ -74,6 +76,7 @@ def predict_clean(
     *,
     loops: int | EarlyExit,
     guidance_scale: float,
+    idea: Idea | None = None,
 ) -> tuple[Samples, Int[np.ndarray, " batch"]]:
     """Return the guided prediction of x0, all channels guided, and the loops of each sample.
 
@@ -89,6 +92,7 @@ def predict_clean(
         loops=loops,
         guidance_scale=guidance_scale,
         change=relative_change,
+        idea=idea,
     )
     return to_x0(config.diffusion.prediction, prediction, noisy, log_snr(times, config.diffusion)), used
 

@@ -10,6 +10,7 @@ from elt_ref.arrays import Tree
 from elt_ref.config import MaskedExperiment
 from elt_ref.generation.decoder import DecodeNoise, decode_step
 from elt_ref.generation.guided_forward import guided_forward
+from elt_ref.idea import Idea
 from elt_ref.model.masked import MASKED_NETWORK
 from elt_ref.ops import softmax
 from elt_ref.schedules import EarlyExit, LoopSchedule, guidance_scale_at, loops_per_step
@@ -35,6 +36,7 @@ def decode(
     *,
     loops: LoopSchedule | None = None,
     start: Int[np.ndarray, "batch tokens"] | None = None,
+    idea: Idea | None = None,
 ) -> Iterator[DecodeState]:
     """Yield the state after each of the K steps; ``noise(k)`` is the noise of step k.
 
@@ -49,7 +51,9 @@ def decode(
         scale = guidance_scale_at(
             step, sampling.steps, scale=sampling.guidance_scale, schedule=sampling.guidance_schedule
         )
-        logits, used = predict_tokens(parameters, config, tokens, labels, loops=schedule[step], guidance_scale=scale)
+        logits, used = predict_tokens(
+            parameters, config, tokens, labels, loops=schedule[step], guidance_scale=scale, idea=idea
+        )
         tokens, answer = decode_step(
             logits,
             tokens,
@@ -71,6 +75,7 @@ def predict_tokens(
     *,
     loops: int | EarlyExit,
     guidance_scale: float,
+    idea: Idea | None = None,
 ) -> tuple[Float[np.ndarray, "batch tokens codes"], Int[np.ndarray, " batch"]]:
     """Return guided logits and the loops of each sample. Known tokens have logits that mean nothing, mostly zeros.
 
@@ -93,6 +98,7 @@ def predict_tokens(
         guidance_scale=guidance_scale,
         change=change,
         unknown=unknown,
+        idea=idea,
     )
 
 

@@ -12,6 +12,7 @@ from elt_ref.config import Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation.diffusion_sampler import denoise, initial_noise, step_noise
 from elt_ref.generation.masked_sampler import decode, draw_noise
+from elt_ref.idea import Idea
 from elt_ref.schedules import LoopSchedule
 
 
@@ -32,6 +33,7 @@ def sample(
     seed: int = 0,
     loops: LoopSchedule | None = None,
     start: Int[np.ndarray, "batch tokens"] | None = None,
+    idea: Idea | None = None,
 ) -> Sampled:
     """A2: draw samples for `labels`. The same seed gives the same noise, whatever the loops.
 
@@ -43,18 +45,19 @@ def sample(
         loops: an integer, one per sampling step, or an `EarlyExit`; the configuration's by default.
         start: masked family only: tokens to start from, ``config.model.mask_token`` where unknown (inpainting); all
             unknown by default.
+        idea: functions in the place of the package's: those that the parameters were trained with.
 
     Raises:
         RequestError: labels, tokens or loops do not fit, or the diffusion family gets a start.
     """
     if isinstance(config, MaskedExperiment):
         noise = partial(draw_noise, config, seed, batch=len(labels))
-        states = [*decode(parameters, config, labels, noise, loops=loops, start=start)]
+        states = [*decode(parameters, config, labels, noise, loops=loops, start=start, idea=idea)]
         result = states[-1].answer
     elif start is None:
         initial = initial_noise(config, seed, len(labels))
         noise = partial(step_noise, config, seed, batch=len(labels))
-        states = [*denoise(parameters, config, labels, initial, noise, loops=loops)]
+        states = [*denoise(parameters, config, labels, initial, noise, loops=loops, idea=idea)]
         result = states[-1].noisy
     else:
         raise RequestError("start: expected none in the diffusion family, got tokens")

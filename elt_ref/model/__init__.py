@@ -1,5 +1,6 @@
 """The looped network: layer f_θ, block g_Θ, loop F_(N,L), and what stands before and after the loop."""
 
+from elt_ref.model.changed import with_idea
 from elt_ref.model.forward import NETWORKS, forward
 from elt_ref.model.loop import adaln_zero_layer, apply_block, block_of, loop_states, post_norm_layer, run
 from elt_ref.model.network import Embedded, Network
@@ -22,4 +23,5 @@ __all__ = [
     "prediction_target",
     "run",
     "to_x0",
+    "with_idea",
 ]

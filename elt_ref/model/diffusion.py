@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from elt_ref.arrays import Array, Tree, check_integers, cut, join
 from elt_ref.config import DiffusionModelConfig
 from elt_ref.errors import RequestError
-from elt_ref.model.loop import adaln_zero_layer
+from elt_ref.model.loop import adaln_zero_layer, loop_states
 from elt_ref.model.network import Embedded, Network
 from elt_ref.model.positions import sine_cosine_positions, time_features
 from elt_ref.ops import count_call, count_work, embedding, linear, modulated_layer_norm, silu
@@ -141,4 +141,4 @@ def unpatchify(
     return join(anp.reshape(patches, (len(patches), height // size, width // size, size, size, channels)))
 
 
-DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head)
+DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head, loop_states)

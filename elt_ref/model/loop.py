@@ -25,6 +25,8 @@ from jaxtyping import Bool, Float, Int
 from elt_ref import ops
 from elt_ref.arrays import Array, Tree, check_loops
 from elt_ref.config import Experiment
+from elt_ref.idea import Idea
+from elt_ref.model.changed import with_idea
 from elt_ref.model.network import Network
 
 
@@ -36,6 +38,7 @@ def run(
     *,
     exits: Sequence[int],
     wanted: Bool[np.ndarray, "batch tokens"] | None = None,
+    idea: Idea | None = None,
 ) -> list[Any]:
     """Return the predictions after each number of loops in `exits`: one pass, as long as the longest exit.
 
@@ -46,7 +49,10 @@ def run(
         inputs: what ``network.embed`` reads; ``network.check`` has passed them.
         exits: numbers of loops, each ≥ 1, in any order.
         wanted: masked family: tokens whose predictions are read; others are predicted as zero. All by default.
+        idea: functions in the place of the family's.
     """
+    if idea is not None:
+        network = with_idea(network, idea, parameters)
     state, layers, tree = network.embed(parameters, config.model, *inputs)
     block, head = block_of(network, layers, config), partial(network.head, tree, config.model)
     last = block
@@ -54,7 +60,7 @@ def run(
         rows = np.flatnonzero(np.pad(wanted, ((0, 0), (1, 0))))  # of the state, which begins with the class token
         last, head = block_of(network, layers, config, rows), partial(head, wanted=wanted)
     predictions = {}
-    for loops, x in enumerate(loop_states(block, state, max(exits), last=last), start=1):
+    for loops, x in enumerate(network.loop_states(block, state, max(exits), last=last), start=1):
         if loops in exits:
             predictions[loops] = head(x)
     return [*map(predictions.__getitem__, exits)]

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from elt_ref.arrays import Array, Tree, check_integers
 from elt_ref.config import MaskedModelConfig
-from elt_ref.model.loop import post_norm_layer
+from elt_ref.model.loop import loop_states, post_norm_layer
 from elt_ref.model.network import Embedded, Network
 from elt_ref.ops import (
     count_call,
@@ -80,4 +80,4 @@ def mlm_head(
     return logits if wanted is None else put_rows(logits, wanted)
 
 
-MASKED_NETWORK = Network(check_inputs, embed, post_norm_layer, mlm_head)
+MASKED_NETWORK = Network(check_inputs, embed, post_norm_layer, mlm_head, loop_states)

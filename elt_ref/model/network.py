@@ -2,10 +2,10 @@
 
     prediction = head(g_Θ(… g_Θ(embed(inputs))))
 
-The two families share everything about loops. They differ in these functions only.
+The two families share everything about loops. They differ in these functions only; an idea gives them others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from elt_ref.arrays import Tree
@@ -34,3 +34,5 @@ class Network(NamedTuple):
     head: Callable[..., Any]
     """``head(tree, model, x) -> prediction``, after the loop: the same one at every exit. In the masked family also
     ``wanted=…``, a mask of tokens: the predictions of others are zero, and x may hold the rows of these alone."""
+    loop_states: Callable[..., Iterator[Any]]
+    """``loop_states(block, x, loops, last=…)``, E4: yields the states after 1 … `loops` loops."""

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
+from elt_ref.arrays import DTYPES, Tree, tree_items, tree_map, tree_rebuild
 from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig, ModelConfig
+from elt_ref.idea import EXTRA, Idea
 from elt_ref.streams import stream
 
 Initial: TypeAlias = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -24,10 +25,20 @@ class Declared(NamedTuple):
     initial: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
-def declare_parameters(config: Experiment) -> Tree:
-    """Return the tree of `Declared` parameters, with no array made. Kernels are [inputs, outputs]."""
+def declare_parameters(config: Experiment, idea: Idea | None = None, seed: int | None = None) -> Tree:
+    """Return the tree of `Declared` parameters, with no array made but an idea's. Kernels are [inputs, outputs].
+
+    Args:
+        config: of the network.
+        idea: an idea, whose tensors have a key of their own.
+        seed: of the idea's tensors; the configuration's by default.
+    """
     model = config.model
-    return _declare_diffusion(model) if isinstance(model, DiffusionModelConfig) else _declare_masked(model)
+    declared = _declare_diffusion(model) if isinstance(model, DiffusionModelConfig) else _declare_masked(model)
+    if idea is not None and idea.init is not None:
+        made = idea.init(config, stream(config.seed if seed is None else seed, f"initial/{EXTRA}"))
+        declared[EXTRA] = tree_map(lambda leaf: Declared(leaf.shape, lambda _generator, _shape: leaf), made)
+    return declared
 
 
 def _declare_masked(model: MaskedModelConfig) -> Tree:
@@ -95,7 +106,7 @@ def _norm(width: int) -> dict[str, Declared]:
     return {"scale": Declared((width,), ones), "bias": Declared((width,), zeros)}
 
 
-def init_parameters(config: Experiment, seed: int | None = None) -> Tree:
+def init_parameters(config: Experiment, seed: int | None = None, *, idea: Idea | None = None) -> Tree:
     """Return initial parameters in the training dtype.
 
     The masked family: kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero;
@@ -106,10 +117,11 @@ def init_parameters(config: Experiment, seed: int | None = None) -> Tree:
     Args:
         config: of the network.
         seed: 0 … 2⁶⁴ − 1; the configuration's where not given.
+        idea: an idea, whose tensors stand behind the others.
     """
     seed = config.seed if seed is None else seed
     dtype = DTYPES[config.training.dtype]
-    declared = declare_parameters(config)
+    declared = declare_parameters(config, idea, seed)
     leaves = [
         parameter.initial(stream(seed, f"initial/{name}"), parameter.shape).astype(dtype)
         for name, parameter in tree_items(declared)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from elt_ref.arrays import check_integers, lowest
 from elt_ref.config import DiffusionExperiment, Experiment, ModelConfig
 from elt_ref.errors import RequestError
+from elt_ref.idea import Idea
 from elt_ref.schedules import masked_count
 from elt_ref.streams import stream
 
@@ -26,6 +27,9 @@ class Batch(NamedTuple):
     """Classes."""
 
 
+StudentLoops: TypeAlias = int | tuple[int, ...] | None
+
+
 class MaskedDraws(NamedTuple):
     """The random numbers of one step of the masked family."""
 
@@ -35,8 +39,8 @@ class MaskedDraws(NamedTuple):
     """Uniform numbers; each sample masks its lowest."""
     label_drop: Float[np.ndarray, " batch"]
     """Uniform in [0, 1); all equal where drawn per batch."""
-    student_loops: int | None
-    """L_int; None for the vanilla objective."""
+    student_loops: StudentLoops
+    """L_int; None for the vanilla objective; where an idea draws exits, all of them."""
 
 
 class DiffusionDraws(NamedTuple):
@@ -48,8 +52,8 @@ class DiffusionDraws(NamedTuple):
     """ε, standard normal; teacher and student share it."""
     label_drop: Float[np.ndarray, " batch"]
     """Uniform in [0, 1); all equal where drawn per batch."""
-    student_loops: int | None
-    """L_int; None for the vanilla objective."""
+    student_loops: StudentLoops
+    """L_int; None for the vanilla objective; where an idea draws exits, all of them."""
 
 
 Draws: TypeAlias = MaskedDraws | DiffusionDraws
@@ -66,10 +70,10 @@ def batch_indices(config: Experiment, step: int, examples: int) -> Int[np.ndarra
     return indices
 
 
-def draw(config: Experiment, step: int) -> Draws:
+def draw(config: Experiment, step: int, idea: Idea | None = None) -> Draws:
     """Return the draws of step `step`: one stream for each field, named after it."""
     objective, batch = config.objective, config.training.batch_size
-    student_loops = draw_student(config, step)
+    student_loops = draw_student(config, step, idea)
 
     def uniform(name: str, per: str = "sample") -> np.ndarray:
         generator = stream(config.seed, name, step)
@@ -89,12 +93,14 @@ def stream_names(config: Experiment) -> tuple[str, ...]:
     return ("order", *draws._fields)
 
 
-def draw_student(config: Experiment, step: int) -> int | None:
-    """Return L_int of step `step`; None for the vanilla objective."""
-    if config.objective.kind == "vanilla":
+def draw_student(config: Experiment, step: int, idea: Idea | None = None) -> StudentLoops:
+    """Return L_int of step `step`; None for the vanilla objective; the exits of an idea that draws them."""
+    own = idea.draw_exits if idea is not None else None
+    if own is None and config.objective.kind == "vanilla":
         return None
     generator = stream(config.seed, "student_loops", step)
-    return draw_student_loops(generator, min_loops=config.objective.min_loops, max_loops=config.model.max_loops)
+    draws = own or draw_student_loops
+    return draws(generator, min_loops=config.objective.min_loops, max_loops=config.model.max_loops)
 
 
 def draw_student_loops(generator: np.random.Generator, *, min_loops: int, max_loops: int) -> int:

@@ -35,9 +35,9 @@ class LossTerms(NamedTuple):
     teacher_truth: Any
     """E5.1"""
     student_truth: Any
-    """E5.2; zero for the vanilla objective."""
+    """E5.2; zero for the vanilla objective, None for an idea's."""
     distillation: Any
-    """E5.3; zero for the vanilla objective."""
+    """E5.3; zero for the vanilla objective, None for an idea's."""
 
 
 def ilsd_loss(target: Target, student: Any, teacher: Any, *, truth_weight: float) -> LossTerms:

@@ -88,7 +88,7 @@ def draw_pictures(
         some = labels[first : first + CHUNK]
         known = None if start is None else start[first : first + CHUNK]
         samples = sample(
-            run.parameters, run.config, some, seed=chunk_seed(seed, number), loops=loops, start=known
+            run.parameters, run.config, some, seed=chunk_seed(seed, number), loops=loops, start=known, idea=run.idea
         ).samples
         drawn.append(to_pictures(codec, run.config, samples))
     return np.concatenate(drawn)

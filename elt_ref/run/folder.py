@@ -7,10 +7,13 @@ from elt_ref.arrays import Tree
 from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
+from elt_ref.idea import Idea
+from elt_ref.run.idea import COPY, copy_idea, stored_idea
 from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
 from elt_ref.run.record import (
     RECORD,
     Record,
+    check_idea_stays,
     check_same_origin,
     check_tokenizer,
     read_record,
@@ -19,6 +22,7 @@ from elt_ref.run.record import (
     write_record,
 )
 from elt_ref.schedules import learning_rate_at, truth_weight_at
+from elt_ref.terminal import Terminal
 from elt_ref.tokenizer import Codec
 from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, notice, read_metrics, sentence
 
@@ -39,9 +43,16 @@ class Run:
     """What it began with; None where it does not say."""
     notice: str | None = None
     """Why it has not learned, judged by its log; None if it has."""
+    idea: Idea | None = None
+    """Functions in the place of the package's; None for a run as the paper has it."""
+
+    @property
+    def title(self) -> str:
+        """Name of the configuration, and of the idea where there is one."""
+        return self.config.name if self.idea is None else f"{self.config.name} + {self.idea.name}"
 
 
-def check_folder(folder: Path, config: Experiment, *, resume: bool) -> str | None:
+def check_folder(folder: Path, config: Experiment, *, resume: bool, idea: Idea | None = None) -> str | None:
     """Check that `folder` is free for the run, or with `resume` that it holds this run; write nothing.
 
     A run may go on for more steps than it began with, if no step done so far would have been another.
@@ -54,6 +65,8 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool) -> str | Non
     """
     path = folder / CONFIG
     left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
+    if (folder / COPY).exists() and idea is None:
+        raise RequestError(f"{folder}: expected no {COPY} in the folder of a run without an idea, got one")
     if not path.exists() and left:
         raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
     if not path.exists():
@@ -64,7 +77,7 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool) -> str | Non
         )
     stored = load_config(path)
     if stored.training.steps < config.training.steps and with_steps(stored, config.training.steps) == config:
-        return _extension(folder, stored, config)
+        return _extension(folder, stored, config, idea)
     if stored != config:
         raise RequestError(f"{path}: expected the settings of the run to resume, got {_difference(stored, config)}")
     return None
@@ -75,7 +88,7 @@ def with_steps(config: Experiment, steps: int) -> Experiment:
     return config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
 
 
-def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | None:
+def _extension(folder: Path, stored: Experiment, config: Experiment, idea: Idea | None) -> str | None:
     """Return what it means for a run to go on to more steps than it began with.
 
     Raises:
@@ -83,7 +96,7 @@ def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | No
     """
     before, after = stored.training, config.training
     checkpoint = folder / CHECKPOINT
-    done = load_checkpoint(checkpoint, stored).step if checkpoint.exists() else 0
+    done = load_checkpoint(checkpoint, stored, idea).step if checkpoint.exists() else 0
     if any(learning_rate_at(step, before) != learning_rate_at(step, after) for step in range(done)):
         raise RequestError(
             f"training.steps: expected {before.steps}, to which the {before.schedule} learning rate of {folder} falls, "
@@ -95,27 +108,31 @@ def _extension(folder: Path, stored: Experiment, config: Experiment) -> str | No
     words = f"{folder} goes on from step {done} to {after.steps} instead of {before.steps}: the rate is {rate:g}"
     if stored.objective.kind == "vanilla":
         return f"{words}, and the result is that of {after.steps} steps from the start."
-    last, following = truth_weight_at(done - 1, before.steps), truth_weight_at(done, after.steps)
+    weight_at = (idea and idea.truth_weight_at) or truth_weight_at
+    last, following = weight_at(done - 1, before.steps), weight_at(done, after.steps)
     return (
         f"{words}; λ, which was {last:.3f}, becomes {following:.3f} and falls to 0 at the new end, so the result is "
         f"not that of {after.steps} steps from the start."
     )
 
 
-def create_folder(folder: Path, config: Experiment, prepared: Prepared) -> None:
+def create_folder(folder: Path, config: Experiment, prepared: Prepared, idea: Idea | None = None) -> None:
     """Write the files that a run needs before its first step into a folder that exists; existing ones stay.
 
     Raises:
-        RequestError: the run began with other data, another tokenizer or another version, or a file cannot be written.
+        RequestError: the run began with other data, another tokenizer, idea or version, or a file cannot be written.
     """
     learned = _learned(config, prepared.codec)
-    recorded, now = read_record(folder), record_of(prepared.data, learned)
+    recorded, now = read_record(folder), record_of(prepared.data, learned, idea)
     if recorded is not None:
+        check_idea_stays(folder, recorded, idea)
         check_same_origin(folder, recorded, now, config.data.name if config.data else config.name)
     elif (folder / CHECKPOINT).exists():
         raise RequestError(f"{folder}: expected a whole run, got {CHECKPOINT} without {RECORD}")
     else:
         write_record(folder, now)
+    if idea is not None:
+        copy_idea(folder, idea)
     if not (folder / CONFIG).exists() or load_config(folder / CONFIG) != config:
         write_text(folder / CONFIG, dump_config(config))
     if learned is not None and not (folder / CODEC).exists():
@@ -140,8 +157,12 @@ def _difference(stored: Experiment, requested: Experiment) -> str:
     return "another one"
 
 
-def open_run(folder: Path) -> Run:
-    """Open a trained run.
+def open_run(folder: Path, console: Terminal | None = None) -> Run:
+    """Open a trained run. A run with an idea runs the idea's code.
+
+    Args:
+        folder: a run folder.
+        console: hears whose code it is, unless the idea is one of ours; stderr by default.
 
     Raises:
         RequestError: there is no run, or it has no checkpoint, or its files are damaged or not those it began with.
@@ -150,8 +171,11 @@ def open_run(folder: Path) -> Run:
     if not (folder / CONFIG).is_file():
         raise RequestError(f"{folder}: expected a run folder (with {CONFIG}), got none")
     config = load_config(folder / CONFIG)
-    state = load_checkpoint(folder / CHECKPOINT, config)
-    codec, record = open_codec(config, load_data(config), folder), read_record(folder)
+    record = read_record(folder)
+    idea = stored_idea(folder, record, (console or Terminal(stderr=True)).say)
+    state = load_checkpoint(folder / CHECKPOINT, config, idea)
+    codec = open_codec(config, load_data(config), folder)
     check_tokenizer(folder, record, tokenizer_digest(_learned(config, codec)))
     found = notice(read_metrics(folder / METRICS), config) if (folder / METRICS).exists() else None
-    return Run(config, state.average, codec, state.step, record, None if found is None else sentence(found, config))
+    words = None if found is None else sentence(found, config)
+    return Run(config, state.average, codec, state.step, record, words, idea)

@@ -11,6 +11,7 @@ import elt_ref
 import tiny_datasets
 from elt_ref.errors import RequestError
 from elt_ref.files import write_text
+from elt_ref.idea import Idea
 
 RECORD = "run.json"
 
@@ -24,16 +25,24 @@ class Record(NamedTuple):
     """SHA-256 of the data set, as `data_digest` computes it."""
     tokenizer: str | None
     """SHA-256 of ``tokenizer.safetensors``; None where nothing is learned before training."""
+    idea: dict[str, str] | None = None
+    """``name`` and ``sha256`` of the idea that it trains with; None, and not in the file, for none."""
 
 
-def record_of(data: str, tokenizer: bytes | None) -> Record:
+def record_of(data: str, tokenizer: bytes | None, idea: Idea | None = None) -> Record:
     """Return the record of a run that begins now.
 
     Args:
         data: digest of the data set.
         tokenizer: content of ``tokenizer.safetensors``, if the run has one.
+        idea: the idea that it trains with.
     """
-    return Record(elt_ref.__version__, data, tokenizer_digest(tokenizer))
+    return Record(elt_ref.__version__, data, tokenizer_digest(tokenizer), idea_entry(idea))
+
+
+def idea_entry(idea: Idea | None) -> dict[str, str] | None:
+    """Return what records and results say about an idea: its name and the SHA-256 of its text."""
+    return None if idea is None else {"name": idea.name, "sha256": idea.digest}
 
 
 def tokenizer_digest(content: bytes | None) -> str | None:
@@ -62,7 +71,8 @@ def data_digest(dataset: tiny_datasets.Dataset) -> str:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write the record into a run folder."""
-    write_text(folder / RECORD, json.dumps(record._asdict(), indent=1) + "\n")
+    document = {name: value for name, value in record._asdict().items() if name != "idea" or value is not None}
+    write_text(folder / RECORD, json.dumps(document, indent=1) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:
@@ -73,10 +83,13 @@ def read_record(folder: Path) -> Record | None:
     """
     path = folder / RECORD
     try:
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("idea") is not None:
+            document["idea"] = {name: str(document["idea"][name]) for name in ("name", "sha256")}
+        return Record(**document)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{path}: expected the record that the run's first step wrote, got {error}") from error
 
 
@@ -98,6 +111,12 @@ def check_tokenizer(folder: Path, recorded: Record | None, tokenizer: str | None
         )
 
 
+def check_idea_stays(folder: Path, recorded: Record | None, idea: Idea | None) -> None:
+    """Raise RequestError if the idea of a run is not the one that it began with."""
+    if recorded is not None and recorded.idea != (now := idea_entry(idea)):
+        raise RequestError(f"{folder}: expected {_idea(recorded.idea)} as when the run began, got {_idea(now)}")
+
+
 def check_same_origin(folder: Path, recorded: Record, now: Record, name: str) -> None:
     """Raise RequestError unless a run can go on to the same bits: same data, tokenizer and version.
 
@@ -114,6 +133,10 @@ def check_same_origin(folder: Path, recorded: Record, now: Record, name: str) ->
             f"{folder}: expected elt_ref {recorded.version}, which the run began with and whose numbers another "
             f"version may not repeat, got {now.version}; resume with that version, or train anew"
         )
+
+
+def _idea(entry: dict[str, str] | None) -> str:
+    return "no idea" if entry is None else f"the idea {entry['name']} ({_short(entry['sha256'])})"
 
 
 def _short(digest: str | None) -> str:

@@ -71,7 +71,7 @@ def sample_to_file(
         )
     check_file(path)
     start, known = (None, None) if given is None else (given.start, given.known)
-    sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start)
+    sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start, idea=run.idea)
     if run.codec is not None and path.suffix != ".safetensors":
         pictures, columns = to_pictures(run.codec, config, sampled.samples), min(len(labels), 10)
         if path.suffix in ANIMATIONS:

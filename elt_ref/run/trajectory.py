@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from elt_ref.arrays import Tree
 from elt_ref.config import DiffusionExperiment, MaskedExperiment
 from elt_ref.generation import (
     decode_step,
@@ -35,13 +34,11 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     """
     config, codec = run.config, codec_of(run)
     if isinstance(config, MaskedExperiment):
-        return _masked(run.parameters, config, codec, label, seed)
-    return _diffusion(run.parameters, config, codec, label, seed)
+        return _masked(run, config, codec, label, seed)
+    return _diffusion(run, config, codec, label, seed)
 
 
-def _masked(
-    parameters: Tree, config: MaskedExperiment, codec: Codec, label: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _masked(run: Run, config: MaskedExperiment, codec: Codec, label: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     model, sampling = config.model, config.sampling
     tokens = np.full((1, model.tokens), model.mask_token)
     start = np.array([model.tokens])
@@ -50,7 +47,9 @@ def _masked(
         before = tokens
         row = []
         for loops in range(1, model.max_loops + 1):
-            logits, _ = predict_tokens(parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0)
+            logits, _ = predict_tokens(
+                run.parameters, config, before, np.array([label]), loops=loops, guidance_scale=1.0, idea=run.idea
+            )
             tokens, answer = decode_step(
                 logits,
                 before,
@@ -72,7 +71,7 @@ def _masked(
 
 
 def _diffusion(
-    parameters: Tree, config: DiffusionExperiment, codec: Codec, label: int, seed: int
+    run: Run, config: DiffusionExperiment, codec: Codec, label: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     max_loops = config.model.max_loops
     labels = np.array([label])
@@ -83,12 +82,14 @@ def _diffusion(
     answers, kept = [], []
     for time, state in zip(
         time_grid(config.sampling.steps)[:-1],
-        denoise(parameters, unguided, labels, noisy, lambda step: step_noise(config, seed, step, 1)),
+        denoise(run.parameters, unguided, labels, noisy, lambda step: step_noise(config, seed, step, 1), idea=run.idea),
         strict=True,
     ):
         row = []
         for loops in range(1, max_loops + 1):
-            clean, _ = predict_clean(parameters, config, noisy, float(time), labels, loops=loops, guidance_scale=1.0)
+            clean, _ = predict_clean(
+                run.parameters, config, noisy, float(time), labels, loops=loops, guidance_scale=1.0, idea=run.idea
+            )
             row.append(to_pictures(codec, config, clean)[0])
         noisy = state.noisy
         answers.append(row)

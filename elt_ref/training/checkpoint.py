@@ -17,6 +17,7 @@ from elt_ref.arrays import DTYPES, Tree, tree_items, tree_rebuild
 from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
 from elt_ref.files import read_tensors, write_bytes
+from elt_ref.idea import Idea
 from elt_ref.model import declare_parameters
 from elt_ref.objective import stream_names
 from elt_ref.streams import stream_key
@@ -31,8 +32,8 @@ UNSEALED = "0" * 64
 _PARTS = ("parameters", "first_moment", "second_moment", "average")
 
 
-def save_checkpoint(path: Path, state: TrainState, config: Experiment) -> None:
-    """Write the checkpoint atomically; the same state gives the same bytes.
+def save_checkpoint(path: Path, state: TrainState, config: Experiment, idea: Idea | None = None) -> None:
+    """Write the checkpoint atomically; the same state gives the same bytes. It names the idea that trained it.
 
     Raises:
         RequestError: the folder cannot be written to.
@@ -40,6 +41,8 @@ def save_checkpoint(path: Path, state: TrainState, config: Experiment) -> None:
     trees = dict(zip(_PARTS, (state.parameters, *state.moments, state.average), strict=True))
     tensors = {name: np.ascontiguousarray(leaf) for name, leaf in tree_items(trees)}
     metadata = {"format": FORMAT, "step": state.step, "seed": config.seed, "streams": _streams(config)}
+    if idea is not None:
+        metadata["idea"] = idea.digest
     text = json.dumps({**metadata, "sha256": UNSEALED}, sort_keys=True)
     write_bytes(path, seal(save(tensors, metadata={"elt_ref": text})))
 
@@ -54,11 +57,11 @@ def _streams(config: Experiment) -> dict[str, Any]:
     return {name: {"generator": "Philox", "key": key, "counter": "[0, 0, 0, step]"} for name, key in keys.items()}
 
 
-def load_checkpoint(path: Path, config: Experiment) -> TrainState:
-    """Read a checkpoint of a run with this configuration.
+def load_checkpoint(path: Path, config: Experiment, idea: Idea | None = None) -> TrainState:
+    """Read a checkpoint of a run with this configuration and idea.
 
     Raises:
-        RequestError: not there, truncated, changed by a byte, foreign, or of another network, dtype or seed.
+        RequestError: not there, truncated, changed by a byte, foreign, or of another network, dtype, seed or idea.
     """
     tensors, metadata = _read(path)
     if metadata.get("seed") != config.seed:
@@ -67,7 +70,12 @@ def load_checkpoint(path: Path, config: Experiment) -> TrainState:
         raise RequestError(
             f"checkpoint {path}: expected the random streams of the {config.model.family} family, got others"
         )
-    declared = declare_parameters(config)
+    if metadata.get("idea") != (idea.digest if idea is not None else None):
+        raise RequestError(
+            f"checkpoint {path}: expected one that was trained with {_idea(idea and idea.digest)}, "
+            f"got one with {_idea(metadata.get('idea'))}"
+        )
+    declared = declare_parameters(config, idea)
     dtype = DTYPES[config.training.dtype]
 
     def tree(part: str) -> Tree:
@@ -87,6 +95,10 @@ def load_checkpoint(path: Path, config: Experiment) -> TrainState:
     if tensors:
         raise RequestError(f"checkpoint {path}: expected no tensor '{min(tensors)}' in this network, got one")
     return TrainState(metadata["step"], parameters, Moments(first, second), average)
+
+
+def _idea(digest: str | None) -> str:
+    return "no idea" if digest is None else f"the idea of SHA-256 {str(digest)[:12]}…"
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

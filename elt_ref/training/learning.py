@@ -19,6 +19,7 @@ import numpy as np
 
 from elt_ref.arrays import Tree
 from elt_ref.config import DiffusionExperiment, Experiment
+from elt_ref.idea import Idea
 from elt_ref.model import NETWORKS, run
 from elt_ref.objective import Batch, Draws
 from elt_ref.objective.diffusion import DiffusionTarget
@@ -48,7 +49,9 @@ def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray:
     return np.log(np.maximum(here + codes * everywhere, 1e-12) / (len(tokens) + codes))
 
 
-def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blind: np.ndarray) -> dict[str, float]:
+def signs(
+    config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blind: np.ndarray, idea: Idea | None = None
+) -> dict[str, float]:
     """Return ``blind_loss`` and ``input_share`` of a step.
 
     Args:
@@ -57,6 +60,7 @@ def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blin
         batch: examples of the step.
         draws: draws of the step.
         blind: what `blind_prediction` returned for all examples.
+        idea: functions in the place of the package's.
     """
     corrupt: Callable[..., tuple[tuple[Any, ...], Any]] = CORRUPTIONS[type(config)]
     _, target = corrupt(config, batch, draws)
@@ -64,7 +68,8 @@ def signs(config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blin
         **{name: value[:FEW] for name, value in draws._asdict().items() if isinstance(value, np.ndarray)}
     )
     inputs, seen = corrupt(config, Batch(*(array[:FEW] for array in batch)), fewer)
-    (prediction,) = run(NETWORKS[type(config)], parameters, config, inputs, exits=[config.model.max_loops])
+    exits = [config.model.max_loops]
+    (prediction,) = run(NETWORKS[type(config)], parameters, config, inputs, exits=exits, idea=idea)
     return {"blind_loss": _blind_loss(target, blind), "input_share": _input_share(seen, prediction)}
 
 

@@ -1,11 +1,13 @@
 """One training step as a pure function: (state, batch, draws) → (state, info). The same for both families."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from elt_ref.arrays import Tree
 from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
+from elt_ref.idea import Idea
 from elt_ref.model import NETWORKS, init_parameters, run
 from elt_ref.objective import (
     Batch,
@@ -13,6 +15,7 @@ from elt_ref.objective import (
     Draws,
     LossTerms,
     MaskedTarget,
+    StudentLoops,
     corrupt_diffusion,
     corrupt_masked,
     ilsd_loss,
@@ -20,6 +23,7 @@ from elt_ref.objective import (
 )
 from elt_ref.ops import value_and_gradient
 from elt_ref.schedules import learning_rate_at, truth_weight_at
+from elt_ref.training.idea_loss import idea_loss_and_gradient
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 
 CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], MaskedTarget | DiffusionTarget]]] = {
@@ -49,21 +53,23 @@ class StepInfo(NamedTuple):
     """Loss and its terms."""
     truth_weight: float
     """λ"""
-    student_loops: int | None
-    """L_int; None for the vanilla objective."""
+    student_loops: StudentLoops
+    """L_int; None for the vanilla objective; all exits where an idea draws them."""
     gradient_norm: float
     """Global norm before clipping."""
     learning_rate: float
     """η"""
 
 
-def init_state(config: Experiment) -> TrainState:
+def init_state(config: Experiment, idea: Idea | None = None) -> TrainState:
     """Return the state before the first step."""
-    parameters = init_parameters(config)
+    parameters = init_parameters(config, idea=idea)
     return TrainState(0, parameters, zero_moments(parameters), parameters)
 
 
-def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Experiment) -> tuple[TrainState, StepInfo]:
+def train_step(
+    state: TrainState, batch: Batch, draws: Draws, *, config: Experiment, idea: Idea | None = None
+) -> tuple[TrainState, StepInfo]:
     """A1: return the state after one step, and what happened. The old state is not changed.
 
     Raises:
@@ -71,9 +77,11 @@ def train_step(state: TrainState, batch: Batch, draws: Draws, *, config: Experim
     """
     training = config.training
     inputs, target = CORRUPTIONS[type(config)](config, batch, draws)
-    truth_weight = truth_weight_at(state.step, training.steps)
+    weight_at = (idea and idea.truth_weight_at) or truth_weight_at
+    differentiate = loss_and_gradient if idea is None else partial(idea_loss_and_gradient, idea)
+    truth_weight = weight_at(state.step, training.steps)
     rate = learning_rate_at(state.step, training)
-    terms, gradient = loss_and_gradient(
+    terms, gradient = differentiate(
         state.parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=truth_weight
     )
     gradient, norm = clip_gradient(gradient, training.gradient_clip)
@@ -91,7 +99,7 @@ def loss_and_gradient(
     inputs: tuple[Any, ...],
     target: MaskedTarget | DiffusionTarget,
     *,
-    student_loops: int | None,
+    student_loops: StudentLoops,
     truth_weight: float,
 ) -> tuple[LossTerms, Tree]:
     """Return the objective with its terms, and its gradient: one pass of N · L_max layer calls, two heads.
@@ -110,7 +118,7 @@ def loss_and_gradient(
         RequestError: `student_loops` or `truth_weight` is out of range.
     """
     network, max_loops = NETWORKS[type(config)], config.model.max_loops
-    if student_loops is not None and not 1 <= student_loops < max_loops:
+    if student_loops is not None and (isinstance(student_loops, tuple) or not 1 <= student_loops < max_loops):
         raise RequestError(f"student_loops: expected 1 ≤ L_int < L_max = {max_loops}, got {student_loops}")
 
     wanted = target.mask if isinstance(target, MaskedTarget) else None

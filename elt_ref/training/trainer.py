@@ -16,7 +16,8 @@ from elt_ref.arrays import tree_leaves
 from elt_ref.config import Experiment
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
-from elt_ref.objective import Batch, LossTerms, batch_indices, draw
+from elt_ref.idea import Idea
+from elt_ref.objective import Batch, batch_indices, draw
 from elt_ref.text_files import read_text
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.learning import Notice, blind_prediction, notice, signs
@@ -32,6 +33,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    idea: Idea | None = None,
     on_step: Callable[[int, StepInfo], None] = lambda _step, _info: None,
     on_notice: Callable[[Notice | None], None] = lambda _notice: None,
 ) -> TrainState:
@@ -42,6 +44,7 @@ def train(
         examples: all training tokens and labels.
         folder: exists; receives ``checkpoint.safetensors`` and ``metrics.jsonl``.
         resume: go on from the folder's checkpoint, or from the start where there is none yet.
+        idea: functions in the place of the package's.
         on_step: called after each step with the steps done and what happened.
         on_notice: called when the log begins to show that the training does not learn, and when it no longer does.
 
@@ -52,7 +55,7 @@ def train(
     """
     checkpoint, metrics = folder / CHECKPOINT, folder / METRICS
     found = resume and checkpoint.exists()
-    state = load_checkpoint(checkpoint, config) if found else init_state(config)
+    state = load_checkpoint(checkpoint, config, idea) if found else init_state(config, idea)
     log = _log_until(metrics, state.step) if resume else []
     noticed = notice(log, config)
     write_text(metrics, _lines(log))
@@ -61,19 +64,19 @@ def train(
         # The log goes first: a checkpoint never knows of steps that the log does not. Both are whole files, so that
         # saving again after an interrupted saving does no harm.
         write_text(metrics, _lines(log))
-        save_checkpoint(checkpoint, state, config)
+        save_checkpoint(checkpoint, state, config, idea)
 
     blind = blind_prediction(config, examples)
     try:
         while state.step < config.training.steps:
             batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
-            draws = draw(config, state.step)
+            draws = draw(config, state.step, idea)
             with np.errstate(all="ignore"):  # overflow and NaN become one sentence below
-                after, info = train_step(state, batch, draws, config=config)
+                after, info = train_step(state, batch, draws, config=config, idea=idea)
             _check_finite(after, info, checkpoint)
             # In this order: an interruption in between logs a step too much, which resuming cuts off again.
             if after.step % config.training.log_every == 0 or after.step in (1, config.training.steps):
-                log.append(log_entry(after.step, info) | signs(config, after.parameters, batch, draws, blind))
+                log.append(log_entry(after.step, info) | signs(config, after.parameters, batch, draws, blind, idea))
                 before, noticed = noticed, notice(log, config)
                 if noticed is not None:
                     log[-1]["notice"] = noticed.kind
@@ -91,18 +94,17 @@ def train(
 
 def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
     """Return one line of ``metrics.jsonl``: numbers that depend on nothing but the run (no times)."""
-    terms = LossTerms(*map(float, info.terms))
-    student = {
-        "student_truth": terms.student_truth,
-        "distillation": terms.distillation,
-        "truth_weight": info.truth_weight,
-        "student_loops": info.student_loops,
-    }
+    terms = {name: float(term) for name, term in info.terms._asdict().items() if term is not None}
+    total, truth = terms.pop("total"), terms.pop("teacher_truth")
+    drawn = info.student_loops
+    has_student = isinstance(drawn, int) or (drawn is not None and len(drawn) > 1)
+    student = {**terms, "truth_weight": info.truth_weight} if has_student else {}
     return {
         "step": step,
-        "loss": terms.total,
-        "teacher_truth": terms.teacher_truth,
-        **(student if info.student_loops is not None else {}),  # the vanilla objective has no student
+        "loss": total,
+        "teacher_truth": truth,
+        **student,  # the vanilla objective has none
+        **({"student_loops": drawn} if drawn is not None else {}),
         "gradient_norm": info.gradient_norm,
         "learning_rate": info.learning_rate,
     }

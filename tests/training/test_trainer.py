@@ -218,8 +218,8 @@ def test_a_log_that_is_not_there(tmp_path):
 def poisoned(value, at):
     """A train step that puts `value` into the parameters at one step."""
 
-    def step(state, batch, draws, *, config):
-        after, info = trainer_step(state, batch, draws, config=config)
+    def step(state, batch, draws, **settings):
+        after, info = trainer_step(state, batch, draws, **settings)
         if after.step == at:
             after = after._replace(parameters=tree_map(lambda leaf: np.full_like(leaf, value), after.parameters))
         return after, info
