@@ -31,7 +31,7 @@ def shipped_ideas() -> dict[str, str]:
 
 
 def load_idea(source: str | Path | Idea) -> Idea:
-    """Return an idea: a shipped one by name, or that of a Python file, whose code is run.
+    """Return a shipped idea by its name, or the one in a Python file, whose code is run.
 
     Raises:
         RequestError: there is none of that name, the file cannot be read, or it is no idea (see `idea_of`).
