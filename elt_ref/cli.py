@@ -108,6 +108,14 @@ IdeaSource = Annotated[
     str | None,
     typer.Option("--idea", metavar="FILE.py|NAME", help="Functions in the place of the package's; see docs/ideas.md."),
 ]
+BorrowedIdea = Annotated[
+    str | None,
+    typer.Option(
+        "--idea",
+        metavar="FILE.py|NAME",
+        help="Draw with an idea that a plain run was not trained with; a run uses its own without being told.",
+    ),
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 
@@ -269,17 +277,20 @@ def sample(
     count: Annotated[int | None, typer.Option(help="Number of samples; ten of each label by default.")] = None,
     given: Given = None,
     seed: Seed = 0,
+    idea: BorrowedIdea = None,
 ) -> None:
     import numpy as np  # noqa: PLC0415  after the process is settled
 
     from elt_ref.run.evaluate import MOST_SAMPLES  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
+    from elt_ref.run.idea import load_idea  # noqa: PLC0415
     from elt_ref.run.sample import learned_labels, sample_to_file, with_sampling  # noqa: PLC0415
     from elt_ref.run.warn import sampling_warnings  # noqa: PLC0415
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
-    opened = with_sampling(open_run(run), steps=steps, guidance_scale=guidance)
+    borrowed = None if idea is None else load_idea(idea)
+    opened = with_sampling(open_run(run, idea=borrowed), steps=steps, guidance_scale=guidance)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
     schedule = parse_loop_schedule(
@@ -298,7 +309,8 @@ def sample(
     used = sampled.loops_used
     spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
     how = f"; early exit took {spread}" if isinstance(schedule, EarlyExit) else ""
-    console.say(f"Wrote {number} samples to {out}{how}.")
+    own = "" if opened.idea is None else f", with the idea {opened.idea.name}"
+    console.say(f"Wrote {number} samples to {out}{own}{how}.")
 
 
 def _numbers(what: str, text: str) -> list[int]:
@@ -322,21 +334,24 @@ def evaluate(
     count: Annotated[int, typer.Option(help="Samples for each of them, at least 10.")] = 500,
     given: Given = None,
     seed: Seed = 0,
+    idea: BorrowedIdea = None,
     as_json: Json = False,
 ) -> None:
     from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
+    from elt_ref.run.idea import load_idea  # noqa: PLC0415
 
     schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
-    opened = open_run(run)
+    opened = open_run(run, idea=None if idea is None else load_idea(idea))
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
     results = [result.row() for result in judged]
     if as_json:
-        print_json({"results": results, **({} if opened.notice is None else {"notice": opened.notice})})
+        remarks = {"notice": opened.notice, "idea": opened.idea_entry()}
+        print_json({"results": results, **{name: remark for name, remark in remarks.items() if remark is not None}})
         return
     if opened.notice is not None:
         Terminal(stderr=True).say(opened.notice)
-    table = Table(title=f"{run}, {count} samples each")
+    table = Table(title=f"{opened.marked(run)}, {count} samples each")
     for name in results[0]:
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
     for result in results:
@@ -351,10 +366,11 @@ def compare(
         "elt-compare"
     ),
     count: Annotated[int, typer.Option(help="Samples for each loop count, at least 10.")] = 500,
+    idea: BorrowedIdea = None,
 ) -> None:
     from elt_ref.run.compare import compare_folders  # noqa: PLC0415
 
-    compare_folders(runs, out, Terminal(stderr=True), count=count)
+    compare_folders(runs, out, Terminal(stderr=True), count=count, idea=idea)
 
 
 @app.command(help="Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table.")

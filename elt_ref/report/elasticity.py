@@ -20,7 +20,7 @@ from elt_ref.report.figure import (
     spread,
     tidy,
 )
-from elt_ref.report.results import Results, check_results, columns, model_label
+from elt_ref.report.results import Results, check_results, columns, cost_alike, model_label
 
 MOST_TICKS = 12
 
@@ -105,7 +105,8 @@ def _show_flops(axes: Axes, results: Results, ticks: Sequence[int]) -> None:
     costs = {row["loops"]: flops.show(row) for row in next(iter(results.values()))}
     top = axes.secondary_xaxis("top")
     top.set_xticks(ticks, labels=[costs[count] for count in ticks])
-    top.set_xlabel(f"{flops.unit} per sample", fontsize=10, color=INK)
+    whose = "" if cost_alike(results) else f" of {label(model_label(next(iter(results))))}"
+    top.set_xlabel(f"{flops.unit} per sample{whose}", fontsize=10, color=INK)
     top.tick_params(colors=FAINT, labelsize=8)
     top.spines["top"].set_color(FAINT)
 

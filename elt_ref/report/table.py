@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elt_ref.literal import visible
-from elt_ref.report.results import Results, Row, check_results, columns, model_label, span
+from elt_ref.report.results import Results, Row, check_results, columns, cost_alike, model_label, span
 
 SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
 MODEL_STYLES = ("cyan", "yellow")
@@ -16,6 +16,8 @@ MODEL_STYLES = ("cyan", "yellow")
 
 def results_table(results: Results, real_distance: float, max_loops: int) -> Table:
     """Return a table of all results, a row per loop count, the models side by side; at most 80 characters for two.
+
+    Models that cost differently have a column of their cost each.
 
     Args:
         results: Rows per model (`elt_ref.report.results.Row`), the same loops for all.
@@ -41,17 +43,20 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
         caption_justify="left",
     )
     table.add_column("L", justify="right")
-    table.add_column(flops.unit, justify="right")
+    alike = cost_alike(results)
+    short = SHORT if alike else {**SHORT, "gflops_per_sample": flops.unit}
+    if alike:
+        table.add_column(flops.unit, justify="right")
     for place, name in enumerate(results):
-        for key, heading in SHORT.items():
+        for key, heading in short.items():
             above = model_label(name) if key == "frechet_distance" else ""
             unit = f" {seconds.unit}" if key == "seconds_per_sample" else ""
             table.add_column(Text(f"{visible(above)}\n{heading}{unit}"), justify="right", style=MODEL_STYLES[place % 2])
     for at, count in enumerate(loops):
         trained = count == max_loops
-        numbers = [formats[key].show(rows[at]) for rows in results.values() for key in SHORT]
-        cost = flops.show(next(iter(results.values()))[at])
-        table.add_row(f"{'*' if trained else ''}{count}", cost, *numbers, style="reverse" if trained else "")
+        numbers = [formats[key].show(rows[at]) for rows in results.values() for key in short]
+        cost = [flops.show(next(iter(results.values()))[at])] if alike else []
+        table.add_row(f"{'*' if trained else ''}{count}", *cost, *numbers, style="reverse" if trained else "")
     return table
 
 

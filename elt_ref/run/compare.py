@@ -9,6 +9,7 @@ import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.files import made_folder, write_text
+from elt_ref.idea import Idea
 from elt_ref.measure import count as count_network
 from elt_ref.report.elasticity import draw_elasticity
 from elt_ref.report.loss_curves import draw_loss_curves
@@ -19,13 +20,14 @@ from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
 from elt_ref.run.evaluate import Evaluator, check_count
 from elt_ref.run.folder import Run, open_run
+from elt_ref.run.idea import load_idea
 from elt_ref.run.lock import locked
 from elt_ref.run.trajectory import KEPT_TITLES, trajectory
 from elt_ref.terminal import Terminal
 from elt_ref.training import METRICS, read_metrics
 
 RESULTS, REPORT = "results.json", "report.html"
-KEYS = ("max_loops", "real_distance", "seconds", "notices")
+KEYS = ("max_loops", "real_distance", "seconds", "notices", "ideas")
 """Keys of the results beside the names of the runs."""
 MOST_RUNS = 4
 """Largest number of runs: the report has four colours."""
@@ -33,7 +35,14 @@ SHORT_NAME = 2
 """Length of a class name that fits above a picture."""
 
 
-def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, count: int = 500) -> None:
+def compare_folders(
+    folders: Sequence[Path],
+    out: Path,
+    console: Terminal,
+    *,
+    count: int = 500,
+    idea: str | Path | Idea | None = None,
+) -> None:
     """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
 
     Args:
@@ -41,6 +50,8 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, co
         out: a folder without a comparison.
         console: shows progress and the closing table.
         count: samples for each loop count.
+        idea: a Python file or the name of a shipped idea: each run that was trained without one is shown a second time,
+            drawn with it.
 
     Raises:
         RequestError: `out` holds a comparison, there are too many `folders` or two share a name, the runs differ in
@@ -52,22 +63,31 @@ def compare_folders(folders: Sequence[Path], out: Path, console: Terminal, *, co
         raise RequestError(f"compare: expected at most {MOST_RUNS} run folders of different names, got {names}")
     check_count(count)
     check_new(out)
+    borrowed = None if idea is None else load_idea(idea)
     with made_folder(out), locked(out):
-        _compare_into(out, named, console, count)
+        _compare_into(out, named, console, count, borrowed)
 
 
-def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count: int) -> None:
-    runs = {name: open_run(folder) for name, folder in named.items()}
+def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count: int, borrowed: Idea | None) -> None:
+    runs, metrics = {}, {}
+    for name, folder in named.items():
+        opened = [open_run(folder, console)]
+        if borrowed is not None and opened[0].idea is None:
+            opened.append(open_run(folder, console, idea=borrowed))
+        for run in opened:
+            runs[run.marked(name)], metrics[run.marked(name)] = run, read_metrics(folder / METRICS)
+    if len(runs) > MOST_RUNS:
+        raise RequestError(f"compare: expected at most {MOST_RUNS} models, got {len(runs)}: {', '.join(runs)}")
     first, *others = runs
     config = runs[first].config
     for name in others:
         for section in ("data", "tokenizer", "latents", "model", "sampling"):
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
-    metrics = {name: read_metrics(folder / METRICS) for name, folder in named.items()}
     chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
     marked = notices(runs)
-    write_results(out, chapter, **({"notices": marked} if marked else {}))
+    ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
+    write_results(out, chapter, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
     tell(chapter, console)
     console.say(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.")
@@ -129,19 +149,35 @@ def compare(
     return Chapter(
         id=id_,
         heading=heading,
-        config_summary=summary({name: run.config for name, run in runs.items()}, count),
+        config_summary=summary({name: run.config for name, run in runs.items()}, count) | idea_summary(runs),
         results=results,
         real_distance=evaluator.real_distance,
         max_loops=max_loops,
         pictures=pictures,
         images=images,
-        sentences=[*notices(runs).values(), *what_to_look_at(results, max_loops)],
+        sentences=[*notices(runs).values(), *idea_sentences(runs), *what_to_look_at(results, max_loops)],
     )
 
 
 def notices(runs: Mapping[str, Run]) -> dict[str, str]:
     """Return why runs have not learned, by name, for those that have not."""
     return {name: f"{name}: {run.notice}" for name, run in runs.items() if run.notice is not None}
+
+
+def idea_sentences(runs: Mapping[str, Run]) -> list[str]:
+    """Return which models are not the paper's, one sentence each."""
+    return [
+        f"{name} is not the paper's model: it is {'drawn' if run.borrows else 'trained and drawn'} with an idea that "
+        f"replaces {', '.join(run.idea.replaces)}."
+        for name, run in runs.items()
+        if run.idea is not None
+    ]
+
+
+def idea_summary(runs: Mapping[str, Run]) -> dict[str, str]:
+    """Return the ideas for the foot of a chapter; nothing where there are none."""
+    ideas = {run.idea.name: run.idea.digest for run in runs.values() if run.idea is not None}
+    return {"ideas": "; ".join(f"{name}, SHA-256 {digest}" for name, digest in ideas.items())} if ideas else {}
 
 
 def write_results(out: Path, chapter: Chapter, **more: object) -> None:

@@ -8,7 +8,7 @@ from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
 from elt_ref.idea import Idea
-from elt_ref.run.idea import COPY, copy_idea, stored_idea
+from elt_ref.run.idea import COPY, check_borrowed, copy_idea, stored_idea
 from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
 from elt_ref.run.record import (
     RECORD,
@@ -16,6 +16,7 @@ from elt_ref.run.record import (
     check_idea_stays,
     check_same_origin,
     check_tokenizer,
+    idea_entry,
     read_record,
     record_of,
     tokenizer_digest,
@@ -47,9 +48,20 @@ class Run:
     """Functions in the place of the package's; None for a run as the paper has it."""
 
     @property
-    def title(self) -> str:
-        """Name of the configuration, and of the idea where there is one."""
-        return self.config.name if self.idea is None else f"{self.config.name} + {self.idea.name}"
+    def borrows(self) -> bool:
+        """Whether it was trained without the idea that it samples with."""
+        return self.idea is not None and (self.record is None or self.record.idea is None)
+
+    def marked(self, name: str | Path) -> str:
+        """Return a name of the run that tells it from one without an idea."""
+        if self.idea is None:
+            return str(name)
+        return f"{name} {'drawn with' if self.borrows else '+'} {self.idea.name}"
+
+    def idea_entry(self) -> dict[str, str | bool] | None:
+        """Return what results say about its idea: name, SHA-256, and whether it was trained with it."""
+        entry = idea_entry(self.idea)
+        return None if entry is None else {**entry, "trained": not self.borrows}
 
 
 def check_folder(folder: Path, config: Experiment, *, resume: bool, idea: Idea | None = None) -> str | None:
@@ -157,12 +169,13 @@ def _difference(stored: Experiment, requested: Experiment) -> str:
     return "another one"
 
 
-def open_run(folder: Path, console: Terminal | None = None) -> Run:
+def open_run(folder: Path, console: Terminal | None = None, *, idea: Idea | None = None) -> Run:
     """Open a trained run. A run with an idea runs the idea's code.
 
     Args:
         folder: a run folder.
         console: hears whose code it is, unless the idea is one of ours; stderr by default.
+        idea: an idea to sample a plain run with; by default the run's own, if it has one.
 
     Raises:
         RequestError: there is no run, or it has no checkpoint, or its files are damaged or not those it began with.
@@ -172,10 +185,12 @@ def open_run(folder: Path, console: Terminal | None = None) -> Run:
         raise RequestError(f"{folder}: expected a run folder (with {CONFIG}), got none")
     config = load_config(folder / CONFIG)
     record = read_record(folder)
-    idea = stored_idea(folder, record, (console or Terminal(stderr=True)).say)
-    state = load_checkpoint(folder / CHECKPOINT, config, idea)
+    own = stored_idea(folder, record, (console or Terminal(stderr=True)).say)
+    state = load_checkpoint(folder / CHECKPOINT, config, own)
+    if idea is not None:
+        check_borrowed(folder, config, own, idea)
     codec = open_codec(config, load_data(config), folder)
     check_tokenizer(folder, record, tokenizer_digest(_learned(config, codec)))
     found = notice(read_metrics(folder / METRICS), config) if (folder / METRICS).exists() else None
     words = None if found is None else sentence(found, config)
-    return Run(config, state.average, codec, state.step, record, words, idea)
+    return Run(config, state.average, codec, state.step, record, words, own or idea)

@@ -11,7 +11,7 @@ from elt_ref.config import DiffusionExperiment, Experiment
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 from elt_ref.generation import sample
-from elt_ref.idea import Idea, IdeaError, check_idea, idea_of
+from elt_ref.idea import SAMPLING, Idea, IdeaError, check_idea, idea_of
 from elt_ref.objective import Batch, draw
 from elt_ref.run.record import Record, check_idea_stays
 from elt_ref.schedules import EarlyExit
@@ -79,6 +79,28 @@ def stored_idea(folder: Path, record: Record | None, say: Callable[[str], None])
     if text not in shipped_ideas().values():
         say(f"Warning: {folder} holds an idea of its own, {path.name}; its code runs with your rights.")
     return idea_of(text, began["name"])
+
+
+def check_borrowed(folder: Path, config: Experiment, own: Idea | None, idea: Idea) -> None:
+    """Raise RequestError unless a run can be sampled with an idea that it was not trained with.
+
+    Args:
+        folder: the run folder.
+        config: the run's configuration.
+        own: the idea that the run was trained with.
+        idea: the idea to sample with.
+    """
+    if own is not None and own.digest != idea.digest:
+        raise RequestError(f"{folder}: expected its own idea {own.name} or none named, got {idea.name}")
+    if own is not None:
+        return
+    if idea.init is not None or not SAMPLING & set(idea.replaces):
+        got = "init" if idea.init is not None else ", ".join(idea.replaces)
+        raise RequestError(
+            f"{folder}: expected, for a run trained without it, an idea with {', '.join(sorted(SAMPLING))} and nothing "
+            f"to train, got {idea.name} with {got}"
+        )
+    try_idea(config, idea)
 
 
 def copy_idea(folder: Path, idea: Idea) -> None:

@@ -51,12 +51,12 @@ def test_a_run_keeps_its_idea(done, tiny, mine, tmp_path):
     run = open_run(out)
     assert run.idea is not None
     assert run.idea.name == "damped"
-    assert run.title == "tiny + damped"
+    assert run.marked("a") == "a + damped"
 
 
 def test_a_plain_run_says_nothing_of_ideas(trained):
     assert "idea" not in (trained / "run.json").read_text()
-    assert open_run(trained).title == "tiny"
+    assert open_run(trained).marked("a") == "a"
 
 
 def test_resuming_needs_no_name_and_ends_in_the_same_bytes(done, tiny, injected, tmp_path):
@@ -185,3 +185,70 @@ def test_the_average_of_an_idea_is_opened(injected):
         assert (ours == theirs).all()
     with pytest.raises(RequestError, match="expected one that was trained with no idea"):
         load_checkpoint(injected / CHECKPOINT, run.config)
+
+
+# --- what is drawn and judged says with which idea
+
+
+def test_evaluate_names_the_idea(done, injected, trained):
+    words = ["--loops", 1, "--count", 10]
+    assert json.loads(done("evaluate", injected, *words, "--json").out)["idea"] == {
+        "name": "input_injection",
+        "sha256": load_idea("input_injection").digest,
+        "trained": True,
+    }
+    assert f"{injected} + input_injection, 10 samples each" in done("evaluate", injected, *words).out
+    assert "idea" not in json.loads(done("evaluate", trained, *words, "--json").out)
+
+
+def test_sample_names_the_idea(done, injected, tmp_path):
+    assert "with the idea input_injection" in done("sample", injected, "--out", tmp_path / "x.png").err
+
+
+def test_compare_marks_what_is_not_the_papers(done, injected, trained, tmp_path):
+    out = tmp_path / "out"
+    result = done("compare", injected, trained, "--out", out, "--count", 10)
+    document = json.loads((out / "results.json").read_text())
+    assert list(document) == ["max_loops", "real_distance", "ideas", "injected + input_injection", "tiny"]
+    assert document["ideas"]["injected + input_injection"]["trained"] is True
+    sentence = "injected + input_injection is not the paper's model: it is trained and drawn with an idea that replaces"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert sentence in " ".join(result.err.split())
+    assert sentence in page
+    assert f"input_injection, SHA-256 {load_idea('input_injection').digest}" in page
+
+
+def test_a_plain_run_is_drawn_with_an_idea_that_trains_nothing(done, trained, mine, tmp_path):
+    out = tmp_path / "out"
+    done("compare", trained, "--idea", mine, "--out", out, "--count", 10)
+    document = json.loads((out / "results.json").read_text())
+    assert document["ideas"] == {
+        "tiny drawn with damped": {"name": "damped", "sha256": load_idea(mine).digest, "trained": False}
+    }
+    plain, drawn = document["tiny"], document["tiny drawn with damped"]
+    assert [row["frechet_distance"] for row in plain] != [row["frechet_distance"] for row in drawn]
+    words = ["evaluate", trained, "--loops", "exit:0.99", "--count", 10, "--json"]
+    left = json.loads(done(*words, "--idea", "exit_entropy").out)
+    assert left["idea"]["trained"] is False
+    stayed = json.loads(done("evaluate", trained, "--loops", "exit:0", "--count", 10, "--json").out)
+    assert left["results"][0]["gflops_per_sample"] < stayed["results"][0]["gflops_per_sample"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("loop_index", "and nothing to train, got loop_index with init"),
+        ("cosine_weight", "got cosine_weight with truth_weight_at"),
+    ],
+)
+def test_an_idea_of_training_draws_nothing(refused, trained, tmp_path, name, message):
+    for words in (["sample", trained, "--out", tmp_path / "x.png"], ["evaluate", trained]):
+        assert message in refused(*words, "--idea", name)
+    assert message in refused("compare", trained, "--idea", name, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_drawn_with_no_idea_but_its_own(refused, done, injected, tmp_path):
+    words = ["sample", injected, "--out", tmp_path / "x.png", "--idea"]
+    assert f"{injected}: expected its own idea input_injection or none named, got exit_kl" in refused(*words, "exit_kl")
+    done(*words, "input_injection")
