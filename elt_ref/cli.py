@@ -613,15 +613,23 @@ def conform_run(
         bool, typer.Option("--laws", help="Ask for laws that need no oracle, at the size of --preset.")
     ] = False,
     preset: Annotated[str, typer.Option(metavar="NAME", help="Preset for --laws.")] = "digits-masked",
+    idea: Annotated[
+        str | None,
+        typer.Option(
+            "--idea", metavar="FILE.py|NAME", help="Judge the package with this idea: which clauses it leaves."
+        ),
+    ] = None,
 ) -> None:
-    from elt_ref.conformance.commands import open_door, run, run_laws  # noqa: PLC0415
+    from elt_ref.conformance.commands import idea_backend, open_door, run, run_laws  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
     inquiry = Inquiry(seed_of(seed), questions, minutes)
-    door = open_door(backend, program, timeout)
+    subject = backend if idea is None else idea_backend(backend, program, idea)
+    door = open_door(subject, program, timeout)
     if laws:
         raise typer.Exit(run_laws(door, preset, as_json=as_json))
-    words = ["run", *([backend] if backend is not None else ["--exec", program or ""])]
+    named = ["--exec", program or ""] if backend is None else [backend]
+    words = ["run", *(named if idea is None else ["--idea", idea])]
     called = shlex.join([*words, *([] if timeout == SECONDS else ["--timeout", f"{timeout:g}"])])
     raise typer.Exit(
         run(

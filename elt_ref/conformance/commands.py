@@ -23,6 +23,7 @@ from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import check_file, made_folder, write_text
+from elt_ref.run.idea import load_idea
 from elt_ref.terminal import Terminal, print_json
 from elt_ref.text_files import read_text
 
@@ -40,6 +41,18 @@ def open_door(backend: str | None, command: str | None, timeout: float) -> Proce
         got = "neither" if backend is None else "both"
         raise RequestError(f"conform: expected a backend (package.module:Backend) or --exec COMMAND, got {got}")
     return open_backend(backend, timeout) if backend is not None else ProcessDoor(command or "", timeout)
+
+
+def idea_backend(backend: str | None, command: str | None, source: str) -> str:
+    """Return the backend that is the package with an idea.
+
+    Raises:
+        RequestError: another backend is named too, or there is no such idea.
+    """
+    if backend is not None or command is not None:
+        raise RequestError(f"--idea: expected no other backend, got {backend or command}")
+    load_idea(source)
+    return f"elt_ref.conformance.idea_backend:{source}"
 
 
 def list_clauses(console: Terminal) -> None:

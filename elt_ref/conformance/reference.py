@@ -21,20 +21,22 @@ from elt_ref.config import (
     parse_section,
     validate,
 )
-from elt_ref.conformance.backend import Description, Parameters, Section, Tensors
+from elt_ref.conformance.backend import Description, Parameters, Section, Tensors, Unsupported
 from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.errors import RequestError
 from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, guide, known_start
+from elt_ref.idea import EXTRA, Idea
 from elt_ref.measure import count, fit_gaussian, frechet_distance, inception_score
 from elt_ref.model import (
     NETWORKS,
+    Network,
     add_noise,
     block_of,
     declare_parameters,
     forward,
-    loop_states,
     prediction_target,
     to_x0,
+    with_idea,
 )
 from elt_ref.model.diffusion import modulate, patchify, unpatchify
 from elt_ref.model.loop import adaln_zero_layer, post_norm_layer
@@ -46,6 +48,7 @@ from elt_ref.objective import (
     LossTerms,
     MaskedDraws,
     MaskedTarget,
+    StudentLoops,
     corrupt_diffusion,
     draw_student,
     drop_labels,
@@ -62,12 +65,14 @@ from elt_ref.schedules import (
     time_grid,
     truth_weight_at,
 )
+from elt_ref.streams import stream
 from elt_ref.tokenizer import VectorQuantiser
 from elt_ref.training import (
     Moments,
     TrainState,
     adamw,
     clip_gradient,
+    idea_loss_and_gradient,
     loss_and_gradient,
     moving_average,
     train_step,
@@ -82,6 +87,8 @@ class ReferenceBackend:
 
     name = NAME
     choices: Mapping[str, str] = {"sampling.schedule_precision": "float64"}
+    idea: Idea | None = None
+    """Functions in the place of the package's; see `elt_ref.conformance.idea_backend`."""
 
     def describe(self) -> Description:
         """Return what the backend is: it offers everything."""
@@ -90,12 +97,14 @@ class ReferenceBackend:
     # --- layers and parts of the networks
 
     def masked_layer(self, *, parameters, x, heads, epsilon) -> Tensors:
-        return {"x": post_norm_layer(nested(parameters), x, heads=heads, epsilon=epsilon)}
+        layer = _layer(self.idea, post_norm_layer)
+        return {"x": layer(nested(parameters), x, heads=heads, epsilon=epsilon)}
 
     def diffusion_layer(self, *, parameters, x, conditioning, heads, epsilon) -> Tensors:
         layer = nested(parameters)
         modulation = modulate(layer["modulation"], silu(conditioning), 6)
-        return {"x": adaln_zero_layer({"layer": layer, "modulation": modulation}, x, heads=heads, epsilon=epsilon)}
+        function = _layer(self.idea, adaln_zero_layer)
+        return {"x": function({"layer": layer, "modulation": modulation}, x, heads=heads, epsilon=epsilon)}
 
     def positions(self, *, rows, columns, width) -> Tensors:
         return {"positions": sine_cosine_positions(rows, columns, width)}
@@ -112,22 +121,22 @@ class ReferenceBackend:
     # --- networks
 
     def masked_states(self, *, model, parameters, tokens, labels, loops) -> Tensors:
-        return {"states": _states(model, parameters, loops, tokens, labels)}
+        return {"states": _states(self.idea, model, parameters, loops, tokens, labels)}
 
     def masked_forward(self, *, model, parameters, tokens, labels, loops) -> Tensors:
-        return {"logits": _forward(model, parameters, loops, tokens, labels)}
+        return {"logits": _forward(self.idea, model, parameters, loops, tokens, labels)}
 
     def diffusion_states(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
-        return {"states": _states(model, parameters, loops, noisy, time, labels)}
+        return {"states": _states(self.idea, model, parameters, loops, noisy, time, labels)}
 
     def diffusion_forward(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
-        return {"prediction": _forward(model, parameters, loops, noisy, time, labels)}
+        return {"prediction": _forward(self.idea, model, parameters, loops, noisy, time, labels)}
 
     def masked_layers(self, *, model, parameters, tokens, labels, loops) -> Tensors:
-        return {"layers": _layers(model, parameters, loops, tokens, labels)}
+        return {"layers": _layers(self.idea, model, parameters, loops, tokens, labels)}
 
     def diffusion_layers(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
-        return {"layers": _layers(model, parameters, loops, noisy, time, labels)}
+        return {"layers": _layers(self.idea, model, parameters, loops, noisy, time, labels)}
 
     # --- objectives
 
@@ -135,13 +144,13 @@ class ReferenceBackend:
         return scalars(self._masked_loss(**arguments)[0], arguments["student_loops"])
 
     def masked_gradient(self, **arguments) -> Tensors:
-        return dict(tree_items(self._masked_loss(**arguments)[1]))
+        return _gradient(self._masked_loss(**arguments)[1])
 
     def diffusion_objective(self, **arguments) -> Tensors:
         return scalars(self._diffusion_loss(**arguments)[0], arguments["student_loops"])
 
     def diffusion_gradient(self, **arguments) -> Tensors:
-        return dict(tree_items(self._diffusion_loss(**arguments)[1]))
+        return _gradient(self._diffusion_loss(**arguments)[1])
 
     def _masked_loss(
         self, *, model, parameters, tokens, mask, labels, reduction, label_smoothing, **weighed
@@ -151,7 +160,7 @@ class ReferenceBackend:
         config = of_family(MaskedExperiment, model, objective=objective)
         seen = np.where(mask, config.model.mask_token, tokens.astype(np.int64))
         target = MaskedTarget(tokens, mask, reduction, label_smoothing)
-        return loss_and_gradient(tree(config, parameters), config, (seen, labels), target, **weighed)
+        return self._differentiated(config, parameters, (seen, labels), target, **weighed)
 
     def _diffusion_loss(
         self, *, model, diffusion, parameters, clean, noise, time, labels, reduction, **weighed
@@ -164,15 +173,25 @@ class ReferenceBackend:
             np.asarray(time, np.float64), noise, np.where(dropped, 0.0, 1.0), weighed["student_loops"]
         )
         inputs, target = corrupt_diffusion(config, Batch(clean, np.where(dropped, 0, labels)), draws)
-        return loss_and_gradient(tree(config, parameters), config, inputs, target, **weighed)
+        return self._differentiated(config, parameters, inputs, target, **weighed)
+
+    def _differentiated(
+        self, config: Experiment, parameters: Parameters, inputs: tuple[Any, ...], target: Any, **weighed: Any
+    ) -> tuple[LossTerms, Tree]:
+        if self.idea is None:
+            return loss_and_gradient(tree(config, parameters), config, inputs, target, **weighed)
+        if self.idea.draw_exits is not None:
+            weighed["student_loops"] = draw_student(config, 0, self.idea)
+        return idea_loss_and_gradient(self.idea, tree(config, parameters, self.idea), config, inputs, target, **weighed)
 
     def truth_weights(self, *, steps) -> Tensors:
-        return {"weights": np.array([truth_weight_at(step, steps) for step in range(steps)])}
+        weight_at = (self.idea and self.idea.truth_weight_at) or truth_weight_at
+        return {"weights": np.array([weight_at(step, steps) for step in range(steps)])}
 
     def student_draws(self, *, min_loops, max_loops, count, seed) -> Tensors:
         config = configuration({**SMALLEST, "max_loops": max_loops}, objective={"min_loops": min_loops})
         config = config.model_copy(update={"seed": seed})
-        return {"loops": np.array([draw_student(config, step) for step in range(count)])}
+        return {"loops": np.array([_student(draw_student(config, step, self.idea)) for step in range(count)])}
 
     def mask_tokens(self, *, ratio, order) -> Tensors:
         return {"mask": mask_tokens(np.asarray(ratio, np.float64), order)}
@@ -248,12 +267,13 @@ class ReferenceBackend:
         config = of_family(MaskedExperiment, model, sampling=sampling)
         states = list(
             decode(
-                tree(config, parameters),
+                tree(config, parameters, self.idea),
                 config,
                 labels,
                 lambda step: DecodeNoise(token_noise[step], confidence_noise[step]),
                 loops=loops,
                 start=tokens,
+                idea=self.idea,
             )
         )
         return {"tokens": states[-1].answer}
@@ -263,7 +283,13 @@ class ReferenceBackend:
     ) -> Tensors:
         config = of_family(DiffusionExperiment, model, diffusion=diffusion, sampling={**sampling, "steps": len(loops)})
         states = denoise(
-            tree(config, parameters), config, labels, initial_noise, lambda step: step_noise[step], loops=loops
+            tree(config, parameters, self.idea),
+            config,
+            labels,
+            initial_noise,
+            lambda step: step_noise[step],
+            loops=loops,
+            idea=self.idea,
         )
         return {"samples": list(states)[-1].noisy}
 
@@ -306,7 +332,7 @@ class ReferenceBackend:
     ) -> Tensors:
         ratios = np.asarray(mask_ratio, np.float64)
         draws = map(MaskedDraws, ratios, mask_order, label_drop, map(int, student_loops))
-        return _train(map(Batch, tokens, labels), draws, **sections)
+        return _train(self.idea, map(Batch, tokens, labels), draws, **sections)
 
     def masked_training_across(self, *, processes, **arguments) -> Tensors:  # noqa: ARG002
         # Equal shares of a batch, with means of losses and gradients, are one step over the whole batch.
@@ -315,7 +341,7 @@ class ReferenceBackend:
     def diffusion_training(self, *, clean, labels, time, noise, label_drop, student_loops, **sections) -> Tensors:
         times = np.asarray(time, np.float64)
         draws = map(DiffusionDraws, times, noise, label_drop, map(int, student_loops))
-        return _train(map(Batch, clean, labels), draws, **sections)
+        return _train(self.idea, map(Batch, clean, labels), draws, **sections)
 
     # --- accounts and measures
 
@@ -342,29 +368,50 @@ UNLOOPED = {"kind": "vanilla"}
 """Objective without a student, where a case has no section for it."""
 
 
-def _forward(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+def _layer(idea: Idea | None, layer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a family's layer, or an idea's."""
+    own = getattr(idea, layer.__name__, None)
+    if own is not None and idea is not None and idea.init is not None:
+        raise Unsupported(f"the layer of the idea {idea.name} needs its own tensors")
+    return own or layer
+
+
+def _student(drawn: StudentLoops) -> int:
+    """Return L_int; an idea may draw other exits than one student's and the teacher's."""
+    if isinstance(drawn, int):
+        return drawn
+    if drawn is None or len(drawn) != 2:
+        raise Unsupported(f"the idea draws no student, but the exits {drawn}")
+    return drawn[0]
+
+
+def _forward(idea: Idea | None, model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
     config = configuration(model)
-    return np.asarray(forward(tree(config, parameters), config, *inputs, loops=loops))
+    return np.asarray(forward(tree(config, parameters, idea), config, *inputs, loops=loops, idea=idea))
 
 
 def _embedded(
-    model: Section, parameters: Parameters, inputs: Sequence[Any]
-) -> tuple[np.ndarray, Sequence[Tree], Callable[[Sequence[Tree]], Callable[[Any], Any]]]:
-    """Return the state before the loop, the layers, and the block of some layers as a function of them."""
+    idea: Idea | None, model: Section, parameters: Parameters, inputs: Sequence[Any]
+) -> tuple[Network, np.ndarray, Sequence[Tree], Callable[[Sequence[Tree]], Callable[[Any], Any]]]:
+    """Return network, state before the loop, layers, and the block of some layers as a function of them."""
     config = configuration(model)
-    network = NETWORKS[type(config)]
+    network, leaves = NETWORKS[type(config)], tree(config, parameters, idea)
     network.check(config.model, *inputs)
-    state, layers, _ = network.embed(tree(config, parameters), config.model, *inputs)
-    return state, layers, partial(block_of, network, config=config)
+    if idea is not None:
+        network = with_idea(network, idea, leaves)
+    state, layers, _ = network.embed(leaves, config.model, *inputs)
+    return network, state, layers, partial(block_of, network, config=config)
 
 
-def _states(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-    state, layers, block = _embedded(model, parameters, inputs)
-    return np.stack(list(loop_states(block(layers), state, loops)))
+def _states(idea: Idea | None, model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    network, state, layers, block = _embedded(idea, model, parameters, inputs)
+    return np.stack(list(network.loop_states(block(layers), state, loops)))
 
 
-def _layers(model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
-    state, layers, block = _embedded(model, parameters, inputs)
+def _layers(idea: Idea | None, model: Section, parameters: Parameters, loops: int, *inputs: Any) -> np.ndarray:
+    if idea is not None and idea.loop_states is not None:
+        raise Unsupported(f"the loop of the idea {idea.name} is more than its layers, one after the other")
+    _, state, layers, block = _embedded(idea, model, parameters, inputs)
     taps = []
     for layer in [block([layer]) for layer in layers] * loops:
         state = layer(state)
@@ -372,14 +419,33 @@ def _layers(model: Section, parameters: Parameters, loops: int, *inputs: Any) ->
     return np.stack(taps).reshape(loops, len(layers), *state.shape)
 
 
-def _train(batches: Iterable[Batch], draws: Iterable[Draws], *, parameters: Parameters, **sections: Section) -> Tensors:
+def _train(
+    idea: Idea | None,
+    batches: Iterable[Batch],
+    draws: Iterable[Draws],
+    *,
+    parameters: Parameters,
+    **sections: Section,
+) -> Tensors:
     config = configuration(**sections)
-    start = tree(config, parameters)
+    start = tree(config, parameters, idea)
     state, totals = TrainState(0, start, zero_moments(start), start), []
     for batch, drawn in zip(batches, draws, strict=True):
-        state, info = train_step(state, batch, drawn, config=config)
+        if idea is not None and idea.draw_exits is not None:
+            drawn = drawn._replace(student_loops=draw_student(config, state.step, idea))  # noqa: PLW2901
+        state, info = train_step(state, batch, drawn, config=config, idea=idea)
         totals.append(info.terms.total)
-    return {**prefixed(parameters=state.parameters, average=state.average), "total": np.stack(totals)}
+    trained = prefixed(parameters=_plain(state.parameters), average=_plain(state.average))
+    return {**trained, "total": np.stack(totals)}
+
+
+def _plain(leaves: Tree) -> Tree:
+    """Return a tree without the tensors of an idea: no question asks for them."""
+    return {name: each for name, each in leaves.items() if name != EXTRA}
+
+
+def _gradient(leaves: Tree) -> Tensors:
+    return dict(tree_items(_plain(leaves)))
 
 
 def kind_of(student_loops: int | None) -> str:
@@ -408,10 +474,16 @@ def of_family(kind: type[Kind], model: Section, **sections: Section) -> Kind:
     return config
 
 
-def tree(config: Experiment, parameters: Parameters) -> Tree:
-    """Return flat parameters as the network's tree."""
+def tree(config: Experiment, parameters: Parameters, idea: Idea | None = None) -> Tree:
+    """Return flat parameters as the network's tree; the tensors of an idea are as a training may have left them."""
     declared = declare_parameters(config)
-    return tree_rebuild(declared, [parameters[name] for name, _ in tree_items(declared)])
+    leaves = tree_rebuild(declared, [parameters[name] for name, _ in tree_items(declared)])
+    if idea is not None and idea.init is not None:
+        made = declare_parameters(config, idea)[EXTRA]
+        dtype = next(iter(parameters.values())).dtype
+        moved = [stream(config.seed, f"judged/{name}").normal(size=leaf.shape) for name, leaf in tree_items(made)]
+        leaves[EXTRA] = tree_rebuild(made, [leaf.astype(dtype) for leaf in moved])
+    return leaves
 
 
 def nested(parameters: Parameters) -> dict[str, Any]:
@@ -439,4 +511,4 @@ def prefixed(**trees: Tree) -> Tensors:
 def scalars(terms: LossTerms, student_loops: int | None) -> Tensors:
     """Return the terms of a loss by name; a vanilla loss has two."""
     names: Sequence[str] = ("total", "teacher_truth") if student_loops is None else LossTerms._fields
-    return {name: np.asarray(getattr(terms, name)) for name in names}
+    return {name: np.asarray(term) for name in names if (term := getattr(terms, name)) is not None}

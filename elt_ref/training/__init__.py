@@ -2,6 +2,7 @@
 
 from elt_ref.objective import Batch, Draws, batch_indices, draw
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
+from elt_ref.training.idea_loss import idea_loss_and_gradient
 from elt_ref.training.learning import Notice, notice, sentence
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 from elt_ref.training.step import StepInfo, TrainState, init_state, loss_and_gradient, train_step
@@ -20,6 +21,7 @@ __all__ = [
     "batch_indices",
     "clip_gradient",
     "draw",
+    "idea_loss_and_gradient",
     "init_state",
     "load_checkpoint",
     "loss_and_gradient",
