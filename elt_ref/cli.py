@@ -480,7 +480,7 @@ def show(
         typer.Argument(
             metavar="ID",
             help="An equation (E5, E5.1), an algorithm (A1), a choice (objective.reduction), a clause (LOOP-01), an "
-            "operation (decode_step), a known mistake (guidance_swapped) or a word of the glossary.",
+            "operation (decode_step), a known mistake (guidance_swapped), an idea (loop_index) or a word (teacher).",
         ),
     ],
 ) -> None:

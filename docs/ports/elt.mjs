@@ -734,13 +734,16 @@ export function givenFrames(tokens, frames, grid, mask) {
 // ---- Parameters -----------------------------------------------------------------------------------------------------
 
 /**
- * Tensors by name, from the bytes of a safetensors file; ids become Int32Array.
+ * Tensors by name, from the bytes of a safetensors file; ids become Int32Array. A checkpoint with an idea is refused.
  *
  * @param {ArrayBuffer} bytes
  */
 export function readSafetensors(bytes) {
   const length = Number(new DataView(bytes).getBigUint64(0, true));
   const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 8, length)));
+  if ("idea" in JSON.parse(__metadata__?.elt_ref ?? "{}")) {
+    throw new Error("expected a checkpoint of the paper's network, got one that was trained with an idea");
+  }
   const kinds = { F64: Float64Array, F32: Float32Array, I64: BigInt64Array, BOOL: Uint8Array };
   const read = ({ dtype, shape, data_offsets: [start, end] }) => {
     const values = new kinds[dtype](bytes.slice(8 + length + start, 8 + length + end));

@@ -956,6 +956,8 @@ def load_checkpoint(path: Path) -> tuple[State, dict[str, Any]]:
     """Return the state and the metadata of an elt_ref checkpoint. Arrays stay NumPy's until JAX uses them."""
     with safe_open(path, "np") as file:
         metadata = json.loads(file.metadata()["elt_ref"])
+        if "idea" in metadata:
+            raise ValueError(f"{path}: expected a checkpoint of the paper's network, got one trained with an idea")
         trees = unflatten({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  not a mapping
     return State(metadata["step"], **trees), metadata
 

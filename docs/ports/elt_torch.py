@@ -812,7 +812,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str,
         for name in file.keys():  # noqa: SIM118  safe_open is not a dict
             part, _, rest = name.partition(".")
             trees.setdefault(part, {})[rest] = file.get_tensor(name)
-        return trees, json.loads(file.metadata()["elt_ref"])
+        metadata = json.loads(file.metadata()["elt_ref"])
+    if "idea" in metadata:
+        raise ValueError(f"{path}: expected a checkpoint of the paper's network, got one that was trained with an idea")
+    return trees, metadata
 
 
 def save_checkpoint(path: Path, trees: Mapping[str, Mapping[str, Tensor]], metadata: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""``elt-ref show``: an equation or algorithm with a worked number and the pages' lines, a choice, or a word."""
+"""``elt-ref show``: an equation or algorithm with a worked number and the pages' lines, a choice, an idea, a word."""
 
 import math
 from collections import Counter
@@ -21,6 +21,7 @@ from elt_ref.objective import (
     ilsd_loss,
 )
 from elt_ref.ops import counting
+from elt_ref.run.idea import shipped_ideas
 from elt_ref.run.page_lines import excerpts
 from elt_ref.run.specs import choices, equations, glossary
 from elt_ref.schedules import mask_lengths
@@ -29,7 +30,7 @@ from elt_ref.training import init_state, train_step
 
 
 def _entries() -> dict[str, Any]:
-    return {**glossary(), **equations(), **choices()}
+    return {**glossary(), **equations(), **choices(), **shipped_ideas()}
 
 
 def _key(name: str) -> str | None:
@@ -39,12 +40,12 @@ def _key(name: str) -> str | None:
 
 
 def knows(name: str) -> bool:
-    """Return whether an equation, an algorithm, a choice or a word of the glossary has this name."""
+    """Return whether an equation, an algorithm, a choice, a shipped idea or a word of the glossary has this name."""
     return _key(name) is not None
 
 
 def show(name: str, also: Iterable[str] = ()) -> str:
-    """Return the text of an equation (``E5``), an algorithm (``A1``), a choice or a word of the glossary.
+    """Return the text of an equation (``E5``), an algorithm (``A1``), a choice, an idea or a word of the glossary.
 
     Args:
         name: its name.
@@ -55,10 +56,10 @@ def show(name: str, also: Iterable[str] = ()) -> str:
     """
     if (key := _key(name)) is None:
         known = [*equations(), *choices()]
-        near = nearest(name, [*known, *glossary(), *also])
+        near = nearest(name, [*known, *glossary(), *shipped_ideas(), *also])
         raise RequestError(
-            f"show: expected one of {', '.join(known)}, a clause, an operation, a known mistake or a word of the "
-            f"glossary, got '{name}'{near}"
+            f"show: expected one of {', '.join(known)}, a clause, an operation, a known mistake, an idea or a word "
+            f"of the glossary, got '{name}'{near}"
         )
     entry = _entries()[key]
     if isinstance(entry, str):

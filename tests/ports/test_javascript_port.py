@@ -20,6 +20,7 @@ from elt_ref.conformance.clauses import clauses
 from elt_ref.conformance.doors import ProcessDoor
 from elt_ref.conformance.failures import BackendFailure
 from elt_ref.conformance.reference import ReferenceBackend
+from elt_ref.run.idea import load_idea
 from elt_ref.training import TrainState, save_checkpoint, zero_moments
 
 NODE = shutil.which("node")
@@ -224,6 +225,18 @@ def test_the_module_reads_a_checkpoint_where_nothing_of_node_is(tmp_path):
     right = forward(average, config, tokens, labels, loops=5)
     assert shape == list(right.shape)
     np.testing.assert_allclose(np.reshape(logits, shape), right, rtol=1e-4, atol=1e-4)
+
+
+def test_a_checkpoint_with_an_idea_is_refused(tmp_path):
+    config = make_config(dtype="float32")
+    parameters = random_parameters(config)
+    state = TrainState(3, parameters, zero_moments(parameters), parameters)
+    save_checkpoint(tmp_path / "run", state, config, load_idea("every_loop"))
+    words = ["node", "--no-warnings", "--experimental-vm-modules", "--input-type=module", "-e", OUTSIDE_NODE]
+    ended = subprocess.run(
+        [*words, PORTS / "elt.mjs", tmp_path / "run", "{}"], capture_output=True, text=True, check=False
+    )
+    assert "expected a checkpoint of the paper's network, got one that was trained with an idea" in ended.stderr
 
 
 def test_an_error_is_an_answer_and_the_program_goes_on(port):

@@ -37,6 +37,7 @@ from elt_ref.objective import (
     mask_tokens,
 )
 from elt_ref.ops import silu
+from elt_ref.run.idea import load_idea
 from elt_ref.schedules import (
     guidance_scale_at,
     learning_rate_at,
@@ -497,6 +498,12 @@ def test_the_student_is_drawn_evenly_below_the_teacher_and_repeats_itself():
 
 
 # --- checkpoints and the program
+
+
+def test_a_checkpoint_with_an_idea_is_refused(tmp_path):
+    save_checkpoint(tmp_path / "other.safetensors", init_state(MASKED), MASKED, load_idea("every_loop"))
+    with pytest.raises(ValueError, match="got one trained with an idea"):
+        port().load_checkpoint(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("config", [MASKED, DIFFUSION], ids=["masked", "diffusion"])

@@ -19,6 +19,7 @@ from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.generation import sample
 from elt_ref.objective import Batch
+from elt_ref.run.idea import load_idea
 from elt_ref.training import Moments, TrainState, load_checkpoint, save_checkpoint, train, zero_moments
 
 torch = pytest.importorskip("torch")
@@ -417,6 +418,14 @@ def assert_close(one, other, tolerance):
 
 def part_of(state, part):
     return state.moments if part == "moments" else [getattr(state, part)]
+
+
+def test_a_checkpoint_with_an_idea_is_refused(tmp_path):
+    config = FAMILIES["masked"]("float32")
+    save_checkpoint(tmp_path / "other.safetensors", somewhere(config), config, load_idea("every_loop"))
+    trainer = port().Trainer(build(config), script_config(tmp_path, config))
+    with pytest.raises(ValueError, match="got one that was trained with an idea"):
+        trainer.load(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
