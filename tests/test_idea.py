@@ -83,6 +83,10 @@ ANSWERS = {
         "line 4: expected loop_states to yield states, got TypeError",
     ),
     "NaN": (LOOP.replace("yield x", "yield x * float('nan')"), "expected a finite loss and gradient of the first step"),
+    "NaN beyond L_max": (
+        LOOP.replace("for _", "for loop").replace("yield x", "yield x * (float('nan') if loop > 5 else 1.0)"),
+        "expected finite predictions after 8 loops, got others",
+    ),
     "an infinite loss": (
         "def objective(target, exits, *, truth_weight):\n    return sum(each.sum() for each in exits.values()) / 0\n",
         "expected a finite loss and gradient of the first step, got inf and nan",
@@ -155,6 +159,11 @@ def test_a_layer_belongs_to_its_family():
 def test_what_a_file_imports_is_not_what_it_replaces():
     text = "from elt_ref.model import loop_states\nfrom elt_ref.schedules import truth_weight_at\n" + LOOP
     assert idea_of(text, "mine").replaces == ("loop_states",)
+
+
+def test_a_file_may_have_the_name_of_a_module_that_it_imports_from():
+    text = "from math import cos\ndef truth_weight_at(step, steps):\n    return cos(0)\n"
+    assert idea_of(text, "math").replaces == ("truth_weight_at",)
 
 
 def test_a_claim_takes_what_is_no_function_of_the_file():

@@ -8,7 +8,7 @@ from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes, write_text
 from elt_ref.idea import Idea
-from elt_ref.run.idea import COPY, check_borrowed, copy_idea, stored_idea
+from elt_ref.run.idea import COPY, check_borrowed, check_copy, copy_idea, stored_idea
 from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
 from elt_ref.run.record import (
     RECORD,
@@ -73,12 +73,11 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool, idea: Idea |
         What more steps mean for λ and the learning rate, in a sentence; None if their number stays.
 
     Raises:
-        RequestError: the folder holds a run (without `resume`), or another run (with it).
+        RequestError: the folder holds a run (without `resume`), or another run (with it), or another idea.
     """
     path = folder / CONFIG
     left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
-    if (folder / COPY).exists() and idea is None:
-        raise RequestError(f"{folder}: expected no {COPY} in the folder of a run without an idea, got one")
+    check_copy(folder, idea)
     if not path.exists() and left:
         raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
     if not path.exists():
@@ -143,7 +142,7 @@ def create_folder(folder: Path, config: Experiment, prepared: Prepared, idea: Id
         raise RequestError(f"{folder}: expected a whole run, got {CHECKPOINT} without {RECORD}")
     else:
         write_record(folder, now)
-    if idea is not None:
+    if idea is not None and not (folder / COPY).exists():
         copy_idea(folder, idea)
     if not (folder / CONFIG).exists() or load_config(folder / CONFIG) != config:
         write_text(folder / CONFIG, dump_config(config))

@@ -11,13 +11,16 @@ from elt_ref.config import DiffusionExperiment, Experiment
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 from elt_ref.generation import sample
-from elt_ref.idea import SAMPLING, Idea, IdeaError, check_idea, idea_of
+from elt_ref.idea import SAMPLING, Idea, check_idea, idea_of
+from elt_ref.idea_checks import IdeaError
+from elt_ref.model import forward
 from elt_ref.objective import Batch, draw
 from elt_ref.run.record import Record, check_idea_stays
 from elt_ref.schedules import EarlyExit
 from elt_ref.streams import stream
 from elt_ref.text_files import read_text
 from elt_ref.training import init_state, train_step
+from elt_ref.training.step import CORRUPTIONS
 
 COPY = "idea.py"
 """A run's copy of its idea."""
@@ -81,6 +84,17 @@ def stored_idea(folder: Path, record: Record | None, say: Callable[[str], None])
     return idea_of(text, began["name"])
 
 
+def check_copy(folder: Path, idea: Idea | None) -> None:
+    """Raise RequestError if a folder to train into holds the copy of another idea."""
+    path = folder / COPY
+    if not path.exists():
+        return
+    if idea is None:
+        raise RequestError(f"{folder}: expected no {COPY} in the folder of a run without an idea, got one")
+    if _text(path) != idea.text:
+        raise RequestError(f"{path}: expected the text of the idea {idea.name}, got another")
+
+
 def check_borrowed(folder: Path, config: Experiment, own: Idea | None, idea: Idea) -> None:
     """Raise RequestError unless a run can be sampled with an idea that it was not trained with.
 
@@ -127,12 +141,13 @@ def try_idea(config: Experiment, idea: Idea) -> None:
         if not (math.isfinite(info.terms.total) and math.isfinite(info.gradient_norm)):
             got = f"{info.terms.total} and {info.gradient_norm}"
             raise IdeaError(f"idea {idea.name}: expected a finite loss and gradient of the first step, got {got}")
-        once = config.model_copy(update={"sampling": config.sampling.model_copy(update={"steps": 1})})
         most = 2 * config.model.max_loops
-        for loops in (EarlyExit(0.0, most), most):
-            drawn = sample(state.parameters, once, batch.labels, loops=loops, idea=idea).samples
-            if not np.isfinite(drawn).all():
-                raise IdeaError(f"idea {idea.name}: expected finite predictions after {most} loops, got others")
+        inputs, _ = CORRUPTIONS[type(config)](config, batch, draws)
+        (prediction,) = forward(state.parameters, config, *inputs, exits=[most], idea=idea)
+        if not np.isfinite(prediction).all():
+            raise IdeaError(f"idea {idea.name}: expected finite predictions after {most} loops, got others")
+        once = config.model_copy(update={"sampling": config.sampling.model_copy(update={"steps": 1})})
+        sample(state.parameters, once, batch.labels, loops=EarlyExit(0.0, most), idea=idea)
 
 
 def _made_up(config: Experiment) -> Batch:

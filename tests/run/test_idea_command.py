@@ -1,6 +1,7 @@
 """`elt-ref train --idea`: a run keeps its idea, uses it without being told again, and says so everywhere."""
 
 import json
+import shutil
 
 import pytest
 from conftest import TINY
@@ -138,8 +139,6 @@ def spoiled(folder, what):
     ],
 )
 def test_an_idea_that_changed_since_the_run_began(refused, tiny, injected, tmp_path, what, message):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(injected, folder)
     spoiled(folder, what)
@@ -151,6 +150,24 @@ def test_an_idea_that_changed_since_the_run_began(refused, tiny, injected, tmp_p
         assert message in refused(*words)
     if what != "both gone":
         assert message in refused("train", tiny, "--out", folder, "--resume")
+
+
+@pytest.mark.parametrize("kept", [["run.json"], ["run.json", "idea.py", "config.toml"], []])
+def test_a_run_that_was_killed_at_its_start_goes_on_if_the_idea_is_named(done, tiny, injected, tmp_path, kept):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in kept:
+        (folder / name).write_bytes((injected / name).read_bytes())
+    done("train", tiny, "--idea", "input_injection", "--out", folder, "--resume")
+    assert contents(folder) == contents(injected)
+
+
+def test_a_changed_copy_is_not_gone_on_with_though_the_idea_is_named(refused, tiny, injected, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(injected, folder)
+    (folder / "idea.py").write_text(MINE, encoding="utf-8")
+    sentence = refused("train", tiny, "--idea", "input_injection", "--out", folder, "--resume")
+    assert sentence == f"{folder / 'idea.py'}: expected the text of the idea input_injection, got another"
 
 
 def test_nothing_is_left_where_an_idea_is_refused(refused, tiny, tmp_path):
