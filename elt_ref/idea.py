@@ -34,10 +34,9 @@ FUNCTIONS = {
 """Functions that a file may define, and how they are called. All but ``init``, ``draw_exits`` and ``truth_weight_at``
 may take ``extra`` too."""
 
-LAYERS = {"masked": "post_norm_layer", "diffusion": "adaln_zero_layer"}
-"""Layer by family."""
-WITH_EXTRA = {"loop_states", "objective", "early_exit", *LAYERS.values()}
-SAMPLING = {"loop_states", "early_exit", *LAYERS.values()}
+LAYERS = {"post_norm_layer", "adaln_zero_layer"}
+WITH_EXTRA = {"loop_states", "objective", "early_exit", *LAYERS}
+SAMPLING = {"loop_states", "early_exit", *LAYERS}
 """Functions that change what a trained network draws."""
 
 
@@ -100,19 +99,10 @@ def idea_of(text: str, name: str) -> Idea:
     if "init" in functions and not takers:
         raise IdeaError(f"idea {name}: expected a function with the argument extra to use what init makes, got none")
     family = getattr(module, "FAMILY", None)
-    only = [each for each, layer in LAYERS.items() if layer in functions]
-    if family is None and len(only) == 1:
-        (family,) = only
-    if family not in (None, *LAYERS):
-        raise IdeaError(f"idea {name}: expected FAMILY to be one of {', '.join(LAYERS)}, got {family!r}")
+    if not isinstance(family, str | None):
+        raise IdeaError(f"idea {name}: expected FAMILY to name a family, got {first_words(repr(family))}")
     checks = {each: CHECKS[each](name, guarded(name, each, function)) for each, function in functions.items()}
     return Idea(name, text, **checks, family=family)
-
-
-def check_idea(idea: Idea, family: str) -> None:
-    """Raise RequestError if an idea does not work in this family."""
-    if idea.family not in (None, family):
-        raise IdeaError(f"idea {idea.name}: expected a configuration of the {idea.family} family, got {family}")
 
 
 def _claimed(module: types.ModuleType, name: str) -> dict[str, Callable[..., Any]]:

@@ -57,7 +57,8 @@ FILES = {
         ONES + "def truth_weight_at(step, steps, extra):\n    return 1\n",
         "expected truth_weight_at(step, steps), got truth_weight_at(step, steps, extra)",
     ),
-    "another family": ('FAMILY = "clips"\n' + LOOP, "expected FAMILY to be one of masked, diffusion, got 'clips'"),
+    "another family": ('FAMILY = "clips"\n' + LOOP, "expected a configuration of the clips family, got masked"),
+    "a family that is none": ("FAMILY = 3\n" + LOOP, "expected FAMILY to name a family, got 3"),
 }
 INIT = "import numpy as np\ndef init(config, generator):\n    return {}\n"
 USE = "def loop_states(block, x, loops, extra):\n    for _ in range(loops):\n        yield block(x)\n"
@@ -151,8 +152,7 @@ def test_what_is_wrong_is_one_sentence(what):
 
 def test_a_layer_belongs_to_its_family():
     text = "def post_norm_layer(parameters, x, *, heads, epsilon):\n    return x\n"
-    assert idea_of(text, "mine").family == "masked"
-    with pytest.raises(RequestError, match="expected a configuration of the masked family, got diffusion"):
+    with pytest.raises(RequestError, match="expected adaln_zero_layer, the layer of the diffusion family, got post_no"):
         check(text, "diffusion")
 
 

@@ -11,9 +11,9 @@ from elt_ref.config import DiffusionExperiment, Experiment
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 from elt_ref.generation import sample
-from elt_ref.idea import SAMPLING, Idea, check_idea, idea_of
+from elt_ref.idea import LAYERS, SAMPLING, Idea, idea_of
 from elt_ref.idea_checks import IdeaError
-from elt_ref.model import forward
+from elt_ref.model import NETWORKS, forward
 from elt_ref.objective import Batch, draw
 from elt_ref.run.record import Record, check_idea_stays
 from elt_ref.schedules import EarlyExit
@@ -129,7 +129,7 @@ def try_idea(config: Experiment, idea: Idea) -> None:
         RequestError: the idea is of the other family, a function fails, or an answer has another shape, another dtype
             or is not finite.
     """
-    check_idea(idea, config.model.family)
+    _check_family(config, idea)
     training = config.training.model_copy(update={"batch_size": 2})
     config = config.model_copy(update={"training": training})
     for step in (0, training.steps // 2, training.steps - 1):
@@ -148,6 +148,15 @@ def try_idea(config: Experiment, idea: Idea) -> None:
             raise IdeaError(f"idea {idea.name}: expected finite predictions after {most} loops, got others")
         once = config.model_copy(update={"sampling": config.sampling.model_copy(update={"steps": 1})})
         sample(state.parameters, once, batch.labels, loops=EarlyExit(0.0, most), idea=idea)
+
+
+def _check_family(config: Experiment, idea: Idea) -> None:
+    family, layer = config.model.family, NETWORKS[type(config)].layer.__name__
+    if idea.family not in (None, family):
+        raise IdeaError(f"idea {idea.name}: expected a configuration of the {idea.family} family, got {family}")
+    if LAYERS & set(idea.replaces) - {layer} and layer not in idea.replaces:
+        got = ", ".join(LAYERS & set(idea.replaces))
+        raise IdeaError(f"idea {idea.name}: expected {layer}, the layer of the {family} family, got {got}")
 
 
 def _made_up(config: Experiment) -> Batch:
