@@ -77,15 +77,15 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool, idea: Idea |
     """
     path = folder / CONFIG
     left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
-    check_copy(folder, idea)
     if not path.exists() and left:
         raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
-    if not path.exists():
-        return None
-    if not resume:
+    if path.exists() and not resume:
         raise RequestError(
             f"{folder}: expected a folder without a run, got one with a run; choose another --out or add --resume"
         )
+    check_copy(folder, idea)
+    if not path.exists():
+        return None
     stored = load_config(path)
     if stored.training.steps < config.training.steps and with_steps(stored, config.training.steps) == config:
         return _extension(folder, stored, config, idea)

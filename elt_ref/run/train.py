@@ -39,9 +39,10 @@ def train_run(
     """
     console = console or Terminal(stderr=True)
     found = _idea(folder, resume=resume, console=console) if idea is None else load_idea(idea)
+    if resume:
+        check_idea_stays(folder, read_record(folder), found)
     check_folder(folder, config, resume=resume, idea=found)
     if found is not None:
-        check_idea_stays(folder, read_record(folder), found)
         try_idea(config, found)
     with made_folder(folder), locked(folder):
         return _train(config, folder, resume=resume, console=console, idea=found)
