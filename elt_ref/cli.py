@@ -337,16 +337,17 @@ def evaluate(
     idea: BorrowedIdea = None,
     as_json: Json = False,
 ) -> None:
-    from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
+    from elt_ref.run.evaluate import Evaluator, evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.idea import load_idea  # noqa: PLC0415
 
     schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     opened = open_run(run, idea=None if idea is None else load_idea(idea))
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
+    real = Evaluator(opened).real()
     results = [result.row() for result in judged]
     if as_json:
-        remarks = {"notice": opened.notice, "idea": opened.idea_entry()}
+        remarks = {"held_out": real, "notice": opened.notice, "idea": opened.idea_entry()}
         print_json({"results": results, **{name: remark for name, remark in remarks.items() if remark is not None}})
         return
     if opened.notice is not None:
@@ -356,6 +357,10 @@ def evaluate(
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
     for result in results:
         table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in result.values()))
+    table.add_section()
+    table.add_row(
+        *("held out" if name == "loops" else f"{real[name]:.4g}" if name in real else "" for name in results[0])
+    )
     Terminal().table(table)
 
 

@@ -130,9 +130,7 @@ def test_looping_multiplies_the_arithmetic_of_a_fetched_byte(config, loops):
     unlooped = count(build(**model | {"layers": model["layers"] * loops, "max_loops": 1}))
     assert unlooped.looped_macs_per_forward == looped.looped_macs_per_forward
     assert math.isclose(looped.arithmetic_intensity, loops * unlooped.arithmetic_intensity)
-    assert math.isclose(
-        looped.arithmetic_intensity * 4 * looped.looped_parameters, 2 * looped.looped_macs_per_forward
-    )
+    assert math.isclose(looped.arithmetic_intensity * 4 * looped.looped_parameters, 2 * looped.looped_macs_per_forward)
 
 
 def test_loops_are_those_of_sampling_and_else_the_models():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from tiny_datasets.emoji.splits import CLASSES, FILE, WHITE
+from tiny_datasets.emoji.splits import FILE, WHITE
 from tiny_datasets.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ GROUPS = (
     "Food & Drink",
     "Activities",
 )
-"""The package's name for each of `CLASSES`. The other group, five patches of skin tones, is left out."""
+"""The package's name for each class of the dataset, in their order. Its other group, skin tones, is left out."""
 
 SIDE = 16
 BLOCK = 4
@@ -49,7 +49,7 @@ def build(folder: Path, package: Path) -> None:
         DatasetError: If `package` is something else or another version, or a picture is missing or of another size.
     """
     about = _read_json(package / "package.json")
-    found = (about.get("name"), about.get("version"))
+    found = (about.get("name"), about.get("version")) if isinstance(about, dict) else (None, None)
     if found != PACKAGE:
         raise DatasetError(f"{package} must hold the npm package {'@'.join(PACKAGE)}, got {found[0]}@{found[1]}")
     emoji = [one for one in _read_json(package / "emoji.json") if one["category"] in GROUPS]
@@ -98,17 +98,19 @@ def _read_json(path: Path) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Build from the package that the one argument names, into this folder, and return the exit code."""
+    if len(arguments) != 1:
+        _complain(f"PACKAGE must be one argument, the unpacked npm package {'@'.join(PACKAGE)}, got {len(arguments)}")
+        return 2
     try:
-        if len(arguments) != 1:
-            raise DatasetError(
-                f"the build must have one argument, the folder of the unpacked npm package {'@'.join(PACKAGE)}, "
-                f"got {len(arguments)}"
-            )
         build(Path(__file__).parent, Path(arguments[0]))
     except DatasetError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _complain(error)
         return 2
     return 0
+
+
+def _complain(sentence: object) -> None:
+    print(f"error: {sentence}", file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "emoji"
 FILE = "pictures.npz"
-"""Every picture once, in the order of the package, and its label. Compressed, it is half as long as a stored dataset."""
+"""Every picture once, in the order of the package, and its label. Compressed: half as long as a stored dataset."""
 
 CLASSES = ("people", "flags", "objects", "symbols", "places", "smileys", "animals", "food", "activities")
 """The groups of Unicode, from the largest to the smallest."""
