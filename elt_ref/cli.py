@@ -412,7 +412,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="WORK",
-            help="train, sample, conform, profile, loop-cache; may be repeated. Default: the first three.",
+            help="train, sample, conform, profile, loop-cache, memory; may be repeated. Default: the first three.",
         ),
     ] = None,
     family: Annotated[
