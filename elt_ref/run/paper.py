@@ -65,7 +65,7 @@ def paper_table(config: Experiment, counted: Count) -> Table | None:
     """Return our figures beside the paper's, with a verdict on each; None if the paper has none."""
     if (printed := paper_row(config, counted)) is None:
         return None
-    table = Table(title="beside the paper")
+    table = Table(title="beside the paper's table")
     for column in ("", "paper", "ours", "verdict"):
         table.add_column(column)
     millions = Text(f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total")

@@ -1,4 +1,4 @@
-"""The memory of a training step: what is compared, and that the numbers are those of the arrays."""
+"""The memory of a training step: what is compared, and what is counted."""
 
 import json
 

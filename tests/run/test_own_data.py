@@ -331,7 +331,7 @@ def test_one_held_out_example_is_refused_before_work(done, refused, tmp_path, ho
 
 
 def test_data_that_lack_nothing_are_not_remarked_on(done):
-    for name in ("digits", "photos", "shapes"):
+    for name in ("digits", "emoji", "photos", "shapes"):
         assert tiny_datasets.load(name).remarks == ()
     assert "remarks" not in done("data", "show", "digits").out
 
