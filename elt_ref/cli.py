@@ -324,7 +324,8 @@ def _numbers(what: str, text: str) -> list[int]:
 
 
 @app.command(
-    help="Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."
+    help="Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, distance "
+    "to the nearest training picture, cost; beside held-out pictures."
 )
 def evaluate(
     run: RunFolder,
