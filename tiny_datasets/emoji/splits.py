@@ -26,7 +26,7 @@ TEST_FRACTION = 0.2
 
 def draw_dataset() -> PictureDataset:
     """Return the dataset, the same one every time."""
-    with np.load(Path(__file__).parent / FILE, allow_pickle=False) as file:
+    with np.load(Path(__file__).parent / FILE) as file:
         train, test = split(file["pictures"], file["labels"])
     return PictureDataset(
         name=NAME,
