@@ -372,11 +372,15 @@ def compare(
         "elt-compare"
     ),
     count: Annotated[int, typer.Option(help="Samples for each loop count, at least 10.")] = 500,
+    labels: Annotated[
+        str | None, typer.Option(help="Classes of the pictures shown, e.g. 0,0,1; by default one of each.")
+    ] = None,
     idea: BorrowedIdea = None,
 ) -> None:
     from elt_ref.run.compare import compare_folders  # noqa: PLC0415
 
-    compare_folders(runs, out, Terminal(stderr=True), count=count, idea=idea)
+    shown = None if labels is None else _numbers("--labels", labels)
+    compare_folders(runs, out, Terminal(stderr=True), count=count, labels=shown, idea=idea)
 
 
 @app.command(help="Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table.")
