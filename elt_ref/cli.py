@@ -324,7 +324,8 @@ def _numbers(what: str, text: str) -> list[int]:
 
 
 @app.command(
-    help="Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, cost."
+    help="Evaluate a trained model at several loop counts: Fréchet distance, inception score, label accuracy, distance "
+    "to the nearest training picture, cost; beside held-out pictures."
 )
 def evaluate(
     run: RunFolder,
@@ -337,16 +338,17 @@ def evaluate(
     idea: BorrowedIdea = None,
     as_json: Json = False,
 ) -> None:
-    from elt_ref.run.evaluate import evaluate_run  # noqa: PLC0415
+    from elt_ref.run.evaluate import Evaluator, evaluate_run  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.idea import load_idea  # noqa: PLC0415
 
     schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     opened = open_run(run, idea=None if idea is None else load_idea(idea))
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
+    real = Evaluator(opened).real()
     results = [result.row() for result in judged]
     if as_json:
-        remarks = {"notice": opened.notice, "idea": opened.idea_entry()}
+        remarks = {"held_out": real, "notice": opened.notice, "idea": opened.idea_entry()}
         print_json({"results": results, **{name: remark for name, remark in remarks.items() if remark is not None}})
         return
     if opened.notice is not None:
@@ -356,6 +358,10 @@ def evaluate(
         table.add_column(name.replace("_", " "), justify="right", no_wrap=name == "loops")
     for result in results:
         table.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in result.values()))
+    table.add_section()
+    table.add_row(
+        *("held out" if name == "loops" else f"{real[name]:.4g}" if name in real else "" for name in results[0])
+    )
     Terminal().table(table)
 
 
@@ -366,11 +372,15 @@ def compare(
         "elt-compare"
     ),
     count: Annotated[int, typer.Option(help="Samples for each loop count, at least 10.")] = 500,
+    labels: Annotated[
+        str | None, typer.Option(help="Classes of the pictures shown, e.g. 0,0,1; by default one of each.")
+    ] = None,
     idea: BorrowedIdea = None,
 ) -> None:
     from elt_ref.run.compare import compare_folders  # noqa: PLC0415
 
-    compare_folders(runs, out, Terminal(stderr=True), count=count, idea=idea)
+    shown = None if labels is None else _numbers("--labels", labels)
+    compare_folders(runs, out, Terminal(stderr=True), count=count, labels=shown, idea=idea)
 
 
 @app.command(help="Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table.")
@@ -407,7 +417,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="WORK",
-            help="train, sample, conform, profile, loop-cache; may be repeated. Default: the first three.",
+            help="train, sample, conform, profile, loop-cache, memory; may be repeated. Default: the first three.",
         ),
     ] = None,
     family: Annotated[

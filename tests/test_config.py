@@ -90,7 +90,8 @@ def test_every_preset_loads_under_its_own_name_and_survives_a_round_trip(name):
 
 def test_the_promised_presets_of_the_masked_family_exist():
     promised = {"digits-masked", "elt-l-8x3", "elt-l-12x2", "elt-xl-7x4", "maskgit-l", "maskgit-xl"}
-    promised |= {"digits-video", "elt-video-6x4", "elt-video-6x6", "magvit-l"}
+    promised |= {"digits-video", "elt-video-6x4", "elt-video-6x6", "magvit-l", "emoji-masked"}
+    promised |= {"elt-b-6x2", "elt-h-8x4", "elt-g-8x3", "maskgit-b", "maskgit-h", "maskgit-g"}
     assert promised <= set(preset_names()), f"missing: {promised - set(preset_names())}"
 
 

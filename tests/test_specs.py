@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from importlib import import_module
+from importlib import import_module, resources
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -149,13 +149,91 @@ def test_equations_are_complete_and_in_order():
 
 def test_the_papers_table_is_of_presets():
     table = read_toml("paper_table.toml")
-    assert set(table["presets"]) <= set(preset_names()), "the table has a row for no preset"
+    counted_only = {name for name in preset_names() if load_preset(name).data is None}
+    assert set(table["presets"]) == counted_only, "every preset that only counts has a row, and no other has"
     for name, row in table["presets"].items():
-        family = load_preset(name).model.family
-        masked, diffusion = {"gflops", "gflops_verdict"}, {"depth"}
-        expected = {"parameters", "parameters_verdict"} | (masked if family == "masked" else diffusion)
-        assert set(row) == expected, name
+        pairs = {("parameters", "parameters_verdict"), ("gflops", "gflops_verdict")}
+        assert all((figure in row) == (verdict in row) for figure, verdict in pairs), f"{name}: a figure or its verdict"
+        assert set(row) - {each for pair in pairs for each in pair} <= {"recipe", "depth", "fid", "throughput"}, name
+        assert ("depth" in row) == (load_preset(name).model.family == "diffusion"), name
     assert all(table["conventions"][family] for family in ("masked", "diffusion"))
+
+
+IMAGENET, UCF101 = 1_281_167, 13_320
+
+
+@pytest.mark.parametrize("name", sorted(read_toml("paper_table.toml")["presets"]))
+def test_presets_of_the_paper_have_the_printed_recipes_and_nothing_printed_for_another_family(name):
+    config, row = load_preset(name), read_toml("paper_table.toml")["presets"][name]
+    training, guidance = config.training, config.sampling.guidance_scale
+    text = (resources.files("elt_ref") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    if config.model.family == "diffusion":
+        assert (row["recipe"], training.steps, training.batch_size) == ("diffusion", 500_000, 512)
+        assert (training.weight_decay, guidance, config.sampling.steps) == (0, 3.0, 512)
+        assert "Adam" in text
+        return
+    pictures = config.model.classes == 1000
+    assert row["recipe"] == ("image" if pictures else "video")
+    assert training.steps == 270 * (IMAGENET if pictures else UCF101) // training.batch_size
+    assert "270 epochs" in text
+    assert "optimizer" in text, "what the paper does not print is said"
+    if pictures:  # both branches are counted, with a scale that is not the diffusion models'
+        assert guidance not in {1.0, 3.0}
+        assert (config.objective.label_drop_rate, config.objective.label_drop_per) == (0.1, "batch")
+    else:
+        assert (guidance, config.objective.label_drop_rate) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "loops", "trained_loops", "width", "throughput"),
+    [
+        ("elt-b-6x2", 6, 2, 2, 768, "1.0"),
+        ("elt-l-8x3", 8, 3, 3, 1024, "2.9"),
+        ("elt-xl-7x4", 7, 4, 4, 1152, "3.3"),
+        ("elt-h-8x4", 8, 4, 4, 1280, "3.5"),
+        ("elt-g-8x3", 8, 3, 4, 1536, "1.1"),
+    ],
+)
+def test_the_scales_of_the_papers_table_of_throughput(name, layers, loops, trained_loops, width, throughput):
+    config = load_preset(name)
+    counted = count(config)
+    assert (counted.layers, counted.loops, config.model.max_loops, config.model.width) == (
+        layers,
+        loops,
+        trained_loops,
+        width,
+    )
+    row = paper_row(config, counted)
+    assert row["throughput"].startswith(throughput)
+    assert ("commented out" in row["throughput"]) == (name == "elt-g-8x3")
+    assert "commented-out row: G, width 1536, ratio 1.1" in row["throughput_finding"]
+
+
+@pytest.mark.parametrize(
+    ("looped", "unlooped", "depth"),
+    [("elt-b-6x2", "maskgit-b", 12), ("elt-h-8x4", "maskgit-h", 32), ("elt-g-8x3", "maskgit-g", 48)],
+)
+def test_unlooped_networks_of_the_scales(looped, unlooped, depth):
+    ours, theirs = load_preset(looped), load_preset(unlooped)
+    assert theirs.model.layers == depth
+    assert theirs.model.max_loops == 1
+    for size in ("width", "heads", "mlp_width", "grid", "codebook_size", "classes"):
+        assert getattr(ours.model, size) == getattr(theirs.model, size)
+
+
+@pytest.mark.parametrize(
+    ("name", "at_ours", "at_printed", "fid"),
+    [("elt-xl-7x4", 1.999, 2.225, "2.0"), ("elt-l-8x3", 2.229, 2.264, "2.2"), ("elt-g-8x3", 1.831, None, "1.9")],
+)
+def test_the_papers_own_fit_at_our_count_and_at_the_printed_one(name, at_ours, at_printed, fid):
+    row = paper_row(load_preset(name), count(load_preset(name)))
+    assert row["fid"] == fid
+    assert round(row["pareto_fit"]["fid_at_our_gflops"], 3) == at_ours
+    printed = row["pareto_fit"].get("fid_at_printed_gflops")
+    assert (printed and round(printed, 3)) == at_printed
+    finding = row["pareto_finding"]
+    assert "gives an FID of 2.00" in finding
+    assert "cannot prove" in finding
 
 
 @pytest.mark.parametrize(

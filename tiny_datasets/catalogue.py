@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tiny_datasets import bouncing_digits, moving_digits, shapes
+from tiny_datasets import bouncing_digits, emoji, moving_digits, shapes
 from tiny_datasets.entries import is_folder
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tiny_datasets.dataset import ClipDataset, Dataset, LatentDataset, PictureDataset, TokenDataset
 
 HOME_VARIABLE = "ELT_REF_DATA"
-DRAWN = {drawn.NAME: drawn.draw_dataset for drawn in (bouncing_digits, moving_digits, shapes)}
-"""The shipped datasets that are drawn anew at every load; their folders hold no data files."""
+DRAWN = {drawn.NAME: drawn.draw_dataset for drawn in (bouncing_digits, emoji, moving_digits, shapes)}
+"""The shipped datasets that are drawn or unpacked anew at every load; their folders hold no stored dataset."""
 
 SHIPPED = ("digits", "photos", *DRAWN)
 """Names of the shipped datasets; each has a folder in this package."""

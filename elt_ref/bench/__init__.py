@@ -9,6 +9,7 @@ so that a noisy machine disturbs both alike. Their answers are compared before a
 * ``process``: the process of one side; ``worker``: the client that drives it
 * ``pairs``: interleaved times, their ratios, and the check that both sides did the same
 * ``measure``: the comparisons of a request; ``loop_cache``: the looped network against the unlooped one
+* ``training_memory``: the memory of a training step, looped and unlooped
 * ``machine``, ``document``: the facts and numbers reported; ``table``, ``plots``, ``page``: their forms
 * ``command``: ``elt-ref bench``
 """

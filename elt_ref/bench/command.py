@@ -11,12 +11,13 @@ from elt_ref.bench.measure import NETWORK_WORKS, Request, measure, profiles
 from elt_ref.bench.peers import check_peer
 from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, SIZES
+from elt_ref.bench.training_memory import training_memory
 from elt_ref.errors import RequestError, nearest
 from elt_ref.ports import PORTS
 from elt_ref.terminal import Terminal
 
-PROFILE, LOOP_CACHE = "profile", "loop-cache"
-WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE)
+PROFILE, LOOP_CACHE, MEMORY = "profile", "loop-cache", "memory"
+WORKS = (*NETWORK_WORKS, "conform", PROFILE, LOOP_CACHE, MEMORY)
 DEFAULT_WORKS = (*NETWORK_WORKS, "conform")
 DEFAULT_PAIRS = 16
 
@@ -85,6 +86,7 @@ def bench(requests: Sequence[Request]) -> Document:
         tuple(result for document in documents for result in document.results),
         first.loop_cache,
         first.profiles,
+        first.memory,
     )
 
 
@@ -93,7 +95,8 @@ def _measure(request: Request, progress: Callable[[str], None]) -> Document:
     peak, results = measure(request, progress)
     points = loop_cache(request, progress) if LOOP_CACHE in request.works else ()
     shares = profiles(request, progress) if PROFILE in request.works else ()
-    return Document(facts, request.threads, peak, results, points, shares)
+    memory = training_memory(request, progress) if MEMORY in request.works else ()
+    return Document(facts, request.threads, peak, results, points, shares, memory)
 
 
 def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[tuple[str, Document]]:

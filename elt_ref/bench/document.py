@@ -66,6 +66,20 @@ class LoopPoint:
 
 
 @dataclass(frozen=True)
+class MemoryPoint:
+    """The most memory that the arrays of one training step take, in bytes."""
+
+    family: str
+    size: str
+    unlooped_bytes: int
+    """N · L_max layers that are not looped."""
+    looped_bytes: int
+    """N layers looped L_max times, trained by ILSD."""
+    rematerialised_bytes: int
+    """The same with rematerialisation."""
+
+
+@dataclass(frozen=True)
 class Profile:
     """Shares of our time in one workload."""
 
@@ -87,8 +101,9 @@ class Document:
     results: tuple[Result, ...]
     loop_cache: tuple[LoopPoint, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    memory: tuple[MemoryPoint, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """Return the document for JSON; without ``loop_cache`` and ``profiles`` if they were not measured."""
-        document = asdict(self)
-        return {name: value for name, value in document.items() if value or name not in ("loop_cache", "profiles")}
+        """Return the document for JSON; without ``loop_cache``, ``profiles`` and ``memory`` if not measured."""
+        document, optional = asdict(self), ("loop_cache", "profiles", "memory")
+        return {name: value for name, value in document.items() if value or name not in optional}

@@ -6,7 +6,17 @@ from pathlib import Path
 from elt_ref.bench.document import Document
 from elt_ref.bench.published import PARTS
 from elt_ref.bench.sizes import DEFAULT_SIZES, FAMILIES, benched, tokens_a_batch
-from elt_ref.bench.table import COLUMNS, LOOP_COLUMNS, PROFILE_COLUMNS, loop_row, profile_row, result_row, summaries
+from elt_ref.bench.table import (
+    COLUMNS,
+    LOOP_COLUMNS,
+    MEMORY_COLUMNS,
+    PROFILE_COLUMNS,
+    loop_row,
+    memory_row,
+    profile_row,
+    result_row,
+    summaries,
+)
 from elt_ref.errors import RequestError
 from elt_ref.files import check_file, make_folder, write_text
 from elt_ref.literal import in_markdown
@@ -76,6 +86,9 @@ def _rendered(document: Document, words: str, folder: Path, picture: str) -> Ite
     if document.profiles:
         yield ""
         yield from _markdown(PROFILE_COLUMNS, map(profile_row, document.profiles))
+    if document.memory:
+        yield ""
+        yield from _markdown(MEMORY_COLUMNS, map(memory_row, document.memory))
     if document.loop_cache:
         draw_loop_cache(folder / picture, document.loop_cache, document.machine["caches"])
         yield from ("", f"![Throughput of the looped network over the unlooped one]({picture})", "")

@@ -14,6 +14,7 @@ PARTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "conformance": ({"works": ("conform",), "peers": ("torch",)},),
     "profile": ({"works": ("profile",)},),
     "loop-cache": ({"works": ("loop-cache",)},),
+    "memory": ({"works": ("memory",)},),
 }
 """Requests of each part, as arguments of `elt_ref.bench.command.request`. The part ``without-avx512`` is for a
 processor that has none, where both BLAS reach the same peak."""

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from elt_ref.bench.document import Document, LoopPoint, Profile, Result
+from elt_ref.bench.document import Document, LoopPoint, MemoryPoint, Profile, Result
 from elt_ref.bench.profile import PARTS, REST
 from elt_ref.literal import visible
 
@@ -24,6 +24,7 @@ COLUMNS = (
     "MB",
 )
 PROFILE_COLUMNS = ("work", "network", *PARTS, REST)
+MEMORY_COLUMNS = ("network", "unlooped, MB", "looped, MB", "change", "rematerialised, MB", "change")
 LOOP_COLUMNS = ("rows", "width", "looped", "unlooped", "samples/s", "looped ÷ unlooped")
 
 
@@ -53,6 +54,15 @@ def loop_row(point: LoopPoint) -> tuple[str, ...]:
         f"{point.samples_per_second:.0f}",
         _ratio(point),
     )
+
+
+def memory_row(point: MemoryPoint) -> tuple[str, ...]:
+    """Return the cells of a point, under `MEMORY_COLUMNS`; a change is against the unlooped network."""
+    looped, lean = point.looped_bytes, point.rematerialised_bytes
+    changes = (f"{100 * (size / point.unlooped_bytes - 1):+.0f}%".replace("-", "−") for size in (looped, lean))
+    sizes = (f"{size / 1e6:.3g}" for size in (looped, lean))
+    pairs = (cell for pair in zip(sizes, changes, strict=True) for cell in pair)
+    return f"{point.family} {point.size}", f"{point.unlooped_bytes / 1e6:.3g}", *pairs
 
 
 def profile_row(profile: Profile) -> tuple[str, ...]:
@@ -90,6 +100,9 @@ def tables(document: Document) -> Iterator[Table]:
     if document.profiles:
         title = "Where our time goes"
         yield _table(title, PROFILE_COLUMNS, map(profile_row, document.profiles), None)
+    if document.memory:
+        title = "Memory of a training step: N layers looped L times against N · L layers"
+        yield _table(title, MEMORY_COLUMNS, map(memory_row, document.memory), None)
     if document.loop_cache:
         caches = ", ".join(f"{level} {size / 2**20:.3g} MiB" for level, size in document.machine["caches"].items())
         title = "N layers looped L times against N · L layers"

@@ -4,6 +4,7 @@ from elt_ref.measure.count import Count, count, forwards_per_sample, parameter_c
 from elt_ref.measure.feature_network import Classification, classify, load_feature_network
 from elt_ref.measure.frechet import Gaussian, fit_gaussian, frechet_distance
 from elt_ref.measure.inception_score import inception_score
+from elt_ref.measure.nearest import nearest_distances
 
 __all__ = [
     "Classification",
@@ -16,5 +17,6 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "load_feature_network",
+    "nearest_distances",
     "parameter_count",
 ]

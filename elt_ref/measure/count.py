@@ -37,6 +37,9 @@ class Count:
     macs_per_forward: int
     flops_per_forward: int
     """FLOPs: two a multiply-add, plus the element-wise work (see `elt_ref.ops.counter`)."""
+    arithmetic_intensity: float
+    """FLOPs of the looped multiply-adds of one forward pass ÷ bytes of the looped parameters, which it fetches once. A
+    network of N · L layers does the same with L times as many bytes."""
     sampling_steps: int
     forwards_per_sample: int
     """Passes over all sampling steps and branches of guidance."""
@@ -60,17 +63,19 @@ def count(config: Experiment, loops: int | None = None) -> Count:
     calls = model.layers * loops
     macs = calls * layer_macs + outside_macs
     flops = 2 * macs + calls * layer_elementwise + outside_elementwise
+    looped = parameter_count(config, "block.")
     forwards = forwards_per_sample(config)
     left_out_macs, left_out_elementwise = _left_out(config)
     return Count(
         layers=model.layers,
         loops=loops,
         layer_calls=calls,
-        looped_parameters=parameter_count(config, "block."),
+        looped_parameters=looped,
         total_parameters=parameter_count(config),
         looped_macs_per_forward=calls * layer_macs,
         macs_per_forward=macs,
         flops_per_forward=flops,
+        arithmetic_intensity=2 * calls * layer_macs / (looped * np.dtype(config.training.dtype).itemsize),
         sampling_steps=config.sampling.steps,
         forwards_per_sample=forwards,
         looped_macs_per_sample=forwards * calls * layer_macs,

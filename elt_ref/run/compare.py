@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
@@ -18,7 +20,7 @@ from elt_ref.report.results import model_label
 from elt_ref.report.samples import draw_samples
 from elt_ref.report.table import results_table, what_to_look_at
 from elt_ref.report.trajectory import draw_trajectory
-from elt_ref.run.evaluate import Evaluator, check_count
+from elt_ref.run.evaluate import Evaluator, check_count, draw_pictures
 from elt_ref.run.folder import Run, open_run
 from elt_ref.run.idea import load_idea
 from elt_ref.run.lock import locked
@@ -41,6 +43,7 @@ def compare_folders(
     console: Terminal,
     *,
     count: int = 500,
+    labels: Sequence[int] | None = None,
     idea: str | Path | Idea | None = None,
 ) -> None:
     """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
@@ -50,12 +53,13 @@ def compare_folders(
         out: a folder without a comparison.
         console: shows progress and the closing table.
         count: samples for each loop count.
+        labels: the classes of the pictures in ``samples.png``; one of each by default.
         idea: a Python file or the name of a shipped idea: each run that was trained without one is shown a second time,
             drawn with it.
 
     Raises:
         RequestError: `out` holds a comparison, there are too many `folders` or two share a name, the runs differ in
-            data set or architecture, or count is too small.
+            data set or architecture, count is too small, or a label is out of range.
     """
     named = {folder.resolve().name: folder for folder in folders}
     if len(named) < len(folders) or len(folders) > MOST_RUNS or set(named) & set(KEYS):
@@ -65,10 +69,17 @@ def compare_folders(
     check_new(out)
     borrowed = None if idea is None else load_idea(idea)
     with made_folder(out), locked(out):
-        _compare_into(out, named, console, count, borrowed)
+        _compare_into(out, named, console, count, labels, borrowed)
 
 
-def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count: int, borrowed: Idea | None) -> None:
+def _compare_into(
+    out: Path,
+    named: Mapping[str, Path],
+    console: Terminal,
+    count: int,
+    labels: Sequence[int] | None,
+    borrowed: Idea | None,
+) -> None:
     runs, metrics = {}, {}
     for name, folder in named.items():
         opened = [open_run(folder, console)]
@@ -84,13 +95,20 @@ def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count
         for section in ("data", "tokenizer", "latents", "model", "sampling"):
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
-    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
+    _check_labels(labels, config.model.classes)
+    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count, labels=labels)
     marked = notices(runs)
     ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
     write_results(out, chapter, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
     tell(chapter, console)
     console.say(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.")
+
+
+def _check_labels(labels: Sequence[int] | None, classes: int) -> None:
+    for label in labels or ():
+        if not 0 <= label < classes:
+            raise RequestError(f"--labels: expected classes from 0 to {classes - 1}, got {label}")
 
 
 def check_new(out: Path) -> None:
@@ -108,6 +126,7 @@ def compare(
     id_: str,
     heading: str,
     count: int,
+    labels: Sequence[int] | None = None,
 ) -> Chapter:
     """Evaluate every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
 
@@ -119,6 +138,7 @@ def compare(
         id_: id of the chapter.
         heading: heading of the chapter.
         count: samples for each loop count.
+        labels: the classes of the pictures shown; one of each by default.
     """
     first = next(iter(runs.values()))
     max_loops = first.config.model.max_loops
@@ -130,11 +150,14 @@ def compare(
         for name, loops in progress.track(work, description=f"Sampling and evaluating: {heading}"):
             result, drawn = evaluator.evaluate(runs[name], loops, count=count, seed=0)
             results[name].append(result.row())
-            pictures[name][loops] = drawn[: len(evaluator.labels)].astype(float)
+            if labels is None:
+                drawn = drawn[: len(evaluator.labels)]
+            else:
+                drawn = draw_pictures(runs[name], np.array(labels), loops=loops, seed=0)
+            pictures[name][loops] = drawn.astype(float)
 
     images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
-    labels = evaluator.class_names if max(map(len, evaluator.class_names)) <= SHORT_NAME else None
-    draw_samples(images["samples"], pictures, max_loops, labels=labels)
+    draw_samples(images["samples"], pictures, max_loops, labels=_headings(evaluator, labels))
     draw_elasticity(images["elasticity"], results, evaluator.real_distance, max_loops)
     shown = int(evaluator.labels[-1])
     answers, kept = trajectory(first, shown, seed=0)
@@ -157,6 +180,14 @@ def compare(
         images=images,
         sentences=[*notices(runs).values(), *idea_sentences(runs), *what_to_look_at(results, max_loops)],
     )
+
+
+def _headings(evaluator: Evaluator, labels: Sequence[int] | None) -> list[str] | None:
+    """Return the class names of the pictures shown, if they are short enough to stand above them."""
+    names = dict(zip(evaluator.labels.tolist(), evaluator.class_names, strict=True))
+    if max(map(len, names.values())) > SHORT_NAME:
+        return None
+    return [names.get(label, "") for label in (names if labels is None else labels)]
 
 
 def notices(runs: Mapping[str, Run]) -> dict[str, str]:

@@ -12,7 +12,14 @@ import tiny_datasets
 from elt_ref.config import Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation import sample
-from elt_ref.measure import Gaussian, classify, fit_gaussian, frechet_distance, inception_score
+from elt_ref.measure import (
+    Gaussian,
+    classify,
+    fit_gaussian,
+    frechet_distance,
+    inception_score,
+    nearest_distances,
+)
 from elt_ref.ops import counting
 from elt_ref.run.fit_feature_network import VisualDataset, feature_network
 from elt_ref.run.folder import Run
@@ -28,6 +35,8 @@ CHUNK = 250
 """Samples drawn at a time; a seed's samples depend on it."""
 SPLITS = 10
 """Splits of the inception score."""
+MOST_HELD_OUT = 1000
+"""Largest number of held-out pictures compared with every training picture."""
 MOST_SAMPLES = 1_000_000
 """Largest number of samples of one request."""
 
@@ -43,6 +52,8 @@ class Result:
     inception_score: float
     label_accuracy: float
     """Share of samples that the classifier assigns to the requested class."""
+    nearest_distance: float
+    """Mean distance of a sample to its nearest training picture, 0 … 1. Far less than held-out ones have is memory."""
     gflops_per_sample: float
     """FLOPs of all sampling steps and guidance branches, two a multiply-add; counted while they ran."""
     seconds_per_sample: float
@@ -140,14 +151,27 @@ class Evaluator:
         self.labels = np.unique(dataset.train.labels)
         """Labels to sample and judge: those with training examples."""
         self.class_names = [dataset.classes[label] for label in self.labels]
-        self.train = self._statistics(tiny_datasets.scaled(dataset.train.examples, dataset.white))
-        self.real_distance = frechet_distance(
-            self._statistics(tiny_datasets.scaled(dataset.test.examples, dataset.white)), self.train
+        self.learned = tiny_datasets.scaled(dataset.train.examples, dataset.white)
+        self.held_out, self.held_out_labels = (
+            tiny_datasets.scaled(dataset.test.examples, dataset.white),
+            dataset.test.labels,
         )
+        self.train = self._statistics(self.learned)
+        self.real_distance = frechet_distance(self._statistics(self.held_out), self.train)
         """Distance between held-out and training pictures: the value a perfect sampler can expect."""
 
     def _statistics(self, pictures: np.ndarray) -> Gaussian:
         return fit_gaussian(classify(self.network, pictures).features)
+
+    def real(self) -> dict[str, float]:
+        """Return the measures of held-out real pictures or clips, by the names of `Result`."""
+        some = slice(MOST_HELD_OUT)  # any part of a split mixes the classes
+        logits = classify(self.network, self.held_out).logits
+        return {
+            "frechet_distance": self.real_distance,
+            "label_accuracy": float(np.mean(logits.argmax(axis=1) == self.held_out_labels)),
+            "nearest_distance": float(np.mean(nearest_distances(self.held_out[some], self.learned))),
+        }
 
     def evaluate(
         self, run: Run, loops: int | str, *, count: int, seed: int, given: Given | None = None
@@ -176,6 +200,7 @@ class Evaluator:
                 frechet_distance=frechet_distance(fit_gaussian(classified.features), self.train),
                 inception_score=inception_score(classified.logits, SPLITS),
                 label_accuracy=float(np.mean(classified.logits.argmax(axis=1) == labels)),
+                nearest_distance=float(np.mean(nearest_distances(pictures, self.learned))),
                 gflops_per_sample=work.flops / count / 1e9,
                 seconds_per_sample=seconds / count,
                 valid_share=None if self.is_valid is None else float(np.mean(self.is_valid(pictures, labels))),

@@ -20,6 +20,7 @@ def count_table(config: Experiment, counted: Count) -> Table:
         "multiply-adds a forward pass": counted.macs_per_forward,
         "FLOPs a forward pass": counted.flops_per_forward,
         "looped multiply-adds a forward pass": counted.looped_macs_per_forward,
+        "arithmetic intensity (looped FLOPs ÷ bytes of looped parameters)": round(counted.arithmetic_intensity, 1),
         f"forward passes a sample ({counted.sampling_steps} steps)": counted.forwards_per_sample,
         "looped multiply-adds a sample": counted.looped_macs_per_sample,
         "multiply-adds a sample": counted.macs_per_sample,
@@ -33,10 +34,31 @@ def count_table(config: Experiment, counted: Count) -> Table:
 
 
 def paper_row(config: Experiment, counted: Count) -> dict[str, Any] | None:
-    """Return the paper's row for this preset at these loops, or None if it has none."""
+    """Return the paper's row for this preset at these loops, or None if it has none.
+
+    An image model's row holds the paper's own fit of FID over the Pareto front, at our count and at the printed one.
+    """
     if counted.loops != (config.sampling.loops or config.model.max_loops):
         return None
-    return read_toml("paper_table.toml")["presets"].get(config.name)
+    book = read_toml("paper_table.toml")
+    if (printed := book["presets"].get(config.name)) is None:
+        return None
+    row = {**printed, "recipe": _line(book["recipes"][printed["recipe"]])}
+    if printed["recipe"] == "image":
+        ours = counted.looped_macs_per_sample / 1e9
+        row["pareto_fit"] = {"fid_at_our_gflops": fitted_fid(ours)}
+        if "gflops" in printed:
+            row["pareto_fit"]["fid_at_printed_gflops"] = fitted_fid(1000 * float(printed["gflops"].rstrip("k")))
+        row["pareto_finding"] = _line(book["pareto_fit"]["finding"])
+    if "throughput" in printed:
+        row["throughput_finding"] = _line(book["throughput"]["finding"])
+    return row
+
+
+def fitted_fid(gflops: float) -> float:
+    """Return the FID on the paper's Pareto front at this cost, in 10⁹ operations a sample (the paper's GFLOPs)."""
+    fit = read_toml("paper_table.toml")["pareto_fit"]
+    return fit["factor"] * gflops ** fit["exponent"] + fit["offset"]
 
 
 def paper_table(config: Experiment, counted: Count) -> Table | None:
@@ -47,11 +69,33 @@ def paper_table(config: Experiment, counted: Count) -> Table | None:
     for column in ("", "paper", "ours", "verdict"):
         table.add_column(column)
     millions = Text(f"{counted.looped_parameters / 1e6:.2f}M looped\n{counted.total_parameters / 1e6:.2f}M total")
-    table.add_row("parameters", printed["parameters"], millions, printed["parameters_verdict"])
+    table.add_row("parameters", printed.get("parameters", "–"), millions, printed.get("parameters_verdict", ""))
     if "depth" in printed:
         table.add_row("depth N·L", str(printed["depth"]), str(counted.layer_calls), "layer calls a forward pass")
-    if "gflops" in printed:
-        billions = f"{counted.looped_macs_per_sample / 1e9:,.0f}"
-        table.add_row("GFLOPs a sample", printed["gflops"], f"{billions} (10⁹ looped MACs)", printed["gflops_verdict"])
-    table.caption = " ".join(read_toml("paper_table.toml")["conventions"][config.model.family].split())
+    if config.model.family == "masked":
+        billions = f"{counted.looped_macs_per_sample / 1e9:,.0f} (10⁹ looped MACs)"
+        table.add_row("GFLOPs a sample", printed.get("gflops", "–"), billions, printed.get("gflops_verdict", ""))
+    if "fid" in printed:
+        table.add_row("FID", printed["fid"], "–", _on_the_fit(printed))
+    if "throughput" in printed:
+        table.add_row("throughput, looped ÷ unlooped", printed["throughput"], "–", "on one TPU v6e, batch of 8")
+    table.add_row("recipe", printed["recipe"], _recipe(config), "printed settings only")
+    finding = [printed[name] for name in ("pareto_finding", "throughput_finding") if name in printed]
+    table.caption = " ".join([*finding, _line(read_toml("paper_table.toml")["conventions"][config.model.family])])
     return table
+
+
+def _on_the_fit(row: dict[str, Any]) -> str:
+    """Return what the paper's Pareto fit says of an image model; nothing of others."""
+    fit = row.get("pareto_fit", {})
+    costs = {"our count": fit.get("fid_at_our_gflops"), "the printed GFLOPs": fit.get("fid_at_printed_gflops")}
+    said = [f"{fid:.2f} at {cost}" for cost, fid in costs.items() if fid is not None]
+    return f"the paper's Pareto fit gives {' and '.join(said)}" if said else ""
+
+
+def _recipe(config: Experiment) -> str:
+    return f"{config.training.steps:,} steps, batch {config.training.batch_size}"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -9,11 +9,21 @@ from elt_ref.tokenizer import cut_patches
 PATCHES = (2, 3)
 """Patch sides to try, in pixels or frames; if none fits, every pixel is a token."""
 
-TOKEN_PRESET, TOKEN_MODEL = (
+TOKEN_PRESET, TOKEN_SETTINGS = (
     "elt-l-8x3",
-    {"layers": 2, "max_loops": 4, "width": 64, "heads": 4, "mlp_width": 256, "initial_deviation": 0.08},
+    {
+        "model.layers": 2,
+        "model.max_loops": 4,
+        "model.width": 64,
+        "model.heads": 4,
+        "model.mlp_width": 256,
+        "model.initial_deviation": 0.08,
+        "sampling.guidance_scale": 1.0,
+        "training.steps": 800,
+        "training.batch_size": 64,
+    },
 )
-"""Smaller sizes for the preset of tokens: the only presets without a tokenizer are large."""
+"""Smaller sizes and a short training for the preset of tokens: the only presets without a tokenizer are the paper's."""
 
 
 def training_command(dataset: tiny_datasets.Dataset) -> str:
@@ -23,7 +33,7 @@ def training_command(dataset: tiny_datasets.Dataset) -> str:
     if isinstance(dataset, tiny_datasets.TokenDataset):
         preset = TOKEN_PRESET
         settings |= {"model.grid": list(shape), "model.codebook_size": dataset.codebook_size}
-        settings |= {f"model.{key}": value for key, value in TOKEN_MODEL.items()}
+        settings |= TOKEN_SETTINGS
     elif isinstance(dataset, tiny_datasets.LatentDataset):
         preset = "digits-diffusion"
         settings |= {"model.shape": list(shape), "model.patch_size": _patch(shape[:2])}

@@ -9,7 +9,7 @@ import pytest
 import elt_ref
 from elt_ref.bench import page
 from elt_ref.bench.command import request
-from elt_ref.bench.document import Document, LoopPoint, Profile, Result
+from elt_ref.bench.document import Document, LoopPoint, MemoryPoint, Profile, Result
 from elt_ref.bench.peers import PEERS, Peer
 from elt_ref.bench.plots import width_that_fills
 from elt_ref.bench.published import PARTS
@@ -39,10 +39,10 @@ def result(**changes):
     return Result(**row | changes)
 
 
-def document(results=(), points=(), profiles=()):
+def document(results=(), points=(), profiles=(), memory=()):
     machine = {"processor": "a processor", "cores": 2, "caches": {"L2": 2**20}, "system": "a system", "blas": "a BLAS"}
     machine |= {"python": "3", "versions": {"numpy": "2"}, "kernels": "own"}
-    return Document(machine, 1, 100.0, tuple(results), tuple(points), tuple(profiles))
+    return Document(machine, 1, 100.0, tuple(results), tuple(points), tuple(profiles), tuple(memory))
 
 
 SHARES = Profile("train", "video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0})
@@ -107,7 +107,7 @@ def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
     [
         (
             ["--work", "training"],
-            "--work: expected one of train, sample, conform, profile, loop-cache, got",
+            "--work: expected one of train, sample, conform, profile, loop-cache, memory, got",
         ),
         (["--family", "videos"], "--family: expected one of masked, diffusion, video, got 'videos'; did you mean"),
         (["--size", "huge"], "--size: expected one of tiny, small, medium, large, got 'huge'"),
@@ -173,6 +173,14 @@ def test_a_page_is_made_filled_and_written_again(tmp_path):
     for name in ("bench-one-thread.png", "bench-loop-cache.png"):
         assert (folder / "pictures" / name).read_bytes().startswith(PNG)
         assert f"(pictures/{name})" in text
+
+
+def test_memory_is_told_with_its_changes(tmp_path):
+    page.prepare(tmp_path)
+    point = MemoryPoint("video", "large", 200_000_000, 150_000_000, 210_400_000)
+    page.write(tmp_path, "memory", document(memory=[point]), "words")
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "| video large | 200 | 150 | −25% | 210 | +5% |" in text
 
 
 def test_a_part_that_was_not_measured_stays(tmp_path):

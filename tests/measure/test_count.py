@@ -121,6 +121,18 @@ def test_a_sample_costs_to_the_digit_what_is_counted(config, loops, steps, scale
     assert work.calls["layer"] == steps * counted.layer_calls, "both branches of guidance go through in one batch"
 
 
+@given(configs(), st.integers(1, 6))
+@settings(deadline=None, max_examples=30)
+def test_looping_multiplies_the_arithmetic_of_a_fetched_byte(config, loops):
+    """Against as many layers that are not looped; and a parameter is four bytes."""
+    looped = count(config, loops)
+    model = config.model.model_dump()
+    unlooped = count(build(**model | {"layers": model["layers"] * loops, "max_loops": 1}))
+    assert unlooped.looped_macs_per_forward == looped.looped_macs_per_forward
+    assert math.isclose(looped.arithmetic_intensity, loops * unlooped.arithmetic_intensity)
+    assert math.isclose(looped.arithmetic_intensity * 4 * looped.looped_parameters, 2 * looped.looped_macs_per_forward)
+
+
 def test_loops_are_those_of_sampling_and_else_the_models():
     assert count(build()).loops == 3
     assert count(build({"loops": 5})).loops == 5

@@ -3,8 +3,13 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from conftest import TINY, train_tiny
+
+from elt_ref.report.samples import draw_samples
+from elt_ref.run.evaluate import draw_pictures
+from elt_ref.run.folder import open_run
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +34,23 @@ def test_what_is_written_and_told(command, trained, longer, tmp_path):
     assert [row["loops"] for row in document["tiny"]] == [1, 2, 3, 4]
     assert "•" in result.err
     assert str(out / "report.html") in result.err.replace("\n", "")
+
+
+def test_the_pictures_can_be_of_chosen_classes(command, trained, tmp_path, monkeypatch):
+    drawn = {}
+
+    def catch(path, pictures, max_loops, *, labels):
+        drawn.update(pictures["tiny"], labels=labels)
+        draw_samples(path, pictures, max_loops, labels=labels)
+
+    monkeypatch.setattr("elt_ref.run.compare.draw_samples", catch)
+    run = open_run(trained)
+    result = command("compare", trained, "--out", tmp_path / "out", "--count", 10, "--labels", "7,7,3")
+    assert result.code == 0, result.err
+    assert drawn.pop("labels") == ["7", "7", "3"]
+    assert list(drawn) == [1, 2, 3, 4]
+    for loops, pictures in drawn.items():
+        np.testing.assert_array_equal(pictures, draw_pictures(run, np.array([7, 7, 3]), loops=loops, seed=0))
 
 
 def test_trainings_that_differ_are_told_apart(command, trained, tmp_path):
@@ -56,5 +78,7 @@ def test_runs_that_cannot_be_compared(refused, trained, trained_diffusion, tmp_p
     assert "to have the [tokenizer] of 'tiny', got another" in refused("compare", trained, trained_diffusion, *out)
     assert "expected at most 4 run folders of different names" in refused("compare", trained, trained, *out)
     assert "expected a run folder" in refused("compare", trained, tmp_path, *out)
+    assert "--labels: expected classes from 0 to 9, got 10" in refused("compare", trained, "--labels", "1,10", *out)
+    assert "--labels: expected integers with commas between" in refused("compare", trained, "--labels", "one", *out)
     assert "count: expected at least 10 samples" in refused("compare", trained, "--count", 9, *out)
     assert not (tmp_path / "out").exists()

@@ -11,13 +11,21 @@ from elt_ref.measure import classify, count, fit_gaussian, frechet_distance, inc
 from elt_ref.run.evaluate import CHUNK, Evaluator, balanced_labels, chunk_seed, draw_pictures, evaluate_run
 from elt_ref.run.folder import open_run
 
-KEYS = ["loops", "frechet_distance", "inception_score", "label_accuracy", "gflops_per_sample", "seconds_per_sample"]
+KEYS = [
+    "loops",
+    "frechet_distance",
+    "inception_score",
+    "label_accuracy",
+    "nearest_distance",
+    "gflops_per_sample",
+    "seconds_per_sample",
+]
 
 
 def test_json(done, trained):
     result = done("evaluate", trained, "--loops", "1,3", "--count", 20, "--json")
     document = json.loads(result.out)
-    assert set(document) == {"results"}
+    assert list(document) == ["results", "held_out"]
     assert [list(row) for row in document["results"]] == [KEYS, KEYS]
     assert [row["loops"] for row in document["results"]] == [1, 3]
     run = open_run(trained)
@@ -34,12 +42,13 @@ def test_a_table(done, trained):
     result = done("evaluate", trained, "--loops", "2", "--count", 10)
     assert "frechet distance" in result.out
     assert f"{trained}, 10 samples each" in result.out
+    assert "held out" in result.out
 
 
 def test_numbers_repeat_but_for_the_time(trained):
     run = open_run(trained)
     rows = [evaluate_run(run, [2], count=12, seed=seed)[0] for seed in (3, 3, 4)]
-    first, again, other = ({key: getattr(row, key) for key in KEYS[1:4]} for row in rows)
+    first, again, other = ({key: getattr(row, key) for key in KEYS[1:5]} for row in rows)
     assert first == again
     assert first != other, "the seed does not count"
 
@@ -63,6 +72,17 @@ def test_real_pictures_are_near_and_recognised(trained):
     evaluator = Evaluator(open_run(trained))
     assert 0 < evaluator.real_distance < 2
     assert evaluator.labels.tolist() == list(range(10))
+    real = evaluator.real()
+    assert real["frechet_distance"] == evaluator.real_distance
+    assert real["label_accuracy"] > 0.95
+
+
+def test_held_out_pictures_against_a_computation_by_hand(trained, done):
+    digits = tiny_datasets.load("digits")
+    test, train = ((split.examples / digits.white).reshape(len(split), -1) for split in (digits.test, digits.train))
+    nearest = [np.sqrt(((picture - train) ** 2).mean(axis=1)).min() for picture in test]
+    real = json.loads(done("evaluate", trained, "--loops", "1", "--count", 10, "--json").out)["held_out"]
+    assert math.isclose(real["nearest_distance"], np.mean(nearest), rel_tol=1e-5)
 
 
 def test_labels_in_turn():

@@ -154,6 +154,13 @@ def test_tokens_that_do_not_fit_leave_no_folder(done, refused, tmp_path, token_c
     assert not run.exists()
 
 
+def test_the_command_for_tokens_is_a_short_training_without_the_papers_guidance(done, tmp_path):
+    write_tokens(tmp_path / "codes.safetensors", codebook=True)
+    command = done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes").out.splitlines()[-1]
+    for setting in ("training.steps=800", "training.batch_size=64", "sampling.guidance_scale=1.0"):
+        assert f"--set {setting} " in command
+
+
 def test_a_run_whose_imported_tokenizer_is_gone(done, refused, tmp_path, token_config, home):
     write_tokens(tmp_path / "codes.safetensors", codebook=True)
     done("data", "import", "tokens", tmp_path / "codes.safetensors", "codes")
@@ -331,7 +338,7 @@ def test_one_held_out_example_is_refused_before_work(done, refused, tmp_path, ho
 
 
 def test_data_that_lack_nothing_are_not_remarked_on(done):
-    for name in ("digits", "photos", "shapes"):
+    for name in ("digits", "emoji", "photos", "shapes"):
         assert tiny_datasets.load(name).remarks == ()
     assert "remarks" not in done("data", "show", "digits").out
 

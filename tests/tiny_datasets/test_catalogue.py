@@ -21,7 +21,7 @@ from tiny_datasets import (
 )
 from tiny_datasets.catalogue import SHIPPED
 
-ALL_SHIPPED = ["bouncing_digits", "digits", "moving_digits", "photos", "shapes"]
+ALL_SHIPPED = ["bouncing_digits", "digits", "emoji", "moving_digits", "photos", "shapes"]
 
 
 def test_without_imports_there_are_the_shipped_datasets():
