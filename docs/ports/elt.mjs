@@ -715,7 +715,7 @@ export function denoiseStep(diffusion, noisy, clean, noise, { snrT, snrS, last }
 }
 
 /**
- * Yield the samples [B, H, W, C] after each step of denoising; the last ones are clean.
+ * Yield the samples [B, H, W, C] after each step of denoising, which are clean after the last, and the prediction x̂.
  *
  * @param {Tensor} noisy [B, H, W, C], the initial noise
  * @param {Tensor} labels [B]
@@ -734,12 +734,12 @@ export function* denoise(parameters, model, diffusion, sampling, noisy, labels, 
     const clean = toClean(diffusion.prediction, prediction, noisy, Array(B).fill(snr[step]));
     const at = { snrT: snr[step], snrS: snr[step + 1], last: step === steps - 1 };
     noisy = denoiseStep(diffusion, noisy, clean, noise(step), at);
-    yield noisy;
+    yield { noisy, clean };
   }
 }
 
 /** A2: samples [B, H, W, C] from labels. */
-export const diffusionSample = (...inputs) => [...denoise(...inputs)].at(-1);
+export const diffusionSample = (...inputs) => [...denoise(...inputs)].at(-1).noisy;
 
 // ---- Clips: tubelets as tokens, and a decoding's start from known frames --------------------------------------------
 
