@@ -378,7 +378,9 @@ def compare(
     compare_folders(runs, out, Terminal(stderr=True), count=count, idea=idea)
 
 
-@app.command(help="Put trained models into one HTML file, where they run: turn loops, steps, guidance, seed; look inside.")
+@app.command(
+    help="Put trained models into one HTML file, where they run: turn loops, steps, guidance, seed; look inside."
+)
 def explore(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Run folders; those of one architecture stand side by side.")

@@ -26,7 +26,7 @@ def check_plain(folder: Path) -> None:
     """Raise RequestError if a run has an idea of its own: the JavaScript port would run another network."""
     if (folder / IDEA).exists():
         raise RequestError(
-            f"{folder}: expected a run without an idea, for the page runs the network in JavaScript, got one with {IDEA}"
+            f"{folder}: expected a run without an idea, for the page has its network in JavaScript, got one with {IDEA}"
         )
 
 
@@ -75,7 +75,8 @@ def run_document(name: str, folder: Path, run: Run) -> dict[str, Any]:
 
 def held_out(dataset: tiny_datasets.Dataset, codec: VectorQuantiser) -> dict[int, list[int]]:
     """Return the tokens of the first held-out example of each class that has one."""
-    first = {int(label): int(index) for label, index in zip(*np.unique(dataset.test.labels, return_index=True))}
+    labels, places = np.unique(dataset.test.labels, return_index=True)
+    first = dict(zip(labels.tolist(), places.tolist(), strict=True))
     examples = dataset.test.examples[list(first.values())]
     if isinstance(dataset, tiny_datasets.PictureDataset | tiny_datasets.ClipDataset):
         examples = codec.encode(tiny_datasets.scaled(examples, dataset.white))

@@ -7,7 +7,9 @@ const MOST = 1_000_000; // loops and steps: more is a slip
 
 /** The bytes of a text in base64, inflated. */
 async function inflated(text) {
-  const deflated = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text);
+  const deflated = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place++) deflated[place] = letters.charCodeAt(place);
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

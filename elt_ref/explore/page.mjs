@@ -72,6 +72,9 @@ async function work() {
   }
 }
 
+/** Whether the page shows what its controls say. */
+export const settled = () => !working;
+
 function trouble(error) {
   $("trouble").textContent = `The page stopped: ${error.message}.`;
   $("trouble").hidden = false;
@@ -92,7 +95,7 @@ function tileRows(container, count, makeTile) {
   const rows = runs.map((run, number) => {
     const tiles = Array.from({ length: count }, (_, k) => makeTile(run, k));
     const status = make("p", { class: "status" });
-    const columns = `grid-template-columns:repeat(${count},minmax(0,${moves() ? "8rem" : "6rem"}))`;
+    const columns = `grid-template-columns:repeat(${count},minmax(0,${count > 6 ? "1fr" : "8rem"}))`;
     container.append(
       make("div", { class: `model-${number}` },
         make("div", { class: "rowhead" }, make("h3", {}, label(run)), status),
@@ -206,7 +209,8 @@ function layInside() {
         make("h3", {}, label(run)),
         make("div", { class: grid[0] > 2 ? "boards long" : "boards" }, seen.figure, second.figure, attention.figure),
         strip,
-        make("p", { class: "small" }, `Answer of this step after each loop, and the size of the loop's update, ‖x_ℓ − x_ℓ−1‖ / ‖x_ℓ‖.`)),
+        make("p", { class: "small" }, "Answer of this step after each loop ℓ, and the norm of the loop's update, ‖x",
+          make("sub", {}, "ℓ"), " − x", make("sub", {}, "ℓ−1"), "‖ / ‖x", make("sub", {}, "ℓ"), "‖.")),
     );
     return { seen, second, attention, columns };
   });
@@ -297,8 +301,8 @@ function drawAttention(run, inside, { cells, caption }) {
     heat(cells[token], share / largest, run.tokens <= MOST_WORDS ? percent(share) : "");
     if (token === state.token) cells[token].classList.add("chosen");
   });
-  const rest = run.masked ? `; ${percent(shares[0])} to the class` : "";
-  caption.textContent = `Attention of the chosen token in loop ${state.loop}, in per cent${rest}`;
+  const rest = run.masked ? `; to the class ${percent(shares[0])} %` : "";
+  caption.textContent = `Where the chosen token looks in loop ${state.loop}, in per cent${rest}`;
 }
 
 // ---- Erase and fill in -----------------------------------------------------------------------------------------------
@@ -419,15 +423,33 @@ function describe() {
   $("inside-text").textContent = first().masked
     ? `How the ${noun()} of ${which} appears: each step predicts every token, keeps the most confident and masks the rest again. Press a token to see where it looks, or another ${noun()} above to change.`
     : `How the ${noun()} of ${which} appears: each step predicts the clean picture and removes a part of the noise. Press a patch to see where it looks, or another picture above to change.`;
-  const others = state.labels.join(",");
-  const temperature = first().masked ? [`--temperature ${state.temperature}`, `, temperature=${state.temperature}`] : ["", ""];
-  $("again").textContent = [
-    ...runs.map((run) => `elt-ref sample ${run.name} --loops ${state.loops} --steps ${state.steps} --guidance ${state.guidance} ` +
-      `${temperature[0]}${temperature[0] && " "}--labels ${others} --count ${state.labels.length} --seed ${state.seed} --out ${moves() ? "clips.webp" : "pictures.png"}`),
+  $("again").textContent = runs.map(commandOf).join("\n\n") + "\n\n" + pythonOf(first());
+}
+
+/** The command that draws what a run has drawn here. */
+function commandOf(run) {
+  const temperature = run.masked ? ` --temperature ${state.temperature}` : "";
+  return [
+    `elt-ref sample ${run.name} --out ${run.name.replaceAll("/", "-")}.${moves() ? "webp" : "png"}`,
+    `--loops ${state.loops} --steps ${state.steps} --guidance ${state.guidance}${temperature} --seed ${state.seed}`,
+    `--labels ${state.labels.join(",")} --count ${state.labels.length}`,
+  ].join(" \\\n    ");
+}
+
+/** The calls that do. */
+function pythonOf(run) {
+  const temperature = run.masked ? `, temperature=${state.temperature}` : "";
+  return [
+    "from pathlib import Path",
+    "import numpy as np",
+    "from elt_ref import sample",
+    "from elt_ref.run.folder import open_run",
+    "from elt_ref.run.sample import with_sampling",
     "",
-    "run = elt_ref.run.sample.with_sampling(elt_ref.run.folder.open_run(pathlib.Path(" +
-      `"${first().name}")), steps=${state.steps}, guidance_scale=${state.guidance}${temperature[1]})`,
-    `elt_ref.sample(run.parameters, run.config, numpy.array([${state.labels.join(", ")}]), seed=${state.seed}, loops=${state.loops})`,
+    `run = open_run(Path("${run.name}"))`,
+    `run = with_sampling(run, steps=${state.steps}, guidance_scale=${state.guidance}${temperature})`,
+    `labels = np.array([${state.labels.join(", ")}])`,
+    `drawn = sample(run.parameters, run.config, labels, seed=${state.seed}, loops=${state.loops}).samples`,
   ].join("\n");
 }
 
