@@ -231,8 +231,8 @@ function confidences(run, steps, b, last) {
 const percent = (share) => `${Math.round(100 * share)}`;
 
 function heat(cell, share, words) {
-  cell.className = share > 0.55 ? "cell heat hot" : "cell heat";
-  cell.style.setProperty("--heat", (0.92 * share).toFixed(3));
+  cell.className = "cell heat";
+  cell.style.setProperty("--heat", share.toFixed(3));
   cell.textContent = words;
 }
 

@@ -16,6 +16,7 @@ from elt_ref.explore.page import short_names
 from elt_ref.ports import PORTS
 from elt_ref.run.train import train_run
 from elt_ref.terminal import Terminal
+from specs.making.explore_page import PAGE, rewritten
 from tiny_datasets.catalogue import HOME_VARIABLE
 
 TRAINING = {"steps": 2, "batch_size": 2, "warmup_steps": 1}
@@ -57,6 +58,12 @@ def test_the_same_runs_give_the_same_page(done, masked, tmp_path):
     for name in ("a.html", "b.html"):
         done("explore", masked, "--out", tmp_path / name)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_the_ready_page_has_the_present_code():
+    page = PAGE.read_text(encoding="utf-8")
+    assert rewritten(page) == page, "run python -m specs.making.explore_page"
+    assert PAGE.stat().st_size <= 3_000_000
 
 
 def test_names_are_the_shortest_that_tell_runs_apart(tmp_path):
