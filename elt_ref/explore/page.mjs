@@ -604,7 +604,7 @@ function showGroup(group) {
   );
   $("layer").replaceChildren(...Array.from({ length: model.layers }, (_, k) => make("option", { value: k }, `layer ${k + 1}`)));
   $("layer").value = state.layer;
-  $("head").replaceChildren(make("option", { value: "" }, "mean of heads"),
+  $("head").replaceChildren(make("option", { value: "" }, "all heads"),
     ...Array.from({ length: model.heads }, (_, k) => make("option", { value: k }, `head ${k + 1}`)));
   const models = runs.length === 1 ? "A trained model runs" : `${["Two", "Three", "Four"][runs.length - 2]} trained models run`;
   $("lead").textContent = `${models} in this page. Each is one block of ${model.layers} transformer layers, applied L times; training used L = ${model.max_loops}. Turn L, and see which of them can stop early.`;

@@ -1,7 +1,7 @@
 """Size and times of a page in Chromium: ``python -m tests.explore.measure FILE.html``, docs/explore.html by default.
 
-It prints the size, when the first picture stood, and what a picture of the first run takes at L = 4: the median of 30, and
-the sum of each sampling step's fastest. The second is what an idle core takes, also where others use it between the steps.
+It prints the size, when the first picture stood, and what a picture of the first run takes at L = 4: the median of 30,
+and the sum of each sampling step's fastest, which is nearer to an idle core where others work at the same time.
 """
 
 import shutil
@@ -29,7 +29,7 @@ MEASURED = """async () => {
 
 def measure(path: Path) -> None:
     """Print size and times of a page."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  an extra
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
