@@ -293,9 +293,7 @@ def sample(
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     borrowed = None if idea is None else load_idea(idea)
-    opened = with_sampling(
-        open_run(run, idea=borrowed), steps=steps, guidance_scale=guidance, temperature=temperature
-    )
+    opened = with_sampling(open_run(run, idea=borrowed), steps=steps, guidance_scale=guidance, temperature=temperature)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
     schedule = parse_loop_schedule(

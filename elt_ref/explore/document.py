@@ -14,19 +14,20 @@ from elt_ref.config import MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.run.folder import Run
 from elt_ref.run.prepare import load_data
+from elt_ref.run.record import read_record
 from elt_ref.tokenizer import Pixels, VectorQuantiser
 
 FAMILIES = ("masked", "diffusion")
 """The families that the JavaScript port has."""
-IDEA = "idea.py"
-"""File of a run folder that holds functions in the place of the package's."""
 
 
 def check_plain(folder: Path) -> None:
-    """Raise RequestError if a run has an idea of its own: the JavaScript port would run another network."""
-    if (folder / IDEA).exists():
+    """Raise RequestError if a run has an idea, before its code is run: the JavaScript port has the paper's network."""
+    record = read_record(folder)
+    if record is not None and record.idea is not None:
         raise RequestError(
-            f"{folder}: expected a run without an idea, for the page has its network in JavaScript, got one with {IDEA}"
+            f"{folder}: expected a run without an idea, for the page has its network in JavaScript, "
+            f"got one with the idea {record.idea['name']}"
         )
 
 

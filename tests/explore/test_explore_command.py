@@ -22,10 +22,10 @@ from tiny_datasets.catalogue import HOME_VARIABLE
 TRAINING = {"steps": 2, "batch_size": 2, "warmup_steps": 1}
 
 
-def trained(folder, model, data="digits", **sections):
+def trained(folder, model, data="digits", *, idea=None, **sections):
     """A run folder after two steps."""
     document = {"name": "tiny", "data": {"name": data}, "model": model, "training": TRAINING, **sections}
-    train_run(validate(document, where="test"), folder, console=Terminal(stderr=True, quiet=True))
+    train_run(validate(document, where="test"), folder, console=Terminal(stderr=True, quiet=True), idea=idea)
     return folder
 
 
@@ -99,10 +99,10 @@ def test_what_cannot_be_explored(refused, masked, tmp_path):
     sentence = refused("explore", without, "--out", out)
     assert sentence == f"checkpoint {without / 'checkpoint.safetensors'}: expected a file, got none"
 
-    idea = shutil.copytree(masked, tmp_path / "idea")
-    (idea / "idea.py").write_text("")
+    idea = trained(tmp_path / "idea", MASKED, idea="loop_index", tokenizer={"patch_size": 2, "iterations": 2})
     sentence = refused("explore", idea, "--out", out)
     assert sentence.startswith(f"{idea}: expected a run without an idea, for the page has its network in JavaScript")
+    assert sentence.endswith("got one with the idea loop_index")
 
     many = [shutil.copytree(masked, tmp_path / f"run{number}") for number in range(5)]
     assert "expected at most 4 runs of the same data and network, got more" in refused("explore", *many, "--out", out)
