@@ -26,7 +26,7 @@ def explore(folders: Sequence[Path], out: Path) -> int:
     """Write the page of some runs; return its size in bytes.
 
     Args:
-        folders: run folders; those of the same data and network are shown side by side.
+        folders: run folders; runs of the same data and network stand side by side.
         out: the HTML file.
 
     Raises:
