@@ -54,7 +54,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=INTERPRETERS)
 def newest(session: nox.Session) -> None:
     """Try the newest version of every dependency, also what takes longer: flags, homes, locales, streams."""
-    _tried(session, lowest=False, tests=(*SHORT, "-m", "not ports"))
+    _tried(session, lowest=False, tests=(*SHORT, "-m", "not ports and not browser"))
 
 
 @nox.session(python=False)

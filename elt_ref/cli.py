@@ -271,6 +271,9 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Scale s of classifier-free guidance; 1 is none.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Masked family: scale of the noise on confidences, which decides what is kept.")
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(help="Classes, used in turn, e.g. 0,1,2; by default all that have training examples.")
     ] = None,
@@ -290,7 +293,7 @@ def sample(
     from elt_ref.schedules import EarlyExit, parse_loop_schedule  # noqa: PLC0415
 
     borrowed = None if idea is None else load_idea(idea)
-    opened = with_sampling(open_run(run, idea=borrowed), steps=steps, guidance_scale=guidance)
+    opened = with_sampling(open_run(run, idea=borrowed), steps=steps, guidance_scale=guidance, temperature=temperature)
     model = opened.config.model
     default = opened.config.sampling.loops or model.max_loops
     schedule = parse_loop_schedule(
@@ -381,6 +384,21 @@ def compare(
 
     shown = None if labels is None else _numbers("--labels", labels)
     compare_folders(runs, out, Terminal(stderr=True), count=count, labels=shown, idea=idea)
+
+
+@app.command(
+    help="Put trained models into one HTML file, where they run: turn loops, steps, guidance, seed; look inside."
+)
+def explore(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders; those of one architecture stand side by side.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page; it needs no other file and no server.")],
+) -> None:
+    from elt_ref.explore.page import explore as write_page  # noqa: PLC0415
+
+    size = write_page(runs, out)
+    Terminal(stderr=True).say(f"Wrote {out}, {size / 1e6:.2f} MB. Open it in a browser.")
 
 
 @app.command(help="Count parameters, multiply-adds and FLOPs; the paper's models are shown beside the paper's table.")

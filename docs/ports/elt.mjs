@@ -16,8 +16,9 @@
  *
  * @typedef {{data: Float64Array | Float32Array | Int32Array | Uint8Array, shape: number[]}} Tensor in C order; codes
  *   and labels are Int32Array, masks Uint8Array
- * @typedef {{state: Tensor, block: ((x: Tensor) => Tensor)[], head: (x: Tensor) => Tensor}} Network with its inputs
- *   embedded: the state before the first loop, the N layers, and the map from a state to a prediction
+ * @typedef {{state: Tensor, block: ((x: Tensor, see?: (weights: Tensor) => void) => Tensor)[],
+ *   head: (x: Tensor) => Tensor}} Network with its inputs embedded: the state before the first loop, the N layers, each
+ *   of which shows its weights of attention [B, h, n, n] if asked, and the map from a state to a prediction
  */
 
 // ---- Tensors -------------------------------------------------------------------------------------------------------
@@ -140,19 +141,13 @@ function fold(f, start, x) {
   return tensor(out, x.shape.with(-1, 1));
 }
 
-/** a [..., n, k] times b, [k, m] or [..., k, m], plus a row [m], if there is one → [..., n, m]. */
+/** a [..., k] times b [k, m], plus a row [m], if there is one → [..., m]. */
 export function matmul(a, b, plus = null) {
-  const [inner, columns] = b.shape.slice(-2);
+  const [inner, columns] = b.shape;
   if (a.shape.at(-1) !== inner) throw new RangeError(`matmul: expected [..., ${inner}], got [${a.shape}]`);
-  const all = a.data.length / inner;
-  const rows = b.shape.length === 2 ? all : a.shape.at(-2); // rows of a that meet the same matrix
-  const out = new a.data.constructor(all * columns);
-  const start = plus === null ? new b.data.constructor(columns) : plus.data;
-  for (let row = 0, first = 0; row < all; row += rows, first += inner * columns) {
-    const left = a.data.subarray(row * inner, (row + rows) * inner);
-    const right = b.data.subarray(first, first + inner * columns);
-    multiply(left, right, start, out.subarray(row * columns, (row + rows) * columns), rows, inner, columns);
-  }
+  const rows = a.data.length / inner;
+  const out = new a.data.constructor(rows * columns);
+  multiply(a.data, b.data, plus === null ? new b.data.constructor(columns) : plus.data, out, rows, inner, columns);
   return tensor(out, a.shape.with(-1, columns));
 }
 
@@ -199,24 +194,36 @@ const sum = (x) => fold((total, value) => total + value, 0, x);
 /** x W + b; weight [inputs, outputs], bias [outputs]. */
 const linear = (x, { weight, bias }) => matmul(x, weight, bias);
 
-/** (x − mean) / √(variance + ε) over the last axis. */
-function normalise(x, epsilon) {
-  const d = x.shape.at(-1);
-  const data = x.data.slice();
+/** scale · (x − mean) / √(variance + ε) + bias over the last axis. x [B, ..., d]; scale, bias [d] or [B, 1, d]. */
+function layerNorm({ data, shape }, { scale, bias }, epsilon) {
+  const d = shape.at(-1);
+  const each = scale.data.length === d ? Infinity : data.length / shape[0]; // numbers of a sample with its own scale
+  const out = new data.constructor(data.length);
   for (let row = 0; row < data.length; row += d) {
     let mean = 0, variance = 0;
-    for (let k = row; k < row + d; k++) mean += data[k] / d;
-    for (let k = row; k < row + d; k++) variance += (data[k] - mean) ** 2 / d;
-    const deviation = Math.sqrt(variance + epsilon);
-    for (let k = row; k < row + d; k++) data[k] = (data[k] - mean) / deviation;
+    for (let k = 0; k < d; k++) mean += data[row + k];
+    mean /= d;
+    for (let k = 0; k < d; k++) variance += (data[row + k] - mean) * (data[row + k] - mean);
+    const deviation = Math.sqrt(variance / d + epsilon);
+    for (let k = 0, own = Math.floor(row / each) * d; k < d; k++, own++) {
+      out[row + k] = ((data[row + k] - mean) / deviation) * scale.data[own] + bias.data[own];
+    }
   }
-  return tensor(data, x.shape);
+  return tensor(out, shape);
 }
 
-const gelu = (x) =>
-  map((v) => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v))), x);
-
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+
+/** GELU by its tanh, ½ v (1 + tanh u) = v sigmoid(2 u), in place: its input is always a product that nobody keeps. */
+function gelu(x) {
+  const { data } = x;
+  for (let k = 0; k < data.length; k++) {
+    const v = data[k];
+    data[k] = v / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v)));
+  }
+  return x;
+}
+
 const silu = (x) => map((value) => value * sigmoid(value), x);
 
 /** log softmax over the last axis; no shift changes the result, and after this one exp(x) ≤ 1. */
@@ -233,15 +240,48 @@ export function logSoftmax(x) {
   return tensor(data, x.shape);
 }
 
-/** Attend from every token to every token. x [B, n, d] → [B, n, d]. */
-function attention(x, { query_key_value: queryKeyValue, output }, heads) {
-  const [B, n, d] = x.shape;
-  const projected = reshape(linear(x, queryKeyValue), [B, n, 3 * heads, d / heads]);
-  const [query, key, value] = split(transpose(projected, [0, 2, 1, 3]), 3, 1); // 3 × [B, h, n, d/h]
-  const products = matmul(query, transpose(key, [0, 1, 3, 2]));
-  const scores = map((product) => product / Math.sqrt(d / heads), products); // [B, h, n, n]
-  const mixed = matmul(map(Math.exp, logSoftmax(scores)), value); // [B, h, n, d/h]
-  return linear(reshape(transpose(mixed, [0, 2, 1, 3]), [B, n, d]), output);
+/** softmax(query · key / √(d/h)): what each token, the third axis, takes from each. [B, n, 3 d] → [B, h, n, n]. */
+function weightsOf({ data, shape: [B, n, width] }, heads) {
+  const [d, size] = [width / 3, width / 3 / heads];
+  const out = new data.constructor(B * heads * n * n);
+  for (let row = 0, place = 0; row < B * heads * n; row++, place += n) {
+    const [b, head, i] = [Math.floor(row / heads / n), Math.floor(row / n) % heads, row % n];
+    const query = (b * n + i) * width + head * size;
+    let largest = -Infinity, total = 0;
+    for (let j = 0, key = b * n * width + d + head * size; j < n; j++, key += width) {
+      let product = 0;
+      for (let k = 0; k < size; k++) product += data[query + k] * data[key + k];
+      out[place + j] = product / Math.sqrt(size);
+      largest = Math.max(largest, out[place + j]);
+    }
+    for (let j = place; j < place + n; j++) total += out[j] = Math.exp(out[j] - largest);
+    for (let j = place; j < place + n; j++) out[j] /= total;
+  }
+  return tensor(out, [B, heads, n, n]);
+}
+
+/** Σ_j weight_ij value_j. projected [B, n, 3 d], weights [B, h, n, n] → [B, n, d]. */
+function mixValues({ data, shape: [B, n, width] }, { data: weights }, heads) {
+  const [d, size] = [width / 3, width / 3 / heads];
+  const sums = new Float64Array(size), out = new data.constructor(B * n * d);
+  for (let row = 0, place = 0; row < B * heads * n; row++, place += n) {
+    const [b, head, i] = [Math.floor(row / heads / n), Math.floor(row / n) % heads, row % n];
+    sums.fill(0);
+    for (let j = 0, value = b * n * width + 2 * d + head * size; j < n; j++, value += width) {
+      const weight = weights[place + j];
+      for (let k = 0; k < size; k++) sums[k] += weight * data[value + k];
+    }
+    out.set(sums, (b * n + i) * d + head * size);
+  }
+  return tensor(out, [B, n, d]);
+}
+
+/** Attend from every token to every token. x [B, n, d] → [B, n, d]; `see` is shown the weights [B, h, n, n]. */
+function attention(x, { query_key_value: queryKeyValue, output }, heads, see = null) {
+  const projected = linear(x, queryKeyValue);
+  const weights = weightsOf(projected, heads);
+  see?.(weights);
+  return linear(mixValues(projected, weights, heads), output);
 }
 
 const mlp = (x, { up, down }) => linear(gelu(linear(x, up)), down);
@@ -270,12 +310,9 @@ export function forward(network, loops) {
 /** Id of the mask, the last row of the embedding: codes, classes, "no class" (if it has a row), mask. */
 export const maskToken = (model) => model.codebook_size + model.classes + Number(model.unconditional_row);
 
-const layerNorm = (x, { scale, bias }, epsilon) =>
-  map((value, factor, term) => factor * value + term, normalise(x, epsilon), scale, bias);
-
-/** f_θ, normalised after each sum. x [B, n, d] → [B, n, d]. */
-export function maskedLayer(x, theta, heads, epsilon) {
-  x = layerNorm(add(x, attention(x, theta.attention, heads)), theta.attention_norm, epsilon);
+/** f_θ, normalised after each sum. x [B, n, d] → [B, n, d]; `see` is shown the weights of attention. */
+export function maskedLayer(x, theta, heads, epsilon, see = null) {
+  x = layerNorm(add(x, attention(x, theta.attention, heads, see)), theta.attention_norm, epsilon);
   return layerNorm(add(x, mlp(x, theta.mlp)), theta.mlp_norm, epsilon);
 }
 
@@ -304,7 +341,7 @@ function maskedHead(parameters, model, x) {
 export function maskedNetwork(parameters, model, tokens, labels) {
   return {
     state: maskedEmbed(parameters.embedding, model, tokens, labels),
-    block: parameters.block.map((theta) => (x) => maskedLayer(x, theta, model.heads, model.layer_norm_epsilon)),
+    block: parameters.block.map((theta) => (x, see) => maskedLayer(x, theta, model.heads, model.layer_norm_epsilon, see)),
     head: (x) => maskedHead(parameters, model, x),
   };
 }
@@ -317,16 +354,17 @@ function modulation(c, chunks, theta) {
   return split(reshape(all, [c.shape[0], 1, -1]), chunks, 2);
 }
 
+/** The norm that a shift and a scale, [B, 1, d], steer. */
 const modulatedNorm = (x, shift, scale, epsilon) =>
-  map((value, factor, term) => value * (1 + factor) + term, normalise(x, epsilon), scale, shift);
+  layerNorm(x, { scale: map((s) => 1 + s, scale), bias: shift }, epsilon);
 
 const gated = (x, gate, branch) => map((value, factor, change) => value + factor * change, x, gate, branch);
 
-/** f_θ: each part behind a modulated norm, and added through a gate. x [B, T, d], c [B, d] → a map of x. */
+/** f_θ: each part behind a modulated norm, and added through a gate. x [B, T, d], c [B, d] → a map of x, as above. */
 export function diffusionLayer(c, theta, heads, epsilon) {
   const [shift1, scale1, gate1, shift2, scale2, gate2] = modulation(c, 6, theta.modulation); // the same in every loop
-  return (x) => {
-    x = gated(x, gate1, attention(modulatedNorm(x, shift1, scale1, epsilon), theta.attention, heads));
+  return (x, see) => {
+    x = gated(x, gate1, attention(modulatedNorm(x, shift1, scale1, epsilon), theta.attention, heads, see));
     return gated(x, gate2, mlp(modulatedNorm(x, shift2, scale2, epsilon), theta.mlp));
   };
 }
@@ -608,7 +646,8 @@ export const unknownCounts = (tokens, mask) =>
  * @param {Tensor} tokens [B, T]
  * @param {{tokens: Tensor, confidence: Tensor}} noise standard Gumbel, [B, T, V] and [B, T]
  * @param {{step: number, steps: number, start: number[], mask: number, sampling: object}} at start [B] for `maskLength`
- * @returns {{tokens: Tensor, answer: Tensor}} for the next step, and the answer of this one, without a mask
+ * @returns {{tokens: Tensor, answer: Tensor, logP: Tensor}} for the next step; the answer of this one, without a mask;
+ *   and the network's log-probability of each token of it, which means nothing where the token was known
  */
 export function decodeStep(logits, tokens, noise, { step, steps, start, mask, sampling }) {
   const left = 1 - (step + 1) / steps;
@@ -623,7 +662,7 @@ export function decodeStep(logits, tokens, noise, { step, steps, start, mask, sa
     const amount = maskLength(start[b], unknown, step, steps, sampling.schedule_precision);
     return tensor(lowest(entry(confidence, b).data, amount), [tokens.shape[1]]);
   });
-  return { tokens: map((code, hide) => (hide ? mask : code), answer, stack(again)), answer };
+  return { tokens: map((code, hide) => (hide ? mask : code), answer, stack(again)), answer, logP };
 }
 
 /** Tokens [B, T] of which nothing is known. */
@@ -676,7 +715,7 @@ export function denoiseStep(diffusion, noisy, clean, noise, { snrT, snrS, last }
 }
 
 /**
- * Yield the samples [B, H, W, C] after each step of denoising; the last ones are clean.
+ * Yield the samples [B, H, W, C] after each step of denoising, which are clean after the last, and the prediction x̂.
  *
  * @param {Tensor} noisy [B, H, W, C], the initial noise
  * @param {Tensor} labels [B]
@@ -695,12 +734,12 @@ export function* denoise(parameters, model, diffusion, sampling, noisy, labels, 
     const clean = toClean(diffusion.prediction, prediction, noisy, Array(B).fill(snr[step]));
     const at = { snrT: snr[step], snrS: snr[step + 1], last: step === steps - 1 };
     noisy = denoiseStep(diffusion, noisy, clean, noise(step), at);
-    yield noisy;
+    yield { noisy, clean };
   }
 }
 
 /** A2: samples [B, H, W, C] from labels. */
-export const diffusionSample = (...inputs) => [...denoise(...inputs)].at(-1);
+export const diffusionSample = (...inputs) => [...denoise(...inputs)].at(-1).noisy;
 
 // ---- Clips: tubelets as tokens, and a decoding's start from known frames --------------------------------------------
 

@@ -96,7 +96,8 @@ const operations = {
   decode_step: ({ logits, tokens, start, token_noise, confidence_noise, step, steps, mask_token: mask, ...rest }) => {
     const noise = { tokens: token_noise, confidence: confidence_noise };
     const sampling = { ...rest, schedule_precision: SCHEDULE_PRECISION };
-    return elt.decodeStep(logits, tokens, noise, { step, steps, start: start.data, mask, sampling });
+    const decoded = elt.decodeStep(logits, tokens, noise, { step, steps, start: start.data, mask, sampling });
+    return { tokens: decoded.tokens, answer: decoded.answer };
   },
   guide: ({ conditional, unconditional, scale }) => ({ guided: elt.guide(conditional, unconditional, scale) }),
   guidance_scales: ({ scale, steps, schedule }) =>

@@ -21,14 +21,23 @@ from elt_ref.run.prepare import load_data
 from elt_ref.schedules import LoopSchedule
 
 
-def with_sampling(run: Run, *, steps: int | None = None, guidance_scale: float | None = None) -> Run:
+def with_sampling(
+    run: Run, *, steps: int | None = None, guidance_scale: float | None = None, temperature: float | None = None
+) -> Run:
     """Return the run with other sampling settings.
 
+    Args:
+        run: a trained network.
+        steps: K.
+        guidance_scale: s.
+        temperature: the choice temperature, which only the masked family has.
+
     Raises:
-        RequestError: a setting is out of range, or guidance needs an unconditional row that the network lacks.
+        RequestError: a setting is out of range, guidance needs an unconditional row that the network lacks, or the
+            diffusion family gets a temperature.
     """
     document = run.config.model_dump(mode="python")
-    changes = {"steps": steps, "guidance_scale": guidance_scale}
+    changes = {"steps": steps, "guidance_scale": guidance_scale, "choice_temperature": temperature}
     document["sampling"] |= {key: value for key, value in changes.items() if value is not None}
     return replace(run, config=validate(document, where="request"))
 

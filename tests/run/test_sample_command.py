@@ -49,7 +49,15 @@ def test_defaults_are_ten_of_each_class_at_the_loops_of_training(done, trained, 
 
 
 @pytest.mark.parametrize(
-    "words", [["--seed", "1"], ["--guidance", "4"], ["--guidance", "0"], ["--steps", "7"], ["--loops", "5"]]
+    "words",
+    [
+        ["--seed", "1"],
+        ["--guidance", "4"],
+        ["--guidance", "0"],
+        ["--steps", "7"],
+        ["--loops", "5"],
+        ["--temperature", "0"],
+    ],
 )
 def test_every_setting_counts(done, trained, tmp_path, words):
     done("sample", trained, "--count", 20, "--out", tmp_path / "a.safetensors")
