@@ -1,6 +1,7 @@
 """The skeleton of a page: its own text, with the bodies of the exercises taken out and what helps to write them put in."""
 
 import ast
+import textwrap
 from pathlib import Path
 
 from elt_ref.errors import RequestError
@@ -12,9 +13,11 @@ FIRST = """\
 # ---- EXERCISES -------------------------------------------------------------------------------------------------------
 # Write the functions that raise NotImplementedError, in the order of their numbers ({numbers} stand here). After each:
 #     elt-ref learn check FOLDER
-# A function is graded alone: those that it calls are the page's, so any order will do. Whole, this file trains on digits:
+# Each is graded alone, with the page's own functions beneath it, so any order will do. The whole file trains on digits:
 #     python FOLDER/{page}.py --steps 300 --out FOLDER
 """
+WIDTH = 105
+"""Characters of what is said about a function, in a line."""
 SPOILER = "# Do the exercises of {before}.py first: the loop, attention and the loss stand here already.\n"
 
 
@@ -48,10 +51,10 @@ def _task(number: int, exercise: Exercise) -> str:
     }
     lines = [f"Exercise {number} of {len(exercises())} · {exercise.title}"]
     for heading, text in parts.items():
-        for place, line in enumerate(text.strip().splitlines()):
-            lines.append(f"{heading if place == 0 else '':<9}{line}")
-    told = "".join(f"    # {line}\n" for line in lines)
-    return f'{told}    raise NotImplementedError("exercise {number}: {exercise.function}")\n'
+        told = [part for line in text.strip().splitlines() for part in textwrap.wrap(line, WIDTH)]
+        lines += [f"{heading if place == 0 else '':<9}{line}" for place, line in enumerate(told)]
+    comment = "".join(f"    # {line}\n" for line in lines)
+    return f'{comment}    raise NotImplementedError("exercise {number}: {exercise.function}")\n'
 
 
 def start(folder: Path) -> list[Path]:
