@@ -19,7 +19,7 @@ from elt_ref.conformance.doors import ProcessDoor
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.failures import first_line
 from elt_ref.conformance.finding import Finding
-from elt_ref.conformance.judge import Candidate
+from elt_ref.conformance.judge import Candidate, Door
 from elt_ref.conformance.paper import PaperBackend
 from elt_ref.errors import RequestError
 from elt_ref.learn.exercises import Exercise, exercises, mistakes_in, pages
@@ -127,7 +127,7 @@ class ExerciseDoor:
 
     isolated = True
 
-    def __init__(self, door: ProcessDoor, exercise: Exercise) -> None:
+    def __init__(self, door: Door, exercise: Exercise) -> None:
         self.door, self.exercise = door, exercise
 
     def describe(self) -> Description:
@@ -182,7 +182,7 @@ def grade(
                 else:
                     for exercise in waiting:
                         progress(exercise.function)
-                        grades[exercise.name] = graded(exercise, **_judged(door, exercise))
+                        grades[exercise.name] = graded(exercise, **judged(door, exercise))
                 if said := _printed(door.folder / PRINTED):
                     printed[file] = said
         if file in faults:
@@ -211,7 +211,7 @@ def _opened(submission: Submission, file: str, timeout: float) -> Iterator[Proce
             door.close()
 
 
-def _judged(door: ProcessDoor, exercise: Exercise) -> dict[str, Any]:
+def judged(door: Door, exercise: Exercise) -> dict[str, Any]:
     """Return the status of an exercise, and of a wrong one what is known about it."""
     way = ExerciseDoor(door, exercise)
     candidate = Candidate(way, Description(exercise.name, "", (), ("float64",)), Exceptions())

@@ -44,9 +44,7 @@ def told(graded: Graded, folder: str, width: int) -> list[str]:
     return [
         line
         for text in _sentences(graded, folder)
-        for line in textwrap.wrap(
-            text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        )
+        for line in textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         or [""]
     ]
 

@@ -1,4 +1,4 @@
-"""The skeleton of a page: its own text, with the bodies of the exercises taken out and what helps to write them put in."""
+"""The skeleton of a page: its own text, where what helps to write a function stands in the place of its body."""
 
 import ast
 import textwrap
@@ -25,7 +25,9 @@ def skeleton(page: str) -> str:
     """Return the text of a page to fill in."""
     text = page_text(page)
     lines = text.splitlines(keepends=True)
-    numbered = {each.function: (number, each) for number, each in enumerate(exercises().values(), 1) if each.page == page}
+    numbered = {
+        each.function: (number, each) for number, each in enumerate(exercises().values(), 1) if each.page == page
+    }
     for name, node in reversed(functions(text).items()):
         if name in numbered:
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -43,19 +44,23 @@ class Departed(BackendFailure):
 class Submitted:
     """The page with one function of a student's file in it; its operations have the names that `question` gives."""
 
-    def __init__(self, file: Path, confinement: Confinement) -> None:
+    def __init__(self, file: Path, watched: Callable[[], AbstractContextManager[None]]) -> None:
         """Run the file as a module.
+
+        Args:
+            file: a copy of the student's file.
+            watched: what the student's code runs within.
 
         Raises:
             RequestError: it cannot be imported; the sentence says where.
         """
-        self.file, self.confinement = file, confinement
+        self.file, self.watched = file, watched
         self.module = ModuleType(file.stem)
         self.module.__file__ = str(file)
         sys.modules[file.stem] = self.module  # dataclasses look their module up
         self.page: CodeType = compile(page_text(file.stem), str(page_file(file.stem)), "exec")
         try:
-            with confinement.student():
+            with watched():
                 exec(compile(file.read_bytes(), str(file), "exec"), vars(self.module))  # noqa: S102  what is graded
         except BaseException as error:
             raise RequestError(f"expected a file that can be imported, got {self._told(error)}") from error
@@ -78,7 +83,7 @@ class Submitted:
         def perform(**arguments: Any) -> Tensors:
             self._graft(exercise, looking=looking)
             try:
-                with self.confinement.student():
+                with self.watched():
                     return getattr(self.backend, operation)(**arguments)
             except BackendFailure:
                 raise
@@ -196,4 +201,4 @@ def main(file: str, printed: str) -> None:
     os.chdir(Path(file).parent)
     sys.path.append(str(Path(file).parent))  # the last, so that no file there stands in for a library
     confinement = Confinement(Path(printed))
-    serve(lambda: Submitted(Path(file), confinement))
+    serve(lambda: Submitted(Path(file), confinement.student))
