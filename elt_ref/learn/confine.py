@@ -5,7 +5,6 @@ keeps away.
 """
 
 import os
-import resource
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-MEMORY = 2**31
-"""Bytes of address space."""
-CPU_SECONDS = 300
-"""Seconds of computing, whatever the timeout of an answer."""
-PRINTED = 2**22
-"""Bytes that any file may have: what is printed, and the answers, which are small."""
+try:
+    import resource
+except ImportError:  # a system that has no such limits
+    resource = None
+
+LIMITS = {"RLIMIT_AS": 2**31, "RLIMIT_CPU": 300, "RLIMIT_FSIZE": 2**22, "RLIMIT_CORE": 0, "RLIMIT_NPROC": 0}
+"""Bytes of memory, seconds of computing, bytes of a file, such as what is printed, of a dump; more processes.
+
+The last does not hold for root.
+"""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 FORBIDDEN = {
     "a process": ("os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "os.system", "subprocess.Popen"),
@@ -44,15 +47,9 @@ class Confinement:
         """Set the limits; everything printed goes into the file `printed`, and stdin is whatever it is."""
         self.inside = False
         """Whether the student's code runs."""
-        for number, most in (
-            (resource.RLIMIT_AS, MEMORY),
-            (resource.RLIMIT_CPU, CPU_SECONDS),
-            (resource.RLIMIT_FSIZE, PRINTED),
-            (resource.RLIMIT_CORE, 0),
-            (resource.RLIMIT_NPROC, 0),  # no more processes, unless this is root's
-        ):
-            with suppress(OSError, ValueError):  # a lower limit stands already, or the system has none
-                resource.setrlimit(number, (most, most))
+        for name, most in LIMITS.items() if resource else ():
+            with suppress(AttributeError, OSError, ValueError):  # the system has none, or a lower one stands already
+                resource.setrlimit(getattr(resource, name), (most, most))
         out = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(out, 2)  # and stdout will be where stderr is
         os.close(out)

@@ -186,7 +186,7 @@ def grade(
                 if said := _printed(door.folder / PRINTED):
                     printed[file] = said
         if file in faults:
-            status: Status = "to do" if file not in submission.files and file in faults else "wrong"
+            status: Status = "to do" if file not in submission.files else "wrong"
             grades |= {each.name: graded(each, status, faults[file]) for each in waiting}
     return Graded(tuple(grades[name] for name in exercises()), faults, printed)
 
@@ -226,7 +226,7 @@ def judged(door: Door, exercise: Exercise) -> dict[str, Any]:
         return {"status": "wrong", "message": shape} if shape else {"status": "done"}
     worst = failed[0]
     message = _without(worst.message, f"{worst.vector}, float64")
-    if worst.status == "FAIL" and exercise.look != "nothing":
+    if exercise.look != "nothing" and not _ended(worst):
         message = way.departure(questions[worst.vector]) or f"its values are right, its gradient is not: {message}"
     return {"status": "wrong", "message": message, "case": worst.vector, "mistakes": _alike(findings, exercise)}
 
@@ -236,8 +236,13 @@ def _findings(candidate: Candidate, questions: Sequence[Vector]) -> Iterator[Fin
     for vector in questions:
         finding = candidate.ask(vector, "float64")
         yield finding
-        if "no answer" in finding.message or "the program died" in finding.message:
+        if _ended(finding):
             return
+
+
+def _ended(finding: Finding) -> bool:
+    """Return whether the program was killed, because it took too long, or died."""
+    return "no answer" in finding.message or "the program died" in finding.message
 
 
 def _alike(findings: Sequence[Finding], exercise: Exercise) -> tuple[str, ...]:
