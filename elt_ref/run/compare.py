@@ -1,10 +1,12 @@
 """Comparing runs of one architecture at every number of loops: numbers, pictures, and a chapter of the report."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import elt_ref
 import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
@@ -84,7 +86,8 @@ def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count
         for section in ("data", "tokenizer", "latents", "model", "sampling"):
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
-    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count)
+    command = ["elt-ref", "compare", *map(str, named.values()), "--out", str(out), "--count", str(count)]
+    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count, command=command)
     marked = notices(runs)
     ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
     write_results(out, chapter, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
@@ -108,6 +111,7 @@ def compare(
     id_: str,
     heading: str,
     count: int,
+    command: Sequence[str],
 ) -> Chapter:
     """Evaluate every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
 
@@ -119,6 +123,7 @@ def compare(
         id_: id of the chapter.
         heading: heading of the chapter.
         count: samples for each loop count.
+        command: the command line that makes the chapter, for its foot.
     """
     first = next(iter(runs.values()))
     max_loops = first.config.model.max_loops
@@ -132,10 +137,10 @@ def compare(
             results[name].append(result.row())
             pictures[name][loops] = drawn[: len(evaluator.labels)].astype(float)
 
-    images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
+    images = {name: out / f"{name}.png" for name in ("samples", "trajectory", "loss")}
     labels = evaluator.class_names if max(map(len, evaluator.class_names)) <= SHORT_NAME else None
     draw_samples(images["samples"], pictures, max_loops, labels=labels)
-    draw_elasticity(images["elasticity"], results, evaluator.real_distance, max_loops)
+    draw_elasticity(out / "elasticity.png", results, evaluator.real_distance, max_loops)
     shown = int(evaluator.labels[-1])
     answers, kept = trajectory(first, shown, seed=0)
     draw_trajectory(
@@ -149,7 +154,12 @@ def compare(
     return Chapter(
         id=id_,
         heading=heading,
-        config_summary=summary({name: run.config for name, run in runs.items()}, count) | idea_summary(runs),
+        config_summary={
+            **summary({name: run.config for name, run in runs.items()}, count),
+            **idea_summary(runs),
+            "command": shlex.join(command),
+            "version": f"elt_ref {elt_ref.__version__}",
+        },
         results=results,
         real_distance=evaluator.real_distance,
         max_loops=max_loops,
@@ -194,7 +204,10 @@ def tell(chapter: Chapter, console: Terminal) -> None:
 
 def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
     """Return the settings for the foot of a chapter. The models differ at most in objective and training."""
-    trained = {name: f"{each.training.steps} steps of {each.training.batch_size}" for name, each in configs.items()}
+    trained = {
+        name: f"{each.training.steps} steps of {each.training.batch_size}, seed {each.seed}"
+        for name, each in configs.items()
+    }
     apart = "; ".join(f"{model_label(name)}: {words}" for name, words in trained.items())
     config = next(iter(configs.values()))
     counted = count_network(config, config.model.max_loops)
@@ -208,5 +221,5 @@ def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
         "network": f"{model.family}, N = {model.layers} layers of width {model.width}, L_max = {model.max_loops}",
         "parameters": f"{counted.looped_parameters:,} looped, {counted.total_parameters:,} in all",
         "training": f"{next(iter(trained.values()))} each" if len(set(trained.values())) == 1 else apart,
-        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count",
+        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count, seed 0",
     }
