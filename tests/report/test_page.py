@@ -259,7 +259,7 @@ def test_the_page_opens_with_five_sentences(write):
 def test_the_chart_has_a_point_for_every_number_and_a_mark_at_the_slider(write, results):
     source = write()
     chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', source, re.DOTALL)[0]
-    assert source.index(chart) < source.index('class="stop"'), "elasticity comes first"
+    assert source.index(chart) < source.index('class="stop" data-loops'), "elasticity comes first"
     lines = re.findall(r'<g class="line model-(\d)">(.*?)</g>', chart, re.DOTALL)
     assert [int(number) for number, _ in lines] == [0, 1]
     tops = {}
