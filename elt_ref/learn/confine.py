@@ -47,9 +47,10 @@ class Confinement:
         """Set the limits; everything printed goes into the file `printed`, and stdin is whatever it is."""
         self.inside = False
         """Whether the student's code runs."""
-        for name, most in LIMITS.items() if resource else ():
-            with suppress(AttributeError, OSError, ValueError):  # the system has none, or a lower one stands already
-                resource.setrlimit(getattr(resource, name), (most, most))
+        if resource is not None:
+            for name, most in LIMITS.items():
+                with suppress(AttributeError, OSError, ValueError):  # there is none here, or a lower one stands already
+                    resource.setrlimit(getattr(resource, name), (most, most))
         out = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(out, 2)  # and stdout will be where stderr is
         os.close(out)

@@ -1,6 +1,7 @@
 """The grader: the pages are right, every known mistake is refused, and no submission harms another or the grader."""
 
 import os
+import textwrap
 
 import pytest
 
@@ -21,8 +22,8 @@ ELSEWHERE = {
 }
 """Mistakes that change another function too, without which what they change of this one is right.
 
-The first two are in the head, which is no exercise, and are never graded; the others are refused in the decoding step and
-in the loss.
+The first two are in the head, which is no exercise, and are never graded; the others are refused in the decoding step
+and in the loss.
 """
 KNOWN = [(name, mistake) for name in exercises() for mistake in sorted(mistakes_in(name))]
 
@@ -99,6 +100,40 @@ def test_what_is_wrong_is_said_in_words(filled, here):
         found = judged(here(folder / exercise.file), exercise)
         assert found["status"] == "wrong"
         assert words in found["message"], found
+
+
+OWN_WAY = {
+    "loop_states": """
+        states = []
+        for _ in range(loops):
+            for theta in thetas:
+                x = layer(x=x, theta=theta)
+            states.append(x)
+        return states""",
+    "sample": """
+        rng = np.random.default_rng(seed)
+        tokens = np.full((len(labels), TOKENS), MASK)
+        nobody = np.full(len(labels), CLASSES)
+        for k in range(steps):
+            logits = forward(parameters, tokens, labels, loops=loops)
+            if guidance != 1:
+                u = forward(parameters, tokens, nobody, loops=loops)
+                logits = guidance * logits + (1 - guidance) * u
+            token_noise = rng.gumbel(size=logits.shape)
+            confidence_noise = rng.gumbel(size=tokens.shape)
+            tokens, answer = decode_step(
+                logits, tokens, token_noise=token_noise, confidence_noise=confidence_noise, step=k, steps=steps
+            )
+        return answer""",
+    "cross_entropy": "return -(weights[..., None] * target * log_prediction).sum()",
+}
+
+
+@pytest.mark.parametrize("name", OWN_WAY)
+def test_a_right_function_may_be_written_another_way(filled, here, name):
+    exercise = exercises()[f"masked.{name}"]
+    folder = filled(**{name: textwrap.dedent(OWN_WAY[name]).strip()})
+    assert judged(here(folder / exercise.file), exercise) == {"status": "done"}
 
 
 def test_a_known_mistake_is_named(tmp_path, here):
