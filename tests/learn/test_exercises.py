@@ -30,6 +30,7 @@ def test_an_exercise_names_what_there_is(name):
     assert asked_about == set(exercise.clauses), "a clause that the page does not reach asks nothing"
 
 
+@pytest.mark.typed
 @pytest.mark.parametrize("name", EVERY)
 def test_the_body_is_taken_out_and_help_stands_there(name):
     exercise = exercises()[name]

@@ -39,6 +39,7 @@ def messages(graded):
 # --- what is right and what is wrong
 
 
+@pytest.mark.typed
 def test_the_pages_score_all_and_an_untouched_skeleton_none(whole, filled):
     graded = grade(read_submission(whole), timeout=60.0)
     assert [(each.exercise.name, each.message) for each in graded.grades if each.status != "done"] == []
@@ -93,6 +94,7 @@ WRONG = {
 }
 
 
+@pytest.mark.typed
 def test_what_is_wrong_is_said_in_words(filled, here):
     folder = filled(**{name: body for name, (body, _) in WRONG.items()})
     for name, (_, words) in WRONG.items():

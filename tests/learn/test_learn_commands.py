@@ -60,6 +60,7 @@ def test_check_prints_one_json_object(command, filled):
     assert {row["status"] for row in document["exercises"]} == {"done", "to do"}
 
 
+@pytest.mark.typed
 def test_grade_writes_a_row_for_each_submission(command, filled, tmp_path):
     filled("class/ada", lowest=RIGHT)
     filled("class/=bob", lowest="import shutil\nshutil.rmtree('..')")
