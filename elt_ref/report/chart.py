@@ -12,7 +12,7 @@ from elt_ref.report.markup import element
 from elt_ref.report.results import Results, Row, columns, model_label
 
 WIDTH, HEIGHT = 360.0, 230.0
-"""Size of the drawing, about that of a phone's screen: there a letter is as large as in the text."""
+"""Size of the drawing: as wide as a phone, where its letters are as large as the text's."""
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 66.0, 12.0, 34.0
 """Margins for the numbers, for the names of the lines, and for the loops below."""
 MOST_LETTERS = 9

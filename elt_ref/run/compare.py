@@ -67,10 +67,19 @@ def compare_folders(
     check_new(out)
     borrowed = None if idea is None else load_idea(idea)
     with made_folder(out), locked(out):
-        _compare_into(out, named, console, count, borrowed)
+        command = ["elt-ref", "compare", *map(str, folders), "--out", str(out), "--count", str(count)]
+        command += [] if idea is None else ["--idea", str(idea)]
+        _compare_into(out, named, console, count, borrowed, command)
 
 
-def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count: int, borrowed: Idea | None) -> None:
+def _compare_into(
+    out: Path,
+    named: Mapping[str, Path],
+    console: Terminal,
+    count: int,
+    borrowed: Idea | None,
+    command: Sequence[str],
+) -> None:
     runs, metrics = {}, {}
     for name, folder in named.items():
         opened = [open_run(folder, console)]
@@ -86,7 +95,6 @@ def _compare_into(out: Path, named: Mapping[str, Path], console: Terminal, count
         for section in ("data", "tokenizer", "latents", "model", "sampling"):
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
-    command = ["elt-ref", "compare", *map(str, named.values()), "--out", str(out), "--count", str(count)]
     chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count, command=command)
     marked = notices(runs)
     ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
