@@ -38,7 +38,7 @@ DIAGRAM_CAPTION = (
 
 OPENING = (
     "An Elastic Looped Transformer applies one block of layers again and again, and may stop after any loop.",
-    "By intra-loop self-distillation (ILSD) its answer after few loops learns from the truth and from that after all.",
+    "By intra-loop self-distillation (ILSD) its answer after few loops learns from the truth and from its last answer.",
     "A vanilla looped transformer has the same block and the same data, and learns from its last loop alone.",
     "The charts show the Fréchet distance of drawn to real pictures: low is good, and a flat line is elastic.",
     "Turn the slider to see each model's pictures at that number of loops, all from the same noise.",
