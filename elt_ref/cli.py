@@ -56,6 +56,8 @@ data_app = typer.Typer(cls=Group, help="Data sets: the built-in ones and your ow
 app.add_typer(data_app, name="data")
 conform_app = typer.Typer(cls=Group, help="Judge an implementation of ELT, clause by clause.")
 app.add_typer(conform_app, name="conform")
+learn_app = typer.Typer(cls=Group, help="Write the functions of the pages yourself; the judge grades them.")
+app.add_typer(learn_app, name="learn")
 
 Seed = Annotated[
     int,
@@ -734,3 +736,35 @@ def conform_judge(
 
 if __name__ == "__main__":
     main()
+
+
+Exercises = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `elt-ref learn start` has made.")]
+AnswerTime = Annotated[
+    float, typer.Option("--timeout", help="Seconds that a function may take.", min=0.1, callback=_finite)
+]
+
+
+@learn_app.command("start", help="Write both pages with functions left out, each with its formula and a hint.")
+def learn_start(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")]) -> None:
+    from elt_ref.learn.commands import start_exercises  # noqa: PLC0415
+
+    start_exercises(folder, Terminal())
+
+
+@learn_app.command("check", help="Grade the functions of a folder; exit code 1 unless all are done.")
+def learn_check(folder: Exercises, timeout: AnswerTime = 10.0, as_json: Json = False) -> None:
+    from elt_ref.learn.commands import check  # noqa: PLC0415
+
+    raise typer.Exit(check(folder, timeout, as_json=as_json))
+
+
+@learn_app.command("grade", help="For teachers: grade every folder in a folder, each in processes of its own.")
+def learn_grade(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder with a folder for each student.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Also write the grades as CSV.")] = None,
+    timeout: AnswerTime = 10.0,
+    as_json: Json = False,
+) -> None:
+    from elt_ref.learn.commands import grade_all  # noqa: PLC0415
+
+    grade_all(folder, out, timeout, as_json=as_json)

@@ -24,7 +24,7 @@ settings.load_profile("explore" if os.environ.get("CI") else "repeat")
 
 # Rooms whose tests call the rooms below them thousands of times. Types are enforced in those rooms' own tests, and
 # here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
-AS_USER = ("conformance", "bench", "report", "run")
+AS_USER = ("conformance", "bench", "learn", "report", "run")
 
 
 @pytest.hookimpl(tryfirst=True)

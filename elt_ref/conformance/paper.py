@@ -247,7 +247,7 @@ class PaperBackend:
         name, argument = ("decode_step", "logits") if page is self.masked else ("denoise_step", "clean")
         sizes = {"TOKENS": 1} if page is self.masked else {"SHAPE": conditional.shape[1:]}
         labels = np.zeros(len(conditional), int)
-        with replaced(page, forward=lambda *_: next(predictions), **sizes):
+        with replaced(page, forward=lambda *_, **__: next(predictions), **sizes):
             step = handed(page, name, lambda: page.sample(None, labels, 1, guidance=scale, steps=1))
         return {"guided": step[argument]}
 
@@ -537,15 +537,17 @@ def _sampled(
     constant = sampling["guidance_schedule"] == "constant" or sampling["guidance_scale"] == 1
     _only(constant, "guidance that changes between steps")
     forward, stepped = page.forward, vars(page)[step_name]
+    signature = inspect.signature(forward)
     asked = Asked(loops[0])
     asked.left = list(loops)
 
-    def with_loops(*arguments: Any) -> Any:
-        return forward(*arguments[:-1], asked.left[0] if arguments[-1] is asked else arguments[-1])
+    def with_loops(*arguments: Any, **named: Any) -> Any:
+        given = signature.bind(*arguments, **named).arguments
+        return forward(**given | {"loops": asked.left[0] if given["loops"] is asked else given["loops"]})
 
-    def next_step(*arguments: Any) -> Any:
+    def next_step(*arguments: Any, **named: Any) -> Any:
         asked.left.pop(0)
-        return stepped(*arguments)
+        return stepped(*arguments, **named)
 
     with replaced(page, **{"forward": with_loops, step_name: next_step}):
         return page.sample(known, labels, asked, guidance=sampling["guidance_scale"], steps=len(loops), seed=noise)
@@ -560,7 +562,11 @@ class Starting:
     """NumPy for a page's `sample`, which makes one array of masks to start with: here it is another start."""
 
     def __init__(self, start: np.ndarray) -> None:
-        self.full = lambda *_: start
+        self.start = start
+
+    def full(self, shape: Any, *arguments: Any, **named: Any) -> Any:
+        """Return the start for rows of tokens, and what NumPy returns for labels."""
+        return self.start if isinstance(shape, tuple) and len(shape) == 2 else anp.full(shape, *arguments, **named)  # pyright: ignore[reportAttributeAccessIssue]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(anp, name)

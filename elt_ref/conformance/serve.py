@@ -9,7 +9,7 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -109,7 +109,16 @@ def _take_pipes() -> tuple[TextIO, TextIO]:
 
 
 def main(name: str) -> None:
-    """Serve a backend until the judge says goodbye."""
+    """Serve a backend by its name."""
+    serve(lambda: load_backend(name))
+
+
+def serve(load: Callable[[], Backend]) -> None:
+    """Serve a backend until the judge says goodbye.
+
+    Args:
+        load: returns it, or raises `RequestError`; called when the judge has greeted.
+    """
     heard, said = _take_pipes()
     backend = None
     for line in heard:
@@ -118,7 +127,7 @@ def main(name: str) -> None:
             break
         if message["type"] == "hello":
             try:
-                backend = load_backend(name)
+                backend = load()
                 reply = _described(backend)
             except RequestError as error:
                 reply = Refused(message=str(error))

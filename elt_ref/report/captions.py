@@ -12,15 +12,6 @@ class Caption(NamedTuple):
 
 
 CAPTIONS = {
-    "elasticity": Caption(
-        "Quality at every number of loops",
-        "The lower a line, the more the pictures resemble real ones. The dashed line is as good as it gets: real "
-        "pictures compared with real pictures. A model that can be stopped after any loop has a low, flat line; a "
-        "model that only works where it was trained dips near L_max and climbs on both sides. The top axis is the "
-        "price: every loop costs the same. The small panel shows how often a picture is recognised as its label.",
-        "Line chart of the Fréchet distance and the label accuracy of each model against the number of loops; "
-        "the table of all results holds its numbers.",
-    ),
     "samples": Caption(
         "The same noise after 1, 2, 3, ... loops",
         "Read a column downwards: the noise is the same, only the number of loops changes. The framed row is L_max, "
@@ -37,9 +28,10 @@ CAPTIONS = {
     ),
     "loss": Caption(
         "Loss over training",
-        "Bold lines are smoothed, faint lines raw. For ILSD the student, stopped after a random number of loops, "
-        "learns from the truth and from the teacher, which is the same network after all loops; λ says how much from "
-        "the truth. The closer the student's line is to the teacher's, the less an early exit costs.",
+        "A panel for each term of the loss, a colour for each model; bold lines are smoothed, faint lines raw. For "
+        "ILSD the student, stopped after a random number of loops, learns from the truth and from the teacher, which "
+        "is the same network after all loops; λ says how much from the truth. The closer the student's line is to the "
+        "teacher's, the less an early exit costs.",
         "Line chart of the loss terms over the training steps; where it is used, the weight of the truth is below.",
     ),
 }

@@ -10,27 +10,28 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from elt_ref.errors import RequestError
-from elt_ref.report.figure import INK, honest_values, label, new_figure, save_figure, tidy
+from elt_ref.report.figure import INK, MODEL_COLOURS, honest_values, label, new_figure, save_figure, tidy
 from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 """One mapping per model and logged step: ``step``, loss terms by name, and ``truth_weight`` (λ) if it is used."""
 
 TERMS = {
-    "teacher_truth": ("all loops against the truth", "#0072b2"),
-    "student_truth": ("student against the truth", "#d55e00"),
-    "distillation": ("student against all loops", "#009e73"),
+    "teacher_truth": "all loops against the truth",
+    "student_truth": "student against the truth",
+    "distillation": "student against all loops",
 }
-LINES = ("-", "--", "-.", ":")
+WEIGHT = "λ, weight of the truth"
 SMOOTHED_SHARE = 40
 """Divisor of the smoothing window: a smoothed line averages over one fortieth of all logged steps."""
 
 
 def draw_loss_curves(path: Path, metrics: Metrics) -> None:
-    """Write ``loss.png``: each loss term over the training steps, smoothed, with the raw values faint behind it.
+    """Write ``loss.png``: a panel for each loss term over the training steps, smoothed, the raw values faint.
 
-    A second panel shows λ, the weight of the truth in the student's loss, for the models that have one.
-    The loss axis starts at 0; if values differ by more than a factor of 20, it is logarithmic and says so.
+    A model has the same colour in every panel, and the terms the same axis, so that they can be compared. A last panel
+    shows λ, the weight of the truth in the student's loss, for the models that have one. The loss axis starts at 0; if
+    values differ by more than a factor of 20, it is logarithmic and says so.
 
     Args:
         path: The PNG to write.
@@ -40,43 +41,41 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
     Raises:
         RequestError: If no term was logged, a value is not finite, or the file cannot be written.
     """
-    curves = {(name, key): _curve(name, rows, key) for name, rows in metrics.items() for key in TERMS}
-    curves = {place: curve for place, curve in curves.items() if curve is not None}
-    if not curves:
+    curves = {
+        key: {name: curve for name, rows in metrics.items() if (curve := _curve(name, rows, key)) is not None}
+        for key in (*TERMS, "truth_weight")
+    }
+    terms = [key for key in TERMS if curves[key]]
+    if not terms:
         raise RequestError(f"metrics: expected steps with one of {', '.join(TERMS)}, got none")
-    weights = {name: _curve(name, rows, "truth_weight") for name, rows in metrics.items()}
-    weights = {name: curve for name, curve in weights.items() if curve is not None}
-
-    figure = new_figure(8.0, 5.4 if weights else 4.2)
-    panels = figure.subplots(
-        2 if weights else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 1] if weights else [1]
-    )[:, 0]
+    shown = [*terms, *(["truth_weight"] if curves["truth_weight"] else [])]
+    columns = min(2, len(shown))
+    figure = new_figure(8.0, 2.0 + 1.9 * math.ceil(len(shown) / columns))
+    panels = figure.subplots(math.ceil(len(shown) / columns), columns, sharex=True, squeeze=False).ravel()
     figure.suptitle("Loss over training", x=0.02, ha="left", fontsize=13, weight="bold", color=INK)
-    styles = dict(zip(metrics, LINES * len(metrics), strict=False))
+    colours = dict(zip(metrics, MODEL_COLOURS * len(metrics), strict=False))
     smooth_values = []
-    for (name, key), (steps, values) in curves.items():
-        smoothed = smooth(values, max(1, len(values) // SMOOTHED_SHARE))
-        smooth_values += smoothed.tolist()
-        words, colour = TERMS[key]
-        panels[0].plot(steps, values, color=colour, linewidth=0.6, alpha=0.25)
-        named = label(f"{model_label(name)}: {words}")
-        panels[0].plot(steps, smoothed, color=colour, linewidth=2, linestyle=styles[name], label=named)
-    scale = honest_values(panels[0], smooth_values)
-    panels[0].set_ylabel(f"loss{scale}", fontsize=10, color=INK)
-    _legend(panels[0])
-
-    if weights:
-        for name, (steps, values) in weights.items():
-            named = label(model_label(name))
-            panels[1].plot(steps, values, color=INK, linewidth=2, linestyle=styles[name], label=named)
-        panels[1].set_ylim(-0.04, 1.04)
-        panels[1].set_ylabel("λ, weight\nof the truth", fontsize=10, color=INK)
-        if len(weights) > 1:
-            _legend(panels[1])
-    panels[-1].set_xlabel("training step", fontsize=10, color=INK)
-    for axes in panels:
+    for axes, key in zip(panels, shown, strict=False):
+        axes.set_title(TERMS.get(key, WEIGHT), loc="left", fontsize=10, color=INK)
+        for name, (steps, values) in curves[key].items():
+            line = values if key not in TERMS else smooth(values, max(1, len(values) // SMOOTHED_SHARE))
+            if key in TERMS:
+                smooth_values += line.tolist()
+                axes.plot(steps, values, color=colours[name], linewidth=0.6, alpha=0.25)
+            axes.plot(steps, line, color=colours[name], linewidth=2, label=label(model_label(name)))
         axes.margins(x=0.01)
         tidy(axes)
+    for axes in panels[len(shown) :]:
+        axes.set_visible(False)
+    for axes in panels[: len(terms)]:
+        scale = honest_values(axes, smooth_values)
+        axes.set_ylabel(f"loss{scale}", fontsize=10, color=INK)
+    if curves["truth_weight"]:
+        panels[len(terms)].set_ylim(-0.04, 1.04)
+    for axes in panels[max(0, len(shown) - columns) : len(shown)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("training step", fontsize=10, color=INK)
+    _legend(panels[0])
     save_figure(figure, path)
 
 

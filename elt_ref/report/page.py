@@ -14,6 +14,7 @@ import numpy as np
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_bytes
 from elt_ref.report.captions import CAPTIONS
+from elt_ref.report.chart import elasticity_chart
 from elt_ref.report.clips import animation
 from elt_ref.report.markup import element, escaped, html
 from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, png, read_png, scale_to, sheet
@@ -35,6 +36,16 @@ DIAGRAM_CAPTION = (
 )
 
 
+OPENING = (
+    "An Elastic Looped Transformer applies one block of layers again and again, and may stop after any loop.",
+    "By intra-loop self-distillation (ILSD) its answer after few loops learns from the truth and from its last answer.",
+    "A vanilla looped transformer has the same block and the same data, and learns from its last loop alone.",
+    "The charts show the Fréchet distance of drawn to real pictures: low is good, and a flat line is elastic.",
+    "Turn the slider to see each model's pictures at that number of loops, all from the same noise.",
+)
+"""What the page shows, in five sentences."""
+
+
 @dataclass(frozen=True)
 class Chapter:
     """Models of one architecture, compared at every number of loops."""
@@ -54,7 +65,7 @@ class Chapter:
     """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all from the
     same noise; or clips [count, frames, height, width, channels], which the page plays."""
     images: Mapping[str, Path]
-    """The PNG files of the figures: some of ``elasticity``, ``samples``, ``trajectory`` and ``loss``."""
+    """The PNG files of the figures: some of ``samples``, ``trajectory`` and ``loss``."""
     sentences: Sequence[str]
     """Sentences on what to look at first, for example from `elt_ref.report.table.what_to_look_at`."""
 
@@ -81,6 +92,7 @@ def write_report(path: Path, *, title: str, chapters: Sequence[Chapter]) -> None
     page = _template("page.html").substitute(
         title=escaped(title),
         contents=html(element("nav", element("ul", *links), aria_label="contents")) if len(chapters) > 1 else "",
+        opening=escaped(" ".join(OPENING)),
         diagram=_diagram(),
         chapters="\n".join(_chapter(chapter) for chapter in chapters),
     )
@@ -136,6 +148,7 @@ def _chapter(chapter: Chapter) -> str:
         real_distance=formats["frechet_distance"].text(chapter.real_distance),
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
+        chart=html(elasticity_chart(results, chapter.real_distance, max_loops)),
         by_rule="".join(f" {words}" for key, words in BY_RULE_WORDS.items() if key in formats),
         table=html(_table(results, loops, max_loops, formats)),
         figures=html(*figures),

@@ -37,6 +37,9 @@ KEYS = (
     "seconds_per_sample",
 )
 
+TIME_DIGITS = 2
+"""Significant digits of a time: two measurements of one computer differ in the third."""
+
 BY_RULE = {"valid_share": "valid", "motion_accuracy": "motion"}
 """Headings of the shares that a rule of the data set counts, if it has one."""
 
@@ -141,8 +144,11 @@ def columns(results: Results) -> dict[str, Column]:
         ("gflops_per_sample", "compute", flops_unit, flops_factor),
         ("seconds_per_sample", "time", seconds_unit, seconds_factor),
     ]
+    digits = {"seconds_per_sample": TIME_DIGITS}
     return {
-        key: Column(key, heading, unit, factor, 1 if unit == "%" else _decimals(values[key], factor))
+        key: Column(
+            key, heading, unit, factor, 1 if unit == "%" else _decimals(values[key], factor, digits.get(key, 3))
+        )
         for key, heading, unit, factor in chosen
     }
 
@@ -155,10 +161,10 @@ def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
     return list(units.items())[-1]
 
 
-def _decimals(values: Sequence[float], factor: float) -> int:
-    """Return the decimals, at most 4, that give the smallest positive value three significant digits."""
+def _decimals(values: Sequence[float], factor: float, digits: int) -> int:
+    """Return the decimals, at most 4, that give the smallest positive value that many significant digits."""
     smallest = min((value * factor for value in values if value > 0), default=1.0)
-    return min(4, max(0, 2 - math.floor(math.log10(smallest))))
+    return min(4, max(0, digits - 1 - math.floor(math.log10(smallest))))
 
 
 def model_label(name: str) -> str:

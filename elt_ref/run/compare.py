@@ -1,12 +1,14 @@
 """Comparing runs of one architecture at every number of loops: numbers, pictures, and a chapter of the report."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import elt_ref
 import tiny_datasets
 from elt_ref.config import Experiment, MaskedModelConfig
 from elt_ref.errors import RequestError
@@ -69,7 +71,10 @@ def compare_folders(
     check_new(out)
     borrowed = None if idea is None else load_idea(idea)
     with made_folder(out), locked(out):
-        _compare_into(out, named, console, count, labels, borrowed)
+        command = ["elt-ref", "compare", *map(str, folders), "--out", str(out), "--count", str(count)]
+        command += [] if labels is None else ["--labels", ",".join(map(str, labels))]
+        command += [] if idea is None else ["--idea", str(idea)]
+        _compare_into(out, named, console, count, labels, borrowed, command)
 
 
 def _compare_into(
@@ -79,6 +84,7 @@ def _compare_into(
     count: int,
     labels: Sequence[int] | None,
     borrowed: Idea | None,
+    command: Sequence[str],
 ) -> None:
     runs, metrics = {}, {}
     for name, folder in named.items():
@@ -96,7 +102,9 @@ def _compare_into(
             if getattr(runs[name].config, section) != getattr(config, section):
                 raise RequestError(f"compare: expected '{name}' to have the [{section}] of '{first}', got another")
     _check_labels(labels, config.model.classes)
-    chapter = compare(runs, metrics, out, console, id_="runs", heading=config.name, count=count, labels=labels)
+    chapter = compare(
+        runs, metrics, out, console, id_="runs", heading=config.name, count=count, labels=labels, command=command
+    )
     marked = notices(runs)
     ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
     write_results(out, chapter, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
@@ -127,6 +135,7 @@ def compare(
     heading: str,
     count: int,
     labels: Sequence[int] | None = None,
+    command: Sequence[str],
 ) -> Chapter:
     """Evaluate every run at 1 … 2 · L_max loops, from the same noise, and draw the figures into `out`.
 
@@ -139,6 +148,7 @@ def compare(
         heading: heading of the chapter.
         count: samples for each loop count.
         labels: the classes of the pictures shown; one of each by default.
+        command: the command line that makes the chapter, for its foot.
     """
     first = next(iter(runs.values()))
     max_loops = first.config.model.max_loops
@@ -156,9 +166,9 @@ def compare(
                 drawn = draw_pictures(runs[name], np.array(labels), loops=loops, seed=0)
             pictures[name][loops] = drawn.astype(float)
 
-    images = {name: out / f"{name}.png" for name in ("samples", "elasticity", "trajectory", "loss")}
+    images = {name: out / f"{name}.png" for name in ("samples", "trajectory", "loss")}
     draw_samples(images["samples"], pictures, max_loops, labels=_headings(evaluator, labels))
-    draw_elasticity(images["elasticity"], results, evaluator.real_distance, max_loops)
+    draw_elasticity(out / "elasticity.png", results, evaluator.real_distance, max_loops)
     shown = int(evaluator.labels[-1])
     answers, kept = trajectory(first, shown, seed=0)
     draw_trajectory(
@@ -172,7 +182,12 @@ def compare(
     return Chapter(
         id=id_,
         heading=heading,
-        config_summary=summary({name: run.config for name, run in runs.items()}, count) | idea_summary(runs),
+        config_summary={
+            **summary({name: run.config for name, run in runs.items()}, count),
+            **idea_summary(runs),
+            "command": shlex.join(command),
+            "version": f"elt_ref {elt_ref.__version__}",
+        },
         results=results,
         real_distance=evaluator.real_distance,
         max_loops=max_loops,
@@ -225,7 +240,10 @@ def tell(chapter: Chapter, console: Terminal) -> None:
 
 def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
     """Return the settings for the foot of a chapter. The models differ at most in objective and training."""
-    trained = {name: f"{each.training.steps} steps of {each.training.batch_size}" for name, each in configs.items()}
+    trained = {
+        name: f"{each.training.steps} steps of {each.training.batch_size}, seed {each.seed}"
+        for name, each in configs.items()
+    }
     apart = "; ".join(f"{model_label(name)}: {words}" for name, words in trained.items())
     config = next(iter(configs.values()))
     counted = count_network(config, config.model.max_loops)
@@ -239,5 +257,5 @@ def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
         "network": f"{model.family}, N = {model.layers} layers of width {model.width}, L_max = {model.max_loops}",
         "parameters": f"{counted.looped_parameters:,} looped, {counted.total_parameters:,} in all",
         "training": f"{next(iter(trained.values()))} each" if len(set(trained.values())) == 1 else apart,
-        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count",
+        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count, seed 0",
     }

@@ -74,9 +74,7 @@ def run_demo(folder: Path, console: Terminal, *, overrides: Mapping[str, object]
 
 
 def _run_into(folder: Path, configs: Sequence[Mapping[str, Experiment]], console: Terminal, started: float) -> None:
-    chapters = [
-        _train_and_compare(part, pair, folder / part.folder, console) for part, pair in zip(PARTS, configs, strict=True)
-    ]
+    chapters = [_train_and_compare(part, pair, folder, console) for part, pair in zip(PARTS, configs, strict=True)]
     seconds = time.perf_counter() - started
     write_report(folder / REPORT, title="An Elastic Looped Transformer learns digits, in two ways", chapters=chapters)
     # The results of the folder itself come last: they mark the demo as complete.
@@ -95,13 +93,15 @@ def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experimen
     }
 
 
-def _train_and_compare(part: Part, configs: Mapping[str, Experiment], folder: Path, console: Terminal) -> Chapter:
+def _train_and_compare(part: Part, configs: Mapping[str, Experiment], out: Path, console: Terminal) -> Chapter:
+    folder = out / part.folder
     steps = configs["ilsd"].training.steps
     console.say(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
     metrics = {kind: read_metrics(folder / kind / METRICS) for kind in configs}
-    return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES)
+    command = ["elt-ref", "demo", "--out", str(out)]
+    return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES, command=command)
 
 
 def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Terminal) -> None:

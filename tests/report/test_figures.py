@@ -228,16 +228,20 @@ class TestTrajectory:
 class TestLossCurves:
     def test_is_written(self, tmp_path, metrics):
         draw_loss_curves(tmp_path / "loss.png", metrics)
-        assert read(tmp_path / "loss.png").shape == (864, 1280, 3)
+        assert read(tmp_path / "loss.png").shape == (928, 1280, 3)
 
-    def test_draws_the_terms_that_were_logged(self, monkeypatch, tmp_path, metrics):
-        losses, weights = drawn(monkeypatch, loss_curves, lambda: draw_loss_curves(tmp_path / "loss.png", metrics)).axes
-        assert [text.get_text() for text in losses.get_legend().get_texts()] == [
-            "ILSD: all loops against the truth",
-            "ILSD: student against the truth",
-            "ILSD: student against all loops",
-            "vanilla: all loops against the truth",
-        ]
+    def test_draws_the_terms_that_were_logged_each_in_a_panel(self, monkeypatch, tmp_path, metrics):
+        *panels, weights = drawn(
+            monkeypatch, loss_curves, lambda: draw_loss_curves(tmp_path / "loss.png", metrics)
+        ).axes
+        assert {axes.get_title(loc="left"): [line.get_color() for line in axes.lines[1::2]] for axes in panels} == {
+            "all loops against the truth": list(MODEL_COLOURS[:2]),
+            "student against the truth": [MODEL_COLOURS[0]],
+            "student against all loops": [MODEL_COLOURS[0]],
+        }
+        losses = panels[0]
+        assert [text.get_text() for text in losses.get_legend().get_texts()] == ["ILSD", "vanilla"]
+        assert len({axes.get_ylim() for axes in panels}) == 1
         raw, smoothed = losses.lines[:2]
         np.testing.assert_array_equal(raw.get_ydata(), [row["teacher_truth"] for row in metrics["ilsd"]])
         np.testing.assert_allclose(smoothed.get_ydata()[1:-1], raw.get_ydata()[1:-1])

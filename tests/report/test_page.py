@@ -46,7 +46,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def write(tmp_path, results, pictures):
     images = {}
-    for place, name in enumerate(["loss", "samples", "elasticity"]):
+    for place, name in enumerate(["loss", "samples", "trajectory"]):
         images[name] = tmp_path / f"{name}.png"
         images[name].write_bytes(png(np.full((4, 4, 4), place, dtype=np.uint8)))
 
@@ -165,7 +165,7 @@ def test_every_picture_has_words(write):
 
 def test_the_drawing_of_loop_and_losses_stands_once_before_the_chapters_in_words_too(write):
     source = write({"id": "diffusion", "heading": "Noise", "max_loops": 3, "real_distance": 0.5})
-    (drawing,) = Page(source).all("svg")
+    (drawing,) = (each for each in Page(source).all("svg") if each["class"] == "elt-diagram")
     for word in ("L_max", "L_int", "head", "E5.1", "E5.2", "E5.3", "gradient stops"):
         assert word in drawing["aria-label"]
     assert source.index("<svg") < source.index('class="chapter"')
@@ -173,7 +173,7 @@ def test_the_drawing_of_loop_and_losses_stands_once_before_the_chapters_in_words
 
 def test_figures_come_in_the_order_of_reading(write):
     page = Page(write())
-    assert [figure["id"] for figure in page.all("figure")] == ["masked-elasticity", "masked-samples", "masked-loss"]
+    assert [figure["id"] for figure in page.all("figure")] == ["masked-samples", "masked-trajectory", "masked-loss"]
 
 
 def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
@@ -249,3 +249,37 @@ def test_what_does_not_fit_together_is_refused(write, results, pictures, tmp_pat
     with pytest.raises(RequestError, match="at least one row per model"):
         write(results={})
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_page_opens_with_five_sentences(write):
+    opening = re.search(r"</h1>\s*<p>(.*?)</p>", write(), re.DOTALL)[1]
+    assert opening.count(". ") + opening.endswith(".") == 5
+
+
+def test_the_chart_has_a_point_for_every_number_and_a_mark_at_the_slider(write, results):
+    source = write()
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', source, re.DOTALL)[0]
+    assert source.index(chart) < source.index('class="stop" data-loops'), "elasticity comes first"
+    lines = re.findall(r'<g class="line model-(\d)">(.*?)</g>', chart, re.DOTALL)
+    assert [int(number) for number, _ in lines] == [0, 1]
+    tops = {}
+    for (_, line), rows in zip(lines, results.values(), strict=True):
+        points = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', line)
+        assert len(points) == len(rows)
+        tops |= {row["frechet_distance"]: float(y) for row, (_, y) in zip(rows, points, strict=True)}
+    heights = [tops[distance] for distance in sorted(tops)]
+    assert heights == sorted(heights, reverse=True), "a larger distance stands higher"
+    mark = re.search(r'<line class="now" x1="([\d.]+)"', chart)[1]
+    places = re.search(r'data-places="([^"]+)"', chart)[1].split()
+    assert (len(places), places[3]) == (8, mark)
+    assert "ILSD: 3.20 at L = 1, 2.40 at L = 4, 2.45 at L = 8" in chart
+
+
+def test_the_chart_of_far_distances_is_logarithmic_and_stays_inside(write, results):
+    far = {
+        name: [{**row, "frechet_distance": row["frechet_distance"] ** 4} for row in rows]
+        for name, rows in results.items()
+    }
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[0]
+    assert ">100<" in chart
+    assert all(0 <= float(y) <= 230 for y in re.findall(r'y\d?="([\d.-]+)"', chart))

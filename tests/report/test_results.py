@@ -52,7 +52,7 @@ def test_units_suit_the_numbers(results):
         "inception_score": "7.40",
         "label_accuracy": "80.0 %",
         "gflops_per_sample": "6.53 MFLOPs",
-        "seconds_per_sample": "3.00 ms",
+        "seconds_per_sample": "3.0 ms",
     }
 
 

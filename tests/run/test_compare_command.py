@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import TINY, train_tiny
 
+import elt_ref
 from elt_ref.report.samples import draw_samples
 from elt_ref.run.evaluate import draw_pictures
 from elt_ref.run.folder import open_run
@@ -57,7 +58,10 @@ def test_trainings_that_differ_are_told_apart(command, trained, tmp_path):
     shorter = train_tiny(tmp_path / "shorter", TINY.replace("steps = 4", "steps = 2"))
     result = command("compare", trained, shorter, "--out", tmp_path / "out", "--count", 10)
     assert result.code == 0, result.err
-    assert "tiny: 4 steps of 4; shorter: 2 steps of 4" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "tiny: 4 steps of 4, seed 0; shorter: 2 steps of 4, seed 0" in report
+    assert f"elt-ref compare {trained} {shorter} --out {tmp_path / 'out'} --count 10" in report
+    assert f"elt_ref {elt_ref.__version__}" in report
 
 
 def test_a_comparison_is_not_written_over(refused, trained, tmp_path):

@@ -1,0 +1,1 @@
+"""Exercises: functions of the pages that a student writes and the judge grades."""

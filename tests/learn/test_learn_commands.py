@@ -1,0 +1,92 @@
+"""`elt-ref learn` as a student and a teacher call it."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from elt_ref.learn.exercises import exercises
+
+
+def test_start_names_the_first_exercise_and_writes_nothing_over(done, command, tmp_path):
+    folder = tmp_path / "mine"
+    out = done("learn", "start", folder).out
+    assert "Begin with log_softmax" in out
+    before = (folder / "masked.py").read_bytes()
+    again = command("learn", "start", folder)
+    assert (again.code, again.out) == (2, "")
+    assert "expected a new or empty folder, got one with files; nothing was written" in again.err
+    assert (folder / "masked.py").read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["check", "grade"])
+def test_a_missing_folder_is_a_wrong_request(command, tmp_path, what):
+    done = command("learn", what, tmp_path / "nowhere")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "got No such file or directory" in done.err
+
+
+def test_a_folder_without_pages_is_a_wrong_request(command, tmp_path):
+    assert "expected masked.py or diffusion.py in it, got neither" in command("learn", "check", tmp_path).err
+    assert "expected a folder for each submission in it, got none" in command("learn", "grade", tmp_path).err
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    assert command("learn", "start", tmp_path / "file").code == 2
+    assert command("learn", "check", tmp_path / "file").code == 2
+
+
+RIGHT = "return np.argsort(np.argsort(scores, axis=1, kind='stable'), axis=1) < count[:, None]"
+
+
+def test_check_shows_progress_the_next_step_and_where_to_read(command, filled):
+    folder = filled(lowest=RIGHT, layer_norm="return scale * x + bias", noise_schedule="return time")
+    done = command("learn", "check", folder)
+    assert done.code == 1
+    assert "1 of 15 done. Next: put right 2 layer_norm (Layer norm), masked.py:" in done.out
+    assert "`elt-ref show BLOCK-01`" in done.out
+    assert "elt_ref/paper/masked.py, line " in done.out
+    assert "13 noise_schedule, diffusion.py:" in done.out
+
+
+def test_check_prints_one_json_object(command, filled):
+    folder = filled(lowest=RIGHT)
+    done = command("learn", "check", folder, "--json")
+    assert done.code == 1
+    document = json.loads(done.out)
+    assert (document["score"], document["of"], document["next"]) == (1, 15, "masked.log_softmax")
+    assert [row["name"] for row in document["exercises"]] == list(exercises())
+    assert {row["status"] for row in document["exercises"]} == {"done", "to do"}
+
+
+@pytest.mark.typed
+def test_grade_writes_a_row_for_each_submission(command, filled, tmp_path):
+    filled("class/ada", lowest=RIGHT)
+    filled("class/=bob", lowest="import shutil\nshutil.rmtree('..')")
+    filled("class/cid", top="raise ValueError('no')", lowest=RIGHT)
+    (tmp_path / "class" / "dora").mkdir()
+    out = tmp_path / "grades.csv"
+    done = command("learn", "grade", tmp_path / "class", "--out", out, "--json")
+    assert done.code == 0
+    rows = {row["submission"]: row for row in json.loads(done.out)["submissions"]}
+    assert {name: row["score"] for name, row in rows.items()} == {"ada": 1, "=bob": 0, "cid": 0, "dora": 0}
+    written = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8"))))
+    assert [row["submission"] for row in written] == ["'=bob", "ada", "cid", "dora"]
+    assert [row["masked.lowest"] for row in written] == ["wrong", "done", "wrong", "to do"]
+    assert "got a change of files (shutil.rmtree)" in written[0]["note"]
+    assert "got ValueError in line " in written[2]["note"]
+    assert "got neither" in written[3]["note"]
+
+
+def test_a_csv_that_cannot_be_written_is_refused_before_work(command, filled, tmp_path):
+    filled("class/ada")
+    done = command("learn", "grade", tmp_path / "class", "--out", tmp_path / "no" / "grades.csv")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_the_finished_files_train(whole):
+    for page in ("masked", "diffusion"):
+        words = [sys.executable, str(whole / f"{page}.py"), "--steps", "2", "--out", str(whole)]
+        subprocess.run(words, check=True, capture_output=True)
+        assert (whole / f"{page}.png").stat().st_size > 1000
