@@ -22,6 +22,8 @@ from elt_ref.study.job import TRAININGS, Job, idea_source
 from elt_ref.study.page import main as make_pages
 from elt_ref.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("as_user")  # they train; enforced types would make that slow
+
 QUIET = Terminal(stderr=True, quiet=True)
 NAMES = [*STUDIES]
 SHAPES = {"model.codebook_size": 40, "model.initial_deviation": 0.1}
