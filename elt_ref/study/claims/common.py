@@ -14,8 +14,8 @@ WHY_SHAPES = (
     "hardly does: there one loop of two layers is about as good as four (docs/results.md)."
 )
 SMALL = (
-    "The pictures have 16×16 pixels, the networks two to eight layers, and the distance is over the features of a "
-    "small classifier. So the figures compare with one another and not with the paper's."
+    "The pictures have at most 16×16 pixels, the networks two to eight layers, and the distance is over the features "
+    "of a small classifier. So the figures compare with one another and not with the paper's."
 )
 SHORT: Mapping[str, Any] = {
     "model.width": 32,
