@@ -107,7 +107,7 @@ class _Conductor:
         self._perform([job for mine in jobs.values() for job in mine], "training and measuring")
         rows = rows_of(({"model": arm.name, **arm.labels}, self._taken(arm, jobs[arm.name])) for arm in self.arms)
         if study.derive is not None:
-            rows += study.derive(Rows(rows))
+            rows = [*rows, *study.derive(Rows(rows))]
         findings = [*study.judge(Rows(rows))]
         return {
             "study": study.name,

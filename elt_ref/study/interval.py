@@ -32,7 +32,7 @@ class Interval(NamedTuple):
     """Mean; of ratios, the geometric one. NaN where a training diverged."""
     low: float
     high: float
-    count: int
+    seeds: int
     """Number of seeds."""
 
 
@@ -49,7 +49,7 @@ def ratio_interval(over: Float[np.ndarray, " seeds"], under: Float[np.ndarray, "
     """Return the geometric mean of ``over / under``, paired by seed, and its interval. Values are positive."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a share of zero has no logarithm; nothing is decided then
         logarithms = t_interval(np.log(over) - np.log(under))
-    return Interval(*(_exp(value) for value in logarithms[:3]), logarithms.count)
+    return Interval(_exp(logarithms.mean), _exp(logarithms.low), _exp(logarithms.high), logarithms.seeds)
 
 
 def _exp(value: float) -> float:

@@ -30,6 +30,7 @@ from elt_ref.streams import stream
 from elt_ref.study.measures import Entries, Measure, digest
 from elt_ref.terminal import Terminal
 from elt_ref.text_files import read_text
+from tiny_datasets.catalogue import add
 from tiny_datasets.dataset import Split
 
 TRAININGS, DATA = "trainings", "data"
@@ -156,5 +157,5 @@ def share_of(name: str, share: float, home: Path) -> str:
     chosen = np.sort(np.concatenate([places[: max(1, round(share * len(places)))] for places in kept]))
     part = Split(whole.train.examples[chosen], whole.train.labels[chosen])
     small = replace(whole, name=new, train=part, is_valid=None, description=f"{100 * share:g} % of {name}.")
-    tiny_datasets.catalogue.add(small, home)
+    add(small, home)
     return new

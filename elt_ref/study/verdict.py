@@ -66,7 +66,7 @@ def at_least(quantity: str, interval: Interval, bound: float) -> Finding:
 
 
 def _side(interval: Interval, right: bool, wrong: bool) -> Verdict:
-    if interval.count < MIN_SEEDS:
+    if interval.seeds < MIN_SEEDS:
         return Verdict.UNDECIDED
     return Verdict.HOLDS if right else Verdict.DOES_NOT if wrong else Verdict.UNDECIDED
 

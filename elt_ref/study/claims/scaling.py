@@ -22,7 +22,7 @@ def arms(quick: bool) -> Sequence[Arm]:
     made = []
     for width in (16, 32) if quick else (32, 48, 64, 96):
         for layers in (2, 4) if quick else (1, 2, 4):
-            more = {"model__width": width, "model__mlp_width": 4 * width}
+            more: dict[str, Any] = {"model__width": width, "model__mlp_width": 4 * width}
             arm = looped(f"d = {width}, {layers} × {DEPTH // layers}", layers, DEPTH // layers, quick=quick, **more)
             count = parameter_count(arm.config(0), "block.")
             made.append(Arm(**{**vars(arm), "labels": {**arm.labels, "parameters": count, "series": f"d = {width}"}}))
