@@ -12,7 +12,7 @@ from elt_ref.study.page import find_study, paragraph
 from elt_ref.terminal import Terminal, print_json
 
 LIST = "list"
-RESULT = ("study", "claim", "criterion", "verdict", "quick", "seeds", "intervals", "findings", "rows")
+RESULT = ("study", "claim", "criterion", "verdict", "quick", "seeds", "unlearned", "intervals", "findings", "rows")
 """What ``--json`` prints of a study's document."""
 
 

@@ -14,11 +14,11 @@ from elt_ref.files import check_file, made_folder, write_text
 from elt_ref.run.lock import locked
 from elt_ref.study.declare import Arm, Study
 from elt_ref.study.interval import NAME as INTERVALS
-from elt_ref.study.job import DATA, Job, entries, share_of, why_diverged
+from elt_ref.study.job import DATA, Job, entries, learned_nothing, share_of, why_diverged
 from elt_ref.study.measures import Entries, HeldOutLoss
 from elt_ref.study.page import read_document, write_page
 from elt_ref.study.rows import Rows, rows_of
-from elt_ref.study.verdict import all_of
+from elt_ref.study.verdict import Verdict, all_of
 from elt_ref.study.workers import perform_all
 from elt_ref.terminal import Terminal
 from tiny_datasets.catalogue import HOME_VARIABLE
@@ -109,13 +109,17 @@ class _Conductor:
         if study.derive is not None:
             rows = [*rows, *study.derive(Rows(rows))]
         findings = [*study.judge(Rows(rows))]
+        unlearned = {arm.name: sum(map(learned_nothing, jobs[arm.name])) for arm in self.arms}
+        unlearned = {name: count for name, count in unlearned.items() if count}
+        blocked = any(arm.name in unlearned and not arm.may_fail for arm in self.arms)
         return {
             "study": study.name,
             "title": study.title,
             "claim": study.claim,
             "place": study.place,
             "criterion": study.criterion,
-            "verdict": str(all_of(finding.verdict for finding in findings)),
+            "verdict": str(Verdict.UNDECIDED if blocked else all_of(finding.verdict for finding in findings)),
+            "unlearned": unlearned,
             "quick": request.quick,
             "seeds": request.seeds,
             "intervals": INTERVALS,

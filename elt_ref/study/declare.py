@@ -32,6 +32,8 @@ class Arm:
     """Share of the training examples of its data set."""
     idea: str | None = None
     """Idea that it trains with: a file of ``elt_ref/study/terms``, or a shipped one, by name."""
+    may_fail: bool = False
+    """Whether it is a result if it learns nothing; with any other model nothing is decided then."""
 
     def config(self, seed: int, rate: float | None = None) -> Experiment:
         """Return its configuration for a seed, at a learning rate."""

@@ -30,6 +30,7 @@ from elt_ref.streams import stream
 from elt_ref.study.measures import Entries, Measure, digest
 from elt_ref.terminal import Terminal
 from elt_ref.text_files import read_text
+from elt_ref.training import METRICS, notice, read_metrics
 from tiny_datasets.catalogue import add
 from tiny_datasets.dataset import Split
 
@@ -126,6 +127,12 @@ def entries(job: Job) -> Entries | None:
         except (OSError, ValueError, TypeError) as error:
             raise RequestError(f"{path}: expected what a study measured, got {error}; remove it") from error
     return taken
+
+
+def learned_nothing(job: Job) -> bool:
+    """Return whether the log of a job that is done shows that its training learned nothing, or lost it again."""
+    log = job.place / "run" / METRICS
+    return log.exists() and notice(read_metrics(log), job.config) is not None
 
 
 def why_diverged(job: Job) -> str:

@@ -18,7 +18,7 @@ from elt_ref.terminal import print_text
 from elt_ref.text_files import read_text
 
 INDEX = "README.md"
-KEYS = ("study", "title", "claim", "criterion", "verdict", "quick", "seeds", "findings", "models", "rows")
+KEYS = ("study", "title", "claim", "criterion", "verdict", "quick", "seeds", "unlearned", "findings", "models", "rows")
 UNITS = {
     "frechet_distance": "Fréchet distance (lower is better)",
     "label_accuracy": "label accuracy",
@@ -106,9 +106,13 @@ def page_lines(study: Study, document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def paragraph(document: Mapping[str, Any]) -> str:
-    """Return what was found in sentences, the failing findings first."""
+    """Return what was found in sentences: first the models that did not learn, then the failing findings."""
+    failed = [
+        f"{name} learned nothing in {count} of {document['seeds']} trainings: its loss is no better than guessing."
+        for name, count in document["unlearned"].items()
+    ]
     ranked = sorted(document["findings"], key=lambda finding: RANKS.index(Verdict(finding["verdict"])))
-    return " ".join(sentence(finding) for finding in ranked)
+    return " ".join([*failed, *(sentence(finding) for finding in ranked)])
 
 
 def sentence(finding: Mapping[str, Any]) -> str:

@@ -125,6 +125,7 @@ def document_of(name, world, noise):
         "criterion": study.criterion,
         "verdict": str(all_of(finding.verdict for finding in findings)),
         "quick": False,
+        "unlearned": {},
         "seeds": 3,
         "intervals": INTERVALS,
         "data": study.data,

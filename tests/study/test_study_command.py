@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from elt_ref.study import conduct as conducting
 from elt_ref.study import job
 from elt_ref.study.claims import STUDIES
 from elt_ref.study.conduct import Request, conduct
-from elt_ref.study.job import TRAININGS, Job, idea_source
+from elt_ref.study.interval import Interval
+from elt_ref.study.job import TRAININGS, Job, idea_source, learned_nothing
 from elt_ref.study.page import main as make_pages
+from elt_ref.study.verdict import at_most
 from elt_ref.terminal import Terminal
 
 pytestmark = pytest.mark.usefixtures("as_user")  # they train; enforced types would make that slow
@@ -213,6 +216,30 @@ def test_diverged_trainings_decide_nothing(tiny, tmp_path, monkeypatch, seeds):
     assert document["verdict"] == "not decidable here"
     assert all(row["values"][1] is None and row["mean"] is None for row in document["rows"])
     assert "could not be computed" in (tmp_path / "tiny.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("may_fail", [False, True])
+def test_models_that_learn_nothing_are_said_and_decide_nothing(tiny, tmp_path, monkeypatch, may_fail):
+    def arms(quick):
+        return [replace(arm, may_fail=may_fail) for arm in tiny.arms(quick)]
+
+    monkeypatch.setattr(conducting, "learned_nothing", lambda job: job.config.objective.kind == "vanilla")
+    unlearned = replace(tiny, arms=arms, judge=lambda _: [at_most("It", Interval(1.0, 0.9, 1.1, 3), 2.0)])
+    document = conduct(unlearned, Request(quick=True, seeds=1, out=tmp_path, processes=1), QUIET)
+    assert document["unlearned"] == {"vanilla": 1}
+    assert document["verdict"] == ("holds here" if may_fail else "not decidable here")
+    assert "vanilla learned nothing in 1 of 1 trainings" in (tmp_path / "tiny.md").read_text("utf-8")
+
+
+def test_a_log_at_the_blind_loss_shows_that_nothing_was_learned(tmp_path):
+    config = load_preset("digits-masked", {"training.steps": 600})
+    done = Job(tmp_path, config, ())
+    (done.place / "run").mkdir(parents=True)
+    for loss, expected in ((1.0, True), (0.5, False)):
+        entry = {"teacher_truth": loss, "blind_loss": 1.0, "input_share": 0.1}
+        lines = [json.dumps({"step": step, **entry}) for step in range(10, 601, 10)]
+        (done.place / "run" / "metrics.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+        assert learned_nothing(done) == expected
 
 
 @pytest.mark.parametrize(
