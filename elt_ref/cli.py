@@ -502,6 +502,36 @@ def bench(
 
 
 @app.command(
+    help="Repeat a claim of the paper over several seeds and judge it: a verdict, a figure, a page. `list` names them."
+)
+def study(
+    name: Annotated[str, typer.Argument(metavar="NAME|list", help="A study by name, or list.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Small models, in minutes; the whole takes hours.")] = False,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Number of seeds; by default 3, of the whole elasticity 5. Fewer decide nothing."),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder of trainings, results and pages; studies share trainings."),
+    ] = Path("elt-study"),
+    processes: Annotated[int, typer.Option(help="Processes at a time.")] = 2,
+    as_json: Json = False,
+) -> None:
+    from elt_ref.study.command import LIST, run_study, show_list  # noqa: PLC0415
+
+    if name == LIST:
+        show_list(as_json=as_json)
+        return
+    try:
+        run_study(name, quick=quick, seeds=seeds, out=out, processes=processes, as_json=as_json)
+    except KeyboardInterrupt:
+        words = shlex.join(["elt-ref", *sys.argv[1:]])
+        Terminal(stderr=True).say(f"Interrupted; progress is saved in {out}. Continue with: {words}")
+        raise
+
+
+@app.command(
     help="Show an equation or algorithm with the page's lines, a choice, a clause, an operation, a mistake or a word."
 )
 def show(

@@ -14,7 +14,7 @@ from elt_ref.errors import RequestError, TrainingError
 from elt_ref.measure import count
 from tiny_datasets import DatasetError
 
-COMMANDS = ["demo", "train", "sample", "evaluate", "compare", "count", "show", "data", "conform", "bench"]
+COMMANDS = ["demo", "train", "sample", "evaluate", "compare", "count", "show", "data", "conform", "bench", "study"]
 
 
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS), ["data", "import", "--help"]])

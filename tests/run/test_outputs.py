@@ -28,6 +28,7 @@ def no_work(monkeypatch):
         "elt_ref.conformance.commands._judged",
         "elt_ref.conformance.commands.read_vectors",
         "elt_ref.bench.command.bench",
+        "elt_ref.study.conduct.perform_all",
     ):
         monkeypatch.setattr(place, worked)
 
@@ -45,6 +46,7 @@ FOLDERS = {
     "compare": lambda run, path: ("compare", run, "--out", path),
     "export": lambda _, path: ("conform", "export", path),
     "bench": lambda _, path: ("bench", "--out", path, "--part", "profile"),
+    "study": lambda _, path: ("study", "parity", "--quick", "--out", path),
 }
 
 

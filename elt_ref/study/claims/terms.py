@@ -1,0 +1,100 @@
+"""Study 9: the terms of ILSD, each off, and what else could stand in their place."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from elt_ref.study.claims.common import SHAPES, SMALL, WHY_SHAPES, samples, settings
+from elt_ref.study.declare import Arm, Figure, Study
+from elt_ref.study.interval import t_interval
+from elt_ref.study.measures import Quality
+from elt_ref.study.rows import Rows
+from elt_ref.study.verdict import Finding, at_least, at_most, bounds
+
+LOOPS = (1, 2, 3, 4)
+ILSD = "ILSD"
+OFF = {
+    "without ground truth for the teacher (E5.1)": "no_teacher_truth",
+    "without ground truth for the student (E5.2)": "no_student_truth",
+    "without distillation (E5.3)": "no_distillation",
+    "without the stop-gradient": "no_stop_gradient",
+}
+GRADUAL = {"λ falls as a cosine": "cosine_weight"}
+OTHERS = {
+    "KL for the cross-entropy": "divergence",
+    "λ falls in one step": "weight_step",
+    "λ = ½": "weight_constant",
+    "student after half of the loops": "student_fixed",
+    "every loop a student": "student_all",
+    "random loops, no teacher": "random_loops",
+    "ground truth at every loop": "every_loop",
+    "ground truth at every loop, later ones weigh more": "weighted_loops",
+    "input injection": "input_injection",
+    "an embedding of the loop's index": "loop_index",
+    "back-propagation through the last loops": "truncated_backprop",
+}
+"""Measured and not judged: the paper claims nothing about them."""
+MARGIN = 1.1
+SHORTER = 150
+"""Steps of a quick training: there are many models."""
+
+
+def arms(quick: bool) -> Sequence[Arm]:
+    """Return ILSD and its changes, all at the preset's rate."""
+    chosen = settings(quick=quick, objective__kind="ilsd")
+    if quick:
+        chosen["training.steps"] = SHORTER
+    measures = (Quality(LOOPS, samples(quick=quick)),)
+    ideas = {ILSD: None, **OFF, **GRADUAL, **OTHERS}
+    return [
+        Arm(name, SHAPES, chosen, measures, idea=idea, may_fail=name not in (ILSD, *GRADUAL))
+        for name, idea in ideas.items()
+    ]
+
+
+def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
+    """Return the geometric mean of the distances over L = 1 … L_max, a seed."""
+    made = []
+    for name in rows.labels("model"):
+        logarithms = np.log([rows.values("frechet_distance", model=name, loops=loops) for loops in LOOPS])
+        values = np.exp(logarithms.mean(axis=0))
+        known = [float(value) if math.isfinite(value) else None for value in values]
+        made.append({"model": name, "measure": "mean_distance", **bounds(t_interval(values)), "values": known})
+    return made
+
+
+def judge(rows: Rows) -> Sequence[Finding]:
+    """Return what each term is worth, and how much the course of λ matters."""
+
+    def over_ilsd(name: str):  # noqa: ANN202
+        return rows.ratio("mean_distance", {"model": name}, {"model": ILSD})
+
+    found = [
+        at_least(f"{name[0].upper()}{name[1:]}, the mean distance, divided by ILSD's,", over_ilsd(name), 1.0)
+        for name in OFF
+    ]
+    for name in GRADUAL:
+        quantity = f"Where {name}, the mean distance, divided by ILSD's with its linear λ,"
+        found += [at_most(quantity, over_ilsd(name), MARGIN), at_least(quantity, over_ilsd(name), 1 / MARGIN)]
+    return found
+
+
+STUDY = Study(
+    name="terms",
+    title="The terms of ILSD, each off, and others in their place",
+    claim="Every term of ILSD is of use, and the result does not depend on how λ decays, as long as it is gradual.",
+    place="section “Intra-Loop Self Distillation”; ablation in the second version on arXiv (2604.09168v2)",
+    criterion="The quantity is the geometric mean of the Fréchet distances at L = 1 … L_max. Without any one of the "
+    "three terms, or without the stop-gradient, it is at least ILSD's; and with a cosine λ it is between 1/1.1 and "
+    "1.1 times what it is with the linear λ.",
+    data=WHY_SHAPES,
+    limits=f"{SMALL} All have the preset's learning rate. The KL divergence differs from the cross-entropy by a number "
+    "without gradient, so its training can differ by rounding only.",
+    arms=arms,
+    judge=judge,
+    derive=derive,
+    figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance"),
+    tables=("frechet_distance", "valid_share"),
+)

@@ -1,0 +1,112 @@
+"""The figure of a study, from its rows: a line a model with its interval, a panel a family."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from elt_ref.report.figure import (
+    FAINT,
+    INK,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    honest_values,
+    label,
+    new_figure,
+    save_figure,
+    tidy,
+)
+from elt_ref.study.declare import Figure
+from elt_ref.study.rows import Rows
+
+MOST_TICKS = 8
+FADED = 0.5
+WIDTH, HEIGHT = 4.6, 4.0
+"""Inches of a panel."""
+
+
+def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Write the figure as a PNG; the bars are intervals, and values that are None are left out.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
+    shown = Rows(Rows(rows).matching({"measure": figure.measure}))
+    panels = shown.labels(figure.panel) if figure.panel else [None]
+    canvas = new_figure(max(6.4, WIDTH * len(panels) + 1.2), HEIGHT)
+    canvas.suptitle(label(title), x=0.02, ha="left", fontsize=12, weight="bold", color=INK)
+    series = shown.labels(figure.series)
+    for place, panel in enumerate(panels):
+        axes = canvas.add_subplot(1, len(panels), place + 1)
+        where = {} if figure.panel is None else {figure.panel: panel}
+        _draw_panel(axes, figure, Rows(shown.matching(where)), series)
+        if figure.panel is not None:
+            axes.set_title(label(str(panel)), fontsize=10, color=INK)
+    _draw_fit(canvas.axes[0], Rows(rows))
+    if len(series) > 1:
+        shown_names = {}
+        for axes in canvas.axes:
+            handles, names = axes.get_legend_handles_labels()
+            shown_names |= dict(zip(names, handles, strict=True))
+        canvas.legend(
+            shown_names.values(), shown_names, loc="outside right center", fontsize=9, frameon=False, labelcolor=INK
+        )
+    save_figure(canvas, path)
+
+
+def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -> None:
+    tidy(axes)
+    values = []
+    for place, name in enumerate(series):
+        mine = [row for row in rows.matching({figure.series: name}) if row["mean"] is not None]
+        mine = [row for row in mine if isinstance(row[figure.x], int | float)]
+        if not mine:
+            continue
+        mean = [row["mean"] for row in mine]
+        down = [_length(row["low"], row["mean"]) for row in mine]
+        up = [_length(row["mean"], row["high"]) for row in mine]
+        axes.errorbar(
+            [row[figure.x] for row in mine],
+            mean,
+            yerr=[down, up],
+            marker=MODEL_MARKERS[(place + place // len(MODEL_COLOURS)) % len(MODEL_MARKERS)],
+            color=MODEL_COLOURS[place % len(MODEL_COLOURS)],
+            linestyle=("-", "--", ":", "-.")[place // len(MODEL_COLOURS) % 4],
+            linewidth=1.8,
+            alpha=FADED if figure.faded else 1.0,
+            markersize=5,
+            capsize=3,
+            elinewidth=1,
+            label=label(f"{figure.series} {name}" if isinstance(name, int) else str(name)),
+        )
+        values += mean
+    ticks = sorted(set(rows.labels(figure.x)), key=str)
+    if all(isinstance(tick, int) and tick <= MOST_TICKS for tick in ticks):
+        axes.set_xticks(ticks)
+    if figure.log_x:
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+    scale = honest_values(axes, values) if values else ""
+    axes.set_xlabel(label(figure.x_title), fontsize=10, color=INK)
+    axes.set_ylabel(label(figure.y_title) + scale, fontsize=10, color=INK)
+    axes.tick_params(colors=FAINT)
+
+
+def _draw_fit(axes: Axes, rows: Rows) -> None:
+    """Draw a · G^−b + c, the means over seeds, where the rows hold them."""
+    found = [rows.matching({"measure": f"fit_{name}"}) for name in ("scale", "power", "offset")]
+    numbers = [row[0]["mean"] for row in found if row and row[0]["mean"] is not None]
+    if len(numbers) == len(found):
+        scale, power, offset = numbers
+        low, high = axes.get_xlim()
+        costs = np.geomspace(max(low, 1e-3 * high), high, 100)
+        words = f"fit: {scale:.3g} · G^−{power:.2g} + {offset:.3g}"
+        axes.plot(costs, scale * costs**-power + offset, color=INK, linewidth=1.2, label=label(words))
+        axes.set_xlim(low, high)
+
+
+def _length(low: float | None, high: float | None) -> float:
+    """Return the length of one side of an interval, whose low end is drawn from 0; none where it is endless."""
+    return 0.0 if low is None or high is None else high - max(0.0, low)
