@@ -29,8 +29,9 @@ OUTSIDE = [
     "CHANGELOG.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tiny_datasets").glob("*/SOURCE.md")),
 ]
-EXPLORER = "<!-- [Turn the loops of a trained model](explore.html) in the browser. -->"
-"""A line of the first page, shown when there is an explorer."""
+EXPLORER = "<!-- the explorer, if there is one -->"
+"""A line of the first page, and what stands there when there is an explorer."""
+EXPLORER_LINK = "[Turn the loops of a trained model](explore.html) in the browser."
 PATTERN = re.compile(r"[\w/-]*\*[\w/*-]*")
 """A line of the list with a star."""
 PICTURES = {".png", ".svg", ".gif", ".webp"}
@@ -100,7 +101,7 @@ def list_what_exists(app: Sphinx, docname: str, source: list[str]) -> None:  # n
     if docname != "index":
         return
     lines = [line for line in source[0].splitlines() if not PATTERN.fullmatch(line) or matches(line)]
-    explorer = EXPLORER[4:-4].strip() if (ROOT / "docs" / "explore.html").is_file() else ""
+    explorer = EXPLORER_LINK if (ROOT / "docs" / "explore.html").is_file() else ""
     source[0] = "\n".join(lines).replace(EXPLORER, explorer)
 
 

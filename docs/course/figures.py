@@ -33,7 +33,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 10,
     "font.size": 9,
-    "legend.frameon": False,
+    "lines.linewidth": 1.6,
 }
 
 
@@ -57,12 +57,21 @@ def panels(count: int = 1, width: float = 6.6, height: float = 2.9) -> tuple[Fig
 def lines(
     axes: Axes, rows: Mapping[str, Mapping[float, float]], *, x: str, y: str, title: str = "", log: bool = False
 ) -> None:
-    """Draw one line for each row, from its keys to its values."""
-    for (name, row), colour, marker in zip(rows.items(), COLOURS, MARKERS, strict=False):
-        axes.plot(list(row), list(row.values()), color=colour, marker=marker, markersize=4, linewidth=1.6, label=name)
+    """Draw one line for each row, from its keys to its values; a second line of the same model is dashed."""
+    others, used = iter(COLOURS[2:] if any(model_colour(name) for name in rows) else COLOURS), set()
+    for (name, row), marker in zip(rows.items(), MARKERS, strict=False):
+        colour = model_colour(name) or next(others)
+        style = "--" if colour in used else "-"
+        used.add(colour)
+        axes.plot(list(row), list(row.values()), style, color=colour, marker=marker, markersize=4, label=name)
     axes.set(xlabel=x, ylabel=y, title=title, yscale="log" if log else "linear")
     if len(rows) > 1:
-        axes.legend(labelcolor=GREY)
+        axes.legend(labelcolor=GREY, frameon=False)
+
+
+def model_colour(name: str) -> str | None:
+    """Return the colour of the model that a row's name begins with, or None."""
+    return {"ILSD": COLOURS[0], "plain": COLOURS[1]}.get(name.partition(",")[0])
 
 
 def tiles(axes: Axes, pictures: np.ndarray, *, columns: int, title: str = "", rows: Sequence[str] = ()) -> None:

@@ -1,8 +1,9 @@
-"""Small models of the course: the pages at a tiny size, some with a changed line, trained in seconds and kept.
+"""Models of the course: the pages at a tiny size with a changed line, and the masked page as the demo trains it.
 
-A chapter asks for a page with `masked_page` or `diffusion_page`, for its trained parameters with `trained`. These stand
-in ``docs/_build/course`` under a name that depends on the page's text, its constants, the number of steps and the seed,
-so that chapters share models and a changed page trains anew.
+`masked_page` and `diffusion_page` make a page at a tiny size, and `trained` trains it by its own Algorithm 1, in
+seconds. `demo_model` returns the masked page at its own size; the package, which computes the same and is faster,
+trains it as ``elt-ref demo`` does. Trained parameters stand in ``docs/_build/course`` under a name that depends on
+everything that they depend on, so that chapters share them and a changed page trains anew.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import hashlib
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,14 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import tiny_datasets
+from elt_ref.config import load_preset
+from elt_ref.objective import Batch
 from elt_ref.paper.mistakes import Change, Mistake, page_with
+from elt_ref.training import train as train_by_package
 
 KEPT = Path(__file__).resolve().parent.parent / "_build" / "course"
 STEPS = 300
-CODES = 48
+CODES = 128
 TINY = {"WIDTH": 32, "MLP_WIDTH": 96, "BATCH_SIZE": 32, "WARMUP_STEPS": 30, "LEARNING_RATE": 6e-3}
 MASKED = TINY | {"LAYERS": 1, "MAX_LOOPS": 4, "CODES": CODES, "INITIAL_DEVIATION": 0.11, "AVERAGE_DECAY": 0.97}
 DIFFUSION = TINY | {"LAYERS": 1, "MAX_LOOPS": 3, "TIME_FEATURES": 32, "AVERAGE_DECAY": 0.97}
@@ -33,6 +38,11 @@ np.seterr(over="ignore")  # as the pages do: the slope of tanh overflows harmles
 def masked_page(*changes: tuple[str, str], **constants: Any) -> Any:
     """Return the masked page at a tiny size, with lines changed: pairs of the old lines and the new."""
     return _page("masked", changes, MASKED | constants)
+
+
+def demo_page(*changes: tuple[str, str], **constants: Any) -> Any:
+    """Return the masked page at its own size, with lines changed: pairs of the old lines and the new."""
+    return _page("masked", changes, constants)
 
 
 def diffusion_page(*changes: tuple[str, str], **constants: Any) -> Any:
@@ -107,20 +117,41 @@ def _examples(page: Any, part: Any) -> np.ndarray:
 
 
 def trained(page: Any, steps: int = STEPS, seed: int = 0) -> Any:
-    """Return the averaged parameters of a page after Algorithm 1, from the kept ones if this was done before."""
-    text = Path(page.__file__).read_text(encoding="utf-8") + page.recipe + f"{steps} {seed}"
-    file = KEPT / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
-    empty = page.initial_parameters(np.random.default_rng(seed))
-    if not file.is_file():
+    """Return the averaged parameters of a page after Algorithm 1."""
+
+    def train() -> Any:
         with contextlib.redirect_stdout(io.StringIO()):  # its progress
-            parameters = page.train(*learned_from(page), steps, seed)
+            return page.train(*learned_from(page), steps, seed)
+
+    return _kept(page, f"{page.recipe} {steps} {seed}", train)
+
+
+def demo_model(kind: str = "ilsd") -> tuple[Any, Any]:
+    """Return the masked page at its own size, and parameters of this objective that the package has trained."""
+    page = demo_page()
+    settings = {"training.steps": 800, "training.average_decay": 0.99, "objective.kind": kind}
+
+    def train() -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            config = load_preset("digits-masked", settings)
+            return train_by_package(config, Batch(*learned_from(page)), Path(folder)).average
+
+    return page, _kept(page, json.dumps(settings), train)
+
+
+def _kept(page: Any, recipe: str, train: Callable[[], Any]) -> Any:
+    """Return parameters that were kept under the page's text and a recipe, or else train and keep them."""
+    text = Path(page.__file__).read_text(encoding="utf-8") + recipe
+    file = KEPT / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.safetensors"
+    unflatten = page.flatten(page.initial_parameters(np.random.default_rng(0)))[1]
+    if not file.is_file():
+        vector = page.flatten(train())[0]
         file.parent.mkdir(parents=True, exist_ok=True)
-        vector = page.flatten(parameters)[0]
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
             pass
         save_file({"parameters": vector}, part.name)
         Path(part.name).replace(file)
-    return page.flatten(empty)[1](load_file(file)["parameters"])
+    return unflatten(load_file(file)["parameters"])
 
 
 def loss_by_loops(page: Any, parameters: Any, loops: range | list[int], seed: int = 0) -> dict[int, float]:

@@ -33,14 +33,10 @@ def test_a_chapter_has_all_its_parts(chapter):
     text = chapter.read_text("utf-8")
     assert text.startswith("---\njupytext:\n"), "Jupyter takes it for a notebook"
     assert re.search(r"^```\{code-cell\} ipython3$", text, re.MULTILINE)
-    assert re.search(r"^```python elt_ref/paper/\w+\.py$", text, re.MULTILINE) or chapter.stem in WITHOUT_QUOTES
+    assert re.search(r"^```python elt_ref/paper/\w+\.py$", text, re.MULTILINE)
     assert "## Question\n" in text
     assert text.count("<details>\n<summary>Answer</summary>\n\n") == text.count("\n\n</details>\n") == 1
     assert "assert " in text, "what the prose says of the numbers is held by an assertion"
-
-
-WITHOUT_QUOTES = {"10-cost", "11-measuring", "12-mistakes-and-ideas"}
-"""Their subject is not on a page, or is a change of it."""
 
 
 @by_name
