@@ -16,7 +16,13 @@ def plain(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: li
         lines[number] = "".join(part if part.startswith("`") else MARKUP.sub(r"\\\g<0>", part) for part in parts)
 
 
+def skip(app: Sphinx, what: str, name: str, thing: Any, skipped: bool, options: Any) -> bool | None:  # noqa: ARG001
+    """Leave out the fields of named tuples that have no docstring but Python's own."""
+    return True if (getattr(thing, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx, before napoleon reads the sections."""
     app.connect("autodoc-process-docstring", plain, priority=900)
+    app.connect("autodoc-skip-member", skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,7 +26,7 @@ from elt_ref.paper.mistakes import Change, Mistake, page_with
 from elt_ref.training import train as train_by_package
 
 KEPT = Path(__file__).resolve().parent.parent / "_build" / "course"
-STEPS = 300
+STEPS = 200
 CODES = 128
 TINY = {"WIDTH": 32, "MLP_WIDTH": 96, "BATCH_SIZE": 32, "WARMUP_STEPS": 30, "LEARNING_RATE": 6e-3}
 MASKED = TINY | {"LAYERS": 1, "MAX_LOOPS": 4, "CODES": CODES, "INITIAL_DEVIATION": 0.11, "AVERAGE_DECAY": 0.97}
@@ -126,10 +126,10 @@ def trained(page: Any, steps: int = STEPS, seed: int = 0) -> Any:
     return _kept(page, f"{page.recipe} {steps} {seed}", train)
 
 
-def demo_model(kind: str = "ilsd") -> tuple[Any, Any]:
-    """Return the masked page at its own size, and parameters of this objective that the package has trained."""
+def demo_model() -> tuple[Any, Any]:
+    """Return the masked page at its own size, and parameters that the package has trained as its demo does."""
     page = demo_page()
-    settings = {"training.steps": 800, "training.average_decay": 0.99, "objective.kind": kind}
+    settings = {"training.steps": 800, "training.average_decay": 0.99, "objective.kind": "ilsd"}
 
     def train() -> Any:
         with tempfile.TemporaryDirectory() as folder:
