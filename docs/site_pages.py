@@ -9,6 +9,7 @@
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,19 @@ class ShowComputedFigures(SphinxTransform):
                 holder.parent.remove(holder)
 
 
-def list_what_exists(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
-    """Leave out of the first page the patterns that no page has, which Sphinx would warn of, and a missing explorer."""
+def list_what_exists(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Complete the first page's list: a line ``*`` becomes the pages that no other line names.
+
+    A pattern without a page, which Sphinx would warn of, is left out; so is the explorer until there is one.
+    """
     if docname != "index":
         return
-    lines = [line for line in source[0].splitlines() if not PATTERN.fullmatch(line) or matches(line)]
+    lines = source[0].splitlines()
+    named = [line for line in lines if re.fullmatch(r"[\w/*-]+", line) and line != "*"] + ["index", "course/*", "api/*"]
+    others = [page for page in sorted(app.env.found_docs) if not any(fnmatch(page, name) for name in named)]
+    others = [page for page in others if f"{page}.md" not in OUTSIDE]
+    lines = [each for line in lines for each in (others if line == "*" else [line])]
+    lines = [line for line in lines if not PATTERN.fullmatch(line) or matches(line)]
     explorer = EXPLORER_LINK if (ROOT / "docs" / "explore.html").is_file() else ""
     source[0] = "\n".join(lines).replace(EXPLORER, explorer)
 
