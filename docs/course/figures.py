@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 GREY = "#7a7a7a"
 COLOURS = ("#2f8fd0", "#e06c1f", "#17a37a", "#c774a8", "#a08a12", "#7a7a7a")
@@ -47,7 +48,7 @@ class Picture:
         return self.png, {"width": self.width}
 
 
-def panels(count: int = 1, width: float = 6.6, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+def panels(count: int = 1, width: float = 7.4, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     """Return a figure and its panels, side by side."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -65,6 +66,8 @@ def lines(
         used.add(colour)
         axes.plot(list(row), list(row.values()), style, color=colour, marker=marker, markersize=4, label=name)
     axes.set(xlabel=x, ylabel=y, title=title, yscale="log" if log else "linear")
+    if all(isinstance(key, int) for row in rows.values() for key in row):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(rows) > 1:
         axes.legend(labelcolor=GREY, frameon=False)
 
