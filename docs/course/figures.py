@@ -67,7 +67,7 @@ def lines(
         axes.plot(list(row), list(row.values()), style, color=colour, marker=marker, markersize=4, label=name)
     axes.set(xlabel=x, ylabel=y, title=title, yscale="log" if log else "linear")
     if all(isinstance(key, int) for row in rows.values() for key in row):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5 if max(max(row) for row in rows.values()) > 99 else 9, integer=True))
     if len(rows) > 1:
         axes.legend(labelcolor=GREY, frameon=False)
 
