@@ -51,6 +51,7 @@ def targets(place, page):
     """Yield where the links of a page lead inside the site, and to which anchor."""
     for link in page.links:
         target, anchor = urldefrag(link)
+        target = target.partition("?")[0]
         yield urljoin(place, target) if target else place, anchor
 
 
