@@ -2,7 +2,8 @@
 
 `nox` runs the short matrix of continuous integration: Python 3.11 with the lowest versions. `nox --session whole` runs
 every interpreter from `INTERPRETERS` that is installed with the newest versions, and 3.11 with the lowest; it names the
-interpreters that are missing. `nox --session archives` tries the wheel, the sdist and a checkout.
+interpreters that are missing. `nox --session archives` tries the wheel, the sdist and a checkout; `nox --session docs`
+builds the site.
 """
 
 import re
@@ -68,6 +69,13 @@ def whole(session: nox.Session) -> None:
     missing = ", ".join(version for version in INTERPRETERS if version not in found)
     if missing:
         session.warn(f"not tried, because there is no such interpreter: Python {missing}")
+
+
+@nox.session(python=LOWEST)
+def docs(session: nox.Session) -> None:
+    """Build the site from a fresh environment, execute the course, and walk through the pages."""
+    session.install("--editable", ".[test,docs]")
+    session.run("pytest", "-m", "docs")
 
 
 @nox.session(python=LOWEST)

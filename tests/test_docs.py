@@ -11,7 +11,13 @@ from elt_ref.config import parse_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
-    [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"], key=lambda page: page.name
+    [
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "course").glob("*.md"),
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+    ],
+    key=lambda page: page.name,
 )
 
 
