@@ -130,7 +130,7 @@ def page_text(page: str, changes: Iterable[Change] = (), name: str = "") -> str:
 def page_with(page: str, mistake: Mistake | None = None) -> Any:
     """Return a page as a module of its own, with a mistake in it on request.
 
-    Its constants, and those of a page that it uses, may be set without touching the imported page.
+    Its constants, and the constants of a page it uses, may be set without touching the imported page.
     """
     text = page_text(page, mistake.changes, mistake.name) if mistake else page_text(page)
     module = ModuleType(f"elt_ref.paper.{page}")
