@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from elt_ref.arrays import DTYPES, tree_items, tree_rebuild
-from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment, validate
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment, MaskedExperiment, validate
 from elt_ref.model import NETWORKS, block_of, declare_parameters
 
 SMALL = {
@@ -84,6 +84,31 @@ def make_diffusion_config(
         where="test",
     )
     assert isinstance(config, DiffusionExperiment)
+    return config
+
+
+def make_drifting_config(
+    *,
+    dtype: str = "float64",
+    drifting: dict[str, Any] | None = None,
+    objective: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    **model: Any,
+) -> DriftingExperiment:
+    """Return the configuration of a small drifting network; keywords replace settings of its sections."""
+    network = {name: value for name, value in DIFFUSION.items() if name != "time_features"}
+    config = validate(
+        {
+            "name": "test",
+            "model": network | {"family": "drifting"} | model,
+            "drifting": {"classes_per_step": 2, "positives": 3} | (drifting or {}),
+            "objective": {"label_drop_rate": 0.0} | (objective or {}),
+            "sampling": {"steps": 1},
+            "training": {"dtype": dtype, "batch_size": 6} | (training or {}),
+        },
+        where="test",
+    )
+    assert isinstance(config, DriftingExperiment)
     return config
 
 

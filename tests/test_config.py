@@ -15,6 +15,9 @@ from elt_ref.config import (
     DiffusionConfig,
     DiffusionExperiment,
     DiffusionModelConfig,
+    DriftingConfig,
+    DriftingExperiment,
+    DriftingModelConfig,
     LatentsConfig,
     MaskedExperiment,
     MaskedModelConfig,
@@ -57,6 +60,30 @@ classes = 2
 [diffusion]
 shift = 0.0
 bias = 0.0
+"""
+
+
+SMALL_DRIFTING = """
+name = "small"
+[model]
+family = "drifting"
+layers = 1
+max_loops = 3
+width = 4
+heads = 2
+mlp_width = 8
+shape = [4, 4, 1]
+patch_size = 2
+classes = 2
+[drifting]
+classes_per_step = 2
+positives = 3
+[objective]
+label_drop_rate = 0.0
+[sampling]
+steps = 1
+[training]
+batch_size = 6
 """
 
 
@@ -205,6 +232,7 @@ def test_what_is_written_in_the_file_is_what_comes_out():
 EXPERIMENT_TYPES = {
     "masked": (MaskedExperiment, MaskedModelConfig, type(None)),
     "diffusion": (DiffusionExperiment, DiffusionModelConfig, DiffusionConfig),
+    "drifting": (DriftingExperiment, DriftingModelConfig, type(None)),
 }
 
 
@@ -219,7 +247,9 @@ def test_reading_a_preset_chooses_the_type_of_its_family(name):
     assert type(load_preset(name, {"seed": 5})) is type(load_config(name)) is type(config)
 
 
-@pytest.mark.parametrize(("text", "family"), [(SMALL, "masked"), (SMALL_DIFFUSION, "diffusion")])
+@pytest.mark.parametrize(
+    ("text", "family"), [(SMALL, "masked"), (SMALL_DIFFUSION, "diffusion"), (SMALL_DRIFTING, "drifting")]
+)
 def test_every_way_of_reading_chooses_the_type_of_the_family(text, family, tmp_path):
     """A section [model] that names no family is masked."""
     file = tmp_path / "own.toml"
@@ -441,7 +471,7 @@ def fields(model=Config, prefix=""):
         if name == "model":
             yield from fields(MaskedModelConfig, "model.")
             continue
-        if name in {"diffusion", "latents"}:
+        if name in {"diffusion", "drifting", "latents"}:
             continue
         section = next(
             (
@@ -484,6 +514,58 @@ def test_a_value_out_of_range_is_refused_in_the_diffusion_family(key, value):
     sentence = refusal({**latents, key: value}, SMALL_DIFFUSION)
     named = {"model.shape": "model.", "diffusion.log_snr_max": "diffusion.log_snr"}.get(key, key)
     assert named in sentence, f"does not say which field: {sentence}"
+
+
+OUT_OF_RANGE_DRIFTING = {
+    "model.shape": [[8, 8], [6, 5, 1]],
+    "model.patch_size": [0, 3],
+    "model.width": [6],
+    "model.unconditional_row": [True],
+    "model.layer_norm_epsilon": [0.0],
+    "drifting.temperatures": [[], [0.0], [0.1, -1.0]],
+    "drifting.classes_per_step": [0, 3],
+    "drifting.positives": [0],
+    "objective.label_drop_rate": [0.1],
+    "sampling.steps": [0, 2],
+    "sampling.guidance_scale": [0.0, 3.0],
+    "training.batch_size": [2, 7],
+}
+
+
+def test_every_field_of_the_drifting_family_is_tried_below():
+    free = {"model.family", "model.layers", "model.max_loops", "model.heads", "model.mlp_width", "model.classes"}
+    sections = {"model": DriftingModelConfig, "drifting": DriftingConfig}
+    keys = {f"{section}.{name}" for section, model in sections.items() for name in model.model_fields}
+    assert keys - free <= set(OUT_OF_RANGE_DRIFTING)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [(key, value) for key, values in OUT_OF_RANGE_DRIFTING.items() for value in values]
+)
+def test_a_value_out_of_range_is_refused_in_the_drifting_family(key, value):
+    named = {"model.shape": "model."}.get(key, key)
+    assert named in refusal({key: value}, SMALL_DRIFTING)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"diffusion.shift": 0.0, "diffusion.bias": 0.0}, "config.diffusion: expected none in the drifting family"),
+        ({"tokenizer.patch_size": 2}, "config.tokenizer: expected none in the drifting family, got one"),
+        ({"sampling.steps": 4}, "sampling.steps: expected 1 in the drifting family, which samples in one evaluation"),
+        ({"sampling.choice_temperature": 1.0}, "expected its default in the drifting family, got 1.0"),
+    ],
+)
+def test_what_the_drifting_family_has_not(overrides, sentence):
+    assert sentence in refusal(overrides, SMALL_DRIFTING)
+
+
+def test_a_section_for_drifting_belongs_to_it_alone():
+    section = {"drifting.classes_per_step": 1, "drifting.positives": 2}
+    for text, family in ((SMALL, "masked"), (SMALL_DIFFUSION, "diffusion")):
+        assert f"config.drifting: expected none in the {family} family, got one" in refusal(section, text)
+    without = SMALL_DRIFTING.replace("[drifting]\nclasses_per_step = 2\npositives = 3\n", "")
+    assert "config.drifting: expected a [drifting] section with classes_per_step and" in refusal({}, without)
 
 
 @pytest.mark.parametrize("key", ["shift", "bias"])

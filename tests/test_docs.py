@@ -41,8 +41,10 @@ EXCERPTS = [
 ]
 
 
-def test_learning_shows_the_lines_of_both_pages():
-    assert {param.values[0] for param in EXCERPTS} == {"elt_ref/paper/masked.py", "elt_ref/paper/diffusion.py"}
+def test_learning_shows_the_lines_of_all_pages():
+    assert {param.values[0] for param in EXCERPTS} == {
+        f"elt_ref/paper/{page}.py" for page in ("masked", "diffusion", "drifting")
+    }
 
 
 @pytest.mark.parametrize(("name", "block"), EXCERPTS)

@@ -1,4 +1,4 @@
-"""Elastic Looped Transformers in PyTorch: both families, training with self-distillation, any-time sampling.
+"""Elastic Looped Transformers in PyTorch: every family, training with self-distillation, any-time sampling.
 
 A complete port of elt_ref that does not import it. It reads and writes the same checkpoints and draws the same random
 numbers. Beside it, `elt_torch_backend.py` is the adapter by which elt_ref judges it, and `elt_torch_distributed.py`
@@ -204,23 +204,16 @@ class MaskedHead(nn.Module):
         return F.linear(self.norm(hidden), table, self.bias)
 
 
-class DiffusionELT(ELT):
-    """Noisy samples [B, H, W, C], time [B] in [0, 1] and labels [B] → x0, ε or v [B, H, W, C]."""
+class PatchELT(ELT):
+    """Patches of a sample [B, H, W, C] through layers that a conditioning [B, d] modulates → [B, H, W, C]."""
 
     positions: Tensor
 
-    def __init__(self, model: Settings) -> None:
+    def __init__(self, model: Settings, **embeddings: nn.Module) -> None:
         super().__init__()
-        self.settings, self.no_class = model, model.classes
+        self.settings = model
         (height, breadth, channels), size, width = model.shape, model.patch_size, model.width
-        self.embedding = nn.ModuleDict(
-            {
-                "patch": nn.Linear(size**2 * channels, width),
-                "time_in": nn.Linear(model.time_features, width),
-                "time_out": nn.Linear(width, width),
-                "label": nn.Embedding(model.classes + 1, width),
-            }
-        )
+        self.embedding = nn.ModuleDict({"patch": nn.Linear(size**2 * channels, width), **embeddings})
         self.block = nn.ModuleList(
             AdaLNZeroLayer(width, model.heads, model.mlp_width, model.layer_norm_epsilon) for _ in range(model.layers)
         )
@@ -230,9 +223,9 @@ class DiffusionELT(ELT):
         positions = sine_cosine_positions(height // size, breadth // size, width)
         self.register_buffer("positions", positions, persistent=False)
 
-    def open(self, *, noisy: Tensor, time: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
+    def modulated(self, samples: Tensor, conditioning: Tensor) -> tuple[Tensor, Callable, Callable]:
         """Embed the patches, and compute the modulations once: no loop changes the conditioning."""
-        conditioning = F.silu(self.condition(time, labels))
+        conditioning = F.silu(conditioning)
         modulations = [layer.modulation(conditioning) for layer in self.block]
         final = self.head.modulation(conditioning)
 
@@ -246,8 +239,22 @@ class DiffusionELT(ELT):
             normed = modulated_norm(state, shift, scale, self.settings.layer_norm_epsilon)
             return unpatchify(self.head.output(normed), self.settings.shape, self.settings.patch_size)
 
-        patches = self.embedding.patch(patchify(noisy, self.settings.patch_size))
+        patches = self.embedding.patch(patchify(samples, self.settings.patch_size))
         return patches + self.positions.to(patches), block, head
+
+
+class DiffusionELT(PatchELT):
+    """Noisy samples [B, H, W, C], time [B] in [0, 1] and labels [B] → x0, ε or v [B, H, W, C]."""
+
+    def __init__(self, model: Settings) -> None:
+        width = model.width
+        time = {"time_in": nn.Linear(model.time_features, width), "time_out": nn.Linear(width, width)}
+        super().__init__(model, **time, label=nn.Embedding(model.classes + 1, width))
+        self.no_class = model.classes
+
+    def open(self, *, noisy: Tensor, time: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
+        """Embed the patches under the conditioning of time and label."""
+        return self.modulated(noisy, self.condition(time, labels))
 
     def condition(self, time: Tensor, labels: Tensor) -> Tensor:
         """Return the conditioning c [B, d]: the MLP of the time plus the row of the label."""
@@ -256,9 +263,23 @@ class DiffusionELT(ELT):
         return self.embedding.time_out(hidden) + self.embedding.label(labels)
 
 
+class DriftingELT(PatchELT):
+    """Noise [B, H, W, C] and labels [B] → samples [B, H, W, C], in one evaluation; there is no time."""
+
+    def __init__(self, model: Settings) -> None:
+        super().__init__(model, label=nn.Embedding(model.classes, model.width))
+
+    def open(self, *, noise: Tensor, labels: Tensor) -> tuple[Tensor, Callable, Callable]:
+        """Embed the patches under the conditioning of the label alone."""
+        return self.modulated(noise, self.embedding.label(labels))
+
+
+NETWORKS = {"masked": MaskedELT, "diffusion": DiffusionELT, "drifting": DriftingELT}
+
+
 def build(model: Settings) -> ELT:
     """Return the configured family's network."""
-    return DiffusionELT(model) if model.family == "diffusion" else MaskedELT(model)
+    return NETWORKS[model.family](model)
 
 
 def mask_token(model: Settings) -> int:
@@ -308,17 +329,20 @@ def load_parameters(model: nn.Module, parameters: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def initialise(model: nn.Module, settings: Settings, generator: torch.Generator) -> None:
-    """Draw initial parameters: MaskGIT's truncated normal, or DiT's scheme, whose layers start as the identity."""
+    """Draw initial parameters: MaskGIT's truncated normal, or DiT's scheme, whose layers start as the identity.
+
+    DiT's output starts at zero, but not of drifting: samples that are all alike have no field.
+    """
     for name, parameter in parameters_by_name(model).items():
         if parameter.ndim == 1:
             parameter.fill_(name.endswith(".scale"))
         elif settings.family == "masked":
             deviation = settings.initial_deviation
             nn.init.trunc_normal_(parameter, 0, deviation, -2 * deviation, 2 * deviation, generator)
-        elif "modulation" in name or name == "head.output.weight":
+        elif "modulation" in name or (name == "head.output.weight" and settings.family == "diffusion"):
             nn.init.zeros_(parameter)
         elif name.startswith(("embedding.time", "embedding.label")):
-            nn.init.normal_(parameter, 0, 0.02, generator)
+            nn.init.normal_(parameter, 0, 1.0 if settings.family == "drifting" else 0.02, generator)
         else:
             nn.init.xavier_uniform_(parameter, generator=generator)
 
@@ -464,6 +488,68 @@ def diffusion_losses(
         lambda exits: network(noisy=noisy, time=time, labels=labels, exits=exits),
         lambda prediction: squared_error(prediction, target),
         squared_error,
+        max_loops=model.max_loops,
+        **ilsd,
+    )
+
+
+@torch.no_grad()
+def drift_field(queries: Tensor, positives: Tensor, temperatures: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """D1 to D4: the field V [Q, D] at generated samples of one class, in units of S, and S. In float64.
+
+    The queries are the negatives, too, but none is its own.
+    """
+    queries, positives = queries.double(), positives.double()
+    others = torch.cat([queries, positives])
+    # cdist's fast way would lose half of the digits of small distances.
+    distances = torch.cdist(queries, others, compute_mode="donot_use_mm_for_euclid_dist")
+    own = torch.eye(*distances.shape, dtype=torch.bool, device=distances.device)
+    mean = distances[~own].mean()
+    scale = mean / math.sqrt(queries.shape[1])
+    field = torch.zeros_like(queries)
+    for temperature in temperatures:
+        logits = (-distances / mean / temperature).masked_fill(own, -torch.inf)
+        negative, positive = (logits.softmax(1) * logits.softmax(0)).sqrt().split([len(queries), len(positives)], dim=1)
+        pull = negative.sum(dim=1, keepdim=True) * (positive @ positives)
+        push = positive.sum(dim=1, keepdim=True) * (negative @ queries)
+        one = (pull - push) / scale
+        field += one / one.square().mean().sqrt().clamp(min=torch.finfo(one.dtype).tiny)
+    return field, scale
+
+
+def drifting_losses(
+    network: nn.Module,
+    model: Settings,
+    *,
+    positives: Tensor,
+    labels: Tensor,
+    noise: Tensor,
+    temperatures: Sequence[float],
+    reduction: str,
+    **ilsd: Any,
+) -> Losses:
+    """D5 and D6; positives [c, P, H, W, C] of the classes `labels` [c], noise [B, H, W, C] in c equal groups."""
+    each = len(noise) // len(labels)
+
+    def fields(samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return V and S of the samples, in their shape and dtype."""
+        groups = samples.detach().unflatten(0, (len(labels), each)).flatten(2)
+        found = [drift_field(*pair, temperatures) for pair in zip(groups, positives.flatten(2), strict=True)]
+        field = torch.cat([field for field, _ in found]).view_as(samples)
+        return field.to(samples), torch.stack([scale for _, scale in found]).repeat_interleave(each).to(samples)
+
+    def squared_error(samples: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        errors = (samples - target).square().flatten(1) / scale.square()[:, None]
+        return (errors.mean(dim=1) if reduction == "mean_per_sample" else errors.sum(dim=1)).mean()
+
+    def ground_truth(samples: Tensor) -> Tensor:
+        field, scale = fields(samples)
+        return squared_error(samples, samples.detach() + scale.view(-1, 1, 1, 1) * field, scale)
+
+    return ilsd_loss(
+        lambda exits: network(noise=noise, labels=labels.repeat_interleave(each), exits=exits),
+        ground_truth,
+        lambda student, teacher: squared_error(student, teacher, fields(teacher)[1]),
         max_loops=model.max_loops,
         **ilsd,
     )
@@ -644,6 +730,13 @@ def diffusion_sample(
     return noisy
 
 
+@torch.no_grad()
+def drifting_sample(network: ELT, labels: Tensor, noise: Tensor, loops: int) -> Tensor:
+    """Generate samples [B, H, W, C] in one evaluation of any number of loops."""
+    (samples,) = network(noise=noise, labels=labels, exits=[loops])
+    return samples
+
+
 def time_grid(steps: int) -> Tensor:
     """Return the K + 1 sampling times, from 1 to 0."""
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
@@ -748,9 +841,15 @@ class Trainer:
         self.optimizer = adamw(self.parameters, config.training)
 
     def losses(self, examples: Tensor, labels: Tensor, draws: Mapping[str, Tensor], **ilsd: Any) -> Losses:
-        """Corrupt the examples, tokens [B, T] or samples [B, H, W, C]; return the network's losses on them."""
+        """Corrupt the examples, tokens [B, T] or samples [B, H, W, C]; return the network's losses on them.
+
+        Of drifting, the examples are real samples [c, P, H, W, C] of c classes, and nothing is corrupted.
+        """
         config, model, objective = self.config, self.config.model, self.config.objective
         asked = {"reduction": objective.reduction, **ilsd}
+        if model.family == "drifting":
+            asked |= {"positives": examples, "labels": labels, "noise": draws["noise"]}
+            return drifting_losses(self.network, model, temperatures=config.drifting.temperatures, **asked)
         asked["labels"] = drop_labels(labels, draws["label_drop"], objective.label_drop_rate, model.classes)
         if model.family == "masked":
             asked |= {"tokens": examples, "mask": mask_tokens(draws["mask_ratio"], draws["mask_order"])}
@@ -802,6 +901,7 @@ MOMENTS = {"first_moment": "exp_avg", "second_moment": "exp_avg_sq"}
 STREAMS = {
     "masked": ("order", "mask_ratio", "mask_order", "label_drop", "student_loops"),
     "diffusion": ("order", "time", "noise", "label_drop", "student_loops"),
+    "drifting": ("classes", "positives", "noise", "student_loops"),
 }
 
 

@@ -30,6 +30,8 @@ from elt_torch import (
     diffusion_losses,
     diffusion_sample,
     draw_student_loops,
+    drift_field,
+    drifting_losses,
     drop_labels,
     dump_parameters,
     encode_clips,
@@ -238,12 +240,17 @@ class Backend:
     masked_forward = operation(run_forward, "logits")
     diffusion_states = operation(run_states, "states")
     diffusion_forward = operation(run_forward, "prediction")
+    drifting_states = operation(run_states, "states")
+    drifting_forward = operation(run_forward, "samples")
     masked_layers = operation(run_layers, "layers")
     diffusion_layers = operation(run_layers, "layers")
     masked_objective = operation(partial(run_objective, masked_losses))
     masked_gradient = operation(partial(run_gradient, masked_losses))
     diffusion_objective = operation(partial(run_objective, diffusion_losses))
     diffusion_gradient = operation(partial(run_gradient, diffusion_losses))
+    drift_field = operation(drift_field, "field", "scale")
+    drifting_objective = operation(partial(run_objective, drifting_losses))
+    drifting_gradient = operation(partial(run_gradient, drifting_losses))
     truth_weights = operation(lambda steps: [truth_weight_at(k, steps) for k in range(steps)], "weights")
     student_draws = operation(
         lambda count, **asked: torch.tensor([draw_student_loops(step=k, **asked) for k in range(count)]), "loops"

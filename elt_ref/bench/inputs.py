@@ -3,7 +3,7 @@
 import numpy as np
 
 from elt_ref.arrays import Tree, tree_map
-from elt_ref.config import DiffusionExperiment, Experiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment
 from elt_ref.generation import draw_noise, initial_noise, step_noise
 from elt_ref.model import init_parameters
 from elt_ref.objective import Batch, Draws, draw
@@ -32,6 +32,8 @@ def sampling_inputs(config: Experiment) -> tuple[np.ndarray, dict[str, np.ndarra
     """Return labels [batch], and the noise of all sampling steps by name, stacked [steps, batch, …]."""
     batch, steps = config.training.batch_size, range(config.sampling.steps)
     labels = np.arange(batch) % config.model.classes
+    if isinstance(config, DriftingExperiment):
+        return labels, {"initial_noise": initial_noise(config, config.seed, batch)}
     if isinstance(config, DiffusionExperiment):
         later = np.stack([step_noise(config, config.seed, step, batch) for step in steps])
         return labels, {"initial_noise": initial_noise(config, config.seed, batch), "step_noise": later}
@@ -45,6 +47,10 @@ def sampling_inputs(config: Experiment) -> tuple[np.ndarray, dict[str, np.ndarra
 def _batch(config: Experiment, step: int) -> Batch:
     generator, batch = stream(config.seed, "bench_batch", step), config.training.batch_size
     labels = generator.integers(config.model.classes, size=batch)
+    if isinstance(config, DriftingExperiment):
+        classes, positives = config.drifting.classes_per_step, config.drifting.positives
+        real = generator.standard_normal((classes, positives, *config.model.shape))
+        return Batch(real.astype(config.training.dtype), labels[:classes])
     if isinstance(config, DiffusionExperiment):
         return Batch(generator.standard_normal((batch, *config.model.shape)).astype(config.training.dtype), labels)
     return Batch(generator.integers(config.model.codebook_size, size=(batch, config.model.tokens)), labels)

@@ -4,8 +4,8 @@ import numpy as np
 
 from elt_ref.bench.inputs import parameters_of, sampling_inputs, training_inputs
 from elt_ref.bench.job import Job, Repetition
-from elt_ref.config import DiffusionExperiment, Experiment
-from elt_ref.generation import DecodeNoise, decode, denoise
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment
+from elt_ref.generation import DecodeNoise, decode, denoise, generate
 from elt_ref.streams import stream
 from elt_ref.training import TrainState, train_step, zero_moments
 
@@ -43,6 +43,8 @@ def _sampling(config: Experiment) -> Repetition:
             later = noise["step_noise"]
             states = denoise(parameters, config, labels, noise["initial_noise"], lambda step: later[step])
             return list(states)[-1].noisy
+        if isinstance(config, DriftingExperiment):
+            return generate(parameters, config, labels, noise["initial_noise"])[0]
         tokens, confidence = noise["token_noise"], noise["confidence_noise"]
         answers = decode(parameters, config, labels, lambda step: DecodeNoise(tokens[step], confidence[step]))
         return list(answers)[-1].answer

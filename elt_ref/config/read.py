@@ -82,7 +82,7 @@ def validate(document: Mapping[str, Any], *, where: str) -> Experiment:
     """Return the configuration that `document` describes, in the type of its family: here the family is chosen.
 
     Returns:
-        A `MaskedExperiment` or a `DiffusionExperiment`.
+        A `MaskedExperiment`, a `DiffusionExperiment` or a `DriftingExperiment`.
 
     Raises:
         RequestError: in one sentence, the first thing that is wrong.

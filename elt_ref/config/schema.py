@@ -1,7 +1,7 @@
 """The sections of a configuration and their fields: frozen, validated, one class for each family.
 
-An experiment is a `MaskedExperiment` or a `DiffusionExperiment`. Reading a configuration chooses (`read.validate`);
-every function below that serves one family takes that family's type.
+An experiment is a `MaskedExperiment`, a `DiffusionExperiment` or a `DriftingExperiment`. Reading a configuration
+chooses (`read.validate`); every function below that serves one family takes that family's type.
 """
 
 import math
@@ -100,7 +100,7 @@ class LatentsConfig(_Section):
 
 
 class _NetworkConfig(_Section):
-    """What both families share: a block of N layers, applied L times."""
+    """What all families share: a block of N layers, applied L times."""
 
     layers: PositiveInt
     """N, the number of layers with weights of their own. An unlooped network is ``layers = depth, max_loops = 1``."""
@@ -176,26 +176,18 @@ class MaskedModelConfig(_NetworkConfig):
         return self.vocabulary - 1
 
 
-class DiffusionModelConfig(_NetworkConfig):
-    """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as in DiT."""
+class PatchModelConfig(_NetworkConfig):
+    """What the networks of adaLN-Zero layers over patches share: of diffusion and of drifting."""
 
-    family: Literal["diffusion"]
-    """Family: continuous samples, denoised."""
     shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
     """Sample shape: height, width, channels."""
     patch_size: PositiveInt
     """Side of a patch; divides height and width."""
-    unconditional_row: Literal[True] = True  # pyright: ignore[reportIncompatibleVariableOverride]  frozen
-    """The label table always has a row for "no class"."""
     layer_norm_epsilon: PositiveFloat = 1e-6
     """ε of every norm, inside the root."""
-    time_features: Annotated[int, Field(gt=0, multiple_of=2)] = 256
-    """Number of cosines and sines that embed t before its MLP."""
-    time_scale: PositiveFloat = 1000.0
-    """Factor on t in [0, 1] before the cosines: 1000 gives the range of DiT's timesteps."""
 
     @model_validator(mode="after")
-    def _patches_fit(self) -> "DiffusionModelConfig":
+    def _patches_fit(self) -> "PatchModelConfig":
         height, width, _ = self.shape
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(f"patch_size: expected a divisor of {height}×{width}, got {self.patch_size}")
@@ -221,13 +213,37 @@ class DiffusionModelConfig(_NetworkConfig):
         return self.patch_size**2 * self.shape[2]
 
 
+class DiffusionModelConfig(PatchModelConfig):
+    """The diffusion network: adaLN-Zero layers over patches of a noisy sample, as in DiT."""
+
+    family: Literal["diffusion"]
+    """Family: continuous samples, denoised."""
+    unconditional_row: Literal[True] = True  # pyright: ignore[reportIncompatibleVariableOverride]  frozen
+    """The label table always has a row for "no class"."""
+    time_features: Annotated[int, Field(gt=0, multiple_of=2)] = 256
+    """Number of cosines and sines that embed t before its MLP."""
+    time_scale: PositiveFloat = 1000.0
+    """Factor on t in [0, 1] before the cosines: 1000 gives the range of DiT's timesteps."""
+
+
+class DriftingModelConfig(PatchModelConfig):
+    """The drifting network: the diffusion network without time, from noise and a class to a sample."""
+
+    family: Literal["drifting"]
+    """Family: continuous samples, generated from noise in one evaluation."""
+    unconditional_row: Literal[False] = False  # pyright: ignore[reportIncompatibleVariableOverride]  frozen
+    """The label table has no row for "no class": nothing is trained without a class."""
+
+
 def _family(section: Any) -> str | None:
     """Return the family a [model] section belongs to; one that does not say is masked."""
     return section.get("family", "masked") if isinstance(section, dict) else getattr(section, "family", None)
 
 
 ModelConfig = Annotated[
-    Annotated[MaskedModelConfig, Tag("masked")] | Annotated[DiffusionModelConfig, Tag("diffusion")],
+    Annotated[MaskedModelConfig, Tag("masked")]
+    | Annotated[DiffusionModelConfig, Tag("diffusion")]
+    | Annotated[DriftingModelConfig, Tag("drifting")],
     Discriminator(_family),
 ]
 
@@ -316,6 +332,17 @@ class DiffusionConfig(_Section):
         return self
 
 
+class DriftingConfig(_Section):
+    """The field of the drifting family: at which distances it looks, and at how many samples."""
+
+    temperatures: Annotated[tuple[PositiveFloat, ...], Field(strict=False, min_length=1)] = (0.02, 0.05, 0.2)
+    """τ of each kernel, in units of the mean distance; the normalised fields of all are added."""
+    classes_per_step: PositiveInt
+    """C, the classes of a step, without repetition; the batch holds as many generated samples of each, at least 2."""
+    positives: PositiveInt
+    """P, the real samples of each class in a step, without repetition; no more than the smallest class has."""
+
+
 class ObjectiveConfig(_Section):
     """What the network learns."""
 
@@ -399,8 +426,17 @@ MASKED_ONLY = (
 """Settings, by section and key, that only the masked family has."""
 
 
+OWNERS = {
+    "tokenizer": ("masked",),
+    "latents": ("diffusion", "drifting"),
+    "diffusion": ("diffusion",),
+    "drifting": ("drifting",),
+}
+"""Families that a section of the configuration may stand for, where not all do."""
+
+
 class Config(_Section):
-    """A whole experiment, of either family."""
+    """A whole experiment, of any family."""
 
     name: FileName
     """Also names the folder in ``runs/``."""
@@ -410,10 +446,12 @@ class Config(_Section):
     tokenizer: TokenizerConfig | None = None
     """Tokenizer; none where the data are tokens already."""
     latents: LatentsConfig | None = None
-    """Autoencoder of the diffusion family; none where it works on pixels or on imported latents."""
+    """Autoencoder of continuous samples; none where the network works on pixels or on imported latents."""
     model: ModelConfig
     diffusion: DiffusionConfig | None = None
-    """Noise schedule and sampler; the diffusion family has one, the masked family none."""
+    """Noise schedule and sampler; the diffusion family has one, the others none."""
+    drifting: DriftingConfig | None = None
+    """The field; the drifting family has one, the others none."""
     objective: ObjectiveConfig = ObjectiveConfig()
     sampling: SamplingConfig = SamplingConfig()
     training: TrainingConfig = TrainingConfig()
@@ -429,19 +467,49 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _sections_of_the_family(self) -> "Config":
-        diffusion = isinstance(self.model, DiffusionModelConfig)
-        if diffusion and self.diffusion is None:
-            raise ValueError("config.diffusion: expected a [diffusion] section with shift and bias, got none")
-        if diffusion and self.tokenizer is not None:
-            raise ValueError("config.tokenizer: expected none in the diffusion family, got one")
-        for name in ("diffusion", "latents"):
-            if not diffusion and getattr(self, name) is not None:
-                raise ValueError(f"config.{name}: expected none in the masked family, got one")
+        family = self.model.family
+        for name, needs in (("diffusion", "shift and bias"), ("drifting", "classes_per_step and positives")):
+            if family == name and getattr(self, name) is None:
+                raise ValueError(f"config.{name}: expected a [{name}] section with {needs}, got none")
+        for name, owners in OWNERS.items():
+            if family not in owners and getattr(self, name) is not None:
+                raise ValueError(f"config.{name}: expected none in the {family} family, got one")
         for section, name in MASKED_ONLY:
             settings = getattr(self, section)
             value = getattr(settings, name)
-            if diffusion and value != type(settings).model_fields[name].default:
-                raise ValueError(f"{section}.{name}: expected its default in the diffusion family, got {value!r}")
+            if family != "masked" and value != type(settings).model_fields[name].default:
+                raise ValueError(f"{section}.{name}: expected its default in the {family} family, got {value!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_step_from_noise(self) -> "Config":
+        drifting = self.drifting
+        if drifting is None:
+            return self
+        of_one, classes = "in the drifting family", drifting.classes_per_step
+        if self.sampling.steps != 1:
+            got = self.sampling.steps
+            raise ValueError(f"sampling.steps: expected 1 {of_one}, which samples in one evaluation, got {got}")
+        if self.sampling.guidance_scale != 1:
+            raise ValueError(
+                f"sampling.guidance_scale: expected 1 {of_one}, which learns no prediction without a class, "
+                f"got {self.sampling.guidance_scale:g}"
+            )
+        if self.objective.label_drop_rate:
+            raise ValueError(
+                f"objective.label_drop_rate: expected 0 {of_one}, whose field compares samples of one class, "
+                f"got {self.objective.label_drop_rate:g}"
+            )
+        if classes > self.model.classes:
+            raise ValueError(
+                f"drifting.classes_per_step: expected at most the {self.model.classes} classes of the model, "
+                f"got {classes}"
+            )
+        if self.training.batch_size % classes or self.training.batch_size < 2 * classes:
+            raise ValueError(
+                "training.batch_size: expected a multiple of drifting.classes_per_step "
+                f"{classes}, at least twice it, got {self.training.batch_size}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -458,6 +526,7 @@ class MaskedExperiment(Config):
 
     model: MaskedModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
     diffusion: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    drifting: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class DiffusionExperiment(Config):
@@ -465,10 +534,23 @@ class DiffusionExperiment(Config):
 
     model: DiffusionModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
     diffusion: DiffusionConfig  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+    drifting: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-Experiment: TypeAlias = MaskedExperiment | DiffusionExperiment
+class DriftingExperiment(Config):
+    """An experiment with drifting."""
+
+    model: DriftingModelConfig  # pyright: ignore[reportIncompatibleVariableOverride]  frozen, so it may narrow
+    diffusion: None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    drifting: DriftingConfig  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
+
+
+Experiment: TypeAlias = MaskedExperiment | DiffusionExperiment | DriftingExperiment
 """A configuration that knows its family."""
 
-EXPERIMENTS: dict[str, type[Experiment]] = {"masked": MaskedExperiment, "diffusion": DiffusionExperiment}
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    "masked": MaskedExperiment,
+    "diffusion": DiffusionExperiment,
+    "drifting": DriftingExperiment,
+}
 """Experiment type by family."""

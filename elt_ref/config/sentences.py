@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 
-from elt_ref.config.schema import Config, DiffusionModelConfig, MaskedModelConfig
+from elt_ref.config.schema import Config, DiffusionModelConfig, DriftingModelConfig, MaskedModelConfig
 from elt_ref.errors import nearest
 
-FAMILIES: dict[str, type[BaseModel]] = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
+FAMILIES: dict[str, type[BaseModel]] = {
+    "masked": MaskedModelConfig,
+    "diffusion": DiffusionModelConfig,
+    "drifting": DriftingModelConfig,
+}
 
 
 def sentence(error: ValidationError) -> str:

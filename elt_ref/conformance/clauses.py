@@ -17,6 +17,7 @@ PROFILES = {
     "loop-core": "The loop, its prefix property and intra-loop self-distillation",
     "masked": "The masked family: network, masking, losses, gradient",
     "diffusion": "The diffusion family: network, noise schedule, losses, gradient",
+    "drifting": "The drifting family, one-step generation: network, field, losses, gradient",
     "trainer": "Training steps: optimizer, clipping, average, whole steps",
     "distributed": "Training across processes: several processes equal one",
     "sampler": "Any-time sampling: decoding, denoising, guidance",
@@ -40,7 +41,7 @@ class Clause(Strict):
     text: str
     """Text of the clause: one or two normative sentences."""
     equation: str | None = None
-    """Equation E1 … E10 that it states a part of, if any."""
+    """Equation E1 … E10 or D1 … D6 that it states a part of, if any."""
     source: str
     """Source: the paper's section with a quote, or the primary source."""
     only: dict[str, str] = Field(default={})
@@ -57,7 +58,7 @@ class Clause(Strict):
 
     @property
     def family(self) -> str | None:
-        """The family of networks that it belongs to, ``masked`` or ``diffusion``; None for both."""
+        """The family of networks that it belongs to: ``masked``, ``diffusion`` or ``drifting``; None for all."""
         return next((family for family, own in FAMILIES.items() if set(self.needs) & set(own)), None)
 
 

@@ -28,7 +28,7 @@ def operation_text(name: str) -> str:
             "results",
             *(f"  {result:<20} {kind}" for result, kind in operation.results.items()),
             "",
-            f"family     {operation.family or 'both'}",
+            f"family     {operation.family or 'all'}",
             f"clauses    {needed or 'none: it is a tap, which shows where a wrong network departs'}",
             f"cases      {cases}",
         ]

@@ -127,8 +127,9 @@ class Report:
         """
         declared = self.backend.choices
         members = [clause for clause in clauses().values() if clause.profile == profile]
-        if any(clause.family for clause in members) and not self.families:
-            return []
+        of_families = {clause.family for clause in members if clause.family}
+        if of_families and not of_families & set(self.families):
+            return []  # what families share says nothing about whole networks
         return [
             clause
             for clause in members

@@ -17,7 +17,7 @@ class Operation(Strict):
     results: dict[str, str]
     """Arrays by name; ``NAME`` stands for the name of every parameter."""
     family: str | None = None
-    """The only family of networks that it belongs to; None for both."""
+    """The only family of networks that it belongs to; None for all."""
     tap: bool = False
     """Whether no clause needs it."""
     about: list[str] = Field(default=[])
@@ -37,6 +37,7 @@ TAPS = tuple(name for name, operation in TABLE.items() if operation.tap)
 TREES = {name for operation in TABLE.values() for name, kind in operation.arguments.items() if kind == "tree"}
 """Arguments that are dicts of arrays; their tensors have names ``TREE.NAME``."""
 FAMILIES = {
-    family: tuple(name for name in OPERATIONS if TABLE[name].family == family) for family in ("masked", "diffusion")
+    family: tuple(name for name in OPERATIONS if TABLE[name].family == family)
+    for family in ("masked", "diffusion", "drifting")
 }
 """Operations of only one family of networks."""

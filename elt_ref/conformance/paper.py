@@ -14,7 +14,7 @@ from autograd import grad
 from autograd.misc import flatten
 
 from elt_ref.arrays import Tree, tree_items, tree_map
-from elt_ref.config import DiffusionExperiment, MaskedExperiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, MaskedExperiment
 from elt_ref.conformance.backend import Parameters, Section, Tensors, Unsupported
 from elt_ref.conformance.reference import like, nested, of_family, prefixed, tree
 from elt_ref.paper.mistakes import PAGES, Mistake, page_with
@@ -87,7 +87,7 @@ def handed(module: Any, name: str, call: Callable[[], Any]) -> Mapping[str, Any]
 
 
 class PaperBackend:
-    """The functions of both pages as operations.
+    """The functions of the pages as operations.
 
     What a page does within a longer function is seen in what it hands to the next one: the mask of a training step in
     the arguments of the loss, say.
@@ -95,10 +95,10 @@ class PaperBackend:
 
     def __init__(self, mistake: Mistake | None = None) -> None:
         """Args: mistake: one to make on the pages."""
-        self.masked, self.diffusion = (page_with(name, mistake) for name in PAGES)
+        self.masked, self.diffusion, self.drifting = (page_with(name, mistake) for name in PAGES)
         changed = {change.page for change in mistake.changes} if mistake else set[str]()
         self.either = self.diffusion if changed == {"diffusion"} else self.masked
-        """The page that is asked for what both have."""
+        """The page that is asked for what all have."""
 
     # --- networks
 
@@ -122,6 +122,13 @@ class PaperBackend:
     def diffusion_forward(self, *, model, parameters, loops, **inputs) -> Tensors:
         return {"prediction": self.diffusion.forward(self._diffusion(model, parameters), loops=loops, **inputs)}
 
+    def drifting_states(self, *, model, parameters, loops, **inputs) -> Tensors:
+        known = self._drifting(model, parameters)
+        return {"states": _states(self.drifting, known, loops, inputs, self.drifting.network)}
+
+    def drifting_forward(self, *, model, parameters, loops, **inputs) -> Tensors:
+        return {"samples": self.drifting.forward(self._drifting(model, parameters), loops=loops, **inputs)}
+
     # --- objectives
 
     def masked_objective(self, **arguments) -> Tensors:
@@ -135,6 +142,17 @@ class PaperBackend:
 
     def diffusion_gradient(self, **arguments) -> Tensors:
         return self._diffusion_loss(**arguments).gradient()
+
+    def drifting_objective(self, **arguments) -> Tensors:
+        return self._drifting_loss(**arguments).terms()
+
+    def drifting_gradient(self, **arguments) -> Tensors:
+        return self._drifting_loss(**arguments).gradient()
+
+    def drift_field(self, *, queries, positives, temperatures) -> Tensors:
+        self.drifting.TEMPERATURES = tuple(temperatures)
+        field, unit = self.drifting.drift(queries[None], positives[None])
+        return {"field": field[0].astype(queries.dtype), "scale": unit.astype(queries.dtype).reshape(())}
 
     # --- diffusion
 
@@ -406,6 +424,11 @@ class PaperBackend:
         vars(self.diffusion).update(_both(model), **{name.upper(): model[name] for name in names})
         return tree(of_family(DiffusionExperiment, model), parameters)
 
+    def _drifting(self, model: Section, parameters: Parameters) -> Tree:
+        names = ("shape", "patch_size")
+        vars(self.drifting.network).update(_both(model), **{name.upper(): model[name] for name in names})
+        return tree(of_family(DriftingExperiment, model), parameters)
+
     def _noise(self, diffusion: Section, *, weighted: bool = False, sampled: bool = False) -> None:
         """Set the constants of a noise schedule, also of the loss or of the sampler that uses it."""
         _only(diffusion["shift_at_noise"] is None, "a shift at noise")
@@ -441,6 +464,13 @@ class PaperBackend:
         known = self._diffusion(model, parameters)
         self._noise(diffusion, weighted=True)
         return Loss(self.diffusion.ilsd_loss, known, model["max_loops"], question)
+
+    def _drifting_loss(
+        self, *, model: Section, parameters: Parameters, temperatures: Sequence[float], reduction: str, **question: Any
+    ) -> Loss:
+        _only(reduction == "mean_per_sample", "a sum over values")
+        self.drifting.TEMPERATURES = tuple(temperatures)
+        return Loss(self.drifting.ilsd_loss, self._drifting(model, parameters), model["max_loops"], question)
 
 
 class Prepared(np.random.Generator):
@@ -505,21 +535,22 @@ def _only(holds: bool, what: str) -> None:
 
 
 def _both(model: Section) -> dict[str, Any]:
-    """Return the constants of a network that both pages have."""
+    """Return the constants of a network that all pages have."""
     names = ("layers", "max_loops", "width", "heads", "mlp_width", "classes")
     return {name.upper(): model[name] for name in names} | {"NORM_EPSILON": model["layer_norm_epsilon"]}
 
 
-def _states(page: Any, known: Tree, loops: int, inputs: Mapping[str, Any]) -> np.ndarray:
-    """Return the states of the loops of a page's `forward`."""
-    states, original = [], page.loop_states
+def _states(page: Any, known: Tree, loops: int, inputs: Mapping[str, Any], network: Any = None) -> np.ndarray:
+    """Return the states of the loops of a page's `forward`, whose loops may stand on another page."""
+    network = network or page
+    states, original = [], network.loop_states
 
     def kept(*arguments: Any) -> Iterator[Any]:
         for state in original(*arguments):
             states.append(state)
             yield state
 
-    with replaced(page, loop_states=kept):
+    with replaced(network, loop_states=kept):
         page.forward(known, loops=loops, **inputs)
     return np.stack(states)
 

@@ -14,6 +14,7 @@ from elt_ref.arrays import Tree, tree_items, tree_rebuild
 from elt_ref.config import (
     DiffusionConfig,
     DiffusionExperiment,
+    DriftingExperiment,
     Experiment,
     MaskedExperiment,
     SamplingConfig,
@@ -45,15 +46,18 @@ from elt_ref.objective import (
     Batch,
     DiffusionDraws,
     Draws,
+    DriftingDraws,
     LossTerms,
     MaskedDraws,
     MaskedTarget,
     StudentLoops,
     corrupt_diffusion,
     draw_student,
+    drift_field,
     drop_labels,
     loss_weight,
     mask_tokens,
+    pair_drifting,
 )
 from elt_ref.ops import silu
 from elt_ref.schedules import (
@@ -132,6 +136,12 @@ class ReferenceBackend:
     def diffusion_forward(self, *, model, parameters, noisy, time, labels, loops) -> Tensors:
         return {"prediction": _forward(self.idea, model, parameters, loops, noisy, time, labels)}
 
+    def drifting_states(self, *, model, parameters, noise, labels, loops) -> Tensors:
+        return {"states": _states(self.idea, model, parameters, loops, noise, labels)}
+
+    def drifting_forward(self, *, model, parameters, noise, labels, loops) -> Tensors:
+        return {"samples": _forward(self.idea, model, parameters, loops, noise, labels)}
+
     def masked_layers(self, *, model, parameters, tokens, labels, loops) -> Tensors:
         return {"layers": _layers(self.idea, model, parameters, loops, tokens, labels)}
 
@@ -151,6 +161,16 @@ class ReferenceBackend:
 
     def diffusion_gradient(self, **arguments) -> Tensors:
         return _gradient(self._diffusion_loss(**arguments)[1])
+
+    def drifting_objective(self, **arguments) -> Tensors:
+        return scalars(self._drifting_loss(**arguments)[0], arguments["student_loops"])
+
+    def drifting_gradient(self, **arguments) -> Tensors:
+        return _gradient(self._drifting_loss(**arguments)[1])
+
+    def drift_field(self, *, queries, positives, temperatures) -> Tensors:
+        field = drift_field(queries, positives, temperatures=tuple(temperatures))
+        return {"field": field.drift.astype(queries.dtype), "scale": np.asarray(field.scale, queries.dtype)}
 
     def _masked_loss(
         self, *, model, parameters, tokens, mask, labels, reduction, label_smoothing, **weighed
@@ -183,6 +203,17 @@ class ReferenceBackend:
         if self.idea.draw_exits is not None:
             weighed["student_loops"] = draw_student(config, 0, self.idea)
         return idea_loss_and_gradient(self.idea, tree(config, parameters, self.idea), config, inputs, target, **weighed)
+
+    def _drifting_loss(
+        self, *, model, parameters, positives, labels, noise, temperatures, reduction, **weighed
+    ) -> tuple[LossTerms, Tree]:
+        drifting = {"temperatures": temperatures, "classes_per_step": len(labels), "positives": positives.shape[1]}
+        objective = {"kind": kind_of(weighed["student_loops"]), "reduction": reduction}
+        training = {"batch_size": len(noise)}
+        config = of_family(DriftingExperiment, model, drifting=drifting, objective=objective, training=training)
+        draws = DriftingDraws(noise, weighed["student_loops"])
+        inputs, target = pair_drifting(config, Batch(positives, labels), draws)
+        return self._differentiated(config, parameters, inputs, target, **weighed)
 
     def truth_weights(self, *, steps) -> Tensors:
         weight_at = (self.idea and self.idea.truth_weight_at) or truth_weight_at
@@ -458,12 +489,15 @@ def configuration(model: Section, **sections: Section) -> Experiment:
     document: dict[str, Any] = {"name": "case", "model": model, "objective": UNLOOPED, **sections}
     if model.get("family") == "diffusion":
         document = {"diffusion": {"shift": 0.0, "bias": 0.0}, **document}
+    if model.get("family") == "drifting":
+        one = {"sampling": {"steps": 1}, "drifting": {"classes_per_step": 1, "positives": 1}}
+        document = {**one, **document}
     if not model.get("unconditional_row", True):
         document["objective"] = {**document["objective"], "label_drop_rate": 0.0}
     return validate(document, where="case")
 
 
-Kind = TypeVar("Kind", MaskedExperiment, DiffusionExperiment)
+Kind = TypeVar("Kind", MaskedExperiment, DiffusionExperiment, DriftingExperiment)
 
 
 def of_family(kind: type[Kind], model: Section, **sections: Section) -> Kind:

@@ -6,6 +6,7 @@ from elt_ref.generation.diffusion_sampler import DenoiseState, denoise, initial_
 from elt_ref.generation.guidance import branches, guide
 from elt_ref.generation.known_frames import known_start, parse_frames
 from elt_ref.generation.masked_sampler import DecodeState, decode, draw_noise, predict_tokens
+from elt_ref.generation.one_step_sampler import generate
 from elt_ref.generation.sample import Sampled, sample
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "denoise",
     "denoise_step",
     "draw_noise",
+    "generate",
     "guide",
     "initial_noise",
     "known_start",

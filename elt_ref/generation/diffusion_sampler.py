@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Tree, check_integers
-from elt_ref.config import DiffusionExperiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment
 from elt_ref.generation.denoiser import Samples, denoise_step
 from elt_ref.generation.guided_forward import guided_forward
 from elt_ref.idea import Idea
@@ -105,8 +105,8 @@ def relative_change(before: Samples, after: Samples, _rows: np.ndarray) -> Float
     return np.minimum(1, moved / np.maximum(size, np.finfo(after.dtype).tiny))
 
 
-def initial_noise(config: DiffusionExperiment, seed: int, batch: int) -> Samples:
-    """Return the sample at t = 1: standard normal numbers from the stream ``initial_noise``."""
+def initial_noise(config: DiffusionExperiment | DriftingExperiment, seed: int, batch: int) -> Samples:
+    """Return the noise that sampling starts from: standard normal numbers from the stream ``initial_noise``."""
     return _normal(config, seed, "initial_noise", 0, batch)
 
 
@@ -115,5 +115,5 @@ def step_noise(config: DiffusionExperiment, seed: int, step: int, batch: int) ->
     return _normal(config, seed, "step_noise", step, batch)
 
 
-def _normal(config: DiffusionExperiment, seed: int, name: str, step: int, batch: int) -> Samples:
+def _normal(config: DiffusionExperiment | DriftingExperiment, seed: int, name: str, step: int, batch: int) -> Samples:
     return stream(seed, name, step).standard_normal((batch, *config.model.shape)).astype(config.training.dtype)

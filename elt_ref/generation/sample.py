@@ -1,4 +1,4 @@
-"""Sampling from a trained network of either family, at any number of loops."""
+"""Sampling from a trained network of any family, at any number of loops."""
 
 from functools import partial
 from operator import attrgetter
@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from elt_ref.arrays import Tree
-from elt_ref.config import Experiment, MaskedExperiment
+from elt_ref.config import DriftingExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.generation.diffusion_sampler import denoise, initial_noise, step_noise
 from elt_ref.generation.masked_sampler import decode, draw_noise
+from elt_ref.generation.one_step_sampler import generate
 from elt_ref.idea import Idea
 from elt_ref.schedules import LoopSchedule
 
@@ -48,17 +49,21 @@ def sample(
         idea: functions in the place of the package's: those that the parameters were trained with.
 
     Raises:
-        RequestError: labels, tokens or loops do not fit, or the diffusion family gets a start.
+        RequestError: labels, tokens or loops do not fit, or another family than the masked gets a start.
     """
     if isinstance(config, MaskedExperiment):
         noise = partial(draw_noise, config, seed, batch=len(labels))
         states = [*decode(parameters, config, labels, noise, loops=loops, start=start, idea=idea)]
         result = states[-1].answer
-    elif start is None:
+    elif start is not None:
+        raise RequestError(f"start: expected none in the {config.model.family} family, got tokens")
+    elif isinstance(config, DriftingExperiment):
+        noise = initial_noise(config, seed, len(labels))
+        result, used = generate(parameters, config, labels, noise, loops=loops, idea=idea)
+        return Sampled(result, used[None])
+    else:
         initial = initial_noise(config, seed, len(labels))
         noise = partial(step_noise, config, seed, batch=len(labels))
         states = [*denoise(parameters, config, labels, initial, noise, loops=loops, idea=idea)]
         result = states[-1].noisy
-    else:
-        raise RequestError("start: expected none in the diffusion family, got tokens")
     return Sampled(result, np.stack([*map(attrgetter("loops_used"), states)]))

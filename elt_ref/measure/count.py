@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elt_ref.arrays import check_loops, tree_items
-from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig
+from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig, PatchModelConfig
 from elt_ref.generation import branches
 from elt_ref.model import declare_parameters
 from elt_ref.schedules import guidance_scale_at, mask_lengths
@@ -107,7 +107,7 @@ def _branches_by_step(config: Experiment) -> list[int]:
 def _left_out(config: Experiment) -> tuple[int, int]:
     """Return MACs and element-wise FLOPs that a sample's steps leave out, because a token is known already."""
     model, sampling = config.model, config.sampling
-    if isinstance(model, DiffusionModelConfig):
+    if isinstance(model, PatchModelConfig):
         return 0, 0
     start = unknown = np.array([model.tokens])
     whole, left_out = np.array(_wanted_work(model, model.tokens)), np.zeros(2, np.int64)
@@ -127,9 +127,9 @@ def _wanted_work(model: MaskedModelConfig, tokens: int) -> tuple[int, int]:
     return layer_macs + head_macs, layer_elementwise + head_elementwise
 
 
-def _work(model: MaskedModelConfig | DiffusionModelConfig) -> tuple[int, int, int, int]:
+def _work(model: MaskedModelConfig | PatchModelConfig) -> tuple[int, int, int, int]:
     """Return MACs and element-wise FLOPs of one layer call, and of everything outside the loop."""
-    return _diffusion_work(model) if isinstance(model, DiffusionModelConfig) else _masked_work(model)
+    return _patch_work(model) if isinstance(model, PatchModelConfig) else _masked_work(model)
 
 
 def _attention_and_mlp(n: int, d: int, m: int, heads: int, rows: int) -> tuple[int, int]:
@@ -156,14 +156,17 @@ def _masked_head_work(model: MaskedModelConfig, tokens: int) -> tuple[int, int]:
     return tokens * (d * d + d * codes), tokens * (d + 9 * d + 7 * d + 5 + codes)
 
 
-def _diffusion_work(model: DiffusionModelConfig) -> tuple[int, int, int, int]:
+def _patch_work(model: PatchModelConfig) -> tuple[int, int, int, int]:
     """Two modulated norms and gates in a layer; outside the loop patches, conditioning, modulations and output."""
-    n, d, features, f = model.tokens, model.width, model.patch_features, model.time_features
+    n, d, features = model.tokens, model.width, model.patch_features
     macs, elementwise = _attention_and_mlp(n, d, model.mlp_width, model.heads, n)
     modulated_norm = 7 * n * d + 5 * n + d
     modulations = 6 * model.layers + 2
-    outside = n * features * d + f * d + d * d + modulations * d * d + n * d * features
-    conditioning = d + 4 * d + d + d + 4 * d  # bias, SiLU, bias, the label's row, SiLU
+    outside = n * features * d + modulations * d * d + n * d * features
+    conditioning = 4 * d  # SiLU
+    if isinstance(model, DiffusionModelConfig):  # time's two maps: bias, SiLU, bias, the label's row
+        outside += model.time_features * d + d * d
+        conditioning += d + 4 * d + d + d
     patches = 2 * n * d  # bias, positions
     outside_elementwise = patches + conditioning + modulations * d + modulated_norm + n * features
     return macs, elementwise + 2 * (modulated_norm + 2 * n * d), outside, outside_elementwise

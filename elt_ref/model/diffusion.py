@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elt_ref.arrays import Array, Tree, check_integers, cut, join
-from elt_ref.config import DiffusionModelConfig
+from elt_ref.config import DiffusionModelConfig, PatchModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.model.loop import adaln_zero_layer, loop_states
 from elt_ref.model.network import Embedded, Network
@@ -38,13 +38,7 @@ def check_inputs(model: DiffusionModelConfig, noisy: Any, time: Any, labels: Any
         time: t in [0, 1], [batch]; 0 is clean and 1 noise.
         labels: integers [batch]: classes 0 … classes − 1, and ``model.unconditional_class`` for none.
     """
-    if not isinstance(noisy, np.ndarray) or not np.issubdtype(noisy.dtype, np.floating):
-        got = noisy.dtype if isinstance(noisy, np.ndarray) else type(noisy).__name__
-        raise RequestError(f"noisy: expected an array of floats, got {got}")
-    if noisy.ndim != 4 or noisy.shape[1:] != model.shape:
-        raise RequestError(
-            f"noisy: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(noisy.shape)}"
-        )
+    check_samples("noisy", model, noisy)
     time = np.asarray(time)
     if time.shape != (len(noisy),):
         raise RequestError(f"time: expected shape [{len(noisy)}], got {list(time.shape)}")
@@ -52,6 +46,17 @@ def check_inputs(model: DiffusionModelConfig, noisy: Any, time: Any, labels: Any
     if wrong.any():
         raise RequestError(f"time: expected t in 0…1, got {time[wrong][0]} at position {int(np.argmax(wrong))}")
     check_integers("labels", labels, (len(noisy),), below=model.label_rows, expected=model.label_range)
+
+
+def check_samples(name: str, model: PatchModelConfig, samples: Any) -> None:
+    """Raise RequestError unless `samples` are floats [batch, height, width, channels] of the model's shape."""
+    if not isinstance(samples, np.ndarray) or not np.issubdtype(samples.dtype, np.floating):
+        got = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
+        raise RequestError(f"{name}: expected an array of floats, got {got}")
+    if samples.ndim != 4 or samples.shape[1:] != model.shape:
+        raise RequestError(
+            f"{name}: expected shape [batch, {', '.join(map(str, model.shape))}], got {list(samples.shape)}"
+        )
 
 
 def embed(
@@ -62,16 +67,22 @@ def embed(
     labels: Int[np.ndarray, " batch"],
 ) -> Embedded:
     """Return the embedded patches, and the modulations that each layer's and the head's weights make of t and label."""
-    conditioning = silu(embed_conditioning(parameters, model, time, labels, noisy.dtype))
+    conditioning = embed_conditioning(parameters, model, time, labels, noisy.dtype)
+    return conditioned(parameters, embed_patches(parameters, model, noisy), conditioning)
+
+
+def conditioned(parameters: Tree, state: State, conditioning: Float[Array, "batch width"]) -> Embedded:
+    """Return the embedded patches with the modulations that each layer's and the head's weights make of c."""
+    conditioning = silu(conditioning)
     layers = [
         {"layer": layer, "modulation": modulate(layer["modulation"], conditioning, 6)} for layer in parameters["block"]
     ]
     head = parameters["head"]
     final = {"output": head["output"], "modulation": modulate(head["modulation"], conditioning, 2)}
-    return Embedded(embed_patches(parameters, model, noisy), layers, final)
+    return Embedded(state, layers, final)
 
 
-def embed_patches(parameters: Tree, model: DiffusionModelConfig, noisy: Samples) -> State:
+def embed_patches(parameters: Tree, model: PatchModelConfig, noisy: Samples) -> State:
     """Return the linear embedding of each patch, (channel, row, column), plus its fixed position."""
     patches = patchify(noisy, model.patch_size)
     positions = sine_cosine_positions(*model.grid, model.width).astype(noisy.dtype)
@@ -106,9 +117,7 @@ def modulate(
     return anp.reshape(linear(conditioning, parameters["weight"], parameters["bias"]), (batch, chunks, width))
 
 
-def diffusion_head(
-    tree: Tree, model: DiffusionModelConfig, state: State
-) -> Float[Array, "batch height width channels"]:
+def patch_head(tree: Tree, model: PatchModelConfig, state: State) -> Float[Array, "batch height width channels"]:
     """Return the prediction: modulated norm (shift, scale), Linear, and each patch put back, (row, column, channel)."""
     count_call("head")
     output = tree["output"]
@@ -141,4 +150,4 @@ def unpatchify(
     return join(anp.reshape(patches, (len(patches), height // size, width // size, size, size, channels)))
 
 
-DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, diffusion_head, loop_states)
+DIFFUSION_NETWORK = Network(check_inputs, embed, adaln_zero_layer, patch_head, loop_states)

@@ -1,18 +1,23 @@
-"""From inputs to a prediction, in either family."""
+"""From inputs to a prediction, in any family."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from elt_ref.arrays import Tree, check_loops
-from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.idea import Idea
 from elt_ref.model.diffusion import DIFFUSION_NETWORK
+from elt_ref.model.drifting import DRIFTING_NETWORK
 from elt_ref.model.loop import run
 from elt_ref.model.masked import MASKED_NETWORK
 from elt_ref.model.network import Network
 
-NETWORKS: dict[type[Experiment], Network] = {MaskedExperiment: MASKED_NETWORK, DiffusionExperiment: DIFFUSION_NETWORK}
+NETWORKS: dict[type[Experiment], Network] = {
+    MaskedExperiment: MASKED_NETWORK,
+    DiffusionExperiment: DIFFUSION_NETWORK,
+    DriftingExperiment: DRIFTING_NETWORK,
+}
 """Network by type of experiment."""
 
 
@@ -30,14 +35,14 @@ def forward(
         parameters: as from `init_parameters`.
         config: experiment.
         inputs: tokens [batch, tokens] and labels [batch]; or, in the diffusion family, noisy samples [batch, height,
-            width, channels], times [batch] and labels [batch].
+            width, channels], times [batch] and labels [batch]; in the drifting family, noise of that shape and labels.
         loops: L ≥ 1, also above L_max; L_max by default.
         exits: several L in place of one, in any order: ``exits=(L_int, L_max)``. One pass, as long as the longest,
             serves all.
         idea: functions in the place of the family's.
 
     Returns:
-        Logits [batch, tokens, codebook size]; or, in the diffusion family, predictions in the shape of the samples.
+        Logits [batch, tokens, codebook size]; or, in the other families, predictions in the shape of the samples.
         With `exits`, a list of them.
 
     Raises:

@@ -10,7 +10,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from elt_ref.arrays import DTYPES, Tree, tree_items, tree_map, tree_rebuild
-from elt_ref.config import DiffusionModelConfig, Experiment, MaskedModelConfig, ModelConfig
+from elt_ref.config import (
+    DiffusionModelConfig,
+    Experiment,
+    MaskedModelConfig,
+    PatchModelConfig,
+)
 from elt_ref.idea import EXTRA, Idea
 from elt_ref.streams import stream
 
@@ -34,7 +39,7 @@ def declare_parameters(config: Experiment, idea: Idea | None = None, seed: int |
         seed: of the idea's tensors; the configuration's by default.
     """
     model = config.model
-    declared = _declare_diffusion(model) if isinstance(model, DiffusionModelConfig) else _declare_masked(model)
+    declared = _declare_patches(model) if isinstance(model, PatchModelConfig) else _declare_masked(model)
     if idea is not None and idea.init is not None:
         made = idea.init(config, stream(config.seed if seed is None else seed, f"initial/{EXTRA}"))
         declared[EXTRA] = tree_map(lambda leaf: Declared(leaf.shape, lambda _generator, _shape: leaf), made)
@@ -64,9 +69,20 @@ def _declare_masked(model: MaskedModelConfig) -> Tree:
     }
 
 
-def _declare_diffusion(model: DiffusionModelConfig) -> Tree:
-    # DiT's initialisation: every adaLN and the output start at zero, so each layer is the identity and predicts 0.
+def _declare_patches(model: PatchModelConfig) -> Tree:
+    # DiT's initialisation: every adaLN starts at zero, so each layer is the identity. So does the output of a denoiser,
+    # which predicts 0; generated samples that are all equal would have no field. Where the label is all of the
+    # conditioning, its rows are as large as what time would add.
     small = scaled(normal, 0.02)
+    diffusion = isinstance(model, DiffusionModelConfig)
+    time = (
+        {
+            "time_in": _linear(model.time_features, model.width, small),
+            "time_out": _linear(model.width, model.width, small),
+        }
+        if diffusion
+        else {}
+    )
     layer = {
         "attention": _attention(model, xavier_uniform),
         "mlp": _mlp(model, xavier_uniform),
@@ -75,26 +91,25 @@ def _declare_diffusion(model: DiffusionModelConfig) -> Tree:
     return {
         "embedding": {
             "patch": _linear(model.patch_features, model.width, xavier_uniform),
-            "time_in": _linear(model.time_features, model.width, small),
-            "time_out": _linear(model.width, model.width, small),
-            "label": Declared((model.classes + 1, model.width), small),
+            **time,
+            "label": Declared((model.label_rows, model.width), small if diffusion else normal),
         },
         "block": [layer for _ in range(model.layers)],
         "head": {
             "modulation": _linear(model.width, 2 * model.width, zeros),
-            "output": _linear(model.width, model.patch_features, zeros),
+            "output": _linear(model.width, model.patch_features, zeros if diffusion else xavier_uniform),
         },
     }
 
 
-def _attention(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
+def _attention(model: MaskedModelConfig | PatchModelConfig, kernel: Initial) -> dict[str, Any]:
     return {
         "query_key_value": _linear(model.width, 3 * model.width, kernel),
         "output": _linear(model.width, model.width, kernel),
     }
 
 
-def _mlp(model: ModelConfig, kernel: Initial) -> dict[str, Any]:
+def _mlp(model: MaskedModelConfig | PatchModelConfig, kernel: Initial) -> dict[str, Any]:
     return {"up": _linear(model.width, model.mlp_width, kernel), "down": _linear(model.mlp_width, model.width, kernel)}
 
 
@@ -111,7 +126,8 @@ def init_parameters(config: Experiment, seed: int | None = None, *, idea: Idea |
 
     The masked family: kernels and embeddings are a standard normal cut at ±2, times `initial_deviation`; biases zero;
     norms 1 and 0 (MaskGIT). The diffusion family: Xavier-uniform kernels, labels and the time MLP normal
-    with deviation 0.02, every adaLN and the output zero (DiT). Each parameter has a stream of its own, named
+    with deviation 0.02, every adaLN and the output zero (DiT); the drifting family: the same, but the output
+    Xavier-uniform and labels of deviation 1. Each parameter has a stream of its own, named
     after it, so adding one changes no other.
 
     Args:

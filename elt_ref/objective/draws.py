@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from elt_ref.arrays import check_integers, lowest
-from elt_ref.config import DiffusionExperiment, Experiment, ModelConfig
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment, ModelConfig
 from elt_ref.errors import RequestError
 from elt_ref.idea import Idea
 from elt_ref.schedules import masked_count
@@ -22,7 +22,8 @@ class Batch(NamedTuple):
     """Examples and their classes: one step's, or the whole data set's."""
 
     examples: Shaped[np.ndarray, "batch ..."]
-    """Tokens [batch, tokens], or samples [batch, height, width, channels]."""
+    """Tokens [batch, tokens], or samples [batch, height, width, channels]. Of one step of the drifting family: real
+    samples of each class, [classes, positives, height, width, channels]."""
     labels: Int[np.ndarray, " batch"]
     """Classes."""
 
@@ -56,7 +57,28 @@ class DiffusionDraws(NamedTuple):
     """L_int; None for the vanilla objective; where an idea draws exits, all of them."""
 
 
-Draws: TypeAlias = MaskedDraws | DiffusionDraws
+class DriftingDraws(NamedTuple):
+    """The random numbers of one step of the drifting family."""
+
+    noise: Float[np.ndarray, "batch height width channels"]
+    """ε, standard normal, in equal groups of one class each; teacher and student share it."""
+    student_loops: StudentLoops
+    """L_int; None for the vanilla objective; where an idea draws exits, all of them."""
+
+
+Draws: TypeAlias = MaskedDraws | DiffusionDraws | DriftingDraws
+
+
+def take_batch(config: Experiment, step: int, examples: Batch) -> Batch:
+    """Return what step `step` learns from, of all examples: a minibatch, or real samples of some classes."""
+    if not isinstance(config, DriftingExperiment):
+        chosen = batch_indices(config, step, len(examples.labels))
+        return Batch(examples.examples[chosen], examples.labels[chosen])
+    drifting = config.drifting
+    labels = stream(config.seed, "classes", step).permutation(np.unique(examples.labels))[: drifting.classes_per_step]
+    generator = stream(config.seed, "positives", step)
+    places = [generator.permutation(np.flatnonzero(examples.labels == label))[: drifting.positives] for label in labels]
+    return Batch(examples.examples[np.stack(places)], labels)
 
 
 def batch_indices(config: Experiment, step: int, examples: int) -> Int[np.ndarray, " batch"]:
@@ -75,20 +97,29 @@ def draw(config: Experiment, step: int, idea: Idea | None = None) -> Draws:
     objective, batch = config.objective, config.training.batch_size
     student_loops = draw_student(config, step, idea)
 
+    if isinstance(config, DriftingExperiment):
+        return DriftingDraws(_noise(config, step), student_loops)
+
     def uniform(name: str, per: str = "sample") -> np.ndarray:
         generator = stream(config.seed, name, step)
         return generator.random(batch) if per == "sample" else np.full(batch, generator.random())
 
     label_drop = uniform("label_drop", objective.label_drop_per)
     if isinstance(config, DiffusionExperiment):
-        noise = stream(config.seed, "noise", step).standard_normal((batch, *config.model.shape))
-        return DiffusionDraws(uniform("time"), noise.astype(config.training.dtype), label_drop, student_loops)
+        return DiffusionDraws(uniform("time"), _noise(config, step), label_drop, student_loops)
     order = stream(config.seed, "mask_order", step).random((batch, config.model.tokens))
     return MaskedDraws(uniform("mask_ratio", objective.mask_ratio_per), order, label_drop, student_loops)
 
 
+def _noise(config: DiffusionExperiment | DriftingExperiment, step: int) -> Float[np.ndarray, "batch ..."]:
+    shape = config.training.batch_size, *config.model.shape
+    return stream(config.seed, "noise", step).standard_normal(shape).astype(config.training.dtype)
+
+
 def stream_names(config: Experiment) -> tuple[str, ...]:
     """Return the names of the streams that a run draws from."""
+    if isinstance(config, DriftingExperiment):
+        return ("classes", "positives", *DriftingDraws._fields)
     draws = DiffusionDraws if isinstance(config, DiffusionExperiment) else MaskedDraws
     return ("order", *draws._fields)
 

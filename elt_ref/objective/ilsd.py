@@ -18,13 +18,13 @@ from elt_ref.ops import stop_gradient
 
 @runtime_checkable
 class Target(Protocol):
-    """What the network should predict: either family's losses of a prediction."""
+    """What the network should predict: a family's losses of a prediction."""
 
     def ground_truth(self, prediction: Any, /) -> Any:
-        """Return L_GT, a scalar: E7 or E9."""
+        """Return L_GT, a scalar: E7, E9 or D5."""
 
     def distillation(self, student: Any, teacher: Any, /) -> Any:
-        """Return L_dist, a scalar: E8 or E10."""
+        """Return L_dist, a scalar: E8, E10 or D6."""
 
 
 class LossTerms(NamedTuple):

@@ -13,11 +13,12 @@ from elt_ref.ops.post_norm_layer import post_norm_layer
 from elt_ref.ops.rows import put_rows, take_rows
 from elt_ref.ops.softmax import log_softmax, softmax, softmax_cross_entropy
 from elt_ref.ops.squared_error import weighted_squared_error
-from elt_ref.ops.stop_gradient import stop_gradient
+from elt_ref.ops.stop_gradient import constant, stop_gradient
 
 __all__ = [
     "Work",
     "adaln_zero_layer",
+    "constant",
     "count_call",
     "count_passes",
     "count_work",

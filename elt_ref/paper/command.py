@@ -13,7 +13,7 @@ def parse(page: str, description: str, steps: int) -> argparse.Namespace:
     """Return the options of a page's command line.
 
     Args:
-        page: ``masked`` or ``diffusion``.
+        page: ``masked``, ``diffusion`` or ``drifting``.
         description: what the page does, for ``--help``.
         steps: default number of training steps.
 

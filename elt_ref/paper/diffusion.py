@@ -74,14 +74,18 @@ def waves(x, features):  # [k] -> sines and cosines, 2 × [k, features / 2]
     return np.sin(angle), np.cos(angle)
 
 
-def embed(noisy, time, labels, patch, time_in, time_out, label):  # -> x [B, T, d], c [B, d]
+def embed_patches(noisy, patch):  # -> [B, T, d]
     rows, columns, p = SHAPE[0] // PATCH_SIZE, SHAPE[1] // PATCH_SIZE, PATCH_SIZE
     patches = noisy.reshape(-1, rows, p, columns, p, SHAPE[2]).transpose(0, 1, 3, 5, 2, 4)  # channel, row, column
     row, column = np.divmod(np.arange(rows * columns, dtype=noisy.dtype), columns)
     position = np.concatenate([*waves(column, WIDTH // 2), *waves(row, WIDTH // 2)], axis=1)  # [T, d]
+    return linear(patches.reshape(len(noisy), rows * columns, -1), **patch) + position
+
+
+def embed(noisy, time, labels, patch, time_in, time_out, label):  # -> x [B, T, d], c [B, d]
     hidden = linear(np.concatenate(waves(TIME_SCALE * time, TIME_FEATURES)[::-1], axis=1), **time_in)  # cosines first
     c = linear(hidden * sigmoid(hidden), **time_out) + label[labels]
-    return linear(patches.reshape(len(noisy), rows * columns, -1), **patch) + position, c
+    return embed_patches(noisy, patch), c
 
 
 def head(parameters, x, c):  # [B, T, d], [B, d] -> [B, height, width, channels]

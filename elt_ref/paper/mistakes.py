@@ -14,14 +14,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-PAGES = ("masked", "diffusion")
+PAGES = ("masked", "diffusion", "drifting")
+PARTS = {"drifting": ("network", "diffusion")}
+"""Page whose functions another uses, and the name that it has there."""
 
 
 class Change(NamedTuple):
     """Some lines of a page and what stands there instead."""
 
     page: str
-    """``masked`` or ``diffusion``."""
+    """``masked``, ``diffusion`` or ``drifting``."""
     old: str
     """Whole lines, as they stand once on the page."""
     new: str
@@ -128,12 +130,15 @@ def page_text(page: str, changes: Iterable[Change] = (), name: str = "") -> str:
 def page_with(page: str, mistake: Mistake | None = None) -> Any:
     """Return a page as a module of its own, with a mistake in it on request.
 
-    Its constants may be set without touching the imported page.
+    Its constants, and the constants of a page it uses, may be set without touching the imported page.
     """
     text = page_text(page, mistake.changes, mistake.name) if mistake else page_text(page)
     module = ModuleType(f"elt_ref.paper.{page}")
     vars(module)["__file__"] = str(page_file(page))
     exec(compile(text, str(page_file(page)), "exec"), vars(module))  # noqa: S102  our own page
+    if page in PARTS:
+        name, part = PARTS[page]
+        vars(module)[name] = page_with(part, mistake)
     return module
 
 

@@ -252,10 +252,11 @@ def summary(configs: Mapping[str, Experiment], count: int) -> dict[str, str]:
     masked = isinstance(model, MaskedModelConfig)
     tokens = f"{grid} tokens" if masked else f"{grid} patches of {model.patch_size}×{model.patch_size}"
     dataset = tiny_datasets.load(config.data.name) if config.data else None
+    steps = "1 step" if config.sampling.steps == 1 else f"{config.sampling.steps} steps"
     return {
         "data": f"{len(dataset.train):,} examples of {dataset.name}, as {tokens}" if dataset else tokens,
         "network": f"{model.family}, N = {model.layers} layers of width {model.width}, L_max = {model.max_loops}",
         "parameters": f"{counted.looped_parameters:,} looped, {counted.total_parameters:,} in all",
         "training": f"{next(iter(trained.values()))} each" if len(set(trained.values())) == 1 else apart,
-        "sampling": f"{config.sampling.steps} steps, {count} samples for each loop count, seed 0",
+        "sampling": f"{steps}, {count} samples for each loop count, seed 0",
     }

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import NamedTuple
 
-PAGES = ("masked.py", "diffusion.py")
+PAGES = ("masked.py", "diffusion.py", "drifting.py")
 
 
 class Excerpt(NamedTuple):

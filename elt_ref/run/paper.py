@@ -13,6 +13,7 @@ from elt_ref.run.specs import read_toml
 def count_table(config: Experiment, counted: Count) -> Table:
     """Return the counts of a network, as a table for the terminal."""
     table = Table(title=f"{config.name}: {counted.layers} layers × {counted.loops} loops", show_header=False)
+    steps = "1 step" if counted.sampling_steps == 1 else f"{counted.sampling_steps} steps"
     rows = {
         "looped parameters": counted.looped_parameters,
         "total parameters": counted.total_parameters,
@@ -21,7 +22,7 @@ def count_table(config: Experiment, counted: Count) -> Table:
         "FLOPs a forward pass": counted.flops_per_forward,
         "looped multiply-adds a forward pass": counted.looped_macs_per_forward,
         "arithmetic intensity (looped FLOPs ÷ bytes of looped parameters)": round(counted.arithmetic_intensity, 1),
-        f"forward passes a sample ({counted.sampling_steps} steps)": counted.forwards_per_sample,
+        f"forward passes a sample ({steps})": counted.forwards_per_sample,
         "looped multiply-adds a sample": counted.looped_macs_per_sample,
         "multiply-adds a sample": counted.macs_per_sample,
         "FLOPs a sample": counted.flops_per_sample,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import tiny_datasets
-from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
+from elt_ref.config import DriftingExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.objective import Batch
 from elt_ref.run.record import data_digest
@@ -26,7 +26,11 @@ from elt_ref.tokenizer import (
 CODEC = "tokenizer.safetensors"
 """File of the learned codec: a codebook, or the components of an autoencoder."""
 
-KINDS = {"masked": ("pictures", "clips", "tokens"), "diffusion": ("pictures", "latents")}
+KINDS = {
+    "masked": ("pictures", "clips", "tokens"),
+    "diffusion": ("pictures", "latents"),
+    "drifting": ("pictures", "latents"),
+}
 """Kinds of data that each family can learn."""
 
 
@@ -63,7 +67,26 @@ def load_data(config: Experiment) -> tiny_datasets.Dataset:
             f"model.classes: expected {len(dataset.classes)}, as many as data set '{dataset.name}' has, "
             f"got {config.model.classes}"
         )
+    if isinstance(config, DriftingExperiment):
+        _check_classes(config, dataset)
     return dataset
+
+
+def _check_classes(config: DriftingExperiment, dataset: tiny_datasets.Dataset) -> None:
+    """Raise RequestError unless the classes that have training examples are enough, and have enough of them."""
+    examples = np.bincount(dataset.train.labels)
+    asked = config.drifting
+    if asked.classes_per_step > np.count_nonzero(examples):
+        raise RequestError(
+            f"drifting.classes_per_step: expected at most {np.count_nonzero(examples)}, the classes of "
+            f"'{dataset.name}' with training examples, got {asked.classes_per_step}"
+        )
+    smallest = int(examples[examples > 0].min())
+    if asked.positives > smallest:
+        raise RequestError(
+            f"drifting.positives: expected at most {smallest}, the training examples of the smallest class of "
+            f"'{dataset.name}', got {asked.positives}"
+        )
 
 
 def prepare(config: Experiment, folder: Path) -> Prepared:
@@ -85,7 +108,7 @@ def prepare(config: Experiment, folder: Path) -> Prepared:
     else:
         examples = imported_examples(config, dataset)
         codec, error = open_codec(config, dataset, folder), None
-    if isinstance(config, DiffusionExperiment):
+    if not isinstance(config, MaskedExperiment):
         _check_shape("model.shape", examples.shape[1:], config.model.shape)
         return Prepared(Batch(examples.astype(config.training.dtype), dataset.train.labels), codec, error, digest)
     _check_shape("model.grid", examples.shape[1:], config.model.grid)

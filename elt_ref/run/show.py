@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.config import DiffusionConfig, load_preset
+from elt_ref.config import DiffusionConfig, DriftingConfig, load_preset
 from elt_ref.errors import RequestError, nearest
 from elt_ref.generation import denoise_step, sample, step_variance
 from elt_ref.model import apply_block, init_parameters, loop_states
 from elt_ref.objective import (
     Batch,
     DiffusionTarget,
+    DriftingTarget,
     LossTerms,
     MaskedTarget,
     draw,
     draw_student_loops,
+    drift_field,
     ilsd_loss,
 )
+from elt_ref.objective.drifting import affinities
 from elt_ref.ops import counting
 from elt_ref.run.idea import shipped_ideas
 from elt_ref.run.page_lines import excerpts
@@ -220,6 +223,56 @@ def _worked_diffusion_distillation() -> str:
     return f"the same weight, student 3, teacher 1: {value:.6f}"
 
 
+LINE = "on a line: generated −1 and 1, real 1"
+"""One value a sample: distances 2 and 0 to the real one, 2 to each other; their mean is 3/2."""
+
+
+def _worked_unit() -> str:
+    field = drift_field(np.array([[-1.0], [1.0]]), np.array([[1.0]]), temperatures=(1.0,))
+    return f"{LINE}; distances 2, 2, 2, 0 and D = 1: S = {field.scale:g}"
+
+
+def _worked_affinities() -> str:
+    far = -2 / 1.5
+    found = affinities(np.array([[-np.inf, far, far], [far, -np.inf, 0.0]]))
+    return (
+        f"{LINE}, τ = 1, so ℓ = −4/3 at distance 2: from −1, W = √(½ · 1) = {found[0, 1]:.6f} to the generated one and "
+        f"√(½ · e^(−4/3) / (e^(−4/3) + 1)) = {found[0, 2]:.6f} to the real one"
+    )
+
+
+def _worked_field() -> str:
+    field = drift_field(np.array([[-1.0], [1.0]]), np.array([[2.0]]), temperatures=(1.0,))
+    values = field.drift[:, 0] * field.sizes[0]
+    return (
+        f"on a line: generated −1 and 1, real 2, τ = 1: S = {field.scale:g}, V_τ = ({values[0]:.6f}, {values[1]:.6f})"
+    )
+
+
+def _worked_drift() -> str:
+    field = drift_field(np.array([[-1.0], [1.0]]), np.array([[2.0]]), temperatures=(1.0, 0.2))
+    return (
+        f"the same with τ = 1 and 0.2: root mean squares {field.sizes[0]:.6f} and {field.sizes[1]:.6f}, "
+        f"V = ({field.drift[0, 0]:.6f}, {field.drift[1, 0]:.6f})"
+    )
+
+
+def _on_a_line() -> DriftingTarget:
+    drifting = DriftingConfig(temperatures=(1.0,), classes_per_step=1, positives=1)
+    return DriftingTarget(np.full((1, 1, 1, 1, 1), 2.0), drifting)
+
+
+def _worked_drifting_truth() -> str:
+    value = _on_a_line().ground_truth(np.array([-1.0, 1.0]).reshape(2, 1, 1, 1))
+    return f"one τ: the mean of V² after the division is {value:.6f}, wherever the samples lie; with three it differs"
+
+
+def _worked_drifting_distillation() -> str:
+    teacher = np.array([-1.0, 1.0]).reshape(2, 1, 1, 1)
+    value = _on_a_line().distillation(teacher + 1, teacher)
+    return f"teacher −1 and 1, real 2, so S = 2; student 0 and 2: (1² + 1²) / 2 / 2² = {value:.6f}"
+
+
 WORKED: dict[str, Callable[[], str]] = {
     "E1": _worked_decoding,
     "E2": _worked_denoising,
@@ -234,6 +287,12 @@ WORKED: dict[str, Callable[[], str]] = {
     "E8": _worked_distillation,
     "E9": _worked_diffusion_truth,
     "E10": _worked_diffusion_distillation,
+    "D1": _worked_unit,
+    "D2": _worked_affinities,
+    "D3": _worked_field,
+    "D4": _worked_drift,
+    "D5": _worked_drifting_truth,
+    "D6": _worked_drifting_distillation,
     "A1": _worked_training,
     "A2": _worked_inference,
 }

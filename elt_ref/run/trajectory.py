@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from elt_ref.config import DiffusionExperiment, MaskedExperiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, MaskedExperiment
 from elt_ref.generation import (
     decode_step,
     denoise,
     draw_noise,
+    generate,
     initial_noise,
     predict_clean,
     predict_tokens,
@@ -17,7 +18,7 @@ from elt_ref.run.folder import Run
 from elt_ref.schedules import time_grid
 from elt_ref.tokenizer import Codec
 
-KEPT_TITLES = {"masked": "kept after the step", "diffusion": "state after the step"}
+KEPT_TITLES = {"masked": "kept after the step", "diffusion": "state after the step", "drifting": "the sample"}
 """Title of the second result of `trajectory`, by family."""
 
 
@@ -27,7 +28,7 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     Returns:
         The answer after each of 1 … L_max loops at each step, [steps, loops, height, width, channels]; and the picture
         after each step, [steps, height, width, channels]: in the masked family NaN where masked again, in the diffusion
-        family noisy except the last. A clip has an axis of frames before the height.
+        family noisy except the last. Drifting has one step. A clip has an axis of frames before the height.
 
     Raises:
         RequestError: the run cannot decode pictures.
@@ -35,6 +36,8 @@ def trajectory(run: Run, label: int, *, seed: int) -> tuple[np.ndarray, np.ndarr
     config, codec = run.config, codec_of(run)
     if isinstance(config, MaskedExperiment):
         return _masked(run, config, codec, label, seed)
+    if isinstance(config, DriftingExperiment):
+        return _drifting(run, config, codec, label, seed)
     return _diffusion(run, config, codec, label, seed)
 
 
@@ -95,3 +98,13 @@ def _diffusion(
         answers.append(row)
         kept.append(to_pictures(codec, config, noisy)[0])
     return np.array(answers), np.array(kept)
+
+
+def _drifting(
+    run: Run, config: DriftingExperiment, codec: Codec, label: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    noise, labels, drawn = initial_noise(config, seed, 1), np.array([label]), []
+    for loops in range(1, config.model.max_loops + 1):
+        samples, _ = generate(run.parameters, config, labels, noise, loops=loops, idea=run.idea)
+        drawn.append(to_pictures(codec, config, samples)[0])
+    return np.array([drawn]), np.array(drawn[-1:])

@@ -1,6 +1,6 @@
 """How training finds the parameters: optimizer, moving average, train step, trainer, checkpoints."""
 
-from elt_ref.objective import Batch, Draws, batch_indices, draw
+from elt_ref.objective import Batch, Draws, draw, take_batch
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.idea_loss import idea_loss_and_gradient
 from elt_ref.training.learning import Notice, notice, sentence
@@ -18,7 +18,6 @@ __all__ = [
     "StepInfo",
     "TrainState",
     "adamw",
-    "batch_indices",
     "clip_gradient",
     "draw",
     "idea_loss_and_gradient",
@@ -30,6 +29,7 @@ __all__ = [
     "read_metrics",
     "save_checkpoint",
     "sentence",
+    "take_batch",
     "train",
     "train_step",
     "zero_moments",

@@ -7,7 +7,7 @@ from elt_ref.config import Experiment
 from elt_ref.errors import RequestError
 from elt_ref.idea import EXTRA, Idea
 from elt_ref.model import NETWORKS, run
-from elt_ref.objective import DiffusionTarget, LossTerms, MaskedTarget, StudentLoops, ilsd_loss, vanilla_loss
+from elt_ref.objective import FamilyTarget, LossTerms, MaskedTarget, StudentLoops, ilsd_loss, vanilla_loss
 from elt_ref.ops import value_and_gradient
 
 
@@ -16,7 +16,7 @@ def idea_loss_and_gradient(
     parameters: Tree,
     config: Experiment,
     inputs: tuple[Any, ...],
-    target: MaskedTarget | DiffusionTarget,
+    target: FamilyTarget,
     *,
     student_loops: StudentLoops,
     truth_weight: float,

@@ -7,9 +7,14 @@ Two numbers stand beside the loss of the last exit:
   variance.
 * ``input_share``, how much the predictions depend on the input. Masked: the mean total variation between each example's
   probabilities and their mean over examples, in [0, 1). Diffusion: the variance of the predictions over examples, as a
-  share of the variance of their targets.
+  share of the variance of their targets. Drifting: the variance of generated samples over noise, as a share of the
+  variance of the real ones, each within a class.
 
 A training that has collapsed has the loss of the blind prediction, and the same prediction for every input.
+
+The loss of drifting says little, for every field is divided by its size: nearly the same, from the first step to the
+last. Its log holds the sizes instead, ``field_sizes``: the root mean square of the field of the last exit before the
+division, for each temperature, over the classes of the step. No prediction is blind there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from elt_ref.arrays import Tree
-from elt_ref.config import DiffusionExperiment, Experiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment
 from elt_ref.idea import Idea
 from elt_ref.model import NETWORKS, run
 from elt_ref.objective import Batch, Draws
 from elt_ref.objective.diffusion import DiffusionTarget
+from elt_ref.objective.drifting import DriftingTarget
 from elt_ref.objective.masked import MaskedTarget
 from elt_ref.ops import softmax
 from elt_ref.schedules import log_snr
@@ -33,14 +39,16 @@ FEW = 8
 """Examples of a batch whose predictions are compared."""
 
 
-def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray:
+def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray | None:
     """Return what predicts best without looking: the logarithms of frequencies, or the mean sample.
 
     Returns:
         Logarithms of the frequencies of the codes at each position, [tokens, codes], mixed with the frequencies at all
         positions as if every code had been seen once more, for few examples say little about a position; or the mean
-        [height, width, channels].
+        [height, width, channels]; None for drifting.
     """
+    if isinstance(config, DriftingExperiment):
+        return None
     if isinstance(config, DiffusionExperiment):
         return examples.examples.mean(axis=0, dtype=np.float64)
     tokens, codes = examples.examples, config.model.codebook_size
@@ -50,9 +58,14 @@ def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray:
 
 
 def signs(
-    config: Experiment, parameters: Tree, batch: Batch, draws: Draws, blind: np.ndarray, idea: Idea | None = None
-) -> dict[str, float]:
-    """Return ``blind_loss`` and ``input_share`` of a step.
+    config: Experiment,
+    parameters: Tree,
+    batch: Batch,
+    draws: Draws,
+    blind: np.ndarray | None,
+    idea: Idea | None = None,
+) -> dict[str, float | list[float]]:
+    """Return ``blind_loss`` and ``input_share`` of a step, for drifting ``field_sizes`` and ``input_share``.
 
     Args:
         config: experiment.
@@ -63,7 +76,9 @@ def signs(
         idea: functions in the place of the package's.
     """
     corrupt: Callable[..., tuple[tuple[Any, ...], Any]] = CORRUPTIONS[type(config)]
-    _, target = corrupt(config, batch, draws)
+    inputs, target = corrupt(config, batch, draws)
+    if isinstance(target, DriftingTarget) or blind is None:
+        return _signs_of_drifting(config, parameters, inputs, target, idea)
     fewer = draws._replace(
         **{name: value[:FEW] for name, value in draws._asdict().items() if isinstance(value, np.ndarray)}
     )
@@ -71,6 +86,16 @@ def signs(
     exits = [config.model.max_loops]
     (prediction,) = run(NETWORKS[type(config)], parameters, config, inputs, exits=exits, idea=idea)
     return {"blind_loss": _blind_loss(target, blind), "input_share": _input_share(seen, prediction)}
+
+
+def _signs_of_drifting(
+    config: Experiment, parameters: Tree, inputs: tuple[Any, ...], target: DriftingTarget, idea: Idea | None
+) -> dict[str, float | list[float]]:
+    (samples,) = run(NETWORKS[type(config)], parameters, config, inputs, exits=[config.model.max_loops], idea=idea)
+    sizes = np.stack([field.sizes for field in target.fields(samples)])
+    groups = samples.reshape(len(target.positives), -1, *samples.shape[1:])
+    share = groups.var(axis=1).mean() / max(float(target.positives.var(axis=1).mean()), 1e-12)
+    return {"field_sizes": np.sqrt(np.square(sizes).mean(axis=0)).tolist(), "input_share": float(share)}
 
 
 def _blind_loss(target: MaskedTarget | DiffusionTarget, blind: np.ndarray) -> float:
@@ -122,10 +147,12 @@ def notice(entries: Sequence[Mapping[str, Any]], config: Experiment) -> Notice |
         entries: entries of the log, in order.
         config: experiment.
     """
-    judged = [entry for entry in entries if "blind_loss" in entry]
+    judged = [entry for entry in entries if "input_share" in entry]
     started = config.training.warmup_steps + PATIENCE
     if not judged or judged[-1]["step"] < started:
         return None
+    if "blind_loss" not in judged[-1]:
+        return _blind(judged)
     share = np.array([entry["teacher_truth"] / max(entry["blind_loss"], 1e-12) for entry in judged])
     last = judged[-WINDOW:]
     levels = np.convolve(share, np.full(len(last), 1 / len(last)), mode="valid")
@@ -141,8 +168,14 @@ def notice(entries: Sequence[Mapping[str, Any]], config: Experiment) -> Notice |
     if now > GUESSING and not falls:
         loss, blind = (float(np.mean([entry[name] for entry in last])) for name in ("teacher_truth", "blind_loss"))
         return Notice("guessing", f"its loss {since} is {loss:.3f}, no better than guessing {what} ({blind:.3f})")
+    return _blind(judged)
+
+
+def _blind(judged: Sequence[Mapping[str, Any]]) -> Notice | None:
+    last = judged[-WINDOW:]
     differs = max(entry["input_share"] for entry in last)
     if differs < SAME:
+        since = f"since step {last[0]['step']}"
         return Notice("blind", f"its predictions {since} are the same for every input, within {differs:.0e}")
     return None
 

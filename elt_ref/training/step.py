@@ -1,24 +1,25 @@
-"""One training step as a pure function: (state, batch, draws) → (state, info). The same for both families."""
+"""One training step as a pure function: (state, batch, draws) → (state, info). The same for all families."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 from elt_ref.arrays import Tree
-from elt_ref.config import DiffusionExperiment, Experiment, MaskedExperiment
+from elt_ref.config import DiffusionExperiment, DriftingExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError
 from elt_ref.idea import Idea
 from elt_ref.model import NETWORKS, init_parameters, run
 from elt_ref.objective import (
     Batch,
-    DiffusionTarget,
     Draws,
+    FamilyTarget,
     LossTerms,
     MaskedTarget,
     StudentLoops,
     corrupt_diffusion,
     corrupt_masked,
     ilsd_loss,
+    pair_drifting,
     vanilla_loss,
 )
 from elt_ref.ops import value_and_gradient
@@ -26,11 +27,12 @@ from elt_ref.schedules import learning_rate_at, truth_weight_at
 from elt_ref.training.idea_loss import idea_loss_and_gradient
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 
-CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], MaskedTarget | DiffusionTarget]]] = {
+CORRUPTIONS: dict[type[Experiment], Callable[..., tuple[tuple[Any, ...], FamilyTarget]]] = {
     MaskedExperiment: corrupt_masked,
     DiffusionExperiment: corrupt_diffusion,
+    DriftingExperiment: pair_drifting,
 }
-"""Corruption of a batch by type of experiment."""
+"""From a batch and its draws to inputs and target, by type of experiment. Drifting's inputs are noise alone."""
 
 
 class TrainState(NamedTuple):
@@ -97,7 +99,7 @@ def loss_and_gradient(
     parameters: Tree,
     config: Experiment,
     inputs: tuple[Any, ...],
-    target: MaskedTarget | DiffusionTarget,
+    target: FamilyTarget,
     *,
     student_loops: StudentLoops,
     truth_weight: float,

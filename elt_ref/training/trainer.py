@@ -17,7 +17,7 @@ from elt_ref.config import Experiment
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import write_text
 from elt_ref.idea import Idea
-from elt_ref.objective import Batch, batch_indices, draw
+from elt_ref.objective import Batch, draw, take_batch
 from elt_ref.text_files import read_text
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.learning import Notice, blind_prediction, notice, signs
@@ -69,7 +69,7 @@ def train(
     blind = blind_prediction(config, examples)
     try:
         while state.step < config.training.steps:
-            batch = Batch(*(array[batch_indices(config, state.step, len(examples.labels))] for array in examples))
+            batch = take_batch(config, state.step, examples)
             draws = draw(config, state.step, idea)
             with np.errstate(all="ignore"):  # overflow and NaN become one sentence below
                 after, info = train_step(state, batch, draws, config=config, idea=idea)

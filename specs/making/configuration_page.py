@@ -17,6 +17,7 @@ from elt_ref.config import (
     MASKED_ONLY,
     DiffusionConfig,
     DiffusionModelConfig,
+    DriftingModelConfig,
     MaskedModelConfig,
     ObjectiveConfig,
     SamplingConfig,
@@ -41,6 +42,7 @@ class Table:
 TABLES = (
     Table("model", MaskedModelConfig, "masked"),
     Table("model", DiffusionModelConfig, "diffusion"),
+    Table("model", DriftingModelConfig, "drifting"),
     Table("diffusion", DiffusionConfig, "diffusion"),
     Table("objective", ObjectiveConfig, "both"),
     Table("sampling", SamplingConfig, "both"),
@@ -81,12 +83,11 @@ def page() -> str:
 
 
 def receivers(table: Table) -> list[str]:
-    """Return the operations that take the section of a table, without those of the other family."""
-    other = {"masked": "diffusion_", "diffusion": "masked_"}.get(table.family)
+    """Return the operations that take the section of a table, without those of other families."""
     return [
         name
         for name, operation in TABLE.items()
-        if table.name in operation.arguments and not (other and name.startswith(other))
+        if table.name in operation.arguments and (table.family == "both" or operation.family in {None, table.family})
     ]
 
 

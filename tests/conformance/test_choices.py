@@ -128,13 +128,24 @@ def part(*names: str) -> Report:
     return judge(Narrow(operations=names), VECTORS)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def of_one_family(family):
+    """Return the operations of a family, and what all share."""
+    others = {name for other, names in FAMILIES.items() if other != family for name in names}
+    return [name for name in OPERATIONS if name not in others]
+
+
+def test_who_has_drifting_alone_is_awarded_nothing_of_the_other_families():
+    report = part(*of_one_family("drifting"))
+    assert report.families == ("drifting",)
+    assert {name for name, awarded in profiles(report).items() if awarded} == {"drifting", "measures"}
+
+
+@pytest.mark.parametrize("family", ["masked", "diffusion"])
 def test_who_has_one_family_is_awarded_the_profiles_of_that_family(family):
-    other = next(set(names) for name, names in FAMILIES.items() if name != family)
-    report = part(*(name for name in OPERATIONS if name not in other))
+    report = part(*of_one_family(family))
     assert report.families == (family,)
     lacking = {"masked": {"diffusion"}, "diffusion": {"masked", "distributed", "clips"}}[family]
-    assert {name for name, awarded in profiles(report).items() if not awarded} == lacking
+    assert {name for name, awarded in profiles(report).items() if not awarded} == lacking | {"drifting"}
     assert f"sampler: awarded for the {family} family" in "\n".join(headlines(report))
 
 

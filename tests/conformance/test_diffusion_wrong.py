@@ -1,4 +1,4 @@
-"""Every wrong implementation of the diffusion family, of training, sampling and measuring is caught by its numbers."""
+"""Wrong implementations of diffusion and drifting, of training, sampling and measuring: all are caught by numbers."""
 
 from collections import defaultdict
 from functools import cache
@@ -27,6 +27,7 @@ FAMILIES = (
     "SAMPLE",
     "COUNT",
     "METRIC",
+    "DRIFT",
 )
 CLAUSES = {name: clause for name, clause in clauses().items() if name.partition("-")[0] in FAMILIES}
 WRONG = sorted({name for clause in CLAUSES.values() for name in clause.wrong})

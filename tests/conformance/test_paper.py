@@ -30,7 +30,7 @@ def test_the_pages_give_the_published_answers_where_they_reach():
         assert mismatch(got, vector.answers, "float64") is None, vector.id
         assert difference(operation, settings, got, vector.answers)[0] <= 1e-11, vector.id
         reached.append(operation)
-    assert len(reached) == 236
+    assert len(reached) == 255
     assert set(OPERATIONS) == set(reached)
 
 
@@ -51,7 +51,10 @@ def test_a_training_on_a_page_has_the_settings_of_the_question(vector, changes):
     assert difference(stored.stored.operation, {}, got, expected)[0] <= 1e-11
 
 
-QUICK = ("masked_states", "masked_forward", "masked_layer", "diffusion_layer", "log_snr", "loss_weight", "decode_step")
+QUICK = (
+    "masked_states", "masked_forward", "masked_layer", "diffusion_layer", "log_snr", "loss_weight", "decode_step",
+    "drift_field", "drifting_forward",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("operation", QUICK)
@@ -60,9 +63,13 @@ def test_a_page_answers_fresh_questions(operation):
     assert any(question is not None and question.vector.stored.agreement is not None for question in drawn)
 
 
-@pytest.mark.parametrize(("family", "operation"), [("masked", "masked_layer"), ("diffusion", "diffusion_forward")])
+@pytest.mark.parametrize(
+    ("family", "operation"),
+    [("masked", "masked_layer"), ("diffusion", "diffusion_forward"), ("drifting", "drifting_forward")],
+)
 def test_the_judge_stops_where_page_and_reference_disagree(family, operation, monkeypatch):
     page = getattr(answer.PAPER, family)
+    page = page.network if family == "drifting" else page
     monkeypatch.setattr(page, "gelu", lambda x, right=page.gelu: right(x) * (1 + 1e-7))
     with pytest.raises(RequestError, match="expected the reference and the page to agree within 1e-10, got a"):
         draw(operation, 1, 0, DECLARED)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from training.tiny_training import FAMILIES, tiny
 
 from elt_ref.errors import RequestError
-from elt_ref.objective import batch_indices, draw, draw_student_loops, drop_labels, mask_tokens, stream_names
+from elt_ref.objective import (
+    Batch,
+    batch_indices,
+    draw,
+    draw_student_loops,
+    drop_labels,
+    mask_tokens,
+    stream_names,
+    take_batch,
+)
 from elt_ref.streams import stream
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
@@ -109,7 +118,21 @@ def test_every_draw_has_a_stream_of_its_own(monkeypatch, family):
     monkeypatch.setattr("elt_ref.objective.draws.stream", recorded)
     drawn = draw(tiny(9, family=family), 4)
     assert sorted(asked) == [(9, name, 4) for name in sorted(drawn._fields)]
-    assert stream_names(tiny(family=family)) == ("order", *drawn._fields), "a checkpoint names other streams"
+    of_batch = ("classes", "positives") if family == "drifting" else ("order",)
+    assert stream_names(tiny(family=family)) == (*of_batch, *drawn._fields), "a checkpoint names other streams"
+
+
+def test_a_step_of_drifting_takes_some_classes_and_some_of_their_examples():
+    config, known = tiny(family="drifting"), Batch(np.arange(24.0), np.arange(24) % 2)
+    taken = [take_batch(config, step, known) for step in range(50)]
+    assert {batch.labels.tolist()[0] for batch in taken} == {0, 1}
+    for batch in taken:
+        assert batch.examples.shape == (1, 3)
+        assert len(set(batch.examples[0].tolist())) == 3, "an example twice"
+        assert (batch.examples[0] % 2 == batch.labels[0]).all(), "an example of another class"
+    again = take_batch(config, 7, known)
+    assert all(map(np.array_equal, again, taken[7])), "a step depends on more than its number"
+    assert {number for batch in taken for number in batch.examples.ravel().tolist()} == set(range(24))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import sys
 
 import numpy as np
 import pytest
-from page_sizes import FAMILIES, PAGES, PRESETS, constants, equal_to_1e_11
+from page_sizes import FAMILIES, PAGES, PRESETS, equal_to_1e_11, page_of
 from PIL import Image
 
 import tiny_datasets
 from elt_ref import forward
 from elt_ref.arrays import tree_items, tree_map
 from elt_ref.config import validate
-from elt_ref.generation import DecodeNoise, decode, denoise
+from elt_ref.generation import DecodeNoise, decode, denoise, generate
 from elt_ref.measure import classify, fit_gaussian, frechet_distance, load_feature_network
 from elt_ref.model import declare_parameters
 from elt_ref.objective import Batch
@@ -41,7 +41,8 @@ print(*(name for name in sys.modules if name.startswith("elt_ref")))
     assert "step 3 of 3" in progress
     assert where.endswith(str(picture))
     own = (family, "command", "mistakes")
-    assert set(loaded.split()) <= {"elt_ref", "elt_ref.paper", *(f"elt_ref.paper.{name}" for name in own)}
+    used = ["diffusion"] if family == "drifting" else []
+    assert set(loaded.split()) <= {"elt_ref", "elt_ref.paper", *(f"elt_ref.paper.{name}" for name in (*own, *used))}
     with Image.open(picture) as sheet:
         assert sheet.size == (880, 576)
 
@@ -87,19 +88,21 @@ def small(family):
     preset = PRESETS[family].model_dump()
     training = {"steps": 4, "batch_size": 8, "dtype": "float64"}
     sections = {"model": preset["model"] | SMALL, "training": preset["training"] | training}
+    if family == "drifting":
+        sections["training"]["batch_size"] = 10
+        sections["drifting"] = preset["drifting"] | {"positives": 2}
     config = validate(preset | sections, where="test")
     random = np.random.default_rng(0)
-    labels = random.integers(config.model.classes, size=32)
+    labels = np.arange(32) % config.model.classes
     if family == "masked":
         return config, Batch(random.integers(config.model.codebook_size, size=(32, config.model.tokens)), labels)
     return config, Batch(random.standard_normal((32, *config.model.shape)), labels)
 
 
 @pytest.fixture(params=FAMILIES)
-def family(request, monkeypatch):
-    for name, value in constants(small(request.param)[0]).items():
-        monkeypatch.setattr(PAGES[request.param], name, value)
-    return request.param
+def family(request):
+    with page_of(small(request.param)[0]):
+        yield request.param
 
 
 def package_sample(parameters, config, labels, loops, seed):
@@ -114,6 +117,8 @@ def package_sample(parameters, config, labels, loops, seed):
         return list(decode(parameters, config, labels, noise, loops=loops))[-1].answer
     shape = (len(labels), *config.model.shape)
     initial = random.standard_normal(shape)
+    if config.model.family == "drifting":
+        return generate(parameters, config, labels, initial, loops=loops)[0]
     return list(denoise(parameters, config, labels, initial, lambda _: random.standard_normal(shape), loops=loops))[
         -1
     ].noisy
@@ -122,11 +127,12 @@ def package_sample(parameters, config, labels, loops, seed):
 def assert_same_network(page, parameters, config, examples):
     """Assert that predictions and samples of the page are those of the package, at several loop counts."""
     inputs = (
-        examples if config.model.family == "masked" else (examples.examples, np.linspace(0, 1, 32), examples.labels)
+        (examples.examples, np.linspace(0, 1, 32), examples.labels) if config.model.family == "diffusion" else examples
     )
+    steps = {} if config.model.family == "drifting" else {"steps": config.sampling.steps}
     for loops in (1, 3, 6):
         equal_to_1e_11(page.forward(parameters, *inputs, loops), forward(parameters, config, *inputs, loops=loops))
-        got = page.sample(parameters, np.arange(10), loops, steps=config.sampling.steps, seed=1)
+        got = page.sample(parameters, np.arange(10), loops, **steps, seed=1)
         expected = package_sample(parameters, config, np.arange(10), loops, seed=1)
         equal_to_1e_11(got, expected)
 

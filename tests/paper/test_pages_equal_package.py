@@ -9,18 +9,21 @@ from hypothesis import strategies as st
 from page_sizes import FAMILIES, equal_to_1e_11, examples
 
 import elt_ref
-from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step
-from elt_ref.objective import Batch, corrupt_diffusion, corrupt_masked, draw, drop_labels, mask_tokens
+from elt_ref.generation import DecodeNoise, decode, decode_step, denoise, denoise_step, generate
+from elt_ref.objective import Batch, draw, drift_field, drop_labels, mask_tokens
 from elt_ref.paper import masked
 from elt_ref.schedules import log_snr, masked_count
 from elt_ref.training import Moments, TrainState, loss_and_gradient, train_step, zero_moments
+from elt_ref.training.step import CORRUPTIONS
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def inputs_of(example):
-    """Return what the network reads: some tokens masked, or noisy pictures at some times; and some labels missing."""
+    """Return what the network reads: some tokens masked, noisy pictures, or noise; and some labels missing."""
     config, batch, random = example.config, example.batch, example.random
+    if config.model.family == "drifting":
+        return draw(config, 0).noise, random.integers(config.model.classes, size=config.training.batch_size)
     labels = np.where(random.random(len(batch.labels)) < 0.3, config.model.classes, batch.labels)
     if config.model.family == "masked":
         mask = random.random(batch.examples.shape) < 0.5
@@ -42,6 +45,8 @@ def test_predictions_after_any_number_of_loops(family, data, loops):
 def page_loss(page, example, draws, student_loops, truth_weight, parameters):
     """Return the page's loss of the package's draws."""
     config, batch = example.config, example.batch
+    if config.model.family == "drifting":
+        return page.ilsd_loss(parameters, *batch, draws.noise, student_loops, truth_weight)
     labels = drop_labels(
         batch.labels,
         draws.label_drop,
@@ -63,8 +68,7 @@ def test_every_term_of_the_loss_and_its_gradient(family, data, truth_weight):
     config, parameters = example.config, example.parameters
     draws = draw(config, 0)
 
-    corrupt = corrupt_masked if family == "masked" else corrupt_diffusion
-    inputs, target = corrupt(config, example.batch, draws)
+    inputs, target = CORRUPTIONS[type(config)](config, example.batch, draws)
     terms, gradient = loss_and_gradient(
         parameters, config, inputs, target, student_loops=draws.student_loops, truth_weight=truth_weight
     )
@@ -202,7 +206,35 @@ def test_a_denoising_step(data, time, share):
         equal_to_1e_11(page.denoise_step(noisy, clean, noise, time, then), expected)
 
 
-@every_family
+@given(st.data(), st.integers(1, 6), st.integers(0, 9))
+@settings(max_examples=10)
+def test_pictures_of_one_evaluation(data, loops, seed):
+    example = data.draw(examples("drifting"))
+    config = example.config
+    labels, noise = example.random.integers(config.model.classes, size=5), np.random.default_rng(seed)
+    noise = noise.standard_normal((5, *config.model.shape))
+    expected, used = generate(example.parameters, config, labels, noise, loops=loops)
+    with example.page() as page:
+        equal_to_1e_11(page.sample(example.parameters, labels, loops, seed=seed), expected)
+    assert used.tolist() == [loops] * 5
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_the_field_and_its_unit(data):
+    example = data.draw(examples("drifting"))
+    config, random = example.config, example.random
+    positives = example.batch.examples.reshape(*example.batch.examples.shape[:2], -1)
+    queries = random.standard_normal((len(positives), 4, positives.shape[-1]))
+    with example.page() as page:
+        drift, unit = page.drift(queries, positives)
+    for place, pair in enumerate(zip(queries, positives, strict=True)):
+        expected = drift_field(*pair, temperatures=config.drifting.temperatures)
+        equal_to_1e_11(drift[place], expected.drift)
+        equal_to_1e_11(unit[place], np.full((1, 1), expected.scale))
+
+
+@pytest.mark.parametrize("family", ["masked", "diffusion"])
 @given(st.data())
 @settings(max_examples=10)
 def test_a_scale_of_one_is_the_conditional_prediction_to_the_bit(family, data):

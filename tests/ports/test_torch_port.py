@@ -11,16 +11,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
-from networks import make_config, make_diffusion_config, random_labels, random_parameters, random_tokens
+from networks import (
+    make_config,
+    make_diffusion_config,
+    make_drifting_config,
+    random_labels,
+    random_parameters,
+    random_tokens,
+)
 from safetensors.numpy import save_file
 
 from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.conformance.operations import OPERATIONS, TAPS
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.generation import sample
-from elt_ref.objective import Batch
+from elt_ref.model import forward
+from elt_ref.objective import Batch, draw
 from elt_ref.run.idea import load_idea
-from elt_ref.training import Moments, TrainState, load_checkpoint, save_checkpoint, train, zero_moments
+from elt_ref.training import (
+    Moments,
+    TrainState,
+    load_checkpoint,
+    save_checkpoint,
+    train,
+    train_step,
+    zero_moments,
+)
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.ports
@@ -224,6 +240,30 @@ def diffusion_training():
     }
 
 
+DRIFTING = make_drifting_config(dtype="float64")
+
+
+def drifting_inputs():
+    return {
+        **sections(DRIFTING, "model"),
+        "parameters": flat(random_parameters(DRIFTING)),
+        "noise": normal(6, *DRIFTING.model.shape),
+        "labels": random_labels(DRIFTING, 6),
+    }
+
+
+def drifting_objective(student_loops, reduction):
+    return {
+        **drifting_inputs(),
+        "labels": np.array([2, 0]),
+        "positives": normal(2, 3, *DRIFTING.model.shape),
+        "temperatures": [0.05, 0.2],
+        "student_loops": student_loops,
+        "truth_weight": 0.3,
+        "reduction": reduction,
+    }
+
+
 def optimizing(step, **settings):
     return {
         "training": make_config(training={"steps": 9, "warmup_steps": 2, **settings}).training.model_dump(mode="json"),
@@ -246,6 +286,7 @@ DIFFUSION_OBJECTIVES = [
 ]
 SCHEDULES = [{}, {"shift": 0.5, "shift_at_noise": -1.0, "bias": 2.0}, {"prediction": "v", "weight_derivative": False}]
 
+DRIFTING_OBJECTIVES = [(None, "sum"), (1, "mean_per_sample"), (2, "sum")]
 ACROSS = {"masked_training_across"}
 """Is offered by elt_torch_distributed, and judged by a clause (test_ports_conform.py)."""
 CASES = [
@@ -338,6 +379,14 @@ CASES = [
     ("count", {**sections(MASKED, "model"), "loops": 3}),
     ("count", {**sections(DIFFUSION, "model"), "loops": 3}),
     ("frechet_distance", {"features": normal(9, 4), "others": normal(7, 4) + 1}),
+    ("drift_field", {"queries": normal(4, 6), "positives": normal(5, 6), "temperatures": [0.02, 0.05, 0.2]}),
+    ("drifting_states", {**drifting_inputs(), "loops": 3}),
+    ("drifting_forward", {**drifting_inputs(), "loops": 5}),
+    *(
+        (f"drifting_{what}", drifting_objective(*each))
+        for what in ("objective", "gradient")
+        for each in DRIFTING_OBJECTIVES
+    ),
     ("frechet_distance", {"features": normal(3, 5), "others": normal(3, 5)}),
     ("inception_score", {"logits": normal(11, 4), "splits": 3}),
 ]
@@ -438,6 +487,28 @@ def test_a_checkpoint_that_is_read_and_written_is_the_same(tmp_path, family):
     assert_close(load_checkpoint(tmp_path / "port.safetensors", config), somewhere(config), 0)
     port_says, reference_says = (file_of(tmp_path / f"{name}.safetensors") for name in ("port", "reference"))
     assert port_says == reference_says
+
+
+def test_a_training_of_drifting_goes_on_as_in_the_reference(tmp_path):
+    config = make_drifting_config(dtype="float64", training=TRAINING | {"batch_size": 6})
+    state, sections_of = somewhere(config), ("model", "drifting", "objective", "training")
+    settings = {name: port().Settings(**section) for name, section in sections(config, *sections_of).items()}
+    trainer = port().Trainer(build(config), port().Settings(seed=config.seed, **settings))
+    save_checkpoint(tmp_path / "reference.safetensors", state, config)
+    trainer.load(tmp_path / "reference.safetensors")
+    for step in (3, 4):
+        draws = draw(config, step)
+        batch = Batch(normal(2, 3, *config.model.shape), np.array([2, 0]))
+        state, info = train_step(state, batch, draws, config=config)
+        examples, labels, noise = map(torch.from_numpy, (*batch, draws.noise))
+        losses = trainer.train_step(examples, labels, {"noise": noise}, draws.student_loops)
+        assert losses.total.item() == pytest.approx(info.terms.total, rel=1e-12)
+    trainer.save(tmp_path / "port.safetensors")
+    assert_close(load_checkpoint(tmp_path / "port.safetensors", config), state, 1e-9)
+    noise = torch.from_numpy(normal(4, *config.model.shape))
+    drawn = port().drifting_sample(trainer.average, torch.tensor([0, 1, 2, 0]), noise, 5)
+    expected = forward(state.average, config, noise.numpy(), np.array([0, 1, 2, 0]), loops=5)
+    np.testing.assert_allclose(drawn.numpy(), expected, rtol=1e-7, atol=1e-9)
 
 
 def file_of(path):

@@ -62,6 +62,36 @@ checkpoint_every = 2
 log_every = 2
 """
 
+TINY_DRIFTING = """
+name = "tiny-drifting"
+[data]
+name = "digits"
+[model]
+family = "drifting"
+layers = 1
+max_loops = 2
+width = 8
+heads = 2
+mlp_width = 8
+shape = [8, 8, 1]
+patch_size = 4
+classes = 10
+[drifting]
+classes_per_step = 2
+positives = 4
+[objective]
+label_drop_rate = 0.0
+[sampling]
+steps = 1
+[training]
+steps = 4
+batch_size = 6
+warmup_steps = 1
+learning_rate = 0.01
+checkpoint_every = 2
+log_every = 2
+"""
+
 TINY_VIDEO = (
     TINY.replace('"tiny"', '"tiny-video"')
     .replace('"digits"', '"moving_digits"')
@@ -103,6 +133,12 @@ def trained(tmp_path_factory):
 def trained_diffusion(tmp_path_factory):
     """A run folder of the diffusion family, to look at and not to touch."""
     return train_tiny(tmp_path_factory.mktemp("runs") / "tiny-diffusion", TINY_DIFFUSION)
+
+
+@pytest.fixture(scope="session")
+def trained_drifting(tmp_path_factory):
+    """A run folder of the drifting family, to look at and not to touch."""
+    return train_tiny(tmp_path_factory.mktemp("runs") / "tiny-drifting", TINY_DRIFTING)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,24 @@ def draws():
     return f"1: {drawn[1]}, 2: {drawn[2]}, 3: {drawn[3]}; never on 4"
 
 
+def on_a_line(real, temperature):
+    """Return S, W and V_τ of generated samples at −1 and 1 and a real one; each is the only negative of the other."""
+    scale = (2 + 2 + abs(real + 1) + abs(real - 1)) / 4
+    other, far, near = (math.exp(-each / scale / temperature) for each in (2, abs(real + 1), abs(real - 1)))
+    weights = [
+        (math.sqrt(other / (other + one)), math.sqrt(one / (other + one) * one / (far + near))) for one in (far, near)
+    ]
+    (repel, attract), (repel_too, attract_too) = weights
+    return scale, weights, [repel * attract * (real - 1) / scale, repel_too * attract_too * (real + 1) / scale]
+
+
+def drift_on_a_line():
+    fields = [on_a_line(2, temperature)[2] for temperature in (1, 0.2)]
+    sizes = [math.hypot(*field) / math.sqrt(2) for field in fields]
+    drift = [sum(field[place] / size for field, size in zip(fields, sizes, strict=True)) for place in (0, 1)]
+    return f"squares {sizes[0]:.6f} and {sizes[1]:.6f}, V = ({drift[0]:.6f}, {drift[1]:.6f})"
+
+
 EXPECTED = {
     "E1": decoding,
     "E2": lambda: f"= {math.sqrt(3 / 4) / 3 / math.sqrt(1 / 2):.6f}, variance (1/4)(2/3) = {1 / 6:.6f}",
@@ -50,6 +68,14 @@ EXPECTED = {
     "E8": lambda: f"= {-(1 / 4 * math.log(1 / 2) + 3 / 4 * math.log(1 / 2)):.6f}",
     "E9": lambda: f"= {1 / 2 * (3 - 1) ** 2:.6f}",
     "E10": lambda: f"teacher 1: {1 / 2 * (3 - 1) ** 2:.6f}",
+    "D1": lambda: f"S = {on_a_line(1, 1)[0]}",
+    "D2": lambda: "(½ · 1) = {:.6f} to the generated one and √(½ · e^(−4/3) / (e^(−4/3) + 1)) = {:.6f}".format(
+        *on_a_line(1, 1)[1][0]
+    ),
+    "D3": lambda: "V_τ = ({:.6f}, {:.6f})".format(*on_a_line(2, 1)[2]),
+    "D4": drift_on_a_line,
+    "D5": lambda: "division is 1.000000",
+    "D6": lambda: f"= {(1**2 + 1**2) / 2 / 2**2:.6f}",
     "A1": lambda: f"λ = {', '.join(f'{1 - step / 4:g}' for step in range(5))};",
     "A2": lambda: f"L = 1, 4, 8 take {8 * 2}, {8 * 2 * 4}, {8 * 2 * 8} layer calls",
 }
@@ -99,6 +125,7 @@ def test_an_unknown_name_tells_the_nearest(refused):
 
 PAPER = Path(elt_ref.__file__).parent / "paper"
 FAMILY = {"E1": "masked", "E7": "masked", "E8": "masked", "E2": "diffusion", "E9": "diffusion", "E10": "diffusion"}
+FAMILY |= {f"D{number}": "drifting" for number in range(1, 7)}
 
 
 @pytest.mark.parametrize("name", list(EXPECTED))

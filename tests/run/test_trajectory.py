@@ -1,4 +1,4 @@
-"""The making of one sample: its last answer equals sampling with the same seed, in either family."""
+"""The making of one sample: its last answer equals sampling with the same seed, in any family."""
 
 import numpy as np
 import pytest
@@ -38,6 +38,17 @@ def test_of_noise(trained_diffusion, sampler):
     assert not np.array_equal(answers[0, 0], answers[0, -1]), "all loops answer alike"
 
 
-def test_every_family_says_what_it_keeps(trained, trained_diffusion):
-    families = {open_run(folder).config.model.family for folder in (trained, trained_diffusion)}
+def test_of_one_evaluation(trained_drifting):
+    run = open_run(trained_drifting)
+    answers, kept = trajectory(run, 3, seed=1)
+    assert (answers.shape, kept.shape) == ((1, 2, 8, 8, 1), (1, 8, 8, 1))
+    for loops in (1, 2):
+        drawn = sample(run.parameters, run.config, np.array([3]), seed=1, loops=loops).samples
+        np.testing.assert_array_equal(answers[0, loops - 1], to_pictures(run.codec, run.config, drawn)[0])
+    np.testing.assert_array_equal(kept[0], answers[0, -1])
+
+
+def test_every_family_says_what_it_keeps(trained, trained_diffusion, trained_drifting):
+    runs = trained, trained_diffusion, trained_drifting
+    families = {open_run(folder).config.model.family for folder in runs}
     assert families == set(KEPT_TITLES)

@@ -13,18 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load, save
-from tiny_training import FAMILIES, examples, tiny
+from tiny_training import FAMILIES, batch_of, tiny
 
 from elt_ref.arrays import tree_leaves
 from elt_ref.errors import RequestError
-from elt_ref.objective import Batch, draw
+from elt_ref.objective import draw
 from elt_ref.training import init_state, load_checkpoint, save_checkpoint, train_step
 from elt_ref.training.checkpoint import UNSEALED, seal
 
 
 def trained(config, steps=2):
     state = init_state(config)
-    batch = Batch(*(array[: config.training.batch_size] for array in examples(config)))
+    batch = batch_of(config)
     for step in range(steps):
         state, _ = train_step(state, batch, draw(config, step), config=config)
     return state

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_training import FAMILIES, examples, tiny
+from tiny_training import FAMILIES, batch_of, examples, tiny
 
 from elt_ref.arrays import tree_map
-from elt_ref.model import init_parameters
-from elt_ref.objective import Batch, draw
+from elt_ref.model import forward, init_parameters
+from elt_ref.objective import Batch, draw, drift_field
 from elt_ref.objective.diffusion import loss_weight
 from elt_ref.objective.draws import mask_tokens
 from elt_ref.schedules import log_snr
-from elt_ref.training import METRICS, learning, notice, read_metrics, sentence, train
+from elt_ref.training import METRICS, init_state, learning, notice, read_metrics, sentence, train
 from elt_ref.training.learning import PATIENCE, WINDOW, blind_prediction, signs
 
 CONFIG = tiny(warmup_steps=50, steps=1000)
@@ -141,10 +141,9 @@ def test_guessing_samples_costs_their_distance_to_the_mean(prediction, factor):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_predictions_that_depend_on_nothing_have_no_share(family):
-    wide = {} if family == "diffusion" else {"initial_deviation": 0.5}
+    wide = {} if family in {"diffusion", "drifting"} else {"initial_deviation": 0.5}
     config = tiny(family=family, batch_size=8, model=wide)
-    data = examples(config)
-    blind = blind_prediction(config, data)
+    blind, data = blind_prediction(config, examples(config)), batch_of(config)
     generator = np.random.default_rng(0)
     dead = tree_map(np.zeros_like, init_parameters(config))
     alive = init_parameters(config)
@@ -152,6 +151,26 @@ def test_predictions_that_depend_on_nothing_have_no_share(family):
         alive = tree_map(lambda leaf: generator.standard_normal(leaf.shape).astype(leaf.dtype), alive)
     assert signs(config, dead, data, draw(config, 0), blind)["input_share"] < 1e-6
     assert signs(config, alive, data, draw(config, 0), blind)["input_share"] > 1e-2
+
+
+def test_the_log_of_drifting_holds_the_sizes_of_the_fields_before_the_division():
+    config = tiny(family="drifting", batch_size=8, dtype="float64")
+    state, batch, draws = init_state(config), batch_of(config), draw(config, 0)
+    found = signs(config, state.parameters, batch, draws, blind_prediction(config, examples(config)))
+    samples = forward(state.parameters, config, draws.noise, np.repeat(batch.labels, 8))
+    field = drift_field(samples.reshape(8, -1), batch.examples[0].reshape(3, -1), temperatures=(0.02, 0.05, 0.2))
+    assert found["field_sizes"] == pytest.approx(list(field.sizes))
+    assert found["input_share"] == pytest.approx(samples.var(axis=0).mean() / batch.examples.var(axis=1).mean())
+
+
+def test_only_blindness_is_told_of_drifting():
+    config = tiny(family="drifting", warmup_steps=50, steps=1000)
+    entry = {"teacher_truth": 6.6, "field_sizes": [1.0]}
+    told = [
+        notice([{"step": step, "input_share": share, **entry} for step in range(1, 400)], config)
+        for share in (1e-5, 0.5)
+    ]
+    assert (told[0] and told[0].kind, told[1]) == ("blind", None)
 
 
 # --- a training

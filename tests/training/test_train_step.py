@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from networks import random_parameters
-from tiny_training import FAMILIES, examples, tiny
+from tiny_training import FAMILIES, batch_of, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.errors import RequestError
@@ -34,6 +34,8 @@ OPTIONS = {
     **OF_BOTH_FAMILIES,
     "sum": {"objective": {"reduction": "sum", "label_smoothing": 0.1}},
     "per batch": {"objective": {"mask_ratio_per": "batch", "label_drop_per": "batch", "label_drop_rate": 1.0}},
+    **{f"drifting {name}": {"family": "drifting", **options} for name, options in OF_BOTH_FAMILIES.items()},
+    "drifting sum": {"family": "drifting", "objective": {"reduction": "sum"}},
     **{
         f"diffusion {name}": {"family": "diffusion", **options}
         for name, options in (OF_BOTH_FAMILIES | OF_THE_DIFFUSION_FAMILY).items()
@@ -45,10 +47,6 @@ def started(config):
     """Return a state whose parameters all matter: at a diffusion network's own start every layer is the identity."""
     parameters = random_parameters(config)
     return init_state(config)._replace(parameters=parameters, average=parameters)
-
-
-def batch_of(config):
-    return Batch(*(array[: config.training.batch_size] for array in examples(config)))
 
 
 def same(first, second):

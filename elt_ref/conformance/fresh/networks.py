@@ -1,7 +1,7 @@
-"""Questions about whole networks: states, predictions, losses, gradients, samplings and trainings of both families."""
+"""Questions about whole networks: states, predictions, losses, gradients, samplings and trainings of all families."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from elt_ref.arrays import tree_items
 from elt_ref.config import (
     DiffusionConfig,
     DiffusionModelConfig,
+    DriftingModelConfig,
     MaskedModelConfig,
     ObjectiveConfig,
     SamplingConfig,
@@ -18,20 +19,24 @@ from elt_ref.config import (
     parse_section,
 )
 from elt_ref.conformance.fresh.drawer import Drawer, Drawn, Number
-from elt_ref.conformance.operations import FAMILIES
+from elt_ref.conformance.operations import FAMILIES, TABLE
 from elt_ref.conformance.reference import configuration
 from elt_ref.model import declare_parameters
 
-MODELS = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig}
+MODELS = {"masked": MaskedModelConfig, "diffusion": DiffusionModelConfig, "drifting": DriftingModelConfig}
 WORK = 6e6
 """Multiply-adds of one pass, at most: it bounds the tokens of a question, and then its other sizes."""
-EXTREMES = {"masked": (*(14 * ("none",)), "long", "many"), "diffusion": (*(14 * ("none",)), "long")}
+EXTREMES = {
+    "masked": (*(14 * ("none",)), "long", "many"),
+    "diffusion": (*(14 * ("none",)), "long"),
+    "drifting": ("none",),
+}
 """One network in 16 has 256 tokens or more, and one of the masked family more codes than 16 bits hold."""
 MOST = {"none": np.inf, "long": 2, "many": 3}
 """Samples and loops of such a network, at most."""
 DEPTH = 120
 """Layers in all passes of a network of more than one layer, at most."""
-WIDTH = {"masked": "width", "diffusion": "width_of_diffusion"}
+WIDTH = {"masked": "width", "diffusion": "width_of_diffusion", "drifting": "width_of_diffusion"}
 """Quantity of the width."""
 NARROW = 8
 """Width of half of the networks, at most: the rest of the work goes into tokens, loops and samples."""
@@ -95,8 +100,8 @@ def of_grid(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
     }
 
 
-def of_pictures(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
-    """Return the settings that only the diffusion family has, for pictures of at most so many patches."""
+def of_pictures(d: Drawer, tokens: Number, extreme: str, times: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the settings that networks of patches have, for pictures of at most so many, and the settings of time."""
     if extreme == "long":
         rows, columns = d.quantity("long_grid_of_patches")
     else:
@@ -108,7 +113,7 @@ def of_pictures(d: Drawer, tokens: Number, extreme: str) -> dict[str, Any]:
         **d.settings("layer_norm_epsilon?"),
         "shape": [rows * patch, columns * patch, d.quantity("channels")],
         "patch_size": patch,
-        **d.settings("classes", "time_features", "time_scale"),
+        **d.settings("classes", *times),
     }
 
 
@@ -119,7 +124,8 @@ def network(
     work = WORK / batch if extreme == "none" else WORK / (batch * 256)
     widest = NARROW if d.pick([True, True, False], [False]) else max(NARROW, math.sqrt(work / (8 * passes)))
     size = sizes(d, d.quantity(WIDTH[family], most=widest), work, passes)
-    own = of_grid if family == "masked" else of_pictures
+    of_diffusion = partial(of_pictures, times=("time_features", "time_scale"))
+    own = {"masked": of_grid, "diffusion": of_diffusion, "drifting": of_pictures}[family]
     return section(family, size, own(d, WORK / (batch * passes * per_token(size)), extreme), max_loops=max_loops)
 
 
@@ -243,8 +249,10 @@ def reading(d: Drawer, family: str) -> Drawn:
     model = network(d, family, batch=batch, passes=loops, max_loops=d.quantity("max_loops"), extreme=extreme)
     if family == "masked":
         seen = {"tokens": partly_masked(d, model, batch)}
-    else:
+    elif family == "diffusion":
         seen = {"noisy": d.numbers("noisy", batch, *model["shape"]), "time": times(d, batch)}
+    else:
+        seen = {"noise": d.numbers("noise", batch, *model["shape"])}
     inputs = {**parameters(d, model), **seen, "labels": labels(d, model, batch)}
     return Drawn({"model": model, "loops": loops}, inputs)
 
@@ -266,6 +274,27 @@ def loss(d: Drawer, family: str) -> Drawn:
     else:
         known = {**noised(d, batch, *model["shape"]), "time": times(d, batch)}
     return Drawn(settings, {**parameters(d, model), **known, "labels": labels(d, model, batch)})
+
+
+def drifting_loss(d: Drawer) -> Drawn:
+    """Return a loss of a one-step generator, of some classes with some samples each."""
+    max_loops, classes, each = d.quantity("max_loops", most=4), d.quantity("groups"), d.quantity("queries", most=5)
+    batch = classes * each
+    model = network(d, "drifting", batch=batch, passes=4 * max_loops, max_loops=max_loops)
+    model["classes"] = max(classes, model["classes"])
+    settings = {
+        "model": model,
+        "temperatures": d.quantity("temperatures"),
+        "student_loops": student(d, max_loops),
+        **d.settings("truth_weight", "objective.reduction"),
+    }
+    inputs = {
+        **parameters(d, model),
+        "positives": d.numbers("positives", classes, d.quantity("positives"), *model["shape"]),
+        "labels": d.integers("labels", model["classes"], classes),
+        "noise": d.normal("noise", batch, *model["shape"]),
+    }
+    return Drawn(settings, inputs)
 
 
 def masked_sampling(d: Drawer) -> Drawn:
@@ -332,8 +361,8 @@ def learning_across(d: Drawer) -> Drawn:
 
 
 def counting(d: Drawer) -> Drawn:
-    """Return a count of a network of either family, also of one as wide as the paper's: nothing is computed with it."""
-    family = d.pick(list(FAMILIES))
+    """Return a count of a masked or a diffusion network, or of one as wide as the paper: nothing is computed."""
+    family = d.pick(["masked", "diffusion"])
     loops, max_loops = d.quantity("loops"), d.quantity("max_loops")
     model, factor = network(d, family, batch=1, passes=1, max_loops=max_loops), d.quantity("times_wider")
     wider = {name: factor * model[name] for name in ("width", "mlp_width")}  # the heads still divide the width
@@ -367,7 +396,14 @@ OF_EITHER: Mapping[str, Callable[[Drawer, str], Drawn]] = {
     "training": learning,
 }
 QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
-    **{f"{family}_{what}": partial(of, family=family) for family in FAMILIES for what, of in OF_EITHER.items()},
+    **{
+        f"{family}_{what}": partial(of, family=family)
+        for family in FAMILIES
+        for what, of in OF_EITHER.items()
+        if f"{family}_{what}" in TABLE
+    },
+    "drifting_objective": drifting_loss,
+    "drifting_gradient": drifting_loss,
     "masked_sample": masked_sampling,
     "diffusion_sample": diffusion_sampling,
     "masked_training_across": learning_across,

@@ -203,6 +203,13 @@ def inception_score(d: Drawer) -> Drawn:
     return Drawn({"splits": d.quantity("splits")}, {"logits": logits})
 
 
+def drift_field(d: Drawer) -> Drawn:
+    """Return generated and real samples of one class; no two of the generated ones are alike."""
+    queries, positives, values = d.quantity("queries"), d.quantity("positives"), d.quantity("positions", most=64)
+    inputs = {"queries": d.normal("queries", queries, values), "positives": d.numbers("positives", positives, values)}
+    return Drawn({"temperatures": d.quantity("temperatures")}, inputs)
+
+
 QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
     "positions": lambda d: Drawn(d.settings(width="width_of_diffusion", rows="side", columns="side")),
     "time_features": lambda d: Drawn(
@@ -211,6 +218,7 @@ QUESTIONS: Mapping[str, Callable[[Drawer], Drawn]] = {
     "patchify": patchify,
     "unpatchify": unpatchify,
     "truth_weights": lambda d: Drawn(d.settings(steps="schedule_steps")),
+    "drift_field": drift_field,
     "student_draws": student_draws,
     "mask_tokens": mask_tokens,
     "drop_labels": drop_labels,

@@ -5,7 +5,14 @@ from typing import Any
 import numpy as np
 
 from elt_ref.arrays import tree_items
-from elt_ref.config import DiffusionConfig, DiffusionModelConfig, MaskedModelConfig, SamplingConfig, TrainingConfig
+from elt_ref.config import (
+    DiffusionConfig,
+    DiffusionModelConfig,
+    DriftingModelConfig,
+    MaskedModelConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
 from elt_ref.conformance.reference import configuration
 from elt_ref.model import declare_parameters
 from elt_ref.streams import stream
@@ -44,6 +51,13 @@ def diffusion_section(**changes: Any) -> dict[str, Any]:
         "time_features": 8,
     }
     return DiffusionModelConfig.model_validate(small | changes).model_dump(mode="json")
+
+
+def drifting_section(**changes: Any) -> dict[str, Any]:
+    """Return the [model] section of a small drifting network, every key present; sides and channels all differ."""
+    small = {name: value for name, value in diffusion_section().items() if not name.startswith("time_")}
+    small |= {"family": "drifting", "unconditional_row": False}
+    return DriftingModelConfig.model_validate(small | changes).model_dump(mode="json")
 
 
 def noise_section(**changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 from specs.making.scalar import inputs
 from specs.making.scalar.boundary import Parameters, Section, floats, lists
 from specs.making.scalar.layers import diffusion_layer, masked_layer
-from specs.making.scalar.networks import Opened, open_diffusion, open_masked
+from specs.making.scalar.networks import Opened, open_diffusion, open_drifting, open_masked
 
 
 class NetworkOperations:
@@ -60,6 +60,16 @@ class NetworkOperations:
         opened = _open_diffusion(model, parameters, noisy, time, labels, loops)
         return {"prediction": floats([network.predict(loops) for network in opened])}
 
+    def drifting_states(self, *, model, parameters, noise, labels, loops):
+        """Return the states after each loop."""
+        opened = _open_drifting(model, parameters, noise, labels, loops)
+        return {"states": floats([[network.states[loop] for network in opened] for loop in range(loops)])}
+
+    def drifting_forward(self, *, model, parameters, noise, labels, loops):
+        """Return the samples after the last loop."""
+        opened = _open_drifting(model, parameters, noise, labels, loops)
+        return {"samples": floats([network.predict(loops) for network in opened])}
+
 
 def _open_masked(
     model: Section, parameters: Parameters, tokens: np.ndarray, labels: np.ndarray, loops: int
@@ -75,3 +85,11 @@ def _open_diffusion(
     own = lists(parameters)
     batch = zip(noisy.tolist(), time.tolist(), labels.tolist(), strict=True)
     return [open_diffusion(model, own, sample, t, label, loops) for sample, t, label in batch]
+
+
+def _open_drifting(
+    model: Section, parameters: Parameters, noise: np.ndarray, labels: np.ndarray, loops: int
+) -> list[Opened]:
+    own = lists(parameters)
+    batch = zip(noise.tolist(), labels.tolist(), strict=True)
+    return [open_drifting(model, own, sample, label, loops) for sample, label in batch]

@@ -75,12 +75,25 @@ def open_diffusion(
     model: Section, parameters: Parameters, noisy: list[list[list[float]]], time: float, label: int, loops: int
 ) -> Opened:
     """Read a noisy sample, its time and its label. The conditioning is the same in every loop."""
+    return open_patches(model, parameters, noisy, condition(model, parameters, time, label), loops)
+
+
+def open_drifting(
+    model: Section, parameters: Parameters, noise: list[list[list[float]]], label: int, loops: int
+) -> Opened:
+    """Read noise and its label, whose row is the whole conditioning."""
+    return open_patches(model, parameters, noise, parameters["embedding.label"][label], loops)
+
+
+def open_patches(
+    model: Section, parameters: Parameters, noisy: list[list[list[float]]], conditioning: list[Number], loops: int
+) -> Opened:
+    """Read a sample in patches; the conditioning is the same in every loop."""
     heads, epsilon, size = model["heads"], model["layer_norm_epsilon"], model["patch_size"]
     height, width, _ = model["shape"]
     embedded = linear(patchify(noisy, size), parameters["embedding.patch.weight"], parameters["embedding.patch.bias"])
     places = positions(height // size, width // size, model["width"])
     state = [[x + p for x, p in zip(row, place, strict=True)] for row, place in zip(embedded, places, strict=True)]
-    conditioning = condition(model, parameters, time, label)
     layers = [
         lambda rows, own=own: diffusion_layer(own, rows, conditioning, heads, epsilon)
         for own in _layers(parameters, model["layers"])

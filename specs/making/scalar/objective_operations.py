@@ -4,6 +4,7 @@ import numpy as np
 
 from specs.making.scalar.boundary import Arrays, floats, integers, lists
 from specs.making.scalar.draws import student_draws
+from specs.making.scalar.drifting import drifting_terms, field, unit
 from specs.making.scalar.losses import Terms, truth_weight_at, weigh
 from specs.making.scalar.masking import drop_label, mask_of_training
 from specs.making.scalar.objectives import diffusion_terms, masked_terms
@@ -11,7 +12,7 @@ from specs.making.scalar.values import Number, gradient
 
 
 class ObjectiveOperations:
-    """E5 … E10, their gradients, and the draws of training; ``specs/operations.toml`` has arguments and results."""
+    """E5 … E10, D1 … D6, gradients, and the draws of training; ``specs/operations.toml`` has arguments and results."""
 
     def masked_objective(
         self, *, model, parameters, tokens, mask, labels, student_loops, truth_weight, reduction, label_smoothing
@@ -51,6 +52,32 @@ class ObjectiveOperations:
 
         def objective(values: dict[str, list]) -> Number:
             return weigh(diffusion_terms(model, diffusion, values, *batch, reduction=reduction), truth_weight)
+
+        _, slopes = gradient(objective, lists(parameters))
+        return {name: floats(leaf) for name, leaf in slopes.items()}
+
+    def drift_field(self, *, queries, positives, temperatures):
+        """Return the field and its unit."""
+        samples = queries.tolist(), positives.tolist()
+        return {"field": floats(field(*samples, temperatures)), "scale": floats(unit(*samples))}
+
+    def drifting_objective(
+        self, *, model, parameters, positives, labels, noise, temperatures, student_loops, truth_weight, reduction
+    ):
+        """Return the loss and its terms."""
+        batch = (positives.tolist(), labels.tolist(), noise.tolist(), student_loops)
+        settings = {"temperatures": temperatures, "reduction": reduction}
+        return _answer(drifting_terms(model, lists(parameters), *batch, **settings), truth_weight, student_loops)
+
+    def drifting_gradient(
+        self, *, model, parameters, positives, labels, noise, temperatures, student_loops, truth_weight, reduction
+    ):
+        """Return the gradient of the loss."""
+        batch = (positives.tolist(), labels.tolist(), noise.tolist(), student_loops)
+        settings = {"temperatures": temperatures, "reduction": reduction}
+
+        def objective(values: dict[str, list]) -> Number:
+            return weigh(drifting_terms(model, values, *batch, **settings), truth_weight)
 
         _, slopes = gradient(objective, lists(parameters))
         return {name: floats(leaf) for name, leaf in slopes.items()}
