@@ -58,11 +58,9 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     if len(set(whole)) < len(whole):
         twice = next(folder for folder in folders if whole.count(folder.resolve()) > 1)
         raise RequestError(f"explore: expected different run folders, got {twice} twice")
-    for parts in range(1, max(len(path.parts) for path in whole) + 1):
-        names = ["/".join(path.parts[-parts:]) for path in whole]
-        if len(set(names)) == len(names):
-            break
-    return names
+    longest = max(len(path.parts) for path in whole)
+    ends = (["/".join(path.parts[-parts:]) for path in whole] for parts in range(1, longest + 1))
+    return next(names for names in ends if len(set(names)) == len(names))
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

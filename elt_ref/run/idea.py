@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elt_ref.config import DiffusionExperiment, Experiment
+from elt_ref.config import DriftingExperiment, Experiment, MaskedExperiment
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import write_text
 from elt_ref.generation import sample
@@ -162,6 +162,7 @@ def _check_family(config: Experiment, idea: Idea) -> None:
 def _made_up(config: Experiment) -> Batch:
     generator = stream(config.seed, "idea")
     labels = generator.integers(config.model.classes, size=2)
-    if isinstance(config, DiffusionExperiment):
-        return Batch(generator.standard_normal((2, *config.model.shape)).astype(config.training.dtype), labels)
-    return Batch(generator.integers(config.model.codebook_size, size=(2, config.model.tokens)), labels)
+    if isinstance(config, MaskedExperiment):
+        return Batch(generator.integers(config.model.codebook_size, size=(2, config.model.tokens)), labels)
+    samples = generator.standard_normal((2, *config.model.shape)).astype(config.training.dtype)
+    return Batch(samples[None], labels[:1]) if isinstance(config, DriftingExperiment) else Batch(samples, labels)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 import tiny_datasets
-from elt_ref.config import MaskedExperiment
+from elt_ref.config import DriftingExperiment, MaskedExperiment
 from elt_ref.generation import decode, denoise, draw_noise, initial_noise, step_noise
 from elt_ref.model import NETWORKS, block_of
 from elt_ref.model import run as run_network
@@ -167,6 +167,8 @@ def _inputs_of_steps(run: Run, labels: np.ndarray) -> list[tuple[Any, ...]]:
         start = np.full((count, config.model.tokens), config.model.mask_token)
         return [(tokens,) for tokens in (start, *states[:-1])]
     start = initial_noise(config, 0, count)
+    if isinstance(config, DriftingExperiment):
+        return [(start,)]
     noise = partial(step_noise, config, 0, batch=count)
     states = [state.noisy for state in denoise(run.parameters, config, labels, start, noise, idea=run.idea)]
     times = time_grid(config.sampling.steps)
