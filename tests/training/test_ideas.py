@@ -8,6 +8,7 @@ from networks import random_parameters
 from tiny_training import examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
+from elt_ref.config import load_preset
 from elt_ref.generation import predict_tokens, sample
 from elt_ref.idea import EXTRA, idea_of
 from elt_ref.model import forward
@@ -46,6 +47,12 @@ def test_ten_ideas_ship_and_are_short():
     for name, text in shipped_ideas().items():
         code = [line for line in text.splitlines() if line.strip() and not line.startswith('"""')]
         assert len(code) <= 12, f"{name} has {len(code)} lines of code"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MASKED_ONLY])
+def test_an_idea_is_tried_in_one_step_generation_too(name):
+    small = {"model.layers": 1, "model.width": 16, "model.heads": 2, "model.mlp_width": 16}
+    try_idea(load_preset("digits-drifting", small), load_idea(name))
 
 
 @pytest.mark.parametrize(("name", "family"), PAIRS)
