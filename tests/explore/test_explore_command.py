@@ -10,7 +10,7 @@ from made_runs import DIFFUSION, MASKED, SCHEDULE
 from safetensors.numpy import save_file
 
 import tiny_datasets
-from elt_ref.config import validate
+from elt_ref.config import load_preset, validate
 from elt_ref.explore.document import packed
 from elt_ref.explore.page import short_names
 from elt_ref.ports import PORTS
@@ -103,6 +103,12 @@ def test_what_cannot_be_explored(refused, masked, tmp_path):
     sentence = refused("explore", idea, "--out", out)
     assert sentence.startswith(f"{idea}: expected a run without an idea, for the page has its network in JavaScript")
     assert sentence.endswith("got one with the idea loop_index")
+
+    one_step = tmp_path / "drifting"
+    preset = load_preset("digits-drifting", {"training.steps": 2, "training.warmup_steps": 1})
+    train_run(preset, one_step, console=Terminal(stderr=True, quiet=True))
+    sentence = refused("explore", one_step, "--out", out)
+    assert sentence == f"{one_step}: expected a run of the masked or the diffusion family, got drifting"
 
     many = [shutil.copytree(masked, tmp_path / f"run{number}") for number in range(5)]
     assert "expected at most 4 runs of the same data and network, got more" in refused("explore", *many, "--out", out)
