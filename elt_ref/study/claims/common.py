@@ -20,14 +20,17 @@ SMALL = (
 SHORT: Mapping[str, Any] = {
     "model.width": 32,
     "model.mlp_width": 128,
-    "training.steps": 250,
+    "model.initial_deviation": 0.11,
+    "training.steps": 400,
     "training.batch_size": 32,
-    "training.warmup_steps": 40,
-    "training.average_decay": 0.97,
+    "training.learning_rate": 2e-3,
+    "training.warmup_steps": 100,
+    "training.average_decay": 0.98,
     "sampling.steps": 8,
 }
-"""Settings of a quick training on `shapes`."""
-GRID, SHORT_GRID = (1e-3, 2e-3, 4e-3, 8e-3), (4e-3, 8e-3)
+"""Settings of a quick training on `shapes`. The deviation is scaled by 1/√width. At the preset's rate, a warm-up
+of 40 steps and its deviation, five of six trainings of ILSD and vanilla learned nothing in 250 steps."""
+GRID, SHORT_GRID = (1e-3, 2e-3, 4e-3, 8e-3), (1e-3, 2e-3)
 """Learning rates to choose from: each model gets its own best, else studies would compare rates."""
 
 
@@ -47,7 +50,7 @@ def rates(*, quick: bool) -> Sequence[float]:
 
 
 def pair(measures: Sequence[Measure], *, quick: bool) -> list[Arm]:
-    """Return the ILSD model and the vanilla one of the preset: 2 layers, L_max = 4, the preset's rate."""
+    """Return the ILSD model and the vanilla one of the preset: 2 layers, L_max = 4, one rate."""
     return [
         Arm(kind, SHAPES, settings(quick=quick, objective__kind=kind.lower()), measures) for kind in ("ILSD", "vanilla")
     ]

@@ -34,7 +34,7 @@ STUDY = Study(
     place="caption of the UCF-101 figure (“improves performance for all values of L”) and section “Image Generation”",
     criterion=f"At L_max, the Fréchet distance and the held-out loss of ILSD are at most {MARGIN:g} times vanilla's.",
     data=WHY_SHAPES,
-    limits=f"{SMALL} Both models have the preset's learning rate.",
+    limits=f"{SMALL} Both models have the same learning rate.",
     arms=arms,
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance"),

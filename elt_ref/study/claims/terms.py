@@ -37,12 +37,12 @@ OTHERS = {
 }
 """Measured and not judged: the paper claims nothing about them."""
 MARGIN = 1.1
-SHORTER = 150
+SHORTER = 300
 """Steps of a quick training: there are many models."""
 
 
 def arms(quick: bool) -> Sequence[Arm]:
-    """Return ILSD and its changes, all at the preset's rate."""
+    """Return ILSD and its changes, all at one rate."""
     chosen = settings(quick=quick, objective__kind="ilsd")
     if quick:
         chosen["training.steps"] = SHORTER
@@ -90,7 +90,7 @@ STUDY = Study(
     "three terms, or without the stop-gradient, it is at least ILSD's; and with a cosine λ it is between 1/1.1 and "
     "1.1 times what it is with the linear λ.",
     data=WHY_SHAPES,
-    limits=f"{SMALL} All have the preset's learning rate. The KL divergence differs from the cross-entropy by a number "
+    limits=f"{SMALL} All have the same learning rate. The KL divergence differs from the cross-entropy by a number "
     "without gradient, so its training can differ by rounding only.",
     arms=arms,
     judge=judge,
