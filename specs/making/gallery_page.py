@@ -71,7 +71,7 @@ def page_text(rows: Sequence[Row]) -> str:
         "the page again from the numbers it measured, `specs/making/gallery.json`.",
         "",
         f"The judge knows {len(mistakes())} mistakes. Each is an entry of `specs/mistakes/`, and {on_pages()} are",
-        "changed lines of the two pages that define ELT. `elt-ref show NAME` prints any of them as a diff, and",
+        "changed lines of the three pages. `elt-ref show NAME` prints any of them as a diff, and",
         "`python -m elt_ref.paper.masked --mistake NAME` trains with it. These are the twenty that teach most.",
         "",
         f"Every network learned the digits in {steps['masked']} steps, at half the width and batch of its page, with",

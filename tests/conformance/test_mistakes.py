@@ -47,21 +47,27 @@ SMALL = {"LAYERS": 2, "WIDTH": 8, "HEADS": 2, "MLP_WIDTH": 8, "BATCH_SIZE": 4, "
 SMALL_PAGE = {
     "masked": {"TOKENS": 4, "CODES": 6, "CLASSES": 3},
     "diffusion": {"SHAPE": (4, 4, 1), "CLASSES": 3, "TIME_FEATURES": 4},
+    "drifting": {"CLASSES_PER_STEP": 2, "POSITIVES": 3},
 }
 EXAMPLES = {
     "masked": np.arange(48).reshape(12, 4) % 6,
     "diffusion": np.float32(np.random.default_rng(0).standard_normal((12, 4, 4, 1))),
 }
+EXAMPLES["drifting"] = EXAMPLES["diffusion"]
 
 
 @pytest.mark.parametrize("name", ON_PAGES)
 def test_a_page_with_the_mistake_still_trains_and_draws(name, capsys):
     for family in {change.page for change in mistakes()[name].changes}:
         page = page_with(family, mistakes()[name])
-        vars(page).update({key: value for key, value in (SMALL | SMALL_PAGE[family]).items() if key in vars(page)})
+        parts = [(page, family), *([(page.network, "diffusion")] if family == "drifting" else [])]
+        for part, sizes in parts:
+            known = SMALL | SMALL_PAGE[sizes]
+            vars(part).update({key: value for key, value in known.items() if key in vars(part)})
         parameters = page.train(EXAMPLES[family], np.arange(12) % 3, 3)
         with np.errstate(all="ignore"):
-            drawn = page.sample(parameters, np.arange(3), 2, guidance=2.0)
+            guided = {} if family == "drifting" else {"guidance": 2.0}
+            drawn = page.sample(parameters, np.arange(3), 2, **guided)
         assert drawn.shape == (3, *EXAMPLES[family].shape[1:])
     assert "step 3 of 3" in capsys.readouterr().out
 
