@@ -71,6 +71,10 @@ ANSWERS = {
     "no array": (LOOP.replace("yield x", "yield None"), "got NoneType"),
     "too few states": (LOOP.replace("range(loops)", "range(loops - 1)"), "to yield 4 states, got 3"),
     "too many states": (LOOP.replace("range(loops)", "range(loops + 1)"), "to yield 4 states, got more"),
+    "endless states": (
+        "def loop_states(block, x, loops):\n    while True:\n        yield x\n",
+        "to yield 4 states, got more",
+    ),
     "no states": (
         "def loop_states(block, x, loops):\n    return None\n",
         "expected loop_states to yield states, got Ty",

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from networks import random_parameters
-from tiny_training import examples, tiny
+from tiny_training import batch_of, examples, tiny
 
 from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.config import load_preset
@@ -22,14 +22,14 @@ MASKED_ONLY = {"exit_entropy", "exit_kl"}
 PAIRS = [
     (name, family)
     for name in NAMES
-    for family in ("masked", "diffusion")
+    for family in ("masked", "diffusion", "drifting")
     if family == "masked" or name not in MASKED_ONLY
 ]
 
 
 def trained(config, idea, steps=None):
-    """The state and what happened in each step of a training on eight examples."""
-    state, data, infos = init_state(config, idea), examples(config, config.training.batch_size), []
+    """The state and what happened in each step of a training on one batch."""
+    state, data, infos = init_state(config, idea), batch_of(config), []
     for step in range(steps or config.training.steps):
         state, info = train_step(state, data, draw(config, step, idea), config=config, idea=idea)
         infos.append(info)
@@ -106,7 +106,7 @@ def adaln_zero_layer(tree, x, *, heads, epsilon):
 }
 
 
-@pytest.mark.parametrize("family", ["masked", "diffusion"])
+@pytest.mark.parametrize("family", ["masked", "diffusion", "drifting"])
 def test_an_idea_that_says_what_the_package_says_changes_no_bit(family):
     config = tiny(family=family)
     plain, plain_infos = trained(config, None)
