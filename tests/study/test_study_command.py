@@ -216,6 +216,8 @@ def test_diverged_trainings_decide_nothing(tiny, tmp_path, monkeypatch, seeds):
     assert document["verdict"] == "not decidable here"
     assert all(row["values"][1] is None and row["mean"] is None for row in document["rows"])
     assert "could not be computed" in (tmp_path / "tiny.md").read_text("utf-8")
+    monkeypatch.setattr(job, "train_run", None)  # what has diverged is not trained again
+    assert conduct(tiny, request, QUIET) == document
 
 
 @pytest.mark.parametrize("may_fail", [False, True])
