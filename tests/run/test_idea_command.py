@@ -12,7 +12,7 @@ from elt_ref.errors import RequestError
 from elt_ref.run.folder import open_run
 from elt_ref.run.idea import load_idea, shipped_ideas
 from elt_ref.run.train import train_run
-from elt_ref.training import CHECKPOINT, load_checkpoint
+from elt_ref.training import CHECKPOINT, METRICS, load_checkpoint, read_metrics
 
 MINE = """
 from elt_ref import loop_states as plain
@@ -79,6 +79,7 @@ def test_resuming_needs_no_name_and_ends_in_the_same_bytes(done, tiny, injected,
 def test_a_stopped_run_goes_on_to_the_same_bytes(tiny, tmp_path, monkeypatch):
     config, whole, broken = load_config(tiny), tmp_path / "whole", tmp_path / "broken"
     train_run(config, whole, idea="weighted_loops")
+    assert [entry["student_loops"] for entry in read_metrics(whole / METRICS)] == [[1, 2]] * 3
     from elt_ref.training import trainer
 
     def stop(*arguments, **settings):

@@ -11,7 +11,7 @@ from elt_ref.arrays import tree_items, tree_leaves
 from elt_ref.config import load_preset
 from elt_ref.generation import predict_tokens, sample
 from elt_ref.idea import EXTRA, idea_of
-from elt_ref.model import forward
+from elt_ref.model import forward, init_parameters
 from elt_ref.objective import draw
 from elt_ref.run.idea import load_idea, shipped_ideas, try_idea
 from elt_ref.schedules import EarlyExit
@@ -71,6 +71,29 @@ def test_an_idea_trains_and_samples(name, family):
         assert all((before != after).any() for before, after in moved), "its tensors are not trained"
         averaged = zip(tree_leaves(start), tree_leaves(state.average[EXTRA]), strict=True)
         assert all((before != after).any() for before, after in averaged), "its tensors are not averaged"
+
+
+def test_the_tensors_of_an_idea_follow_the_seed_and_move_no_others():
+    text = """
+def init(config, generator):
+    return {"a": {"weight": generator.standard_normal((2, 3))}}
+
+def loop_states(block, x, loops, extra):
+    for _ in range(loops):
+        x = block(x)
+        yield x
+"""
+    idea, plain = idea_of(text, "drawn"), init_state(tiny(seed=1)).parameters
+    one, again, other = (init_state(tiny(seed=seed), idea).parameters for seed in (1, 1, 2))
+    assert same(one, plain)
+    drawn = one[EXTRA]["a"]["weight"]
+    assert drawn.dtype == np.float32
+    assert (drawn == again[EXTRA]["a"]["weight"]).all()
+    assert (drawn != other[EXTRA]["a"]["weight"]).all()
+    assert (
+        init_parameters(tiny(seed=1), 2, idea=idea)[EXTRA]["a"]["weight"].tolist()
+        == other[EXTRA]["a"]["weight"].tolist()
+    )
 
 
 # --- laws
