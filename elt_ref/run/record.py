@@ -87,7 +87,7 @@ def read_record(folder: Path) -> Record | None:
         if document.get("idea") is not None:
             document["idea"] = {name: str(document["idea"][name]) for name in ("name", "sha256")}
         return Record(**document)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{path}: expected the record that the run's first step wrote, got {error}") from error

@@ -29,7 +29,7 @@ def test_no_op_is_without_a_case():
         "pull_back",
         "value_and_gradient",
     }
-    numbers_only = {"log_softmax"}
+    numbers_only = {"constant", "log_softmax"}
     of_the_diffusion_family = {  # in test_diffusion_ops.py
         "modulated_layer_norm",
         "silu",

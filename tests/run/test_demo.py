@@ -22,7 +22,15 @@ SMALL = {
     "model.mlp_width": 8,
     "sampling.steps": 2,
 }
-ROW = {"loops", "frechet_distance", "inception_score", "label_accuracy", "gflops_per_sample", "seconds_per_sample"}
+ROW = {
+    "loops",
+    "frechet_distance",
+    "inception_score",
+    "label_accuracy",
+    "nearest_distance",
+    "gflops_per_sample",
+    "seconds_per_sample",
+}
 
 
 @pytest.fixture(scope="module")

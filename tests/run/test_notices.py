@@ -34,7 +34,7 @@ def test_evaluate_marks_it(collapsed, done):
 
 def test_evaluate_says_nothing_of_one_that_learns(trained, done):
     result = done("evaluate", trained, "--loops", 1, "--count", 10, "--json")
-    assert set(json.loads(result.out)) == {"results"}
+    assert set(json.loads(result.out)) == {"results", "held_out"}
 
 
 def test_compare_marks_it(collapsed, done, tmp_path):

@@ -207,6 +207,7 @@ def test_json_has_the_motion_accuracy(done, trained_video):
         "frechet_distance",
         "inception_score",
         "label_accuracy",
+        "nearest_distance",
         "gflops_per_sample",
         "seconds_per_sample",
     ]
