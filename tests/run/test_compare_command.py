@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import TINY, train_tiny
+from tiny_runs import TINY, train_tiny
 
 import elt_ref
 from elt_ref.report.samples import draw_samples

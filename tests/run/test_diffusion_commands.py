@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY_DIFFUSION
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from tiny_runs import TINY_DIFFUSION
 
 from elt_ref.measure import count
 from elt_ref.run.folder import open_run

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import TINY_DRIFTING
+from tiny_runs import TINY_DRIFTING
 
 from elt_ref.measure import count
 from elt_ref.run.folder import open_run

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import TINY
+from tiny_runs import TINY
 
 from elt_ref.arrays import tree_leaves
 from elt_ref.config import load_config, parse_config

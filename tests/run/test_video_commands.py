@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY_VIDEO
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from tiny_runs import TINY_VIDEO
 
 import tiny_datasets
 from elt_ref.generation import sample

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SETTINGS
+from tiny_study import SETTINGS
 
 from elt_ref.config import load_preset
 from elt_ref.errors import RequestError, TrainingError
@@ -171,7 +171,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 if __name__ == "__main__":
-    from conftest import TINY
+    from tiny_study import TINY
     from dataclasses import replace
     from elt_ref.study.claims import STUDIES
     from elt_ref.study.conduct import Request, conduct
