@@ -7,11 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from elt_ref.bench.document import LoopPoint, Result
-from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, MODEL_MARKERS, label, new_figure, save_figure, tidy
+from elt_ref.report.figure import (
+    FAINT,
+    INK,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    label,
+    new_figure,
+    own_style,
+    save_figure,
+    tidy,
+)
 
 RATIO_TICKS = (0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8)
 
 
+@own_style()
 def draw_ratios(path: Path, results: Sequence[Result]) -> None:
     """Write a PNG of our time over each peer's, a row for each work, family and size, on a logarithmic axis.
 
@@ -72,6 +83,7 @@ def _ratio_axis(axes: Axes, results: Sequence[Result]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+@own_style()
 def draw_loop_cache(path: Path, points: Sequence[LoopPoint], caches: Mapping[str, int]) -> None:
     """Write a PNG of the looped network's throughput over the unlooped one's against width, a line for each input.
 

@@ -16,6 +16,7 @@ from elt_ref.report.figure import (
     honest_values,
     label,
     new_figure,
+    own_style,
     save_figure,
     spread,
     tidy,
@@ -25,6 +26,7 @@ from elt_ref.report.results import Results, check_results, columns, cost_alike, 
 MOST_TICKS = 12
 
 
+@own_style()
 def draw_elasticity(path: Path, results: Results, real_distance: float, max_loops: int) -> None:
     """Write ``elasticity.png``: Fréchet distance and, below it, label accuracy against the loops L.
 

@@ -1,10 +1,12 @@
 """Figures through matplotlib's object API: no pyplot, no global state; the same data give the same bytes."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from matplotlib import rc_context, rcdefaults
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,6 +30,14 @@ ZERO_WIDTH = "\u200b"
 
 LOG_RATIO = 20
 """A value axis is logarithmic when its largest number is more than this many times its smallest."""
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw with matplotlib's defaults, whatever a user's matplotlibrc says; put theirs back."""
+    with rc_context():
+        rcdefaults()
+        yield
 
 
 def new_figure(width: float, height: float, dpi: int = 160) -> Figure:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from elt_ref.errors import RequestError
-from elt_ref.report.figure import INK, MODEL_COLOURS, honest_values, label, new_figure, save_figure, tidy
+from elt_ref.report.figure import INK, MODEL_COLOURS, honest_values, label, new_figure, own_style, save_figure, tidy
 from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -26,6 +26,7 @@ SMOOTHED_SHARE = 40
 """Divisor of the smoothing window: a smoothed line averages over one fortieth of all logged steps."""
 
 
+@own_style()
 def draw_loss_curves(path: Path, metrics: Metrics) -> None:
     """Write ``loss.png``: a panel for each loss term over the training steps, smoothed, the raw values faint.
 

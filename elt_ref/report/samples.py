@@ -9,7 +9,7 @@ import numpy as np
 from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.report.clips import film_strips
-from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, SHADE
+from elt_ref.report.figure import FAINT, INK, MODEL_COLOURS, SHADE, own_style
 from elt_ref.report.pictures import (
     GAP,
     PicturesByLoops,
@@ -47,6 +47,7 @@ def draw_grid(path: Path, pictures: np.ndarray, columns: int | None = None, scal
     write_bytes(path, png(sheet(pictures, columns, scale)[..., :3]))
 
 
+@own_style()
 def draw_samples(
     path: Path,
     pictures: PicturesByLoops,

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 
 from elt_ref.errors import RequestError
 from elt_ref.report.clips import film_strips
-from elt_ref.report.figure import FAINT
+from elt_ref.report.figure import FAINT, own_style
 from elt_ref.report.pictures import check_pictures, enlarge, scale_to, to_pixels
 from elt_ref.report.sheet import Sheet
 
@@ -17,6 +17,7 @@ MASK_GROUND = (203, 213, 225, 255)
 MASK_STRIPE = (148, 163, 184, 255)
 
 
+@own_style()
 def draw_trajectory(
     path: Path,
     answers: np.ndarray,

@@ -15,6 +15,7 @@ from elt_ref.report.figure import (
     honest_values,
     label,
     new_figure,
+    own_style,
     save_figure,
     tidy,
 )
@@ -27,6 +28,7 @@ WIDTH, HEIGHT = 4.6, 4.0
 """Inches of a panel."""
 
 
+@own_style()
 def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], title: str) -> None:
     """Write the figure as a PNG; the bars are intervals, and values that are None are left out.
 

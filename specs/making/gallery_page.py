@@ -10,7 +10,7 @@ from elt_ref.conformance.alike import clause_of, refusals
 from elt_ref.conformance.clauses import clause, clauses
 from elt_ref.files import write_text
 from elt_ref.paper.mistakes import diff, mistakes
-from elt_ref.report.figure import INK, MODEL_COLOURS, SHADE, new_figure, save_figure, tidy
+from elt_ref.report.figure import INK, MODEL_COLOURS, SHADE, new_figure, own_style, save_figure, tidy
 from specs.making.gallery import GALLERY, LOOPS, Entry
 
 Row = Mapping[str, Any]
@@ -134,6 +134,7 @@ def shown(values: Sequence[float | None]) -> str:
     return low if low == high else f"{low}–{high}"
 
 
+@own_style()
 def draw(entries: Sequence[Entry], rows: Sequence[Row], path: Path) -> None:
     """Write a panel for every mistake."""
     columns = 3

@@ -303,3 +303,17 @@ def test_drawing_uses_no_pyplot():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
+
+
+def test_a_users_matplotlibrc_changes_no_figure(results, pictures, metrics, tmp_path):
+    def figures():
+        paths = [tmp_path / f"{name}.png" for name in ("elasticity", "samples", "loss")]
+        draw_elasticity(paths[0], results, 0.42, 4)
+        draw_samples(paths[1], pictures, 4)
+        draw_loss_curves(paths[2], metrics)
+        return [path.read_bytes() for path in paths]
+
+    plain = figures()
+    with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
+        assert figures() == plain
+        assert mpl.rcParams["font.size"] == 30, "the user's settings are back"
