@@ -44,8 +44,12 @@ LACKING = {
     "STEP-05": "masked_training",
     "STEP-06": "diffusion_training",
     "STEP-07": "masked_training_across",
+    "DRIFT-01": "drifting_states, drifting_forward",
+    **dict.fromkeys(["DRIFT-02", "DRIFT-03", "DRIFT-04", "DRIFT-05"], "drift_field"),
+    "DRIFT-06": "drifting_objective",
+    "DRIFT-07": "drifting_gradient",
 }
-"""The clauses that need an operation of training or of measures, and that operation; the port passes all others."""
+"""The clauses that need an operation of training, of measures or of drifting; the port passes all others."""
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

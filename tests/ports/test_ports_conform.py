@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from elt_ref.conformance.case import Vector, arguments, read_vectors
-from elt_ref.conformance.clauses import PROFILES
+from elt_ref.conformance.clauses import PROFILES, clauses
 from elt_ref.conformance.doors import open_backend
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.ports import PORTS
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.ports, pytest.mark.timeout(600)]
         ("elt_torch", "", "1200", set(PROFILES) - {"distributed"}),
         ("elt_torch_distributed", "STEP-07", "1", {"distributed"}),
         ("elt_jax", "DIFFGUIDE-01", "4", set()),
-        pytest.param("elt_jax", "", "60", set(PROFILES), marks=pytest.mark.slow),
+        pytest.param("elt_jax", "", "60", set(PROFILES) - {"drifting"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_port_is_awarded_every_profile(name, only, questions, profiles):
@@ -50,10 +50,11 @@ def test_a_port_is_awarded_every_profile(name, only, questions, profiles):
     ended = subprocess.run(words, capture_output=True, text=True, env=quick, check=False)
     assert ended.stdout, f"exit code {ended.returncode}: {ended.stderr[-2000:]}"
     document = json.loads(ended.stdout)
+    others = {id_ for id_, clause in clauses().items() if clause.profile not in (profiles or PROFILES)} | {"STEP-07"}
     wrong = [
         f"{row['id']}: {row['status']}, {row['message']}"
         for row in document["clauses"]
-        if row["status"] != "PASS" and not (row["status"] == "UNSUPPORTED" and row["id"] == "STEP-07")
+        if row["status"] != "PASS" and not (row["status"] == "UNSUPPORTED" and row["id"] in others)
     ]
     assert not wrong, "\n".join(wrong)
     assert {profile["name"] for profile in document["profiles"] if profile["awarded"]} == profiles
