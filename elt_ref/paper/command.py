@@ -1,10 +1,14 @@
-"""The command line that the pages share: ``python -m elt_ref.paper.masked --steps N --out FOLDER --mistake NAME``."""
+"""What the pages share: the command line ``--steps N --out FOLDER --mistake NAME``, and the picture that they draw."""
 
 import argparse
 import difflib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
 
 from elt_ref.paper.mistakes import mistakes, page_with
 
@@ -51,3 +55,20 @@ def parse(page: str, description: str, steps: int) -> argparse.Namespace:
         "--mistake", type=mistaken, default={}, metavar="NAME", dest="mistaken", help="as `elt-ref show NAME` shows it"
     )
     return parser.parse_args()
+
+
+def draw_rows(path: Path, pictures: Callable[[int], np.ndarray]) -> None:
+    """Draw ten digits after 1, 2, 3, 4, 6 and 8 loops, dark on white, a row for each.
+
+    Args:
+        path: the PNG to write.
+        pictures: ``pictures(loops)`` returns [10, 8, 8] from 0, white, to 1, black; what lies outside is cut.
+    """
+    sheet, counts = Image.new("L", (880, 576), "white"), (1, 2, 3, 4, 6, 8)
+    for row, loops in enumerate(counts):
+        ink = np.clip(pictures(loops), 0, 1).swapaxes(0, 1).reshape(8, 80)
+        strip = Image.fromarray((255 - 255 * ink).astype("uint8"))
+        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
+        ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
+    sheet.save(path)
+    print(f"\nthe same noise at L = {', '.join(map(str, counts))}: {path}")

@@ -210,21 +210,12 @@ def initial_parameters(random):
 
 # ---- Digits: draw the same noise at several loop counts ------------------------------------------------------------
 if __name__ == "__main__":
-    from PIL import Image, ImageDraw
-
     import tiny_datasets
-    from elt_ref.paper.command import parse
+    from elt_ref.paper.command import draw_rows, parse
 
     arguments = parse("diffusion", "Train on digits and draw some at several loop counts.", TRAINING_STEPS)
     globals().update(arguments.mistaken)  # nothing, or this page's names with a mistake in them
     np.seterr(over="ignore")  # the slope of tanh is 1 / cosh², which overflows harmlessly to 1 / ∞
     digits = tiny_datasets.load("digits")
     parameters = train(np.float32(digits.train.examples / digits.white * 2 - 1), digits.train.labels, arguments.steps)
-    sheet = Image.new("L", (880, 576), "white")
-    for row, loops in enumerate((1, 2, 3, 4, 6, 8)):
-        drawn = np.clip(sample(parameters, np.arange(10), loops), -1, 1)  # [10, 8, 8, 1]
-        strip = Image.fromarray((127.5 - 127.5 * drawn).swapaxes(0, 1).reshape(8, 80).astype("uint8"))
-        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
-        ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
-    sheet.save(arguments.out / "diffusion.png")
-    print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'diffusion.png'}")
+    draw_rows(arguments.out / "diffusion.png", lambda loops: (sample(parameters, np.arange(10), loops)[..., 0] + 1) / 2)

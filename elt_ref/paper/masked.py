@@ -200,10 +200,8 @@ def initial_parameters(random):
 
 # ---- Digits: k-means turns 2×2 patches into tokens; draw the same noise at several loop counts ----------------------
 if __name__ == "__main__":
-    from PIL import Image, ImageDraw
-
     import tiny_datasets
-    from elt_ref.paper.command import parse
+    from elt_ref.paper.command import draw_rows, parse
 
     arguments = parse("masked", "Train on digits and draw some at several loop counts.", TRAINING_STEPS)
     globals().update(arguments.mistaken)  # nothing, or this page's names with a mistake in them
@@ -215,11 +213,9 @@ if __name__ == "__main__":
         nearest = np.argmin(np.sum(codebook**2, axis=1) - 2 * patches @ codebook.T, axis=1)
         codebook = np.stack([patches[nearest == code].mean(axis=0) for code in range(CODES)])
     parameters = train(nearest.reshape(-1, TOKENS), digits.train.labels, arguments.steps)
-    sheet = Image.new("L", (880, 576), "white")
-    for row, loops in enumerate((1, 2, 3, 4, 6, 8)):
-        pictures = codebook[sample(parameters, np.arange(10), loops)].reshape(10, 4, 4, 2, 2)
-        strip = Image.fromarray((255 - 255 * pictures.transpose(1, 3, 0, 2, 4).reshape(8, 80)).astype("uint8"))
-        sheet.paste(strip.resize((800, 80), Image.Resampling.NEAREST), (80, 96 * row + 8))
-        ImageDraw.Draw(sheet).text((16, 96 * row + 36), f"L = {loops}", fill="black", font_size=20)
-    sheet.save(arguments.out / "masked.png")
-    print(f"\nthe same noise at L = 1, 2, 3, 4, 6, 8: {arguments.out / 'masked.png'}")
+
+    def pictures(loops):
+        drawn = codebook[sample(parameters, np.arange(10), loops)].reshape(10, 4, 4, 2, 2)
+        return drawn.swapaxes(2, 3).reshape(10, 8, 8)
+
+    draw_rows(arguments.out / "masked.png", pictures)

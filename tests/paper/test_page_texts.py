@@ -38,7 +38,7 @@ def test_it_imports_the_standard_library_numpy_autograd_and_perhaps_a_page(famil
     always -= USED[family]
     everywhere -= USED[family]
     assert {name.partition(".")[0] for name in always} <= sys.stdlib_module_names | {"numpy", "autograd"}
-    assert everywhere - always == {"tiny_datasets", "PIL", "elt_ref.paper.command"}
+    assert everywhere - always == {"tiny_datasets", "elt_ref.paper.command"}
 
 
 @every_family
