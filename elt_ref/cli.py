@@ -543,11 +543,14 @@ def show(
             "operation (decode_step), a known mistake (guidance_swapped), an idea (loop_index) or a word (teacher).",
         ),
     ],
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="With or without the pages' lines, which solve the exercises.")
+    ] = True,
 ) -> None:
     from elt_ref.run import show as texts  # noqa: PLC0415
 
     if texts.knows(name):
-        print_text(texts.show(name))
+        print_text(texts.show(name, page=page))
         return
     from elt_ref.conformance import entries  # noqa: PLC0415
     from elt_ref.conformance.operations import TABLE  # noqa: PLC0415
@@ -557,7 +560,7 @@ def show(
     elif name in TABLE:
         print_text(entries.operation_text(name))
     elif name in entries.names():
-        print_text(entries.mistake_text(name))
+        print_text(entries.mistake_text(name, page=page))
     else:
         print_text(texts.show(name, also=entries.names()))
 
@@ -774,18 +777,43 @@ AnswerTime = Annotated[
 ]
 
 
-@learn_app.command("start", help="Write both pages with functions left out, each with its formula and a hint.")
-def learn_start(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")]) -> None:
+def _exercise_words(incomplete: str) -> list[str]:
+    from elt_ref.learn.commands import exercise_words  # noqa: PLC0415
+
+    return [word for word in exercise_words() if word.startswith(incomplete)]
+
+
+@learn_app.command("start", help="Write the next page with functions left out, each with its formula and a hint.")
+def learn_start(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new or empty folder, or one whose page is written.")
+    ],
+    every: Annotated[
+        bool, typer.Option("--all", help="Write both pages at once; the second shows what the first asks for.")
+    ] = False,
+) -> None:
     from elt_ref.learn.commands import start_exercises  # noqa: PLC0415
 
-    start_exercises(folder, Terminal())
+    start_exercises(folder, Terminal(), every=every)
 
 
-@learn_app.command("check", help="Grade the functions of a folder; exit code 1 unless all are done.")
-def learn_check(folder: Exercises, timeout: AnswerTime = 10.0, as_json: Json = False) -> None:
+@learn_app.command("check", help="Grade the functions of a folder, or some of them; exit code 1 unless all are done.")
+def learn_check(
+    folder: Exercises,
+    exercise: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXERCISE]...",
+            help="Its number (9) or function (ilsd_loss); all by default.",
+            autocompletion=_exercise_words,
+        ),
+    ] = None,
+    timeout: AnswerTime = 10.0,
+    as_json: Json = False,
+) -> None:
     from elt_ref.learn.commands import check  # noqa: PLC0415
 
-    raise typer.Exit(check(folder, timeout, as_json=as_json))
+    raise typer.Exit(check(folder, exercise or [], timeout, as_json=as_json))
 
 
 @learn_app.command("grade", help="For teachers: grade every folder in a folder, each in processes of its own.")

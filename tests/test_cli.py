@@ -67,7 +67,7 @@ def test_no_command_shows_the_help(command, words):
     ],
 )
 def test_exit_codes(command, monkeypatch, error, code, expected):
-    def fails(_):
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr("elt_ref.run.show.show", fails)
@@ -79,7 +79,7 @@ def test_exit_codes(command, monkeypatch, error, code, expected):
 
 
 def test_a_bug_is_not_hidden(command, monkeypatch):
-    def fails(_):
+    def fails(*_, **__):
         raise ZeroDivisionError
 
     monkeypatch.setattr("elt_ref.run.show.show", fails)
@@ -103,7 +103,7 @@ def test_ctrl_c_exits_with_130_and_no_traceback():
         "import time\n"
         "from elt_ref import cli\n"
         "import elt_ref.run.show\n"
-        "def wait(_): print('waiting', flush=True); time.sleep(60)\n"
+        "def wait(*_, **__): print('waiting', flush=True); time.sleep(60)\n"
         "elt_ref.run.show.show = wait\n"
         "cli.main()\n"
     )

@@ -35,13 +35,21 @@ def operation_text(name: str) -> str:
     )
 
 
-def mistake_text(name: str) -> str:
-    """Return a known mistake: what changes on the pages, the clause that refuses it first, and the cases."""
+def mistake_text(name: str, *, page: bool = True) -> str:
+    """Return a known mistake: what changes on the pages, the clause that refuses it first, and the cases.
+
+    Args:
+        name: its name.
+        page: whether to show the pages' lines.
+    """
     mistake, refused = mistakes()[name], list(refusals().get(name, ()))
     by = list(
         dict.fromkeys([*(each.id for each in clauses().values() if name in each.wrong), *map(clause_of, refused)])
     )
     pages = list(dict.fromkeys(change.page for change in mistake.changes))
+    changed = (
+        diff(mistake) if page else f"It changes lines of {', '.join(f'elt_ref/paper/{each}.py' for each in pages)}."
+    )
     return "\n".join(
         [
             f"{name} (known mistake)",
@@ -49,11 +57,11 @@ def mistake_text(name: str) -> str:
             mistake.what,
             *([f"seen       {mistake.seen}"] if mistake.seen else []),
             "",
-            diff(mistake) if pages else f"A class of specs/making/wrong, and no change of a page: {mistake.made}",
+            changed if pages else f"A class of specs/making/wrong, and no change of a page: {mistake.made}",
             "",
             f"refused by {by[0]}: {clause(by[0]).sentence}",
             *([f"and by     {', '.join(by[1:])}"] if by[1:] else []),
-            *(f"try it     python -m elt_ref.paper.{page} --mistake {name}" for page in pages),
+            *(f"try it     python -m elt_ref.paper.{each} --mistake {name}" for each in pages),
             "cases",
             *(f"  {case}" for case in refused),
         ]

@@ -1,9 +1,10 @@
 """``elt-ref learn start``, ``check`` and ``grade``."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
-from elt_ref.errors import RequestError
+from elt_ref.errors import RequestError, nearest
 from elt_ref.files import check_file, write_text
 from elt_ref.learn import results
 from elt_ref.learn.exercises import exercises
@@ -14,37 +15,56 @@ from elt_ref.literal import visible
 from elt_ref.terminal import Terminal, print_json
 
 
-def start_exercises(folder: Path, console: Terminal) -> None:
-    """Write the skeletons, and say how to go on.
+def start_exercises(folder: Path, console: Terminal, *, every: bool) -> None:
+    """Write the skeleton of the next page, or of all, and say how to go on.
 
     Raises:
-        RequestError: the folder has files, or cannot be written to.
+        RequestError: the folder has other files, the page before is not written, or it cannot be written to.
     """
-    files = start(folder)
-    first = next(iter(exercises().values()))
-    names = " and ".join(file.name for file in files)
+    files = start(folder, every=every)
+    names = {file.name for file in files}
+    new = [each for each in exercises().values() if each.file in names]
     console.say(
-        f"Wrote {names} with {len(exercises())} functions to write into {folder}.",
-        f"Begin with {first.function} in {folder / first.file}; then: elt-ref learn check {shlex.quote(str(folder))}",
+        f"Wrote {' and '.join(file.name for file in files)} with {len(new)} functions to write into {folder}.",
+        f"Begin with {new[0].function} in {folder / new[0].file}; then: elt-ref learn check {shlex.quote(str(folder))}",
     )
 
 
-def check(folder: Path, timeout: float, *, as_json: bool) -> int:
-    """Grade a folder and print what is done, wrong and to do; return 0 if all is done, else 1.
+def check(folder: Path, wanted: Sequence[str], timeout: float, *, as_json: bool) -> int:
+    """Grade a folder, or some exercises of it, and print what is known; return 0 if all is done, else 1.
 
     Raises:
-        RequestError: the folder is missing, or holds no page.
+        RequestError: the folder is missing, or holds no page; there is no such exercise.
     """
+    only = [_exercise(word) for word in wanted]
     submission = read_submission(folder)
     with Terminal(stderr=True).working("grading …") as now:
-        graded = grade(submission, timeout=timeout, progress=lambda name: now(f"grading {name} …"))
+        graded = grade(submission, only=only, timeout=timeout, progress=lambda name: now(f"grading {name} …"))
     if as_json:
         print_json(results.document(graded, str(folder)))
     else:
         console = Terminal()
         console.table(results.table(graded, str(folder)))
         console.say(*results.told(graded, shlex.quote(str(folder)), console.width))
-    return int(graded.score < len(exercises()))
+    return int(graded.score < len(graded.grades))
+
+
+def exercise_words() -> list[str]:
+    """Return the words that name an exercise on the command line."""
+    return [each.function for each in exercises().values()]
+
+
+def _exercise(word: str) -> str:
+    """Return the name of an exercise that is given by its number or its function.
+
+    Raises:
+        RequestError: there is none.
+    """
+    for number, (name, exercise) in enumerate(exercises().items(), 1):
+        if word in {str(number), exercise.function, name}:
+            return name
+    count, near = len(exercises()), nearest(word, exercise_words())
+    raise RequestError(f"exercise: expected a number from 1 to {count} or a function, got '{word}'{near}")
 
 
 def grade_all(folder: Path, out: Path | None, timeout: float, *, as_json: bool) -> None:

@@ -2,13 +2,22 @@
 
 import ast
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from elt_ref.conformance.strict import Strict
 from elt_ref.paper.mistakes import mistakes, page_text
 from elt_ref.run.specs import read_toml
+
+
+class CallOf(Strict):
+    """A call of the function alone."""
+
+    slug: str
+    why: str
+    arguments: dict[str, Any]
+    """Arrays as lists, in the function's order; a number is the seed of a generator."""
 
 
 class Exercise(Strict):
@@ -26,13 +35,22 @@ class Exercise(Strict):
     """Equations and algorithms that it computes."""
     clauses: list[str] = Field(min_length=1)
     """What the judge asks about it."""
+    read: list[str] | None = None
+    """What to read about it, if not its equations and clauses; the clauses may be about what uses it."""
     look: Literal["values", "shapes", "nothing"]
     """What of its calls is compared with the page's."""
+    call: list[CallOf] = Field(default=[])
+    """Calls with arguments that no question of the judge has."""
 
     @property
     def name(self) -> str:
         """``page.function``, which no other exercise has."""
         return f"{self.page}.{self.function}"
+
+    @property
+    def reading(self) -> list[str]:
+        """What to read about it."""
+        return [*self.equations, *self.clauses] if self.read is None else self.read
 
     @property
     def file(self) -> str:
@@ -61,6 +79,40 @@ def functions(text: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
 
 
+def given_parts(text: str | bytes) -> dict[str, str]:
+    """Return what stands at the top level of a file and is no exercise, by name, without its comments and layout.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            node.body = node.body[ast.get_docstring(node) is not None :] or [ast.Pass()]
+            found[node.name] = ast.dump(node)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {f"import of {each.asname or each.name}": ast.dump(node) for each in node.names}
+        elif isinstance(node, ast.If):
+            found[f"if {ast.unparse(node.test)}"] = ast.dump(node)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                found |= {name: ast.dump(value) for name, value in _assigned(target, node.value)}
+    return found
+
+
+def _assigned(target: ast.expr, value: ast.expr) -> list[tuple[str, ast.expr]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return [pair for each in zip(target.elts, value.elts, strict=True) for pair in _assigned(*each)]
+    return [(ast.unparse(target), value)]
+
+
+def differing(page: str, text: str | bytes) -> list[str]:
+    """Return the parts of a page that are no exercises and differ in a student's file, in the page's order."""
+    own, written = {each.function for each in exercises().values() if each.page == page}, given_parts(text)
+    given = {name: part for name, part in given_parts(page_text(page)).items() if name not in own}
+    return [name for name, part in given.items() if written.get(name) != part]
+
+
 @cache
 def page_lines(page: str) -> dict[str, range]:
     """Return the lines, from 1, of each function of a page."""
@@ -68,6 +120,13 @@ def page_lines(page: str) -> dict[str, range]:
         name: range(node.lineno, (node.end_lineno or node.lineno) + 1)
         for name, node in functions(page_text(page)).items()
     }
+
+
+@cache
+def mistakes_of(page: str) -> list[str]:
+    """Return the known mistakes that change lines of a page; first those that change no other."""
+    of_page = [each for each in mistakes().values() if page in {change.page for change in each.changes}]
+    return [each.name for each in sorted(of_page, key=lambda each: (len({c.page for c in each.changes}), each.name))]
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from elt_ref.conformance.answers import read_inside
 from elt_ref.conformance.failures import first_line
 from elt_ref.errors import RequestError
-from elt_ref.learn.exercises import Exercise, pages
+from elt_ref.learn.exercises import Exercise, differing, pages
 
 MOST = 2**20
 """Bytes that a file of a submission may have."""
@@ -26,6 +26,8 @@ class Submission(NamedTuple):
     """Functions that are not filled in, by the name of the file."""
     lines: Mapping[str, Mapping[str, int]]
     """Line of each function, by the name of the file."""
+    differs: Mapping[str, list[str]]
+    """Parts that were given and are no longer the page's, by the name of the file."""
 
     def is_todo(self, exercise: Exercise) -> bool:
         """Return whether a function only raises NotImplementedError."""
@@ -45,7 +47,7 @@ def read_submission(folder: Path) -> Submission:
         raise RequestError(f"{folder}: expected a folder of `elt-ref learn start`, got {error.strerror}") from error
     if not set(names) & set(present):
         raise RequestError(f"{folder}: expected {' or '.join(names)} in it, got neither")
-    files, faults, todo, lines = {}, {}, {}, {}
+    files, faults = dict[str, bytes](), dict[str, str]()
     for name in present:
         try:
             files[name] = read_inside(folder / name, folder, MOST)
@@ -53,18 +55,19 @@ def read_submission(folder: Path) -> Submission:
             faults[name] = f"expected a file that can be read, got {error.strerror}"
         except ValueError as error:
             faults[name] = str(error)
-    for name in names:
-        if name in files:
-            try:
-                found = _functions(files[name])
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                faults[name] = f"expected Python, got {_misread(error)}"
-            else:
-                todo[name] = frozenset(each.name for each in found if _is_todo(each))
-                lines[name] = {each.name: each.lineno for each in found}
+    if names[0] not in files:  # the others may be started later
+        faults.setdefault(names[0], "expected a file, got none")
+    found, differs = dict[str, list[ast.FunctionDef]](), dict[str, list[str]]()
+    for name in (name for name in names if name in files):
+        try:
+            found[name] = _functions(files[name])
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            faults[name] = f"expected Python, got {_misread(error)}"
         else:
-            faults.setdefault(name, "expected a file, got none")
-    return Submission(folder, files, faults, todo, lines)
+            differs[name] = differing(Path(name).stem, files[name])
+    todo = {name: frozenset(each.name for each in own if _is_todo(each)) for name, own in found.items()}
+    lines = {name: {each.name: each.lineno for each in own} for name, own in found.items()}
+    return Submission(folder, files, faults, todo, lines, {name: parts for name, parts in differs.items() if parts})
 
 
 def _functions(content: bytes) -> list[ast.FunctionDef]:

@@ -11,13 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from elt_ref.conformance.alike import clause_of
-from elt_ref.conformance.clauses import clause
-from elt_ref.learn.exercises import Exercise, exercises, page_lines
+from elt_ref.learn.exercises import Exercise, exercises, page_lines, pages
 from elt_ref.learn.grader import Grade, Graded
 from elt_ref.literal import sentence
 from elt_ref.paper.mistakes import mistakes
 
-COLOURS = {"done": "green", "wrong": "bold red", "to do": "dim"}
+COLOURS = {"done": "green", "wrong": "bold red", "to do": "dim", "not read": "red"}
+
+
+SHOWN = 4
+"""Number of given parts that are named."""
+BLURRED = "Ten times as many steps give better digits."
 
 
 def table(graded: Graded, title: str) -> Table:
@@ -50,22 +54,41 @@ def told(graded: Graded, folder: str, width: int) -> list[str]:
 
 
 def _sentences(graded: Graded, folder: str) -> list[str]:
-    lines = [f"{name}: {fault}." for name, fault in graded.faults.items()]
+    lines = [f"{fault_of(name, fault)}." for name, fault in graded.faults.items()]
     lines += [f"{name} prints {said}." for name, said in graded.printed.items()]
+    lines += [f"{name}: {told_parts(parts)}." for name, parts in graded.differs.items()]
     for grade in graded.grades:
-        if grade.status == "wrong" and grade.exercise.file not in graded.faults:
+        if grade.status == "wrong":
             lines += ["", f"{grade.number} {grade.exercise.function}, {place(grade)}: {grade.message}."]
-            broken = clause_of(grade.case)
-            lines += [f"  Case {grade.case}: {clause(broken).sentence}"] if broken else []
-            lines += [f"  A known mistake answers alike. {name}: {mistakes()[name].text}" for name in grade.mistakes]
-            lines += [f"  Read {reading(grade.exercise, broken)}."]
+            if grade.case:
+                lines += [f"  The first wrong case is {grade.case}{f': {grade.why}' if grade.why else ''}."]
+            if grade.mistake:
+                text = mistakes()[grade.mistake].text
+                lines += [f"  The known mistake {grade.mistake} gives exactly this answer: {text}"]
+            lines += [f"  {reading(grade.exercise, clause_of(grade.case))}."]
     return [*lines, "", next_step(graded, folder)]
 
 
+def fault_of(name: str, fault: str) -> str:
+    """Return why a file was not read, as a sentence about it."""
+    return f"{name} {fault}" if fault.startswith(("does ", "ends ")) else f"{name}: {fault}"
+
+
+def told_parts(parts: Sequence[str]) -> str:
+    """Return that given parts of a file differ, in words."""
+    names = ", ".join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+    return f"{names} {'differ' if parts[1:] else 'differs'} from the page's; your file will train otherwise"
+
+
 def reading(exercise: Exercise, broken: str) -> str:
-    """Return where to read about an exercise: its equation and the clause that is broken first, the solution last."""
-    shown = ", ".join(f"`elt-ref show {name}`" for name in [*exercise.equations[:1], broken or exercise.clauses[0]])
-    return f"{shown}; the page's own lines: {solution(exercise)}"
+    """Return where to read about an exercise: its equation, the broken clause if it is about it, last the solution."""
+    about = [name for name in exercise.reading if name not in exercise.equations]
+    clause = [broken] if broken in about else about[:1]
+    shown = [name for name in exercise.reading if name in exercise.equations][:1] + clause
+    last = f"the page's own lines: {solution(exercise)}"
+    if not shown:
+        return f"Read last {last}"
+    return f"Read {', '.join(f'`elt-ref show --no-page {name}`' for name in shown)}; last of all {last}"
 
 
 def solution(exercise: Exercise) -> str:
@@ -77,11 +100,17 @@ def next_step(graded: Graded, folder: str) -> str:
     """Return what to do next."""
     done = f"{graded.score} of {len(graded.grades)} done."
     if (left := graded.next) is None:
-        return f"{done} Now let your file train: python {folder}/masked.py --steps 300 --out {folder}"
-    if left.exercise.file in graded.faults:
-        return f"{done} Next: make {left.exercise.file} a file that can be imported."
+        if len(graded.grades) < len(exercises()):
+            return f"{done} All {len(exercises())}: elt-ref learn check {folder}"
+        first, *others = (f"python {folder}/{page}.py --steps 300 --out {folder}" for page in pages())
+        return f"{done} Now let your files train: {first}, then {', then '.join(others)}. {BLURRED}"
+    exercise = left.exercise
+    if exercise.file in graded.faults:
+        return f"{done} Next: make {exercise.file} a file that can be imported."
+    if left.status == "to do" and left.line is None:
+        return f"{done} Next: elt-ref learn start {folder} writes {exercise.file}, with {exercise.function} first."
     verb = "put right" if left.status == "wrong" else "write"
-    return f"{done} Next: {verb} {left.number} {left.exercise.function} ({left.exercise.title}), {place(left)}."
+    return f"{done} Next: {verb} {left.number} {exercise.function} ({exercise.title}), {place(left)}."
 
 
 def document(graded: Graded, folder: str) -> dict[str, Any]:
@@ -95,7 +124,8 @@ def document(graded: Graded, folder: str) -> dict[str, Any]:
             "line": grade.line,
             "message": grade.message,
             "case": grade.case,
-            "mistakes": list(grade.mistakes),
+            "why": grade.why,
+            "mistake": grade.mistake,
             "equations": grade.exercise.equations,
             "clauses": grade.exercise.clauses,
             "solution": solution(grade.exercise),
@@ -110,6 +140,7 @@ def document(graded: Graded, folder: str) -> dict[str, Any]:
         "next": ending,
         "faults": dict(graded.faults),
         "printed": dict(graded.printed),
+        "differs": dict(graded.differs),
         "exercises": rows,
     }
 
@@ -118,9 +149,10 @@ def notes(graded: Graded | str) -> str:
     """Return what a teacher should know of a submission, in a sentence."""
     if isinstance(graded, str):
         return graded
-    parts = [f"{name}: {fault}" for name, fault in graded.faults.items()]
+    parts = [fault_of(name, fault) for name, fault in graded.faults.items()]
     parts += [f"{name} prints {said}" for name, said in graded.printed.items()]
-    wrong = [grade for grade in graded.grades if grade.status == "wrong" and grade.exercise.file not in graded.faults]
+    parts += [f"{name}: {', '.join(differing)} not the page's" for name, differing in graded.differs.items()]
+    wrong = [grade for grade in graded.grades if grade.status == "wrong"]
     parts += [f"{grade.exercise.function}: {grade.message}" for grade in wrong[:1]]
     return sentence("; ".join(parts))
 
@@ -129,7 +161,7 @@ def class_table(submissions: Mapping[str, Graded | str]) -> Table:
     """Return a row for each submission."""
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("submission", overflow="fold")
-    for heading in ("done", "wrong", "to do"):
+    for heading in COLOURS:
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("note", overflow="fold")
     for name, graded in submissions.items():

@@ -7,12 +7,13 @@ from pathlib import Path
 from elt_ref.errors import RequestError
 from elt_ref.files import made_folder, write_text
 from elt_ref.learn.exercises import Exercise, exercises, functions, pages
+from elt_ref.learn.folder import read_submission
 from elt_ref.paper.mistakes import page_text
 
 FIRST = """\
 # ---- EXERCISES -------------------------------------------------------------------------------------------------------
 # Write the functions that raise NotImplementedError, in the order of their numbers ({numbers} stand here). After each:
-#     elt-ref learn check FOLDER
+#     elt-ref learn check FOLDER        or one alone: elt-ref learn check FOLDER {first}
 # Each is graded alone, with the page's own functions beneath it, so any order will do. The whole file trains on digits:
 #     python FOLDER/{page}.py --steps 300 --out FOLDER
 """
@@ -35,7 +36,7 @@ def skeleton(page: str) -> str:
             lines[first - 1 : last] = [_task(*numbered[name])]
     docstring = ast.parse(text).body[0].end_lineno or 1
     numbers = [number for number, _ in numbered.values()]
-    head = FIRST.format(page=page, numbers=f"{numbers[0]} … {numbers[-1]}")
+    head = FIRST.format(page=page, numbers=f"{numbers[0]} … {numbers[-1]}", first=numbers[0])
     if before := pages()[: pages().index(page)]:
         head += SPOILER.format(before=before[-1])
     return "".join([*lines[:docstring], "\n", head, *lines[docstring:]])
@@ -43,13 +44,12 @@ def skeleton(page: str) -> str:
 
 def _task(number: int, exercise: Exercise) -> str:
     """Return what stands in the place of a function's body."""
-    read = [*exercise.equations, *exercise.clauses]
     parts = {
         "Formula": exercise.formula,
         "Shapes": exercise.shapes,
         "Hint": exercise.hint,
         "Given": ", ".join(exercise.uses),
-        "Read": ", ".join(f"elt-ref show {name}" if place == 0 else name for place, name in enumerate(read)),
+        "Read": f"elt-ref show --no-page NAME, of {', '.join(exercise.reading)}" if exercise.reading else "",
     }
     lines = [f"Exercise {number} of {len(exercises())} · {exercise.title}"]
     for heading, text in parts.items():
@@ -59,16 +59,44 @@ def _task(number: int, exercise: Exercise) -> str:
     return f'{comment}    raise NotImplementedError("exercise {number}: {exercise.function}")\n'
 
 
-def start(folder: Path) -> list[Path]:
-    """Write the skeletons of all pages into a new or empty folder; return the files.
+def start(folder: Path, *, every: bool = False) -> list[Path]:
+    """Write the skeleton of the first page into a new or empty folder, or of the next one once this is written.
+
+    A later page holds much of what an earlier one asks for.
+
+    Args:
+        folder: the student's folder.
+        every: whether to write all pages at once.
+
+    Returns:
+        The new files.
 
     Raises:
-        RequestError: the folder has files, or cannot be written to.
+        RequestError: the folder has other files, functions of the page before are to do, or it cannot be written to.
     """
-    if folder.is_dir() and any(folder.iterdir()):
+    names = [f"{page}.py" for page in pages()]
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set[str]()
+    new = [name for name in names if name not in present]
+    if (present and names[0] in new) or not new:
         raise RequestError(f"{folder}: expected a new or empty folder, got one with files; nothing was written")
-    files = [folder / f"{page}.py" for page in pages()]
+    if not every:
+        new = new[:1]
+        before = names[: names.index(new[0])]
+        if before and (left := _left(folder, before)):
+            raise RequestError(
+                f"{folder}: expected {' and '.join(before)} with every function written before {new[0]}, which shows "
+                f"what they ask for, got {left}; --all writes it now"
+            )
     with made_folder(folder):
-        for file in files:
-            write_text(file, skeleton(file.stem))
-    return files
+        for name in new:
+            write_text(folder / name, skeleton(Path(name).stem))
+    return [folder / name for name in new]
+
+
+def _left(folder: Path, files: list[str]) -> str:
+    """Return what is missing in some files of a folder, in words."""
+    submission = read_submission(folder)
+    if faults := [f"{name}: {submission.faults[name]}" for name in files if name in submission.faults]:
+        return faults[0]
+    left = [each.function for each in exercises().values() if each.file in files and submission.is_todo(each)]
+    return f"{len(left)} to do, {left[0]} first" if left else ""

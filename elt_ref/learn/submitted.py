@@ -10,9 +10,10 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from autograd.tracer import getval
@@ -24,12 +25,19 @@ from elt_ref.conformance.serve import serve
 from elt_ref.errors import RequestError
 from elt_ref.learn.confine import Confinement
 from elt_ref.learn.exercises import Exercise, exercises
+from elt_ref.learn.numbers import number, unlike
 from elt_ref.paper.mistakes import page_file, page_text
 
 LOOK = "look"
 """Beginning of a question that compares the calls of a function with the page's, instead of answering."""
 CLOSE = 1e-9
 """Largest distance of two equal results, as a share of the largest number."""
+FARTHEST = 3.0
+"""Largest distance of draws from the uniform distribution, times the root of their number."""
+LARGEST_ROW = 8
+"""Numbers of the longest row of an argument that is shown."""
+CALL = "call"
+"""Operation that calls a function as it is; every answer is the page's, or `Departed` says where it is not."""
 
 
 def question(exercise: Exercise, operation: str, *, look: bool = False) -> str:
@@ -79,12 +87,13 @@ class Submitted:
         if exercise_name not in exercises():
             raise AttributeError(name)
         exercise, looking = exercises()[exercise_name], LOOK in look
+        asked = partial(self._called, exercise) if operation == CALL else getattr(self.backend, operation)
 
         def perform(**arguments: Any) -> Tensors:
-            self._graft(exercise, looking=looking)
+            self._graft(exercise, looking=looking or operation == CALL)
             try:
                 with self.watched():
-                    return getattr(self.backend, operation)(**arguments)
+                    return asked(**arguments)
             except BackendFailure:
                 raise
             except Unsupported as error:
@@ -94,6 +103,13 @@ class Submitted:
                 raise BackendFailure(self._told(error)) from error
 
         return perform
+
+    def _called(self, exercise: Exercise, **arguments: Any) -> Tensors:
+        """Call a function with arguments, in which a number stands for a generator of that seed."""
+        random = np.random.default_rng
+        given = [random(each) if isinstance(each, int) else each for each in arguments.values()]
+        vars(self.module)[exercise.function](*given)
+        return {"same": np.array(True)}
 
     def _graft(self, exercise: Exercise, *, looking: bool) -> None:
         """Make the module the page, but for one function and what the student has added."""
@@ -127,73 +143,124 @@ def compared(right: Any, students: Any, *, shapes: bool) -> Callable[..., Any]:
     Args:
         right: the page's function.
         students: the student's.
-        shapes: whether only the shapes must be the page's, because the values are random.
+        shapes: whether the values are random, so that only shapes and uniformity must be the page's.
     """
     signature = inspect.signature(right)
 
     def both(*arguments: Any, **named: Any) -> Any:
-        kept = [copy.deepcopy(each) if isinstance(each, np.random.Generator) else each for each in arguments]
-        expected, result = right(*kept, **named), students(*arguments, **named)
-        if inspect.isgenerator(expected):
+        given = signature.bind(*arguments, **named).arguments
+        kept = {name: copy.deepcopy(each) for name, each in given.items() if isinstance(each, np.random.Generator)}
+        expected, result = right(**{**given, **kept}), students(*arguments, **named)
+        yields = inspect.isgenerator(expected)
+        if yields:
             expected = list(expected)
             result = list(result) if hasattr(result, "__iter__") else result
-        if fault := apart("the result", expected, result, shapes=shapes):
-            given = signature.bind(*arguments, **named).arguments
-            called = ", ".join(f"{name} {_form(value)}" for name, value in given.items())
-            raise Departed(f"called with {called}: {fault}")
+        if fault := apart("the result", expected, result, parts="states" if yields else "results", shapes=shapes):
+            called = ", ".join(described(name, value) for name, value in given.items())
+            raise Departed(f"{fault.words}{_row(given, fault)}; called with {called}")
         return result
 
     return both
 
 
-def apart(what: str, expected: Any, result: Any, *, shapes: bool) -> str:
-    """Return where a result first differs from the page's, in words, or nothing."""
+class Fault(NamedTuple):
+    """What is wrong with a result."""
+
+    words: str
+    row: tuple[int, ...] = ()
+    """Place of the one row of the result in which numbers are wrong; empty if there are several, or no rows."""
+    shape: tuple[int, ...] = ()
+    """Shape of the result."""
+
+
+def apart(what: str, expected: Any, result: Any, *, parts: str = "results", shapes: bool) -> Fault | None:
+    """Return where a result first differs from the page's, or None."""
     if isinstance(expected, tuple | list):
-        if not isinstance(result, tuple | list) or len(result) != len(expected):
-            return f"expected {what} to be {len(expected)} results, got {_form(result)}"
-        places = (f"result {place} of {len(expected)}" for place in range(1, len(expected) + 1))
+        if not isinstance(result, tuple | list):
+            return Fault(f"expected {len(expected)} {parts}, got {_form(result)}")
+        if len(result) != len(expected):
+            return Fault(f"expected {len(expected)} {parts}, got {len(result)}")
+        places = (f"{parts.removesuffix('s')} {place} of {len(expected)}" for place in range(1, len(expected) + 1))
         pairs = zip(places, expected, result, strict=True)
-        return next((fault for pair in pairs if (fault := apart(*pair, shapes=shapes))), "")
+        return next((fault for pair in pairs if (fault := apart(*pair, shapes=shapes))), None)
     return _values_apart(what, np.asarray(getval(expected)), getval(result), shapes=shapes)
 
 
-def _values_apart(what: str, right: np.ndarray, result: Any, *, shapes: bool) -> str:
+def _values_apart(what: str, right: np.ndarray, result: Any, *, shapes: bool) -> Fault | None:
     if result is None or isinstance(result, str | dict | tuple | list) or inspect.isgenerator(result):
-        return f"expected {what} to be {_form(right)}, got {_form(result)}"
+        return Fault(f"expected {what} to be {_form(right)}, got {_form(result)}")
     got = np.asarray(result)
     if got.shape != right.shape:
-        return f"expected {what} of shape {list(right.shape)}, got {list(got.shape)}"
+        return Fault(f"expected {what} of shape {list(right.shape)}, got {list(got.shape)}")
     if got.dtype == object or (right.dtype == bool) != (got.dtype == bool):
-        return f"expected {what} in {right.dtype}, got {got.dtype}"
+        return Fault(f"expected {what} in {right.dtype}, got {got.dtype}")
     if shapes:
-        return ""
+        uniform = not right.ndim or is_uniform(got)
+        return None if uniform else Fault(f"expected {what} to be independent and uniform in 0 … 1, got other numbers")
     with np.errstate(all="ignore"):
         gap = np.where(right == got, 0.0, np.abs(got.astype(float) - right.astype(float)))
     gap = np.where(np.isnan(gap), np.inf, gap)  # a NaN is as wrong as can be
-    finite = np.abs(right.astype(float))[np.isfinite(right)]
-    wrong = gap > CLOSE * max(finite.max(initial=0.0), np.finfo(float).tiny)
+    scale = max(np.abs(right.astype(float))[np.isfinite(right)].max(initial=0.0), np.finfo(float).tiny)
+    wrong = gap > CLOSE * scale
     if not wrong.any():
-        return ""
+        return None
     place = tuple(int(index) for index in np.argwhere(wrong)[0]) if right.ndim else ()
     at = f" at {list(place)}" if place else ""
     several = f" ({wrong.sum()} of {right.size} numbers differ)" if right.size > 1 else ""
-    return f"expected {what}{at} to be {_number(right[place])}, got {_number(got[place])}{several}"
+    rows = {tuple(index[:-1] if right.ndim > 1 else index) for index in np.argwhere(wrong).tolist()}
+    return Fault(
+        f"expected {what}{at} to be {unlike(right[place], got[place], gap[place] / scale, CLOSE)}{several}",
+        rows.pop() if len(rows) == 1 else (),
+        right.shape,
+    )
 
 
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+def is_uniform(drawn: np.ndarray) -> bool:
+    """Return whether numbers can be independent uniform draws; by chance they seem not to be once in ten million."""
+    numbers = np.sort(np.asarray(drawn, float), axis=None)
+    if not (numbers[0] >= 0 and numbers[-1] <= 1):
+        return False
+    steps = np.arange(len(numbers) + 1) / len(numbers)
+    farthest = max((numbers - steps[:-1]).max(), (steps[1:] - numbers).max())  # from the uniform distribution
+    return bool(farthest < FARTHEST / np.sqrt(len(numbers)) and (np.diff(numbers) > 0).all())
+
+
+def _row(given: Mapping[str, Any], fault: Fault) -> str:
+    """Return the row of each small argument that belongs to a row of the result, in words; nothing if there is none."""
+    found = []
+    for name, value in given.items():
+        array, place = getval(value), fault.row[: np.ndim(getval(value))]
+        if place and isinstance(array, np.ndarray) and array.shape[: len(place)] == fault.shape[: len(place)]:
+            part = array[place]
+            if part.ndim <= 1 and part.size <= LARGEST_ROW:
+                numbers = ", ".join(number(each) for each in part.ravel().tolist())
+                found.append(f"{name}{list(place)} = {f'[{numbers}]' if part.ndim else numbers}")
+    return f"; there {', '.join(found)}" if found else ""
+
+
+def described(name: str, value: Any) -> str:
+    """Return an argument in words."""
+    value = getval(value)
+    if isinstance(value, Mapping):
+        return f"{name} (a tree)"
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return f"{name} ({len(value)} layer{'s' * (len(value) > 1)})"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"{name} {list(value.shape)}"
+    plain = value is None or isinstance(value, np.ndarray | np.generic | float | int)
+    return f"{name} = {number(value)}" if plain else f"{name} ({_form(value)})"
 
 
 def _form(value: Any) -> str:
-    """Return the shape of a value, or what else it is."""
+    """Return the shape of a result, or what else it is."""
     value = getval(value)
     if value is None:
         return "None (is a return missing?)"
     if isinstance(value, np.ndarray | np.generic | float | int):
-        return f"{list(np.shape(value))}" if np.ndim(value) else _number(value)
+        return f"{list(np.shape(value))}" if np.ndim(value) else number(value)
     if isinstance(value, tuple | list):
         return f"{len(value)} results"
-    return "parameters" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+    return "a tree" if isinstance(value, Mapping) else f"a {type(value).__name__}"
 
 
 def main(file: str, printed: str) -> None:

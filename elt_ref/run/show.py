@@ -47,12 +47,13 @@ def knows(name: str) -> bool:
     return _key(name) is not None
 
 
-def show(name: str, also: Iterable[str] = ()) -> str:
+def show(name: str, also: Iterable[str] = (), *, page: bool = True) -> str:
     """Return the text of an equation (``E5``), an algorithm (``A1``), a choice, an idea or a word of the glossary.
 
     Args:
         name: its name.
         also: names that others know, for the message.
+        page: whether to show the pages' lines.
 
     Raises:
         RequestError: there is none of that name.
@@ -72,7 +73,7 @@ def show(name: str, also: Iterable[str] = ()) -> str:
         return "\n".join([key, "", entry["meaning"], *([""] if about else []), *about])
     pages = "".join(
         f"\n\nelt_ref/paper/{excerpt.page}, line {excerpt.first}\n\n{_indented(excerpt.text)}"
-        for excerpt in excerpts(key)
+        for excerpt in (excerpts(key) if page else [])
     )
     return (
         f"{key} · {entry['title']}\n\n{_indented(entry['formula'].strip())}\n\nSource   {entry['source']}\n"
