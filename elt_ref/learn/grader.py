@@ -60,7 +60,7 @@ class Grade:
     message: str = ""
     """What is wrong, in a sentence; empty if nothing is."""
     case: str = ""
-    """The first case that shows it, CLAUSE/SLUG."""
+    """The case with the smallest input that shows it, CLAUSE/SLUG."""
     why: str = ""
     """What that case tells apart; empty if every case is wrong, so that this one says nothing of its own."""
     mistake: str = ""
@@ -273,23 +273,22 @@ def judged(door: Door, exercise: Exercise) -> dict[str, Any]:
         return {"status": "to do"}
     if not failed:
         return {"status": "done"}
-    worst, right = questions[failed[0].vector], len(findings) - len(failed)
+    worst = min(failed, key=lambda finding: sum(each.size for each in questions[finding.vector].inputs.values()))
+    shown, right = questions[worst.vector], len(findings) - len(failed)
     return {
         "status": "wrong",
-        "message": _told(way, worst, failed[0]),
-        "case": worst.id,
-        "why": worst.stored.why if right else "",
+        "message": _told(way, shown, worst),
+        "case": shown.id,
+        "why": shown.stored.why if right else "",
         "mistake": _mistake(exercise, way.answers, failed, questions),
     }
 
 
 def _told(way: ExerciseDoor, vector: Vector, finding: Finding) -> str:
     """Return what is wrong with the answer to a question, in words."""
-    if finding.status == "ERROR":
-        return _without(finding.message, f"{finding.vector}, float64")
-    if way.exercise.look != "nothing" and (said := way.departure(vector)):
+    if way.exercise.look != "nothing" and not _ended(finding) and (said := way.departure(vector)):
         return said
-    if finding.error is None:
+    if finding.error is None:  # it raised, or the form is wrong
         return _without(finding.message, f"{finding.vector}, float64")
     said = differences(vector, way.answers[vector.id])
     gradient = way.exercise.look == "values" and vector.stored.operation in {*GRADIENTS, "loss_weight"}

@@ -21,7 +21,7 @@ COLOURS = {"done": "green", "wrong": "bold red", "to do": "dim", "not read": "re
 
 SHOWN = 4
 """Number of given parts that are named."""
-BLURRED = "Ten times as many steps give better digits."
+BLURRED = "Do not take far fewer steps: after 100 the pictures are still noise or grey."
 
 
 def table(graded: Graded, title: str) -> Table:
@@ -54,19 +54,25 @@ def told(graded: Graded, folder: str, width: int) -> list[str]:
 
 
 def _sentences(graded: Graded, folder: str) -> list[str]:
-    lines = [f"{fault_of(name, fault)}." for name, fault in graded.faults.items()]
+    lines = [_closed(fault_of(name, fault)) for name, fault in graded.faults.items()]
     lines += [f"{name} prints {said}." for name, said in graded.printed.items()]
     lines += [f"{name}: {told_parts(parts)}." for name, parts in graded.differs.items()]
+    named = set[str]()
     for grade in graded.grades:
         if grade.status == "wrong":
-            lines += ["", f"{grade.number} {grade.exercise.function}, {place(grade)}: {grade.message}."]
+            lines += ["", _closed(f"{grade.number} {grade.exercise.function}, {place(grade)}: {grade.message}")]
             if grade.case:
-                lines += [f"  The first wrong case is {grade.case}{f': {grade.why}' if grade.why else ''}."]
-            if grade.mistake:
+                lines += [f"  The smallest wrong case is {grade.case}{f': {grade.why}' if grade.why else ''}."]
+            if grade.mistake and grade.mistake not in named:
+                named.add(grade.mistake)
                 text = mistakes()[grade.mistake].text
                 lines += [f"  The known mistake {grade.mistake} gives exactly this answer: {text}"]
             lines += [f"  {reading(grade.exercise, clause_of(grade.case))}."]
     return [*lines, "", next_step(graded, folder)]
+
+
+def _closed(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 def fault_of(name: str, fault: str) -> str:

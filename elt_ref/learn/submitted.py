@@ -34,8 +34,10 @@ CLOSE = 1e-9
 """Largest distance of two equal results, as a share of the largest number."""
 FARTHEST = 3.0
 """Largest distance of draws from the uniform distribution, times the root of their number."""
+FEW = 2
+"""Wrong numbers of a result up to which the row of the input is shown."""
 LARGEST_ROW = 8
-"""Numbers of the longest row of an argument that is shown."""
+"""Numbers of the longest row that is shown."""
 CALL = "call"
 """Operation that calls a function as it is; every answer is the page's, or `Departed` says where it is not."""
 
@@ -157,7 +159,7 @@ def compared(right: Any, students: Any, *, shapes: bool) -> Callable[..., Any]:
             result = list(result) if hasattr(result, "__iter__") else result
         if fault := apart("the result", expected, result, parts="states" if yields else "results", shapes=shapes):
             called = ", ".join(described(name, value) for name, value in given.items())
-            raise Departed(f"{fault.words}{_row(given, fault)}; called with {called}")
+            raise Departed(f"{fault.words}; {_row(given, fault) or f'called with {called}'}")
         return result
 
     return both
@@ -168,7 +170,7 @@ class Fault(NamedTuple):
 
     words: str
     row: tuple[int, ...] = ()
-    """Place of the one row of the result in which numbers are wrong; empty if there are several, or no rows."""
+    """Place of the row of the result with the first wrong number; empty if many are wrong, or there are no rows."""
     shape: tuple[int, ...] = ()
     """Shape of the result."""
 
@@ -207,10 +209,9 @@ def _values_apart(what: str, right: np.ndarray, result: Any, *, shapes: bool) ->
     place = tuple(int(index) for index in np.argwhere(wrong)[0]) if right.ndim else ()
     at = f" at {list(place)}" if place else ""
     several = f" ({wrong.sum()} of {right.size} numbers differ)" if right.size > 1 else ""
-    rows = {tuple(index[:-1] if right.ndim > 1 else index) for index in np.argwhere(wrong).tolist()}
     return Fault(
         f"expected {what}{at} to be {unlike(right[place], got[place], gap[place] / scale, CLOSE)}{several}",
-        rows.pop() if len(rows) == 1 else (),
+        place[: max(1, right.ndim - 1)] if wrong.sum() <= FEW else (),
         right.shape,
     )
 
@@ -235,7 +236,7 @@ def _row(given: Mapping[str, Any], fault: Fault) -> str:
             if part.ndim <= 1 and part.size <= LARGEST_ROW:
                 numbers = ", ".join(number(each) for each in part.ravel().tolist())
                 found.append(f"{name}{list(place)} = {f'[{numbers}]' if part.ndim else numbers}")
-    return f"; there {', '.join(found)}" if found else ""
+    return f"there {', '.join(found)}" if found else ""
 
 
 def described(name: str, value: Any) -> str:

@@ -71,11 +71,11 @@ def test_start_writes_the_second_page_once_the_first_is_written(tmp_path):
     (first,) = start(folder)
     assert (first.name, first.read_text(encoding="utf-8")) == ("masked.py", skeleton("masked"))
     with pytest.raises(
-        RequestError, match="every function written before diffusion.py, .* 12 to do, log_softmax first"
+        RequestError, match=r"every function written before diffusion\.py, .* 12 to do, log_softmax first"
     ):
         start(folder)
     first.write_text("def (", encoding="utf-8")
-    with pytest.raises(RequestError, match="got masked.py: expected Python, got a SyntaxError"):
+    with pytest.raises(RequestError, match=r"got masked\.py: expected Python, got a SyntaxError"):
         start(folder)
     assert [file.name for file in folder.iterdir()] == ["masked.py"]
     first.write_text(page_text("masked"), encoding="utf-8")

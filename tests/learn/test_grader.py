@@ -1,14 +1,18 @@
 """The grader: the pages are right, what is wrong is said in words, and no submission harms another or the grader."""
 
 import os
+import re
 import textwrap
 
+import numpy as np
 import pytest
 
 from elt_ref.conformance import doors
 from elt_ref.learn.exercises import exercises
 from elt_ref.learn.folder import read_submission
 from elt_ref.learn.grader import grade, judged
+from elt_ref.learn.numbers import unlike
+from elt_ref.learn.submitted import Departed, compared
 from elt_ref.paper.mistakes import mistakes, page_text
 
 
@@ -27,7 +31,7 @@ def messages(graded):
 def test_the_pages_score_all_and_an_untouched_skeleton_none(whole, filled):
     graded = grade(read_submission(whole), timeout=60.0)
     assert [(each.exercise.name, each.message) for each in graded.grades if each.status != "done"] == []
-    assert (graded.score, graded.next, graded.faults, graded.printed) == (15, None, {}, {})
+    assert (graded.score, graded.next, graded.faults, graded.printed, graded.differs) == (15, None, {}, {}, {})
     untouched = grade(read_submission(filled()))
     assert (untouched.score, statuses(untouched)) == (0, {})
     assert untouched.next.exercise.name == "masked.log_softmax"
@@ -53,9 +57,9 @@ WRONG = {
     "log_softmax": ("return None", "got None (is a return missing?)"),
     "layer_norm": ("return x", "expected the result at [0, 0, 0] to be "),
     "lowest": ("return scores < 0.5", "numbers differ)"),
-    "draw": ("return 0, 0, 0, random.integers(1, MAX_LOOPS)", "expected result 1 of 4 of shape [1], got "),
+    "draw": ("return 0, 0, 0, random.integers(1, MAX_LOOPS)", "expected result 1 of 4 of shape [64], got ["),
     "attention": ("return x[..., :3]", "expected the result of shape ["),
-    "decode_step": ("return tokens", "expected the result to be 2 results, got ["),
+    "decode_step": ("return tokens", "expected 2 results, got ["),
 }
 
 
@@ -111,7 +115,109 @@ def test_a_known_mistake_is_named(tmp_path, here):
         exercise = exercises()[name]
         file = tmp_path / exercise.file
         file.write_text(page_text(exercise.page, mistakes()[mistake].changes, mistake), encoding="utf-8")
-        assert judged(here(file), exercise)["mistakes"][0] == mistake
+        assert judged(here(file), exercise)["mistake"] == mistake
+
+
+ALIKE = {
+    "masked.layer_norm": (
+        "/ x.shape[-1]\n    return scale * x / np.sqrt(np.sum(x * x,",
+        "/ x.shape[-1] * 1.01\n    return scale * x / np.sqrt(np.sum(x * x,",
+    ),
+    "masked.attention": ("np.swapaxes(heads, 1, 2), (B, n, d)", "heads, (B, n, d)"),
+    "diffusion.denoise_step": ("np.sqrt(share) * noise", "share * noise"),
+}
+"""Wrong functions that are near a known mistake, and give other answers."""
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_mistake_that_answers_otherwise_is_not_named(tmp_path, here, name):
+    exercise, (old, new) = exercises()[name], ALIKE[name]
+    text = page_text(exercise.page)
+    assert text.count(old) == 1
+    file = tmp_path / exercise.file
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    found = judged(here(file), exercise)
+    assert (found["status"], found["mistake"]) == ("wrong", "")
+
+
+UNSEEN = {
+    "log_softmax": (
+        "return x - np.log(np.sum(np.exp(x), axis=-1, keepdims=True))",
+        "got -inf (9 of 9 numbers differ); called with x [3, 3]",
+        "log_softmax/large-logits",
+    ),
+    "draw": (
+        "same = np.zeros(BATCH_SIZE)\nreturn same, np.zeros((BATCH_SIZE, TOKENS)), same, random.integers(1, MAX_LOOPS)",
+        "expected result 1 of 4 to be independent and uniform in 0 … 1, got other numbers; called with random",
+        "draw/whole-batch",
+    ),
+}
+"""Functions that the judge's questions alone let pass."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_call_asks_what_no_question_does(filled, here, name):
+    body, words, case = UNSEEN[name]
+    exercise = exercises()[f"masked.{name}"]
+    found = judged(here(filled(**{name: body}) / "masked.py"), exercise)
+    assert (found["status"], found["case"], found["mistake"]) == ("wrong", case, "")
+    assert words in found["message"]
+
+
+TOLD = {
+    ("masked", "loop_states"): (
+        "        yield x",
+        "    yield x",
+        "expected 3 states, got 1; called with x [2, 6, 8], thetas (1 layer), loops = 3",
+    ),
+    ("masked", "lowest"): (
+        "axis=1) < count",
+        "axis=1) <= count",
+        "at [0, 6] to be False, got True (2 of 14 numbers differ); there scores[0] = [",
+    ),
+    ("masked", "train_step"): (
+        "rate = LEARNING_RATE * min(1, (step + 1) / WARMUP_STEPS)",
+        "rate = LEARNING_RATE * min(1, step / WARMUP_STEPS)",
+        "3 of 8 numbers of 'rates' differ; the largest difference is at [2]: expected 0.05, got 0.0333333",
+    ),
+    ("diffusion", "squared_error"): (
+        "np.sum(weight * (prediction - target) ** 2)",
+        "np.sum(stop_gradient(weight * (prediction - target) ** 2))",
+        "its gradient is not: the weight w(t), read from the gradient in prediction, differs: expected 0.323505, got 0",
+    ),
+    ("diffusion", "denoise_step"): (
+        "+ sigma_next * np.sqrt(share) * noise",
+        "+ np.float32(sigma_next) * np.sqrt(share) * noise",
+        " of the largest number apart, 1e-09 is allowed; is something cast to float32? (",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("page", "name"), TOLD)
+def test_the_words_say_what_a_student_can_use(tmp_path, here, page, name):
+    exercise, (old, new, words) = exercises()[f"{page}.{name}"], TOLD[page, name]
+    text = page_text(page)
+    assert text.count(old) == 1
+    (tmp_path / exercise.file).write_text(text.replace(old, new), encoding="utf-8")
+    assert words in judged(here(tmp_path / exercise.file), exercise)["message"]
+
+
+def test_the_row_of_a_small_input_is_shown():
+    marked = compared(
+        lambda scores, count: scores < count[:, None], lambda scores, count: scores <= count[:, None], shapes=False
+    )
+    with pytest.raises(
+        Departed, match=re.escape("True (1 of 6 numbers differ); there scores[1] = [1, 2, 3], count[1] = 2")
+    ):
+        marked(np.array([[0.5, 1.5, 3.5], [1.0, 2.0, 3.0]]), np.array([1.0, 2.0]))
+
+
+def test_digits_are_shown_until_two_numbers_differ():
+    assert unlike(4.0915487, 4.0915489, 5e-8, 1e-9).startswith("4.0915487, got 4.0915489: 5e-08 of the largest number")
+    assert unlike(0.477622, 0.335469, 0.3, 1e-9) == "0.477622, got 0.335469"
+    assert unlike(np.int64(3), np.int64(4), 0.3, 0.0) == "3, got 4"
 
 
 # --- what harms nobody
@@ -142,7 +248,7 @@ def test_no_function_harms_another_or_its_own_folder(filled):
     for name, words in {
         "log_softmax": "expected a function that only computes, got a process (subprocess.Popen)",
         "layer_norm": "the program died (exit code 0) without answering",
-        "loop_states": "no answer within 2 s",
+        "loop_states": "no answer within 2 s: does a loop never end? (--timeout allows more)",
         "masked_count": "got a change of files (os.remove)",
         "cross_entropy": "Error",
         "draw": "SystemExit in line ",
@@ -159,23 +265,36 @@ IMPORTS = {
     "raise ValueError('no')": "expected a file that can be imported, got ValueError in line ",
     "def broken(:": "expected Python, got a SyntaxError in line ",
     "raise SystemExit": "expected a file that can be imported, got SystemExit in line ",
-    "import os; os._exit(3)": "the program died (exit code 3) without answering",
-    "while True: pass": "no answer within 1 s",
+    "import os; os._exit(3)": "ends the program while it is imported (exit code 3)",
+    "while True: pass": "does not finish importing within 1 s: does a loop outside of the functions never end?",
     "print('a' * 10**8)": "OSError",
     "x = 1\0": "expected Python, got a ",
     "x = " + "(" * 500: "expected Python, got a ",
 }
 
 
+@pytest.mark.parametrize("written", [{"lowest": "return scores"}, {}])
 @pytest.mark.parametrize("top", IMPORTS)
-def test_a_file_that_cannot_be_imported_gets_a_sentence(filled, monkeypatch, top):
+def test_a_file_that_cannot_be_imported_gets_a_sentence(filled, monkeypatch, top, written):
     if "while" in top:
         monkeypatch.setattr(doors, "START", 1.0)
-    folder = filled(top=top, lowest="return scores")
+    folder = filled(top=top, **written)
     graded = grade(read_submission(folder), timeout=1.0 if "while" in top else 60.0)
     assert IMPORTS[top] in graded.faults["masked.py"], graded.faults
     assert graded.score == 0
-    assert messages(graded)["lowest"] == graded.faults["masked.py"]
+    not_read = {each.exercise.function: each.message for each in graded.grades if each.status == "not read"}
+    assert set(not_read.values()) <= {graded.faults["masked.py"]}
+    assert written.keys() <= not_read.keys()
+
+
+def test_what_a_file_prints_before_anything_is_written_is_told(filled):
+    assert grade(read_submission(filled(top="print('hi')"))).printed == {"masked.py": "'hi'"}
+
+
+def test_one_exercise_is_graded_alone(filled):
+    folder = filled(top="GELU = 3", lowest="return scores", masked_count="return ratio")
+    graded = grade(read_submission(folder), only=["masked.lowest"], timeout=60.0)
+    assert [(each.number, each.status) for each in graded.grades] == [(5, "wrong")]
 
 
 def test_files_that_are_no_files_get_a_sentence(tmp_path):
