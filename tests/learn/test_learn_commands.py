@@ -20,7 +20,11 @@ def test_start_names_the_first_exercise_and_writes_nothing_over(done, command, t
     before = (folder / "masked.py").read_bytes()
     again = command("learn", "start", folder)
     assert (again.code, again.out) == (2, "")
+    assert "got 12 to do, log_softmax first; --all writes it now" in again.err
+    (folder / "masked.py").rename(folder / "mine.py")
+    again = command("learn", "start", folder)
     assert "expected a new or empty folder, got one with files; nothing was written" in again.err
+    (folder / "mine.py").rename(folder / "masked.py")
     assert (folder / "masked.py").read_bytes() == before
 
 
