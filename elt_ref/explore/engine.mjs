@@ -2,6 +2,9 @@
 
 import * as elt from "./elt.mjs";
 import * as streams from "./elt_streams.mjs";
+import * as wasm from "./elt_wasm.mjs";
+
+elt.kernels.multiply = wasm.simdMultiply() ?? elt.kernels.multiply; // the same bits, sooner
 
 const MOST = 1_000_000; // loops and steps: more is a slip
 
