@@ -1,7 +1,7 @@
 /**
  * The random streams of elt_ref in JavaScript: a seed gives the numbers that it gives in Python, in any browser.
  *
- *     const { tokens, confidence } = decodeNoise(model, 7, step, B); // as elt_ref's draw_noise(config, 7, step, B)
+ *     const { tokens, confidence } = decodeNoise(model, 7, step, kind)(B); // as elt_ref's draw_noise(config, 7, step, B)
  *
  * A stream is named, and a pure function of (seed, name, step), as elt_ref/streams.py says: a Philox counter generator
  * whose key is the first 128 bits of SHA-256("seed/name"), and whose counter's highest word is the step. The generator
@@ -194,24 +194,28 @@ function filled(kind, shape, draw) {
   return { data, shape };
 }
 
-/** Noise of a step of decoding, as `decode` in elt.mjs takes it, for B rows; `kind` is Float32Array or Float64Array. */
-export function decodeNoise(model, seed, step, B, kind) {
+/**
+ * Draw the noise of a step of decoding, as `decode` in elt.mjs takes it: a function returns that of the next B rows.
+ *
+ * @param {Float32ArrayConstructor | Float64ArrayConstructor} kind
+ */
+export function decodeNoise(model, seed, step, kind) {
   const T = model.grid.reduce((product, side) => product * side, 1);
   const [tokens, confidence] = ["token_noise", "confidence_noise"].map((name) => stream(seed, name, step));
-  return {
+  return (B) => ({
     tokens: filled(kind, [B, T, model.codebook_size], () => tokens.gumbel()),
     confidence: filled(kind, [B, T], () => confidence.gumbel()),
-  };
+  });
 }
 
-/** The samples [B, H, W, C] at t = 1. */
-export function initialNoise(model, seed, B, kind) {
+/** Draw the samples at t = 1: a function returns the next B, [B, H, W, C]. */
+export function initialNoise(model, seed, kind) {
   const numbers = stream(seed, "initial_noise");
-  return filled(kind, [B, ...model.shape], () => numbers.normal());
+  return (B) => filled(kind, [B, ...model.shape], () => numbers.normal());
 }
 
-/** The noise [B, H, W, C] of a step of denoising. */
-export function stepNoise(model, seed, step, B, kind) {
+/** Draw the noise of a step of denoising: a function returns that of the next B samples, [B, H, W, C]. */
+export function stepNoise(model, seed, step, kind) {
   const numbers = stream(seed, "step_noise", step);
-  return filled(kind, [B, ...model.shape], () => numbers.normal());
+  return (B) => filled(kind, [B, ...model.shape], () => numbers.normal());
 }
