@@ -373,7 +373,16 @@ function modulation(c, chunks, theta) {
 const modulatedNorm = (x, shift, scale, epsilon) =>
   layerNorm(x, { scale: map((s) => 1 + s, scale), bias: shift }, epsilon);
 
-const gated = (x, gate, branch) => map((value, factor, change) => value + factor * change, x, gate, branch);
+/** x + gate · branch; x, branch [B, T, d], gate [B, 1, d]. */
+function gated({ data, shape }, gate, branch) {
+  const [, T, d] = shape;
+  const out = data.slice();
+  for (let first = 0; first < data.length; first += d) {
+    const own = Math.floor(first / d / T) * d;
+    for (let k = 0; k < d; k++) out[first + k] += gate.data[own + k] * branch.data[first + k];
+  }
+  return tensor(out, shape);
+}
 
 /** f_θ: each part behind a modulated norm, and added through a gate. x [B, T, d], c [B, d] → a map of x, as above. */
 export function diffusionLayer(c, theta, heads, epsilon) {
@@ -396,6 +405,10 @@ export function positions(rows, columns, width) {
   const values = places.flat().flatMap((place) => waves(place, width / 2).flat());
   return tensor(Float64Array.from(values), [rows * columns, width]);
 }
+
+const KEPT = new Map();
+/** A value by its name, computed once: every step of sampling needs the same positions. */
+const kept = (name, compute) => KEPT.get(name) ?? KEPT.set(name, compute()).get(name);
 
 /** Features [B, width] of times [B] in float64: cosines first, unlike the positions. */
 export function timeFeatures(time, width, scale) {
@@ -420,10 +433,11 @@ export function unpatchify(patches, [H, W, C], size) {
 /** noisy [B, H, W, C], time [B], labels [B] → [B, T, d], and what steers the layers, [B, d]. */
 function diffusionEmbed({ patch, time_in: timeIn, time_out: timeOut, label }, model, noisy, time, labels) {
   const [height, width] = model.shape.map((side) => side / model.patch_size);
+  const places = kept(`${[height, width, model.width]}`, () => positions(height, width, model.width));
   const features = cast(timeFeatures(time, model.time_features, model.time_scale), noisy);
   const hidden = linear(silu(linear(features, timeIn)), timeOut); // [B, d]
   const c = add(hidden, rows(label, labels.data, labels.shape));
-  return [add(linear(patchify(noisy, model.patch_size), patch), positions(height, width, model.width)), c];
+  return [add(linear(patchify(noisy, model.patch_size), patch), places), c];
 }
 
 /**

@@ -10,9 +10,16 @@ const MOST = 1_000_000; // loops and steps: more is a slip
 
 /** The bytes of a text in base64, inflated. */
 async function inflated(text) {
-  const deflated = Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const deflated = Uint8Array.fromBase64?.(text) ?? bytesOf(atob(text));
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** The bytes of a text of bytes, where the browser is too old to decode by itself. */
+function bytesOf(letters) {
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place++) bytes[place] = letters.charCodeAt(place);
+  return bytes;
 }
 
 /** Numbers from their bytes: all first bytes, then all second ones, and so on. */

@@ -11,7 +11,7 @@ const STEP_TIME = 450; // milliseconds
 const $ = (id) => document.getElementById(id);
 const documents = JSON.parse($("runs").textContent);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const all = documents.map(engine.runOf);
+export const all = documents.map(engine.runOf);
 
 /** Which runs can be compared: those of the same data and network. */
 const groupOf = ({ data, model, codec, classes }) => JSON.stringify([data, model, codec, classes]);
