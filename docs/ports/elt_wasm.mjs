@@ -109,7 +109,7 @@ function moduleOf(functions) {
   const all = Object.values(functions);
   const sections = [
     [1, vector(all.map(({ takes }) => [FUNCTION, ...vector(takes.map(() => [I32])), ...vector([])]))],
-    [2, vector([[...text("js"), ...text("memory"), 2, 0, ...leb(1)]])],
+    [2, vector([[...text("js"), ...text("memory"), 2, 0, ...leb(0)]])],
     [3, vector(all.map((_, type) => leb(type)))],
     [7, vector(Object.keys(functions).map((name, index) => [...text(name), 0, ...leb(index)]))],
     [10, vector(all.map(assemble))],
@@ -125,7 +125,7 @@ const PAGE = 65536; // bytes by which a memory grows
 export function simdMultiply() {
   const bytes = moduleOf({ Float32Array: product(4), Float64Array: product(8) });
   if (!globalThis.WebAssembly?.validate(bytes)) return null;
-  const memory = new WebAssembly.Memory({ initial: 1 });
+  const memory = new WebAssembly.Memory({ initial: 0 });
   const products = new WebAssembly.Instance(new WebAssembly.Module(bytes), { js: { memory } }).exports;
   let [held, views] = [0, {}]; // bytes of the memory, and all of it as numbers
   const reserve = (size) => {

@@ -233,6 +233,8 @@ function confidences(run, steps, last) {
 }
 
 const percent = (share) => `${Math.round(100 * share)}`;
+const words = (run, share) => (run.tokens <= MOST_WORDS ? percent(share) : ""); // in a cell
+const unit = (run) => (run.tokens <= MOST_WORDS ? ", in per cent" : "");
 
 function heat(cell, share, words) {
   cell.className = "cell heat";
@@ -258,9 +260,9 @@ async function drawInside(alive) {
       cell.setAttribute("aria-label", spokenToken(run, token, { masked, id: after.data[token], told: told?.[token] }));
     });
     if (run.masked) {
-      told.forEach(({ p }, token) => heat(second.cells[token], p, run.tokens <= MOST_WORDS ? percent(p) : ""));
+      told.forEach(({ p }, token) => heat(second.cells[token], p, words(run, p)));
       seen.caption.textContent = "Tokens kept; framed: new; hatched: masked again";
-      second.caption.textContent = "Confidence of each token, in per cent";
+      second.caption.textContent = `Confidence of each token${unit(run)}`;
     } else {
       second.show(engine.frames(run, made.answer));
       seen.caption.textContent = done ? "The result" : "Sample after this step";
@@ -300,11 +302,11 @@ function drawAttention(run, inside, { cells, caption }) {
   const tokens = shares.slice(n - run.tokens);
   const largest = Math.max(...tokens);
   tokens.forEach((share, token) => {
-    heat(cells[token], share / largest, run.tokens <= MOST_WORDS ? percent(share) : "");
+    heat(cells[token], share / largest, words(run, share));
     if (token === state.token) cells[token].classList.add("chosen");
   });
   const rest = run.masked ? `; to the class ${percent(shares[0])} %` : "";
-  caption.textContent = `Where the chosen token looks in loop ${state.loop}, in per cent${rest}`;
+  caption.textContent = `Where the chosen token looks in loop ${state.loop}${unit(run)}${rest}`;
 }
 
 // ---- Erase and fill in -----------------------------------------------------------------------------------------------
