@@ -113,7 +113,7 @@ def list_what_exists(app: Sphinx, docname: str, source: list[str]) -> None:
     others = [page for page in others if f"{page}.md" not in OUTSIDE]
     lines = [each for line in lines for each in (others if line == "*" else [line])]
     lines = [line for line in lines if not PATTERN.fullmatch(line) or matches(line)]
-    explorer = EXPLORER_LINK if all((ROOT / "docs" / f"{name}.html").is_file() for name in ("explore", "explore-emoji")) else ""
+    explorer = EXPLORER_LINK if list((ROOT / "docs").glob("explore*.html")) else ""
     source[0] = "\n".join(lines).replace(EXPLORER, explorer)
 
 

@@ -95,11 +95,11 @@ function tileRows(container, count, makeTile) {
   const rows = runs.map((run, number) => {
     const tiles = Array.from({ length: count }, (_, k) => makeTile(run, k));
     const status = make("p", { class: "status" });
-    const columns = `grid-template-columns:repeat(${count},minmax(0,${count > 6 ? "1fr" : "8rem"}))`;
+    const columns = `--columns:${count};--half:${Math.ceil(count / 2)}`;
     container.append(
       make("div", { class: `model-${number}` },
         make("div", { class: "rowhead" }, make("h3", {}, label(run)), status),
-        make("div", { class: "tiles", style: columns, role: "group", aria_label: label(run) }, ...tiles.map((each) => each.button))),
+        make("div", { class: count > 6 ? "tiles many" : "tiles", style: columns, role: "group", aria_label: label(run) }, ...tiles.map((each) => each.button))),
     );
     return { tiles, status };
   });

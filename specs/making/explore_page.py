@@ -1,7 +1,7 @@
-"""The ready explorers with their present code: ``python -m specs.making.explore_page`` writes ``docs/explore*.html`` again.
+"""The ready explorers, ``docs/explore*.html``: ``python -m specs.making.explore_page`` gives them the present code.
 
-The runs inside stay. ``python -m specs.making.explore_page --runs FOLDER`` puts others in: those of ``elt-ref demo --out
-FOLDER/digits``, and ``elt-ref train emoji-diffusion`` into FOLDER/emoji/ilsd and, with objective.kind=vanilla, into
+The runs inside stay. ``python -m specs.making.explore_page --runs FOLDER`` puts others in: those of ``elt-ref demo`` in
+FOLDER/digits, and of ``elt-ref train emoji-diffusion`` in FOLDER/emoji/ilsd and, with objective.kind=vanilla, in
 FOLDER/emoji/vanilla. It trains what the folder lacks, which takes about half an hour.
 """
 
@@ -46,16 +46,17 @@ def missing(folder: Path) -> list[list[str]]:
 def write_pages(folder: Path, docs: Path) -> None:
     """Write the pages of the runs in a folder, and train those that it lacks."""
     for command in missing(folder):
-        subprocess.run([sys.executable, "-m", "elt_ref", *command], check=True)
+        subprocess.run([sys.executable, "-m", "elt_ref", *command], check=True)  # noqa: S603
     for part, name in PAGES.items():
         explore([folder / part / kind for kind in KINDS], docs / name)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=Path, help="folder of runs to put into the pages")
     asked = parser.parse_args()
     if asked.runs is not None:
         write_pages(asked.runs, DOCS)
-    for name in PAGES.values() if asked.runs is None else ():
-        write_text(DOCS / name, rewritten((DOCS / name).read_text(encoding="utf-8")))
+    else:
+        for name in PAGES.values():
+            write_text(DOCS / name, rewritten((DOCS / name).read_text(encoding="utf-8")))

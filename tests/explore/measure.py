@@ -1,9 +1,9 @@
 """Size and times of the explorer's pages in Chromium: ``python -m tests.explore.measure [FILE.html …]``.
 
-It prints the size of each page, when its first picture stood after the browser began to load the page, when all pictures
-did, and what a picture of the first run takes. Where others work on the same cores, times are longer than they need be:
-the fastest of several counts, of a picture that of each sampling step. docs/explorer.md has the figures of the pages
-in docs/, which it measures by default.
+It prints the size of each page, when its first picture stood after the browser began to load the page, when all of
+them did, and what a picture of the first run takes. Where others work on the same cores, times are longer than they
+need be: the fastest of several counts, of a picture that of each sampling step. The pages in docs/ are measured by
+default; docs/explorer.md has their figures.
 """
 
 import shutil
@@ -41,7 +41,7 @@ def measure(path: Path) -> None:
     """Print size and times of a page."""
     from playwright.sync_api import sync_playwright
 
-    firsts, alls = [], []
+    firsts, lasts = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(OPENINGS):
@@ -50,15 +50,16 @@ def measure(path: Path) -> None:
             page.goto(path.resolve().as_uri())
             page.wait_for_function(f"({MARK})('gallery drawn')")
             firsts.append(page.evaluate(MARK, "first picture"))
-            alls.append(page.evaluate(MARK, "gallery drawn"))
+            lasts.append(page.evaluate(MARK, "gallery drawn"))
             shown = page.locator("#gallery canvas").count()
             if len(firsts) < OPENINGS:
                 page.close()
         page.wait_for_function("globalThis.modules['page.mjs'].settled()")
-        pictures = {loops: page.evaluate(PICTURE, [loops, 30 if alls[-1] < 10_000 else 5]) for loops in (1, 4)}
+        pictures = {loops: page.evaluate(PICTURE, [loops, 30 if lasts[-1] < 10_000 else 5]) for loops in (1, 4)}
         browser.close()
     print(f"{path}: {path.stat().st_size:,} bytes")  # noqa: T201
-    print(f"  the first picture after {min(firsts):.0f} ms, all {shown} after {min(alls):.0f} ms; fastest of {OPENINGS}")  # noqa: T201
+    found = f"the first picture after {min(firsts):.0f} ms, all {shown} after {min(lasts):.0f} ms"
+    print(f"  {found}; fastest of {OPENINGS} openings")  # noqa: T201
     for loops, (median, fastest) in pictures.items():
         print(f"  a picture at L = {loops}: {fastest:.0f} ms by its fastest steps, {median:.0f} ms the median")  # noqa: T201
 

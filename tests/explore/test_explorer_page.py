@@ -8,10 +8,9 @@ import pytest
 from made_runs import made_run, page_of
 from networks import random_parameters
 
-from tests.explore.measure import A_DIGIT, FIRST_PICTURE, MARK, PICTURE
-
 from elt_ref.generation import sample
 from elt_ref.run.folder import Run
+from tests.explore.measure import A_DIGIT, FIRST_PICTURE, MARK, PICTURE
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -34,7 +34,8 @@ const answers = JSON.parse(readFileSync(0, "utf8")).map(({ seed, name, step, cou
     });
   }
   if (family) {
-    return [initialNoise(model, seed, Float64Array), stepNoise(model, seed, step, Float64Array)].map((next) => inTwo(next, count));
+    const noises = [initialNoise(model, seed, Float64Array), stepNoise(model, seed, step, Float64Array)];
+    return noises.map((next) => inTwo(next, count));
   }
   const draws = stream(seed, name, step);
   const uniform = list(7, () => draws.uniform());

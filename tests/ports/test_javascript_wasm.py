@@ -17,11 +17,11 @@ ASK = """
 const [elt, wasm] = await Promise.all(process.argv.slice(1, 3).map((name) => import(name)));
 const { readFileSync } = await import("node:fs");
 const plain = elt.kernels.multiply, quick = wasm.simdMultiply();
-const random = elt.uniforms(7);
+const random = elt.uniforms(7), odd = [0, -0, Infinity, -Infinity, NaN, 1e-310, 3e38, 1e-40];
 const parts = JSON.parse(readFileSync(0, "utf8")).filter(({ dtype, sides: [rows, inner, columns], special }) => {
   const some = (count) => elt.DTYPES[dtype].from({ length: count }, () => {
     const [which, value] = [random.next().value, random.next().value - 0.5];
-    return which < special ? [0, -0, Infinity, -Infinity, NaN, 1e-310, 3e38, 1e-40][Math.floor(which / special * 8)] : value;
+    return which < special ? odd[Math.floor(which / special * odd.length)] : value;
   });
   const [a, b, start] = [some(rows * inner), some(inner * columns), some(columns)];
   const [right, found] = [0, 1].map(() => new elt.DTYPES[dtype](rows * columns));
@@ -55,9 +55,10 @@ def test_a_product_has_the_same_bits():
     collect()
     for dtype in ("float32", "float64"):  # between small ones, one for which the memory grows
         asked.insert(len(asked) // 2, {"dtype": dtype, "sides": [170, 301, 385], "special": 0})
-    # 4 inner + columns + inner columns + rows inner + rows columns numbers are a page of memory: nothing is past the end.
+    # 4 inner + columns + inner columns + rows inner + rows columns numbers fill a page of memory, and no room is left.
     asked.insert(0, {"dtype": "float64", "sides": [5, 1, 1169], "special": 0})
-    words = [NODE, "--input-type=module", "-e", ASK, *((FOLDER / name).as_uri() for name in ("elt.mjs", "elt_wasm.mjs"))]
+    modules = [(FOLDER / name).as_uri() for name in ("elt.mjs", "elt_wasm.mjs")]
+    words = [NODE, "--input-type=module", "-e", ASK, *modules]
     ended = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     other, missing, parts = json.loads(ended.stdout)
