@@ -72,14 +72,13 @@ def measure(path: Path) -> None:
     print(f"{path}: {path.stat().st_size:,} bytes")  # noqa: T201
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        found = []
+        found, page = [], browser.new_page()
         for _ in range(OPENINGS):
+            page.close()
             page = browser.new_page()
             page.set_default_timeout(300_000)
             found.append(first_picture(page, path))
-            last, shown = page.evaluate(MARK, "gallery drawn"), page.locator("#gallery canvas").count()
-            if len(found) < OPENINGS:
-                page.close()
+        last, shown = page.evaluate(MARK, "gallery drawn"), page.locator("#gallery canvas").count()
         (first, _), quiet = min(found), min(idle for _, idle in found)
         print(f"  the first picture after {first:.0f} ms, {quiet:.0f} ms on an idle core")  # noqa: T201
         print(f"  all {shown} pictures after {last:.0f} ms")  # noqa: T201
