@@ -1,4 +1,4 @@
-"""What twenty mistakes do to the quality over L: ``python -m specs.making.gallery`` trains them all and writes the page.
+"""What twenty mistakes do to quality over L: ``python -m specs.making.gallery`` trains them all and writes the page.
 
 Each is trained like the right page, on the same data with the same seeds, and measured at several loop counts: the
 Fréchet distance of 500 digits from the training part. A mistake that is only in sampling draws from the right page's
