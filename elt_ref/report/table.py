@@ -8,7 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from elt_ref.literal import visible
-from elt_ref.report.results import Results, Row, check_results, columns, cost_alike, model_label, span
+from elt_ref.report.results import (
+    LEVEL_WORDS,
+    Column,
+    Results,
+    Row,
+    check_results,
+    columns,
+    cost_alike,
+    model_label,
+    seeded,
+    span,
+)
 
 SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
 MODEL_STYLES = ("cyan", "yellow")
@@ -39,6 +50,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
             f"dist.: Fréchet distance, lower is better; real pictures have {distance.text(real_distance)}. "
             f"IS: inception score. Cost per sample in {flops.unit} and {seconds.unit}. "
             f"* marks L_max, the {max_loops} loops used in training."
+            + (f" ±: {LEVEL_WORDS}." if seeded(results) else "")
         ),
         caption_justify="left",
     )
@@ -54,10 +66,15 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
             table.add_column(Text(f"{visible(above)}\n{heading}{unit}"), justify="right", style=MODEL_STYLES[place % 2])
     for at, count in enumerate(loops):
         trained = count == max_loops
-        numbers = [formats[key].show(rows[at]) for rows in results.values() for key in short]
+        numbers = [_shown(formats[key], rows[at]) for rows in results.values() for key in short]
         cost = [flops.show(next(iter(results.values()))[at])] if alike else []
         table.add_row(f"{'*' if trained else ''}{count}", *cost, *numbers, style="reverse" if trained else "")
     return table
+
+
+def _shown(column: Column, row: Row) -> str:
+    """Return a number; a distance has its interval, for which the other columns have no room."""
+    return column.show(row) if column.key == "frechet_distance" else column.text(row[column.key])
 
 
 def what_to_look_at(results: Results, max_loops: int) -> list[str]:
