@@ -234,13 +234,17 @@ def compare(
 
 
 def _seed_sentences(models: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return how each model of several seeds is shown."""
-    return [
-        f"{model_label(model)} is {len(names)} trainings that differ only in their seed: {', '.join(names)}. Its "
-        f"numbers are means, ± half of a 95 % interval (Student's t over seeds); its pictures are those of {names[0]}."
+    """Return which models have several seeds, and how these are shown; nothing where there are none."""
+    several = [
+        f"{model_label(model)} is {len(names)} trainings that differ only in their seed: {', '.join(names)}."
         for model, names in models.items()
         if len(names) > 1
     ]
+    shown = (
+        "Numbers of several seeds are means, and after ± half of their 95 % interval (Student's t over seeds); the "
+        "pictures are those of the first seed."
+    )
+    return [*several, shown] if several else []
 
 
 def _links(sources: Mapping[str, Path], out: Path) -> dict[str, dict[str, str]]:

@@ -87,7 +87,9 @@ def test_runs_that_differ_only_in_their_seed_are_one_model(command, longer, tmp_
         assert set(row["half_widths"]) == {"frechet_distance", "inception_score", "label_accuracy"}
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "ILSD: 4 steps of 4, seeds 1, 2, 3; vanilla: 4 steps of 4, seed 0" in report
+    assert report.count("trainings that differ only in their seed") == 1
     assert "ILSD is 3 trainings that differ only in their seed: ilsd-1, ilsd-2, ilsd-3." in report
+    assert "the pictures are those of the first seed" in report
     assert " ± " in result.err
     assert "ilsd-2" not in re.search(r"<table>.*?</table>", report, re.DOTALL)[0]
 
