@@ -54,8 +54,8 @@ def trajectory_strips(shown: Trajectory) -> Element:
     """
     answers, kept, steps = checked(shown.answers, shown.kept)
     loops = answers.shape[1]
-    scale = scale_to(TILE, answers)
     clips = shown.answers.ndim == 6
+    scale = scale_to(2 * TILE if clips else TILE, answers)
     head = element("tr", element("th", "step", scope="col"))
     for count in range(1, loops + 1):
         head.append(element("th", "1 loop" if count == 1 else f"{count}", scope="col"))
