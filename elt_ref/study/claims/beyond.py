@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from elt_ref.study.claims.common import SMALL, WHY_SHAPES, pair, samples
+from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, pair, samples
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.measures import Quality
 from elt_ref.study.rows import Rows
@@ -43,7 +43,7 @@ STUDY = Study(
     criterion=f"With L_max = 4 the Fréchet distance of ILSD is at L = 6 at most {NEAR:g} times, and at L = 8 at most "
     f"{TWICE:g} times, its distance at L_max; and at L = 8 vanilla's is at least ILSD's. The paper says nothing "
     "beyond; up to 64 loops are measured and not judged.",
-    data=WHY_SHAPES,
+    data=f"{WHY_SHAPES} {OWN_RATE}",
     limits=SMALL,
     arms=arms,
     judge=judge,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.measure.interval import Interval, ratio_interval
-from elt_ref.study.claims.common import SHORT, SMALL, WHY_SHAPES, looped
+from elt_ref.study.claims.common import SHORT, SMALL, WHOLE, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, bounds
@@ -17,12 +17,11 @@ MODELS = {"4 × 2": (4, 2), "2 × 4": (2, 4), "8 layers, unlooped": (8, 1)}
 UNLOOPED = "8 layers, unlooped"
 PARTS = (0.25, 0.5, 1.0)
 """Lengths of training, as shares of the whole one."""
-WHOLE_STEPS = 3000
 
 
 def arms(quick: bool) -> Sequence[Arm]:
     """Return each model at each length; the rate is the whole length's best."""
-    whole = SHORT["training.steps"] if quick else WHOLE_STEPS
+    whole = (SHORT if quick else WHOLE)["training.steps"]
     made = []
     for name, (layers, loops) in MODELS.items():
         for part in PARTS:

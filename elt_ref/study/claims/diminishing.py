@@ -15,7 +15,7 @@ LOOPS = (1, 2, 4, 8)
 
 def arms(quick: bool) -> Sequence[Arm]:
     """Return an ILSD model and the next scale, whose width costs about twice as much a loop."""
-    widths = (32, 48) if quick else (64, 96)
+    widths = (32, 48) if quick else (48, 72)
     made = []
     for name, width in zip(("small", "next scale"), widths, strict=True):
         chosen = settings(quick=quick, objective__kind="ilsd")
@@ -49,7 +49,7 @@ STUDY = Study(
     criterion="The gain is the ratio of Fréchet distances before and after the loops are doubled. The gain from L = "
     "1 to 2 is at least that from 2 to 4, which is at least that from 4 to 8; and the next scale at L_max = 4, at "
     "about the cost of the small model at L = 8, has at most its distance.",
-    data=f"{WHY_SHAPES} Widths 64 and 96 (quick: 32 and 48) differ by about 2 in cost.",
+    data=f"{WHY_SHAPES} Widths 48 and 72 (quick: 32 and 48) differ by about 2 in cost.",
     limits=f"{SMALL} L = 8 lies beyond the loops of training, as the paper's faded points partly do. Both have the "
     "same learning rate.",
     arms=arms,

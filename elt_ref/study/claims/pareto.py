@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.measure.interval import t_interval
-from elt_ref.study.claims.common import SMALL, WHY_SHAPES, by_cost, looped
+from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, by_cost, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, at_most, bounds
@@ -20,7 +20,7 @@ OFFSETS = 200
 
 def arms(quick: bool) -> Sequence[Arm]:
     """Return models over width, N and L_max, each judged at several loops."""
-    widths = (16, 32, 48) if quick else (32, 48, 64, 96)
+    widths = (16, 32, 48) if quick else (24, 32, 48, 64)
     shapes = ((2, 4),) if quick else ((1, 4), (2, 4), (4, 2))
     made = []
     for width in widths:
@@ -97,8 +97,7 @@ STUDY = Study(
     place="figure of the Pareto front (FID = 1922.5 · G^−0.95 + 1.48), section “Scaling Inference GFLOPs”",
     criterion="The paper's form, fitted to the front of each seed, has a power b of at least 0 and explains at least "
     f"{EXPLAINED:.0%} of the variance of its distances; and each model is at L_max at most as far as at L = 1.",
-    data=f"{WHY_SHAPES} Every model has its own best learning rate, chosen by the held-out loss of seed 0. GFLOPs "
-    "are what sampling does, counted while it runs.",
+    data=f"{WHY_SHAPES} {OWN_RATE} GFLOPs are what sampling does, counted while it runs.",
     limits=f"{SMALL} The front of a few points is fitted by three numbers, so a good fit says little.",
     arms=arms,
     judge=judge,

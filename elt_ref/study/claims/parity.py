@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from elt_ref.study.claims.common import SMALL, WHY_SHAPES, pair, samples
+from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, pair, samples
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.measures import HeldOutLoss, Quality
 from elt_ref.study.rows import Rows
@@ -33,8 +33,8 @@ STUDY = Study(
     "vanilla.",
     place="caption of the UCF-101 figure (“improves performance for all values of L”) and section “Image Generation”",
     criterion=f"At L_max, the Fréchet distance and the held-out loss of ILSD are at most {MARGIN:g} times vanilla's.",
-    data=WHY_SHAPES,
-    limits=f"{SMALL} Both models have the same learning rate.",
+    data=f"{WHY_SHAPES} {OWN_RATE}",
+    limits=SMALL,
     arms=arms,
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance"),

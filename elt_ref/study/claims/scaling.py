@@ -8,7 +8,7 @@ import numpy as np
 
 from elt_ref.measure.count import parameter_count
 from elt_ref.measure.interval import t_interval
-from elt_ref.study.claims.common import SMALL, WHY_SHAPES, looped
+from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_most
@@ -20,7 +20,7 @@ NARROW_TO_WIDE = 0.9
 def arms(quick: bool) -> Sequence[Arm]:
     """Return models over width and N, all of depth 8; N · L_max = 8 keeps the compute of a width."""
     made = []
-    for width in (16, 32) if quick else (32, 48, 64, 96):
+    for width in (16, 32) if quick else (24, 32, 48, 64):
         for layers in (2, 4) if quick else (1, 2, 4):
             more: dict[str, Any] = {"model__width": width, "model__mlp_width": 4 * width}
             arm = looped(f"d = {width}, {layers} × {DEPTH // layers}", layers, DEPTH // layers, quick=quick, **more)
@@ -84,8 +84,7 @@ STUDY = Study(
     criterion=f"At each N, the widest model has at most {NARROW_TO_WIDE:g} times the Fréchet distance of the "
     "narrowest; and the slope of log distance over log looped parameters, across all models, is at most 0, and "
     "lower by width alone than by N alone.",
-    data=f"{WHY_SHAPES} Every model has its own best learning rate, chosen by the held-out loss of seed 0. All have "
-    "depth 8.",
+    data=f"{WHY_SHAPES} {OWN_RATE} All have depth 8.",
     limits=SMALL,
     arms=arms,
     judge=judge,

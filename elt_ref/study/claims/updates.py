@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from elt_ref.measure.interval import ratio_interval
-from elt_ref.study.claims.common import SHAPES, SMALL, settings
-from elt_ref.study.claims.elasticity import FAMILIES
+from elt_ref.study.claims.common import SMALL
+from elt_ref.study.claims.elasticity import PRESETS, SIZES, rates_of
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.measures import Updates
 from elt_ref.study.rows import Rows
@@ -18,17 +18,16 @@ SAMPLES = {True: 45, False: 180}
 
 def arms(quick: bool) -> Sequence[Arm]:
     """Return ILSD and vanilla, by diffusion on digits and by tokens on shapes."""
-    preset, _, short = FAMILIES["diffusion"]
-    families = {"diffusion": (preset, dict(short) if quick else {}), "masked": (SHAPES, settings(quick=quick))}
     return [
         Arm(
             f"{kind}, {family}",
-            name,
-            {**chosen, "objective.kind": kind.lower()},
+            PRESETS[family][0],
+            {**SIZES[quick][family], "objective.kind": kind.lower()},
             (Updates(SAMPLES[quick]),),
             {"training": kind, "family": family, "panel": f"{family}, {kind}"},
+            rates_of(family, quick=quick),
         )
-        for family, (name, chosen) in families.items()
+        for family in ("diffusion", "masked")
         for kind in ("ILSD", "vanilla")
     ]
 
