@@ -11,7 +11,7 @@ from elt_ref.report.markup import element
 from elt_ref.report.results import model_label
 
 HEIGHT = 190.0
-LEFT, RIGHT, TOP, BOTTOM = 34.0, 20.0, 26.0, 32.0
+LEFT, RIGHT, TOP, BOTTOM = 40.0, 20.0, 26.0, 32.0
 """Margins for the numbers, for half a number of a step, for the name of the term, and for the steps below."""
 MOST_POINTS = 300
 """Points of a line; a longer training is thinned."""
