@@ -26,9 +26,9 @@ CAPTIONS = {
     ),
     "loss": Caption(
         "Loss over training",
-        "A panel for each term of the loss, a colour and a dash for each model; bold lines are smoothed, faint lines raw. "
-        "For ILSD the student, stopped after a random number of loops, learns from the truth and from the teacher, which "
-        "is the same network after all loops; λ says how much from the truth. The closer the student's line is to the "
-        "teacher's, the less an early exit costs.",
+        "A panel for each term of the loss, a colour and a dash for each model; bold lines are smoothed, faint lines "
+        "raw. For ILSD the student, stopped after a random number of loops, learns from the truth and from the "
+        "teacher, which is the same network after all loops; λ says how much from the truth. The closer the student's "
+        "line is to the teacher's, the less an early exit costs.",
     ),
 }

@@ -39,6 +39,8 @@ def test_a_name_that_a_model_has_is_not_given_again():
     longer = {"steps": ("steps = 4", "steps = 5")}
     runs = {"ilsd": run(0, **longer), "ilsd-1": run(1), "ilsd-2": run(2)}
     assert models_of(runs) == {"ilsd": ["ilsd"], "ilsd-1": ["ilsd-1", "ilsd-2"]}
+    runs = {"ilsd-1": run(1), "ilsd-2": run(2), "ilsd": run(0, **longer)}
+    assert models_of(runs) == {"ilsd-1": ["ilsd-1", "ilsd-2"], "ilsd": ["ilsd"]}
     runs = {"ilsd-0": run(0), "ilsd-1": run(1), "ilsd-2": run(0, **longer), "ilsd-3": run(1, **longer)}
     assert models_of(runs) == {"ilsd": ["ilsd-0", "ilsd-1"], "ilsd-2": ["ilsd-2", "ilsd-3"]}
 
