@@ -37,16 +37,23 @@ LAST = 10
 
 
 def outcome(folder: Path, name: str, settings: Mapping[str, Any]) -> str:
-    """Train a configuration, or go on with it; return its last loss as a share of guessing's, and what is wrong."""
+    """Train a configuration, or go on with it; return how far it came, see `_share`, and what is wrong."""
     config = load_preset(name, settings)
     try:
         train_run(config, folder, resume=True, console=Terminal(quiet=True))
     except TrainingError:
         return "diverged"
     entries = read_metrics(folder / METRICS)
-    share = statistics.mean(entry["teacher_truth"] / entry["blind_loss"] for entry in entries[-LAST:])
+    share = statistics.mean(_share(entry, entries[0]) for entry in entries[-LAST:])
     found = notice(entries, config)
     return f"{share:.2f}" if found is None else f"**{share:.2f} {found.kind}**"
+
+
+def _share(entry: Mapping[str, Any], first: Mapping[str, Any]) -> float:
+    """Return the loss as a share of guessing's, or for drifting the size of the field as a share of the first."""
+    if "field_sizes" in entry:
+        return statistics.mean(entry["field_sizes"]) / statistics.mean(first["field_sizes"])
+    return entry["teacher_truth"] / entry["blind_loss"]
 
 
 def _settings(steps: int, seed: int, **settings: Any) -> dict[str, Any]:
@@ -114,7 +121,8 @@ def main() -> None:
         "# Margins of the learning rate",
         "",
         f"Written by `python -m specs.making.margins {command}`. A number is the loss of the last exit at the end,",
-        "as a share of the loss of guessing; bold is a training that does not learn, with why.",
+        "as a share of the loss of guessing; for drifting, the size of the field as a share of the first. Bold is a",
+        "training that does not learn, with why.",
         "",
         "## Presets at half, once and one and a half times their rate, three seeds",
         "",
