@@ -34,7 +34,7 @@ def elasticity_chart(results: Results, real_distance: float, max_loops: int) -> 
 
     drawing = element(
         "svg",
-        class_="chart elasticity",
+        class_="elasticity",
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=_words(results, loops, max_loops),

@@ -18,7 +18,7 @@ MOST_POINTS = 300
 
 
 def loss_panels(models: Sequence[str], curves: Curves) -> list[Element]:
-    """Return the legend and an SVG element of class ``chart`` for each term; all terms share one axis.
+    """Return the legend and an SVG element of class ``loss`` for each term; all terms share one axis.
 
     Args:
         models: All models of the page in order, which gives each its colour.
@@ -54,7 +54,7 @@ def _panel(
         "svg",
         text(f"{title}{logarithmic}", "title", 4, 14, anchor="start"),
         *scale.rules(LEFT, right),
-        class_="chart loss",
+        class_="loss",
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=f"{title}, by training step; at the end {', '.join(f'{n}: {v}' for n, v in final.items())}.",

@@ -262,7 +262,7 @@ def test_the_page_opens_with_five_sentences(write):
 
 def test_the_chart_has_a_point_for_every_number_and_a_mark_at_the_slider(write, results):
     source = write()
-    chart = re.search(r'<svg[^>]*class="chart elasticity".*?</svg>', source, re.DOTALL)[0]
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', source, re.DOTALL)[0]
     assert source.index(chart) < source.index('class="stop" data-loops'), "elasticity comes first"
     lines = re.findall(r'<g class="line model-(\d)">(.*?)</g>', chart, re.DOTALL)
     assert [int(number) for number, _ in lines] == [0, 1]
@@ -284,7 +284,7 @@ def test_the_chart_of_far_distances_is_logarithmic_and_stays_inside(write, resul
         name: [{**row, "frechet_distance": row["frechet_distance"] ** 4} for row in rows]
         for name, rows in results.items()
     }
-    chart = re.search(r'<svg[^>]*class="chart elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[
         0
     ]
     assert ">100<" in chart
@@ -360,7 +360,7 @@ def test_a_model_of_several_seeds_has_a_band_around_its_line(write, results, wit
     assert 'class="band"' not in write()
     assert "over seeds" not in write()
     source = write(results={**results, "ilsd": with_seeds(results["ilsd"])})
-    chart = re.search(r'<svg[^>]*class="chart elasticity".*?</svg>', source, re.DOTALL)[0]
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', source, re.DOTALL)[0]
     first, second = re.findall(r'<g class="line model-\d">.*?</g>', chart, re.DOTALL)
     edge = re.search(r'<polygon class="band" points="([^"]*)"', first)[1].split()
     band = [tuple(map(float, point.split(","))) for point in edge]
