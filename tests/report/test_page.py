@@ -284,9 +284,7 @@ def test_the_chart_of_far_distances_is_logarithmic_and_stays_inside(write, resul
         name: [{**row, "frechet_distance": row["frechet_distance"] ** 4} for row in rows]
         for name, rows in results.items()
     }
-    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[
-        0
-    ]
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[0]
     assert ">100<" in chart
     assert all(0 <= float(y) <= 230 for y in re.findall(r'y\d?="([\d.-]+)"', chart))
 
