@@ -15,7 +15,7 @@ copyright = "the elt_ref authors, Apache-2.0"  # noqa: A001  Sphinx reads this n
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "site_pages", "api_text"]
 exclude_patterns = ["_build", "ports", "port-reports", "pictures"]
-html_extra_path = [name for name in ("explore.html",) if (DOCS / name).is_file()]
+html_extra_path = sorted(path.name for path in DOCS.glob("explore*.html"))
 
 myst_heading_anchors = 4
 nb_execution_mode = "cache"  # a chapter is executed again when its cells change

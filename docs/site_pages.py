@@ -32,7 +32,10 @@ OUTSIDE = [
 ]
 EXPLORER = "<!-- the explorer, if there is one -->"
 """A line of the first page, and what stands there when there is an explorer."""
-EXPLORER_LINK = "[Turn the loops of a trained model](explore.html) in the browser."
+EXPLORER_LINK = (
+    "Turn the loops of trained models in the browser: [digits](explore.html), [emoji](explore-emoji.html). "
+    "[The explorer](explorer.md) says what there is to try."
+)
 PATTERN = re.compile(r"[\w/-]*\*[\w/*-]*")
 """A line of the list with a star."""
 PICTURES = {".png", ".svg", ".gif", ".webp"}
@@ -110,7 +113,7 @@ def list_what_exists(app: Sphinx, docname: str, source: list[str]) -> None:
     others = [page for page in others if f"{page}.md" not in OUTSIDE]
     lines = [each for line in lines for each in (others if line == "*" else [line])]
     lines = [line for line in lines if not PATTERN.fullmatch(line) or matches(line)]
-    explorer = EXPLORER_LINK if (ROOT / "docs" / "explore.html").is_file() else ""
+    explorer = EXPLORER_LINK if list((ROOT / "docs").glob("explore*.html")) else ""
     source[0] = "\n".join(lines).replace(EXPLORER, explorer)
 
 

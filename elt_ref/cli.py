@@ -372,7 +372,13 @@ def evaluate(
 
 @app.command(help="Compare trained models at 1 to 2·L_max loops: a table, pictures, and a report to open in a browser.")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of one architecture, at most 4.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run folders of one architecture, at most 4 models; those that differ only in their seed are one.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the pictures, the numbers and the report.")] = Path(
         "elt-compare"
     ),

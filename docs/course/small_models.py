@@ -50,6 +50,11 @@ def diffusion_page(*changes: tuple[str, str], **constants: Any) -> Any:
     return _page("diffusion", changes, DIFFUSION | constants)
 
 
+def drifting_page(*changes: tuple[str, str], **constants: Any) -> Any:
+    """Return the drifting page, with lines changed: pairs of the old lines and the new. No chapter trains it."""
+    return _page("drifting", changes, constants)
+
+
 def _page(name: str, changes: tuple[tuple[str, str], ...], constants: dict[str, Any]) -> Any:
     changed = Mistake("course", "", "", tuple(Change(name, old, new) for old, new in changes), "")
     page = page_with(name, changed)

@@ -58,9 +58,12 @@ function offsets(shape, strides) {
 
 /** Values at all places of `shape`, in C order, read with these strides. */
 function gather(x, shape, strides, first = 0) {
-  const places = offsets(shape, strides);
-  const data = new x.data.constructor(places.length);
-  for (let k = 0; k < data.length; k++) data[k] = x.data[first + places[k]];
+  const lines = offsets(shape.slice(0, -1), strides);
+  const [width, step] = [shape.at(-1), strides.at(-1)];
+  const source = x.data, data = new source.constructor(lines.length * width);
+  for (let line = 0, place = 0; line < lines.length; line++) {
+    for (let k = 0, from = first + lines[line]; k < width; k++, from += step) data[place++] = source[from];
+  }
   return tensor(data, shape);
 }
 
@@ -147,7 +150,7 @@ export function matmul(a, b, plus = null) {
   if (a.shape.at(-1) !== inner) throw new RangeError(`matmul: expected [..., ${inner}], got [${a.shape}]`);
   const rows = a.data.length / inner;
   const out = new a.data.constructor(rows * columns);
-  multiply(a.data, b.data, plus === null ? new b.data.constructor(columns) : plus.data, out, rows, inner, columns);
+  kernels.multiply(a.data, b.data, plus === null ? new b.data.constructor(columns) : plus.data, out, rows, inner, columns);
   return tensor(out, a.shape.with(-1, columns));
 }
 
@@ -172,6 +175,9 @@ function multiply(a, b, start, out, rows, inner, columns) {
   }
 }
 
+/** The product may be another with the same sums, such as elt_wasm.mjs's. */
+export const kernels = { multiply };
+
 /** Place of the largest value along the last axis, the first of equals. [..., V] → [...] */
 function argmax(x) {
   const V = x.shape.at(-1);
@@ -186,7 +192,15 @@ function pick(x, places) {
   return tensor(x.data.constructor.from(places.data, (place, row) => x.data[row * V + place]), places.shape);
 }
 
-const add = (a, b) => map((x, y) => x + y, a, b);
+/** a + b; b has the shape of a, or of its last axes. */
+function add(a, b) {
+  const data = a.data.slice();
+  for (let first = 0; first < data.length; first += b.data.length) {
+    for (let k = 0; k < b.data.length; k++) data[first + k] += b.data[k];
+  }
+  return tensor(data, a.shape);
+}
+
 const sum = (x) => fold((total, value) => total + value, 0, x);
 
 // ---- What both networks share: the parts of a layer, and the loop ---------------------------------------------------
@@ -216,10 +230,10 @@ const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 /** GELU by its tanh, ½ v (1 + tanh u) = v sigmoid(2 u), in place: its input is always a product that nobody keeps. */
 function gelu(x) {
-  const { data } = x;
+  const { data } = x, slope = -2 * Math.sqrt(2 / Math.PI);
   for (let k = 0; k < data.length; k++) {
     const v = data[k];
-    data[k] = v / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (v + 0.044715 * v * v * v)));
+    data[k] = v / (1 + Math.exp(slope * (v + 0.044715 * v * v * v)));
   }
   return x;
 }
@@ -241,37 +255,38 @@ export function logSoftmax(x) {
 }
 
 /** softmax(query · key / √(d/h)): what each token, the third axis, takes from each. [B, n, 3 d] → [B, h, n, n]. */
-function weightsOf({ data, shape: [B, n, width] }, heads) {
+function weightsOf(projected, heads) {
+  const { data, shape: [B, n, width] } = projected;
   const [d, size] = [width / 3, width / 3 / heads];
-  const out = new data.constructor(B * heads * n * n);
-  for (let row = 0, place = 0; row < B * heads * n; row++, place += n) {
-    const [b, head, i] = [Math.floor(row / heads / n), Math.floor(row / n) % heads, row % n];
-    const query = (b * n + i) * width + head * size;
-    let largest = -Infinity, total = 0;
-    for (let j = 0, key = b * n * width + d + head * size; j < n; j++, key += width) {
-      let product = 0;
-      for (let k = 0; k < size; k++) product += data[query + k] * data[key + k];
-      out[place + j] = product / Math.sqrt(size);
-      largest = Math.max(largest, out[place + j]);
+  const zeros = new data.constructor(n), scores = new data.constructor(n * n), out = new data.constructor(B * heads * n * n);
+  for (let part = 0; part < B * heads; part++) {
+    const first = Math.floor(part / heads) * n * width + (part % heads) * size;
+    const queries = gather(projected, [n, size], [width, 1], first);
+    const keys = gather(projected, [size, n], [1, width], first + d); // transposed
+    kernels.multiply(queries.data, keys.data, zeros, scores, n, size, n);
+    for (let row = 0, place = part * n * n; row < n * n; row += n, place += n) {
+      let largest = -Infinity, total = 0;
+      for (let j = 0; j < n; j++) {
+        out[place + j] = scores[row + j] / Math.sqrt(size);
+        largest = Math.max(largest, out[place + j]);
+      }
+      for (let j = place; j < place + n; j++) total += out[j] = Math.exp(out[j] - largest);
+      for (let j = place; j < place + n; j++) out[j] /= total;
     }
-    for (let j = place; j < place + n; j++) total += out[j] = Math.exp(out[j] - largest);
-    for (let j = place; j < place + n; j++) out[j] /= total;
   }
   return tensor(out, [B, heads, n, n]);
 }
 
 /** Σ_j weight_ij value_j. projected [B, n, 3 d], weights [B, h, n, n] → [B, n, d]. */
-function mixValues({ data, shape: [B, n, width] }, { data: weights }, heads) {
+function mixValues(projected, { data: weights }, heads) {
+  const { data, shape: [B, n, width] } = projected;
   const [d, size] = [width / 3, width / 3 / heads];
-  const sums = new Float64Array(size), out = new data.constructor(B * n * d);
-  for (let row = 0, place = 0; row < B * heads * n; row++, place += n) {
-    const [b, head, i] = [Math.floor(row / heads / n), Math.floor(row / n) % heads, row % n];
-    sums.fill(0);
-    for (let j = 0, value = b * n * width + 2 * d + head * size; j < n; j++, value += width) {
-      const weight = weights[place + j];
-      for (let k = 0; k < size; k++) sums[k] += weight * data[value + k];
-    }
-    out.set(sums, (b * n + i) * d + head * size);
+  const zeros = new data.constructor(size), mixed = new data.constructor(n * size), out = new data.constructor(B * n * d);
+  for (let part = 0; part < B * heads; part++) {
+    const b = Math.floor(part / heads), head = part % heads;
+    const values = gather(projected, [n, size], [width, 1], b * n * width + 2 * d + head * size);
+    kernels.multiply(weights.subarray(part * n * n, (part + 1) * n * n), values.data, zeros, mixed, n, n, size);
+    for (let i = 0; i < n; i++) out.set(mixed.subarray(i * size, (i + 1) * size), (b * n + i) * d + head * size);
   }
   return tensor(out, [B, n, d]);
 }
@@ -358,7 +373,16 @@ function modulation(c, chunks, theta) {
 const modulatedNorm = (x, shift, scale, epsilon) =>
   layerNorm(x, { scale: map((s) => 1 + s, scale), bias: shift }, epsilon);
 
-const gated = (x, gate, branch) => map((value, factor, change) => value + factor * change, x, gate, branch);
+/** x + gate · branch; x, branch [B, T, d], gate [B, 1, d]. */
+function gated({ data, shape }, gate, branch) {
+  const [, T, d] = shape;
+  const out = data.slice();
+  for (let first = 0; first < data.length; first += d) {
+    const own = Math.floor(first / d / T) * d;
+    for (let k = 0; k < d; k++) out[first + k] += gate.data[own + k] * branch.data[first + k];
+  }
+  return tensor(out, shape);
+}
 
 /** f_θ: each part behind a modulated norm, and added through a gate. x [B, T, d], c [B, d] → a map of x, as above. */
 export function diffusionLayer(c, theta, heads, epsilon) {
@@ -381,6 +405,10 @@ export function positions(rows, columns, width) {
   const values = places.flat().flatMap((place) => waves(place, width / 2).flat());
   return tensor(Float64Array.from(values), [rows * columns, width]);
 }
+
+const KEPT = new Map();
+/** A value by its name, computed once: every step of sampling needs the same positions. */
+const kept = (name, compute) => KEPT.get(name) ?? KEPT.set(name, compute()).get(name);
 
 /** Features [B, width] of times [B] in float64: cosines first, unlike the positions. */
 export function timeFeatures(time, width, scale) {
@@ -405,10 +433,11 @@ export function unpatchify(patches, [H, W, C], size) {
 /** noisy [B, H, W, C], time [B], labels [B] → [B, T, d], and what steers the layers, [B, d]. */
 function diffusionEmbed({ patch, time_in: timeIn, time_out: timeOut, label }, model, noisy, time, labels) {
   const [height, width] = model.shape.map((side) => side / model.patch_size);
+  const places = kept(`${[height, width, model.width]}`, () => positions(height, width, model.width));
   const features = cast(timeFeatures(time, model.time_features, model.time_scale), noisy);
   const hidden = linear(silu(linear(features, timeIn)), timeOut); // [B, d]
   const c = add(hidden, rows(label, labels.data, labels.shape));
-  return [add(linear(patchify(noisy, model.patch_size), patch), positions(height, width, model.width)), c];
+  return [add(linear(patchify(noisy, model.patch_size), patch), places), c];
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The random streams of elt_ref in JavaScript: a seed gives the numbers that it gives in Python, in any browser.
  *
- *     const { tokens, confidence } = decodeNoise(model, 7, step, B); // as elt_ref's draw_noise(config, 7, step, B)
+ *     const { tokens, confidence } = decodeNoise(model, 7, step, kind)(B); // as elt_ref's draw_noise(config, 7, step, B)
  *
  * A stream is named, and a pure function of (seed, name, step), as elt_ref/streams.py says: a Philox counter generator
  * whose key is the first 128 bits of SHA-256("seed/name"), and whose counter's highest word is the step. The generator
@@ -52,20 +52,21 @@ export function sha256(text) {
 
 /** Upper half of the product of two words of 32 bits; Math.imul gives the lower one. */
 function high(a, b) {
-  const [a1, a0, b1, b0] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
-  const middle = a1 * b0 + ((a0 * b0) >>> 16);
-  return a1 * b1 + Math.floor((middle + a0 * b1) / 0x10000);
+  const a1 = a >>> 16, a0 = a & 0xffff, b1 = b >>> 16, b0 = b & 0xffff;
+  const middle = Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16) >>> 0; // below 2³², as is each sum here
+  const other = Math.imul(a0, b1) + (middle & 0xffff) >>> 0;
+  return Math.imul(a1, b1) + (middle >>> 16) + (other >>> 16) >>> 0;
 }
 
 const PRODUCT = new Uint32Array(4);
 
-/** PRODUCT = a b of 64 × 64 bits, the lowest word first. */
+/** PRODUCT = a b of 64 × 64 bits, the lowest word first; an array of words keeps the lower 32 bits of what it is given. */
 function multiply(a0, a1, b0, b1) {
   const second = high(a0, b0) + (Math.imul(a0, b1) >>> 0) + (Math.imul(a1, b0) >>> 0);
   const third = high(a0, b1) + high(a1, b0) + (Math.imul(a1, b1) >>> 0) + Math.floor(second / 2 ** 32);
   PRODUCT[0] = Math.imul(a0, b0);
-  PRODUCT[1] = second % 2 ** 32;
-  PRODUCT[2] = third % 2 ** 32;
+  PRODUCT[1] = second;
+  PRODUCT[2] = third;
   PRODUCT[3] = high(a1, b1) + Math.floor(third / 2 ** 32);
 }
 
@@ -75,6 +76,7 @@ const WORDS = 8; // four numbers of 64 bits come at a time
 class Stream {
   #key;
   #counter;
+  #round = new Uint32Array(4); // the key of a round
   #block = new Uint32Array(WORDS);
   #used = WORDS;
 
@@ -85,12 +87,13 @@ class Stream {
   }
 
   #next() {
-    const block = this.#block, key = Uint32Array.from(this.#key);
+    const block = this.#block, key = this.#round;
+    key.set(this.#key);
     add(this.#counter, 0, 1, 0);
     block.set(this.#counter);
     for (let round = 0; round < 10; round++) {
       multiply(block[0], block[1], 0xe14c6c93, 0xd2e7470e);
-      const [l0, l1, h0, h1] = PRODUCT;
+      const l0 = PRODUCT[0], l1 = PRODUCT[1], h0 = PRODUCT[2], h1 = PRODUCT[3];
       multiply(block[4], block[5], 0x95121157, 0xca5a8263);
       block[0] = PRODUCT[2] ^ block[2] ^ key[0], block[1] = PRODUCT[3] ^ block[3] ^ key[1];
       block[2] = PRODUCT[0], block[3] = PRODUCT[1];
@@ -185,27 +188,34 @@ export function stream(seed, name, step = 0) {
   return new Stream(swapped, step);
 }
 
-const filled = (kind, shape, draw) =>
-  ({ data: kind.from({ length: shape.reduce((product, side) => product * side, 1) }, draw), shape });
+function filled(kind, shape, draw) {
+  const data = new kind(shape.reduce((product, side) => product * side, 1));
+  for (let k = 0; k < data.length; k++) data[k] = draw();
+  return { data, shape };
+}
 
-/** Noise of a step of decoding, as `decode` in elt.mjs takes it, for B rows; `kind` is Float32Array or Float64Array. */
-export function decodeNoise(model, seed, step, B, kind) {
+/**
+ * Draw the noise of a step of decoding, as `decode` in elt.mjs takes it: a function returns that of the next B rows.
+ *
+ * @param {Float32ArrayConstructor | Float64ArrayConstructor} kind
+ */
+export function decodeNoise(model, seed, step, kind) {
   const T = model.grid.reduce((product, side) => product * side, 1);
   const [tokens, confidence] = ["token_noise", "confidence_noise"].map((name) => stream(seed, name, step));
-  return {
+  return (B) => ({
     tokens: filled(kind, [B, T, model.codebook_size], () => tokens.gumbel()),
     confidence: filled(kind, [B, T], () => confidence.gumbel()),
-  };
+  });
 }
 
-/** The samples [B, H, W, C] at t = 1. */
-export function initialNoise(model, seed, B, kind) {
+/** Draw the samples at t = 1: a function returns the next B, [B, H, W, C]. */
+export function initialNoise(model, seed, kind) {
   const numbers = stream(seed, "initial_noise");
-  return filled(kind, [B, ...model.shape], () => numbers.normal());
+  return (B) => filled(kind, [B, ...model.shape], () => numbers.normal());
 }
 
-/** The noise [B, H, W, C] of a step of denoising. */
-export function stepNoise(model, seed, step, B, kind) {
+/** Draw the noise of a step of denoising: a function returns that of the next B samples, [B, H, W, C]. */
+export function stepNoise(model, seed, step, kind) {
   const numbers = stream(seed, "step_noise", step);
-  return filled(kind, [B, ...model.shape], () => numbers.normal());
+  return (B) => filled(kind, [B, ...model.shape], () => numbers.normal());
 }

@@ -2,42 +2,60 @@
 
 import * as elt from "./elt.mjs";
 import * as streams from "./elt_streams.mjs";
+import * as wasm from "./elt_wasm.mjs";
+
+elt.kernels.multiply = wasm.simdMultiply() ?? elt.kernels.multiply; // the same bits, sooner
 
 const MOST = 1_000_000; // loops and steps: more is a slip
 
 /** The bytes of a text in base64, inflated. */
 async function inflated(text) {
-  const letters = atob(text);
-  const deflated = new Uint8Array(letters.length);
-  for (let place = 0; place < letters.length; place++) deflated[place] = letters.charCodeAt(place);
+  const deflated = Uint8Array.fromBase64?.(text) ?? bytesOf(atob(text));
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** A run of the page, ready to sample: its document, and its weights as tensors. */
-export async function openRun(document) {
-  const bytes = await inflated(document.weights.bytes);
-  const tensors = {};
-  let place = 0;
-  for (const { name, dtype, shape } of document.weights.tensors) {
-    const data = new elt.DTYPES[dtype](shape.reduce((product, side) => product * side, 1));
-    const [out, size, count] = [new Uint8Array(data.buffer), data.BYTES_PER_ELEMENT, data.length];
-    for (let k = 0; k < size; k++) { // all first bytes of its numbers, then all second ones
-      for (let number = 0; number < count; number++) out[number * size + k] = bytes[place++];
-    }
-    tensors[name] = elt.tensor(data, shape);
+/** The bytes of a text of bytes, where the browser is too old to decode by itself. */
+function bytesOf(letters) {
+  const bytes = new Uint8Array(letters.length);
+  for (let place = 0; place < letters.length; place++) bytes[place] = letters.charCodeAt(place);
+  return bytes;
+}
+
+/** Numbers from their bytes: all first bytes, then all second ones, and so on. */
+function joined(bytes, data) {
+  const out = new Uint8Array(data.buffer), size = data.BYTES_PER_ELEMENT, count = data.length;
+  for (let k = 0, place = 0; k < size; k++) {
+    for (let to = k; place < (k + 1) * count; to += size) out[to] = bytes[place++];
   }
-  const parameters = elt.tree(tensors, "average");
+  return data;
+}
+
+/** A run of the page without its weights: enough to lay out a page and to check requests. */
+export function runOf(document) {
   const { model } = document;
   return {
     ...document,
-    parameters,
-    codebook: tensors["codec.codebook"],
     dtype: elt.DTYPES[document.weights.tensors[0].dtype],
     masked: model.family === "masked",
     tokens: model.grid.reduce((product, side) => product * side, 1),
     grid: model.grid.length === 3 ? model.grid : [1, ...model.grid],
   };
+}
+
+/** Give a run its weights, once; then it can sample. */
+export const open = (run) => (run.opened ??= readWeights(run));
+
+async function readWeights(run) {
+  const bytes = await inflated(run.weights.bytes);
+  const tensors = {};
+  let place = 0;
+  for (const { name, dtype, shape } of run.weights.tensors) {
+    const data = new elt.DTYPES[dtype](shape.reduce((product, side) => product * side, 1));
+    tensors[name] = elt.tensor(joined(bytes.subarray(place, (place += data.byteLength)), data), shape);
+  }
+  run.parameters = elt.tree(tensors, "average");
+  run.codebook = tensors["codec.codebook"];
 }
 
 function integer(what, value, least, most) {
@@ -88,59 +106,45 @@ export function settings(run, request = {}) {
 }
 
 const ids = (rows, shape) => elt.tensor(Int32Array.from(rows), shape);
-const NOISE = new Map(); // the last few: all runs and all loops of a request start from the same
+const NOISE = new Map(); // of the last few steps: all runs and all loops of a request start from the same
 const MOST_KEPT = 64;
 
-/** The noise of a step; every run of the same shape shares it. `step` -1 is the noise at t = 1. */
-function noiseOf(run, { seed, labels }, step) {
-  const { model, dtype } = run;
-  const key = JSON.stringify([String(seed), step, labels.length, model.grid, model.shape, model.codebook_size, dtype.name]);
+/** The noise of a row at a step; every run of the same shape shares it. `step` -1 is the noise at t = 1. */
+function noiseOf({ model, dtype, masked }, { seed }, step, b) {
+  const key = JSON.stringify([String(seed), step, model.grid, model.shape, model.codebook_size, dtype.name]);
   if (!NOISE.has(key)) {
-    const B = labels.length;
     if (NOISE.size >= MOST_KEPT) NOISE.delete(NOISE.keys().next().value);
-    if (run.masked) NOISE.set(key, streams.decodeNoise(model, seed, step, B, dtype));
-    else if (step < 0) NOISE.set(key, streams.initialNoise(model, seed, B, dtype));
-    else NOISE.set(key, streams.stepNoise(model, seed, step, B, dtype));
+    const draw = masked ? streams.decodeNoise : step < 0 ? streams.initialNoise : streams.stepNoise;
+    const next = step < 0 ? draw(model, seed, dtype) : draw(model, seed, step, dtype);
+    NOISE.set(key, { next, rows: [] });
   }
-  return NOISE.get(key);
+  const { next, rows } = NOISE.get(key);
+  while (rows.length <= b) rows.push(next(1));
+  return rows[b];
 }
-
-/** One row of a batch, as a batch. */
-export const row = ({ data, shape }, b) => {
-  const entry = elt.entry({ data, shape }, b);
-  return elt.tensor(entry.data, [1, ...entry.shape]);
-};
-
-const rowOfNoise = (noise, b) =>
-  noise.tokens ? { tokens: row(noise.tokens, b), confidence: row(noise.confidence, b) } : row(noise, b);
 
 const samplingOf = (run, wanted) =>
   ({ ...run.sampling, guidance_scale: wanted.guidance, choice_temperature: wanted.temperature });
 
 /**
- * Yield what each sampling step saw and made, for all labels: {before, answer, after, logP}. In the masked family tokens
- * [B, T], of which `answer` has no mask; in the diffusion family samples, and `answer` is the prediction of the clean one.
+ * Yield what each sampling step of one label saw and made: {before, answer, after, logP}. In the masked family tokens
+ * [1, T], of which `answer` has no mask; in the diffusion family samples, and `answer` is the prediction of the clean one.
  *
  * @param {object} wanted as from `settings`
- * @param {number | null} only a row: that one alone, with the noise that it has among the others
+ * @param {number} b place of the label, which has the noise of this row
  */
-export function* trace(run, wanted, only = null) {
+export function* trace(run, wanted, b) {
   const { model, parameters } = run;
-  const chosen = only === null ? wanted.labels : [wanted.labels[only]];
-  const B = chosen.length;
-  const labels = ids(chosen, [B]);
-  const noise = (step) => (only === null ? noiseOf(run, wanted, step) : rowOfNoise(noiseOf(run, wanted, step), only));
+  const own = samplingOf(run, wanted), labels = ids([wanted.labels[b]], [1]);
+  const noise = (step) => noiseOf(run, wanted, step, b);
   if (run.masked) {
-    const start = wanted.start?.filter((_, b) => only === null || b === only);
-    let before = start === undefined ? elt.maskedStart(model, B) : ids(start.flat(), [B, run.tokens]);
-    const steps = elt.decode(parameters, model, samplingOf(run, wanted), before, labels, noise, wanted.loops);
-    for (const { tokens: after, answer, logP } of steps) {
+    let before = wanted.start === undefined ? elt.maskedStart(model, 1) : ids(wanted.start[b], [1, run.tokens]);
+    for (const { tokens: after, answer, logP } of elt.decode(parameters, model, own, before, labels, noise, wanted.loops)) {
       yield { before, answer, after, logP };
       before = after;
     }
   } else {
     let before = noise(-1);
-    const own = samplingOf(run, wanted);
     for (const { noisy, clean } of elt.denoise(parameters, model, run.diffusion, own, before, labels, noise, wanted.loops)) {
       yield { before, answer: clean, after: noisy, logP: null };
       before = noisy;
@@ -159,7 +163,8 @@ function nested({ data, shape }) {
 
 /** {tokens} [B, T] of a masked run or {samples} [B, H, W, C] of a diffusion run, as elt_ref.sample draws them. */
 export function sample(run, request) {
-  const values = nested(result(run, [...trace(run, settings(run, request))].at(-1)));
+  const wanted = settings(run, request);
+  const values = wanted.labels.flatMap((_, b) => nested(result(run, [...trace(run, wanted, b)].at(-1))));
   return run.masked ? { tokens: values } : { samples: values };
 }
 
@@ -202,16 +207,13 @@ function answerOf(run, wanted, own, { step, before, b, prediction, time }) {
   if (!run.masked) return elt.toClean(run.diffusion.prediction, prediction, before, [elt.logSnr(time.data[0], run.diffusion)]);
   const mask = elt.maskToken(run.model);
   const at = { step, steps: wanted.steps, start: [run.tokens], mask, sampling: own };
-  return elt.decodeStep(prediction, before, rowOfNoise(noiseOf(run, wanted, step), b), at).answer;
+  return elt.decodeStep(prediction, before, noiseOf(run, wanted, step, b), at).answer;
 }
 
-/** Pictures [F, H, W, C] in 0 … 1 of one row of tokens or samples, one frame for a still; a mask is drawn as code 0. */
-export function frames(run, values, b = 0) {
-  const one = row(values, b);
-  if (!run.codec) {
-    return elt.tensor(one.data.map((value) => (value + 1) / 2), one.shape);
-  }
-  const known = elt.map((token) => (token < run.model.codebook_size ? token : 0), one);
+/** Pictures [F, H, W, C] in 0 … 1 of tokens [1, T] or a sample, one frame for a still; a mask is drawn as code 0. */
+export function frames(run, values) {
+  if (!run.codec) return elt.map((value) => (value + 1) / 2, values);
+  const known = elt.map((token) => (token < run.model.codebook_size ? token : 0), values);
   const clip = elt.decodeClips(known, run.codebook, run.grid, run.codec.patch_frames, run.codec.patch_size);
   return elt.entry(clip, 0);
 }

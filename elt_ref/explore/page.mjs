@@ -4,14 +4,14 @@ import * as engine from "./engine.mjs";
 import * as draw from "./draw.mjs";
 
 const { board, breathe, clips, make, show } = draw;
-const MOST_DRAWN = { stills: 10, clips: 4 }; // classes at first: a clip takes ten times as long
 const MOST_WORDS = 25; // tokens: more cells are too small for numbers
+const mostDrawn = ({ tokens }) => (tokens > MOST_WORDS ? 4 : 10); // classes at first: more tokens take ten times as long
 const STEP_TIME = 450; // milliseconds
 
 const $ = (id) => document.getElementById(id);
 const documents = JSON.parse($("runs").textContent);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const all = []; // runs, opened
+export const all = documents.map(engine.runOf);
 
 /** Which runs can be compared: those of the same data and network. */
 const groupOf = ({ data, model, codec, classes }) => JSON.stringify([data, model, codec, classes]);
@@ -19,7 +19,7 @@ const groups = [...new Set(documents.map(groupOf))];
 
 const state = { labels: [], erased: new Set() };
 let runs = []; // those of the group that is shown
-let traces = []; // what each of them did, step by step
+let traces = []; // what each of them did: for each class, step by step
 let parts = {}; // elements of the group, made once
 
 const first = () => runs[0];
@@ -48,11 +48,11 @@ function renew(...names) {
   names.forEach((name) => stale.add(name));
   turn++;
   describe();
-  if (!working) work();
+  if (!working) queueMicrotask(work); // after all that is laid out now
+  working = true;
 }
 
 async function work() {
-  working = true;
   try {
     while (stale.size) {
       const mine = turn;
@@ -95,11 +95,11 @@ function tileRows(container, count, makeTile) {
   const rows = runs.map((run, number) => {
     const tiles = Array.from({ length: count }, (_, k) => makeTile(run, k));
     const status = make("p", { class: "status" });
-    const columns = `grid-template-columns:repeat(${count},minmax(0,${count > 6 ? "1fr" : "8rem"}))`;
+    const columns = `--columns:${count};--half:${Math.ceil(count / 2)}`;
     container.append(
       make("div", { class: `model-${number}` },
         make("div", { class: "rowhead" }, make("h3", {}, label(run)), status),
-        make("div", { class: "tiles", style: columns, role: "group", aria_label: label(run) }, ...tiles.map((each) => each.button))),
+        make("div", { class: count > 6 ? "tiles many" : "tiles", style: columns, role: "group", aria_label: label(run) }, ...tiles.map((each) => each.button))),
     );
     return { tiles, status };
   });
@@ -113,30 +113,35 @@ function layGallery() {
       spoken: `${label(run)}, class ${className(state.labels[b])}: look inside`,
       onclick: () => {
         state.chosen = b;
-        renew("inside", "every");
+        renew("inside", "every", "fills");
       },
     }));
 }
 
+/** Picture by picture, so that the first stand soon and a newer wish waits for no more than a step. */
 async function drawGallery(alive) {
-  const fresh = runs.map((run) => {
-    const wanted = engine.settings(run, request());
-    return { run, wanted, steps: [], spent: 0, iterator: engine.trace(run, wanted) };
-  });
-  for (let step = 0; step < state.steps; step++) {
+  const fresh = runs.map((run) => ({ run, wanted: engine.settings(run, request()), made: [], spent: 0 }));
+  parts.gallery.forEach(({ tiles }) => tiles.forEach(({ button }) => button.classList.add("wait")));
+  for (let b = 0; b < state.labels.length; b++) {
     for (const [number, each] of fresh.entries()) {
-      const started = performance.now();
-      const made = each.iterator.next().value;
-      each.spent += performance.now() - started;
-      each.steps.push(made);
-      const { tiles, status } = parts.gallery[number];
-      const seen = each.run.masked ? made.answer : step === state.steps - 1 ? made.after : made.answer;
-      tiles.forEach(({ canvas }, b) => show(canvas, engine.frames(each.run, seen, b)));
-      const speed = `${Math.max(1, Math.round(each.spent / tiles.length))} ms a ${noun()}`;
-      status.textContent = step + 1 < state.steps ? `step ${step + 1} of ${state.steps}` : speed;
-      if (step === 0 && number === 0) performance.mark("first picture");
-      await breathe();
+      await engine.open(each.run);
       if (!alive()) return;
+      const { tiles, status } = parts.gallery[number];
+      each.made.push([]);
+      for (const steps = engine.trace(each.run, each.wanted, b); ; ) {
+        const started = performance.now();
+        const { value: made, done } = steps.next();
+        if (done) break;
+        each.spent += performance.now() - started;
+        each.made[b].push(made);
+        const last = each.made[b].length === state.steps;
+        show(tiles[b].canvas, engine.frames(each.run, last ? engine.result(each.run, made) : made.answer));
+        if (last && b === 0 && number === 0) performance.mark("first picture");
+        await breathe();
+        if (!alive()) return;
+      }
+      tiles[b].button.classList.remove("wait");
+      status.textContent = `${Math.max(1, Math.round(each.spent / (b + 1)))} ms a ${noun()}`;
     }
   }
   traces = fresh;
@@ -217,18 +222,19 @@ function layInside() {
 }
 
 /** The step at which each token was drawn for good, up to a step, and its probability then. */
-function confidences(run, steps, b, last) {
+function confidences(run, steps, last) {
   return Array.from({ length: run.tokens }, (_, token) => {
-    const place = b * run.tokens + token;
     for (let step = last; step >= 0; step--) {
       const { before, logP } = steps[step];
-      if (engine.isMask(run, before.data[place])) return { step, p: Math.exp(logP.data[place]) };
+      if (engine.isMask(run, before.data[token])) return { step, p: Math.exp(logP.data[token]) };
     }
     return { step: -1, p: 1 };
   });
 }
 
 const percent = (share) => `${Math.round(100 * share)}`;
+const words = (run, share) => (run.tokens <= MOST_WORDS ? percent(share) : ""); // in a cell
+const unit = (run) => (run.tokens <= MOST_WORDS ? ", in per cent" : "");
 
 function heat(cell, share, words) {
   cell.className = "cell heat";
@@ -238,29 +244,27 @@ function heat(cell, share, words) {
 
 async function drawInside(alive) {
   const b = Math.min(state.chosen, state.labels.length - 1), step = state.step - 1;
-  for (const [number, { run, wanted, steps }] of traces.entries()) {
+  for (const [number, { run, wanted, made: { [b]: steps } }] of traces.entries()) {
     const made = steps[step];
-    const before = engine.row(made.before, b);
-    const inside = engine.lookInside(run, wanted, { step, before, b, most: most() });
+    const inside = engine.lookInside(run, wanted, { step, before: made.before, b, most: most() });
     const { seen, second, attention, columns } = parts.inside[number];
     const done = step === steps.length - 1;
     const after = done ? engine.result(run, made) : made.after;
-    seen.show(engine.frames(run, after, b));
-    const told = run.masked ? confidences(run, steps, b, step) : null;
+    seen.show(engine.frames(run, after));
+    const told = run.masked ? confidences(run, steps, step) : null;
     seen.cells.forEach((cell, token) => {
-      const place = b * run.tokens + token;
-      const masked = run.masked && engine.isMask(run, after.data[place]);
-      const fresh = run.masked && !masked && engine.isMask(run, made.before.data[place]);
+      const masked = run.masked && engine.isMask(run, after.data[token]);
+      const fresh = run.masked && !masked && engine.isMask(run, made.before.data[token]);
       cell.className = ["cell", masked && "masked", fresh && "new", token === state.token && "chosen"].filter(Boolean).join(" ");
       cell.setAttribute("aria-pressed", token === state.token);
-      cell.setAttribute("aria-label", spokenToken(run, token, { masked, id: after.data[place], told: told?.[token] }));
+      cell.setAttribute("aria-label", spokenToken(run, token, { masked, id: after.data[token], told: told?.[token] }));
     });
     if (run.masked) {
-      told.forEach(({ p }, token) => heat(second.cells[token], p, run.tokens <= MOST_WORDS ? percent(p) : ""));
+      told.forEach(({ p }, token) => heat(second.cells[token], p, words(run, p)));
       seen.caption.textContent = "Tokens kept; framed: new; hatched: masked again";
-      second.caption.textContent = "Confidence of each token, in per cent";
+      second.caption.textContent = `Confidence of each token${unit(run)}`;
     } else {
-      second.show(engine.frames(run, made.answer, b));
+      second.show(engine.frames(run, made.answer));
       seen.caption.textContent = done ? "The result" : "Sample after this step";
       second.caption.textContent = "Prediction of the clean picture";
     }
@@ -298,11 +302,11 @@ function drawAttention(run, inside, { cells, caption }) {
   const tokens = shares.slice(n - run.tokens);
   const largest = Math.max(...tokens);
   tokens.forEach((share, token) => {
-    heat(cells[token], share / largest, run.tokens <= MOST_WORDS ? percent(share) : "");
+    heat(cells[token], share / largest, words(run, share));
     if (token === state.token) cells[token].classList.add("chosen");
   });
   const rest = run.masked ? `; to the class ${percent(shares[0])} %` : "";
-  caption.textContent = `Where the chosen token looks in loop ${state.loop}, in per cent${rest}`;
+  caption.textContent = `Where the chosen token looks in loop ${state.loop}${unit(run)}${rest}`;
 }
 
 // ---- Erase and fill in -----------------------------------------------------------------------------------------------
@@ -338,7 +342,7 @@ function layFills() {
   });
   window.addEventListener("pointerup", () => (brush = null));
   const spoken = "Picture to erase from";
-  const select = make("select", { aria_label: spoken, autocomplete: "off", onchange: () => takeSource(select.value) });
+  const select = make("select", { aria_label: spoken, autocomplete: "off", onchange: () => renew("fills") });
   for (const id of Object.keys(run.examples)) select.append(make("option", { value: `real ${id}` }, `held-out ${className(Number(id))}`));
   runs.forEach((each, number) => select.append(make("option", { value: `drawn ${number}` }, `the sample above, ${label(each)}`)));
   const columns = run.grid[2], set = (name, test) =>
@@ -357,23 +361,21 @@ function layFills() {
   });
   parts.fills = { source, select, fills };
   state.erased = new Set(source.cells.keys().filter((token) => token % columns >= columns / 2));
-  takeSource(select.value);
 }
 
-/** Take a held-out picture, or the chosen sample of a run, to erase from. */
-function takeSource(value) {
-  const [kind, number] = value.split(" ");
-  const { run, steps } = (kind === "drawn" && traces[number]) || { run: first() };
+/** The class and the tokens to erase from: a held-out picture, or the chosen sample of a run. */
+function sourceOf(choice) {
+  const [kind, number] = choice.split(" ");
   const b = Math.min(state.chosen, state.labels.length - 1);
-  if (kind === "real") Object.assign(state, { label: Number(number), source: run.examples[number] });
-  else Object.assign(state, { label: state.labels[b], source: Array.from(engine.row(engine.result(run, steps.at(-1)), b).data) });
-  renew("fills");
+  if (kind === "real") return { label: Number(number), source: first().examples[number] };
+  return { label: state.labels[b], source: Array.from(traces[number].made[b].at(-1).answer.data) };
 }
 
 async function drawFills(alive) {
   if (!first().masked) return;
-  const { source, fills } = parts.fills;
+  const { source, select, fills } = parts.fills;
   const T = first().tokens;
+  Object.assign(state, sourceOf(select.value));
   const start = state.source.map((code, token) => (state.erased.has(token) ? engine.maskOf(first()) : code));
   source.show(engine.frames(first(), { data: Int32Array.from(state.source), shape: [1, T] }));
   source.cells.forEach((cell, token) => {
@@ -386,7 +388,7 @@ async function drawFills(alive) {
   for (const [number, run] of runs.entries()) {
     const wanted = engine.settings(run, { ...request(), labels: [state.label], start: [start] });
     let made;
-    for (made of engine.trace(run, wanted)) {
+    for (made of engine.trace(run, wanted, 0)) {
       await breathe();
       if (!alive()) return;
     }
@@ -540,7 +542,7 @@ function layClasses() {
         state.labels = ids.filter((each) => chosen.has(each));
         state.chosen = Math.min(state.chosen, state.labels.length - 1);
         layGallery();
-        renew("gallery", "inside", "every");
+        renew("gallery", "inside", "every", "fills");
       } }, className(id))),
   );
 }
@@ -556,14 +558,17 @@ function layGroups(shown) {
   );
 }
 
+/** A whole number with its thousands apart. */
+const grouped = (count) => String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+
 function layFacts() {
   const facts = {
     "objective": (run) => (run.kind === "ilsd" ? "ILSD: every exit learns" : "vanilla: the last loop alone learns"),
     "data": (run) => run.data,
     "network": ({ model }) => `${model.family}, N = ${model.layers} layers of width ${model.width}, L_max = ${model.max_loops}`,
-    "parameters": ({ weights }) => weights.tensors.filter(({ name }) => name.startsWith("average."))
-      .reduce((total, { shape }) => total + shape.reduce((product, side) => product * side, 1), 0).toLocaleString("en"),
-    "training": (run) => `${run.steps.toLocaleString("en")} steps, seed ${run.seed}`,
+    "parameters": ({ weights }) => grouped(weights.tensors.filter(({ name }) => name.startsWith("average."))
+      .reduce((total, { shape }) => total + shape.reduce((product, side) => product * side, 1), 0)),
+    "training": (run) => `${grouped(run.steps)} steps, seed ${run.seed}`,
     ...(runs.some((run) => run.notice) ? { "notice": (run) => run.notice ?? "" } : {}),
   };
   $("facts").replaceChildren(
@@ -585,7 +590,7 @@ function showGroup(group) {
     guidance: sampling.guidance_scale,
     temperature: sampling.choice_temperature,
     seed: state.seed ?? "0",
-    labels: first().learned.slice(0, moves() ? MOST_DRAWN.clips : MOST_DRAWN.stills),
+    labels: first().learned.slice(0, mostDrawn(first())),
     chosen: 0,
     step: Math.ceil(sampling.steps / 2),
     loop: Math.min(sampling.loops ?? model.max_loops, most()),
@@ -634,10 +639,10 @@ function named(run = 0) {
 }
 
 async function start() {
-  for (const document of documents) all.push(await engine.openRun(document));
   listen();
   $("app").hidden = false;
   showGroup(groups[0]);
+  for (const run of all) await engine.open(run); // the first picture needs one of them
 }
 
 const ready = start();

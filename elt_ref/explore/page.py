@@ -16,7 +16,7 @@ from elt_ref.run.folder import open_run
 
 MOST_RUNS = 4
 """Largest number of runs side by side: there are four colours."""
-PORT_MODULES = ("elt.mjs", "elt_streams.mjs")
+PORT_MODULES = ("elt.mjs", "elt_streams.mjs", "elt_wasm.mjs")
 """The port, of which the page has every line."""
 OWN_MODULES = ("engine.mjs", "draw.mjs", "page.mjs")
 """The page's own modules, each after those that it imports."""

@@ -21,7 +21,17 @@ from elt_ref.report.figure import (
     spread,
     tidy,
 )
-from elt_ref.report.results import Results, check_results, columns, cost_alike, model_label
+from elt_ref.report.results import (
+    LEVEL_WORDS,
+    Results,
+    check_results,
+    columns,
+    cost_alike,
+    drawn_values,
+    ends,
+    model_label,
+    seeded,
+)
 
 MOST_TICKS = 12
 
@@ -32,7 +42,7 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
 
     The top axis gives the FLOPs per sample at each L. A dashed line marks the distance between real pictures and real
     pictures, a vertical line marks L_max, and everything beyond it is shaded. The distance axis starts at 0; if
-    distances differ by more than a factor of 20, it is logarithmic and says so.
+    distances differ by more than a factor of 20, it is logarithmic and says so. A model with several seeds has a band.
 
     Args:
         path: The PNG to write.
@@ -50,23 +60,26 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
     distance_axes, accuracy_axes = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     figure.suptitle("Quality at every number of loops", x=0.02, ha="left", fontsize=13, weight="bold", color=INK)
 
-    ends = []
+    names = []
     for place, (name, rows) in enumerate(results.items()):
         colour = MODEL_COLOURS[place % len(MODEL_COLOURS)]
         marker = MODEL_MARKERS[place % len(MODEL_MARKERS)]
         for axes, key in ((distance_axes, "frechet_distance"), (accuracy_axes, "label_accuracy")):
             axes.plot(loops, [row[key] for row in rows], marker=marker, color=colour, linewidth=2, markersize=5)
-        ends.append((rows[-1]["frechet_distance"], label(model_label(name)), colour))
+            if any("half_widths" in row for row in rows):
+                low, high = zip(*(ends(row, key) for row in rows), strict=True)
+                axes.fill_between(loops, low, high, color=colour, alpha=0.2, linewidth=0)
+        names.append((rows[-1]["frechet_distance"], label(model_label(name)), colour))
 
     distance = columns(results)["frechet_distance"]
     distance_axes.axhline(real_distance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    ends.append((real_distance, f"real pictures\n({distance.text(real_distance)})", INK))
-    distances = [row["frechet_distance"] for rows in results.values() for row in rows]
-    scale = honest_values(distance_axes, [*distances, real_distance])
+    names.append((real_distance, f"real pictures\n({distance.text(real_distance)})", INK))
+    scale = honest_values(distance_axes, [*drawn_values(results, "frechet_distance"), real_distance])
     distance_axes.set_ylabel(f"Fréchet distance{scale}\n(lower is better)", fontsize=10, color=INK)
     accuracy_axes.set_ylim(-0.04, 1.04)
     accuracy_axes.set_ylabel("label\naccuracy", fontsize=10, color=INK)
-    accuracy_axes.set_xlabel("loops L", fontsize=10, color=INK)
+    over = f"; bands: {LEVEL_WORDS}" if seeded(results) else ""
+    accuracy_axes.set_xlabel(f"loops L{over}", fontsize=10, color=INK)
 
     for axes in (distance_axes, accuracy_axes):
         tidy(axes)
@@ -82,7 +95,7 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
         color=INK,
     )
     _show_flops(distance_axes, results, _ticks(loops, max_loops))
-    _label_ends(distance_axes, ends)
+    _label_ends(distance_axes, names)
     save_figure(figure, path)
 
 
@@ -113,10 +126,10 @@ def _show_flops(axes: Axes, results: Results, ticks: Sequence[int]) -> None:
     top.spines["top"].set_color(FAINT)
 
 
-def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
+def _label_ends(axes: Axes, names: list[tuple[float, str, str]]) -> None:
     """Write each line's name to the right of its end; names that would overlap are moved apart."""
-    heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1] for value, _, _ in ends]
-    for height, (_, words, colour) in zip(spread(heights, gap=0.1), ends, strict=True):
+    heights = [axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1] for value, _, _ in names]
+    for height, (_, words, colour) in zip(spread(heights, gap=0.1), names, strict=True):
         axes.annotate(
             words,
             (1, height),

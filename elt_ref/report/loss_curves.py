@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 
 from elt_ref.errors import RequestError
@@ -15,6 +15,11 @@ from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 """One mapping per model and logged step: ``step``, loss terms by name, and ``truth_weight`` (λ) if it is used."""
+
+Curve: TypeAlias = tuple[Shaped[np.ndarray, " steps"], Float[np.ndarray, " steps"]]
+"""Steps and their values."""
+Curves: TypeAlias = Mapping[str, Mapping[str, Curve]]
+"""Curves by term and model, in the order of `TERMS`; λ is last."""
 
 TERMS = {
     "teacher_truth": "all loops against the truth",
@@ -42,13 +47,8 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
     Raises:
         RequestError: If no term was logged, a value is not finite, or the file cannot be written.
     """
-    curves = {
-        key: {name: curve for name, rows in metrics.items() if (curve := _curve(name, rows, key)) is not None}
-        for key in (*TERMS, "truth_weight")
-    }
+    curves = loss_curves(metrics)
     terms = [key for key in TERMS if curves[key]]
-    if not terms:
-        raise RequestError(f"metrics: expected steps with one of {', '.join(TERMS)}, got none")
     shown = [*terms, *(["truth_weight"] if curves["truth_weight"] else [])]
     columns = min(2, len(shown))
     figure = new_figure(8.0, 2.0 + 1.9 * math.ceil(len(shown) / columns))
@@ -59,7 +59,7 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
     for axes, key in zip(panels, shown, strict=False):
         axes.set_title(TERMS.get(key, WEIGHT), loc="left", fontsize=10, color=INK)
         for name, (steps, values) in curves[key].items():
-            line = values if key not in TERMS else smooth(values, max(1, len(values) // SMOOTHED_SHARE))
+            _, line = smoothed(key, (steps, values))
             if key in TERMS:
                 smooth_values += line.tolist()
                 axes.plot(steps, values, color=colours[name], linewidth=0.6, alpha=0.25)
@@ -80,6 +80,27 @@ def draw_loss_curves(path: Path, metrics: Metrics) -> None:
     save_figure(figure, path)
 
 
+def loss_curves(metrics: Metrics) -> Curves:
+    """Return the curves of every term and of λ, of the models that log them.
+
+    Raises:
+        RequestError: If no term was logged, or a value is not finite.
+    """
+    curves = {
+        key: {name: curve for name, rows in metrics.items() if (curve := _curve(name, rows, key)) is not None}
+        for key in (*TERMS, "truth_weight")
+    }
+    if not any(curves[key] for key in TERMS):
+        raise RequestError(f"metrics: expected steps with one of {', '.join(TERMS)}, got none")
+    return curves
+
+
+def smoothed(key: str, curve: Curve) -> Curve:
+    """Return the smooth curve of a term; λ stays as it is."""
+    steps, values = curve
+    return steps, values if key not in TERMS else smooth(values, max(1, len(values) // SMOOTHED_SHARE))
+
+
 def smooth(values: Float[np.ndarray, "steps"], window: int) -> Float[np.ndarray, "steps"]:
     """Return the moving mean of the values at most `window` places away; fewer at both ends."""
     sums = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
@@ -88,7 +109,7 @@ def smooth(values: Float[np.ndarray, "steps"], window: int) -> Float[np.ndarray,
     return (sums[high] - sums[low]) / (high - low)
 
 
-def _curve(name: str, rows: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _curve(name: str, rows: Sequence[Mapping[str, Any]], key: str) -> Curve | None:
     """Return (steps [n], values [n]) of the rows with `key`, or None if no row has it."""
     held = [row for row in rows if row.get(key) is not None]
     for row in held:

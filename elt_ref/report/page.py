@@ -1,6 +1,5 @@
 """The report page: one self-contained HTML file."""
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,18 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from elt_ref.errors import RequestError, nearest
+from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.report.captions import CAPTIONS
 from elt_ref.report.chart import elasticity_chart
 from elt_ref.report.clips import animation
+from elt_ref.report.loss_chart import loss_panels
+from elt_ref.report.loss_curves import Metrics, loss_curves
 from elt_ref.report.markup import element, escaped, html
-from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, png, read_png, scale_to, sheet
-from elt_ref.report.results import Column, Results, Row, check_results, columns, model_label
+from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, scale_to, sheet
+from elt_ref.report.results import LEVEL_WORDS, Column, Results, Row, check_results, columns, model_label, place, seeded
+from elt_ref.report.strips import data_url, image, sample_strips, trajectory_strips
+from elt_ref.report.trajectory import Trajectory
 
 TILE = 96
 """Approximate size in pixels of an enlarged picture in the explorer; the browser shrinks the sheet to fit."""
@@ -32,7 +35,8 @@ BY_RULE_WORDS = {
 
 DIAGRAM_CAPTION = (
     "One block of N layers, applied again and again. In training one pass of L_max loops serves two predictions: the "
-    "student leaves it after L_int loops, the teacher after all. Afterwards the model may leave after any loop."
+    "student leaves it after L_int loops, the teacher after all. Afterwards the model may leave after any loop. The "
+    "coloured part is what ILSD adds: a vanilla looped transformer learns by the teacher's term alone."
 )
 
 
@@ -64,8 +68,14 @@ class Chapter:
     pictures: PicturesByLoops
     """Pictures [count, height, width, channels] in [0, 1] for the models and loop counts of `results`, all from the
     same noise; or clips [count, frames, height, width, channels], which the page plays."""
-    images: Mapping[str, Path]
-    """The PNG files of the figures: some of ``samples``, ``trajectory`` and ``loss``."""
+    labels: Sequence[str] | None
+    """One short word per picture, such as its class; None for none."""
+    trajectory: Trajectory
+    """One sample of the first model in the making."""
+    metrics: Metrics
+    """The log of each model."""
+    links: Mapping[str, Mapping[str, str]]
+    """Links at the foot, as name and address, by the word before them."""
     sentences: Sequence[str]
     """Sentences on what to look at first, for example from `elt_ref.report.table.what_to_look_at`."""
 
@@ -122,10 +132,7 @@ def _chapter(chapter: Chapter) -> str:
             f"pictures: expected the models {list(results)} at the loops {list(loops)} of the results, "
             f"got {list(pictures)} at the loops {sorted(next(iter(pictures.values())))}"
         )
-    for name in chapter.images:
-        if name not in CAPTIONS:
-            raise RequestError(f"images: expected some of {', '.join(CAPTIONS)}, got {name!r}{nearest(name, CAPTIONS)}")
-
+    curves = loss_curves(chapter.metrics)
     formats = columns(results)
     worst = max(row["frechet_distance"] for rows in results.values() for row in rows)
     stops = []
@@ -135,7 +142,16 @@ def _chapter(chapter: Chapter) -> str:
             for number, (name, rows) in enumerate(results.items())
         ]
         stops.append(_stop(count, max_loops, cards))
-    figures = [_figure(chapter.id, name, chapter.images[name]) for name in CAPTIONS if name in chapter.images]
+    parts = {
+        "samples": [element("div", *sample_strips(pictures, max_loops, chapter.labels), class_="sheets")],
+        "trajectory": [trajectory_strips(chapter.trajectory)],
+        "loss": loss_panels(list(results), curves),
+    }
+    figures = [_figure(chapter.id, name, drawn) for name, drawn in parts.items()]
+    links = [
+        element("div", element("dt", words), element("dd", *_separated(by_name)))
+        for words, by_name in chapter.links.items()
+    ]
     summary = chapter.config_summary.items()
     return _template("chapter.html").substitute(
         id=chapter.id,
@@ -149,20 +165,20 @@ def _chapter(chapter: Chapter) -> str:
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
         chart=html(elasticity_chart(results, chapter.real_distance, max_loops)),
+        seeds=f" Bands in the chart and numbers after ± are {LEVEL_WORDS}." if seeded(results) else "",
         by_rule="".join(f" {words}" for key, words in BY_RULE_WORDS.items() if key in formats),
         table=html(_table(results, loops, max_loops, formats)),
         figures=html(*figures),
-        config=html(*(element("div", element("dt", key), element("dd", value)) for key, value in summary)),
+        config=html(*(element("div", element("dt", key), element("dd", value)) for key, value in summary), *links),
     )
 
 
-def _data_url(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _place(count: int, max_loops: int) -> str:
-    """Return the place of a loop count: ``within``, ``trained`` or ``beyond``."""
-    return "trained" if count == max_loops else "beyond" if count > max_loops else "within"
+def _separated(links: Mapping[str, str]) -> list[str | Element]:
+    """Return links with points between them."""
+    parts: list[str | Element] = []
+    for name, address in links.items():
+        parts += [" · "] * bool(parts) + [element("a", name, href=address)]
+    return parts
 
 
 PLACES = {
@@ -173,13 +189,13 @@ PLACES = {
 
 
 def _tick(count: int, max_loops: int) -> Element:
-    return element("span", str(count), class_=_place(count, max_loops))
+    return element("span", str(count), class_=place(count, max_loops))
 
 
 def _stop(count: int, max_loops: int, cards: Sequence[Element]) -> Element:
     """Return the slider's view at one loop count: a card per model, side by side."""
-    place = _place(count, max_loops)
-    heading = element("h4", f"L = {count} ", element("small", PLACES[place], class_=place))
+    where = place(count, max_loops)
+    heading = element("h4", f"L = {count} ", element("small", PLACES[where], class_=where))
     return element("article", heading, element("div", *cards, class_="models"), class_="stop", data_loops=str(count))
 
 
@@ -188,7 +204,7 @@ def _card(
 ) -> Element:
     """Return samples and numbers of one model at one loop count, with a bar proportional to its distance."""
     label = model_label(name)
-    image = _image(pictures, f"sampled by {label} with L = {row['loops']}")
+    drawn = _image(pictures, f"sampled by {label} with L = {row['loops']}")
     bar = element("div", element("i", style=f"width:{100 * row['frechet_distance'] / (worst or 1):.1f}%"), class_="bar")
     bar.set("aria-hidden", "true")
     numbers = [
@@ -200,7 +216,7 @@ def _card(
         )
         for key, column in formats.items()
     ]
-    return element("section", element("h5", label), image, bar, element("dl", *numbers), class_=f"model model-{number}")
+    return element("section", element("h5", label), drawn, bar, element("dl", *numbers), class_=f"model model-{number}")
 
 
 def _image(pictures: np.ndarray, origin: str) -> Element:
@@ -209,17 +225,10 @@ def _image(pictures: np.ndarray, origin: str) -> Element:
     scale = scale_to(TILE, pictures)
     moving = pictures.ndim == 5
     pixels = sheet(pictures[:, 0] if moving else pictures, columns, scale, background=CLEAR)
+    node = image(pixels, f"{len(pictures)} {'clips' if moving else 'pictures'} {origin}")
     if moving:
-        source = _data_url(animation(pictures, columns, scale, "WEBP", background=CLEAR), "webp")
-    else:
-        source = _data_url(png(pixels), "png")
-    return element(
-        "img",
-        src=source,
-        alt=f"{len(pictures)} {'clips' if moving else 'pictures'} {origin}",
-        width=str(pixels.shape[1]),
-        height=str(pixels.shape[0]),
-    )
+        node.set("src", data_url(animation(pictures, columns, scale, "WEBP", background=CLEAR), "webp"))
+    return node
 
 
 def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapping[str, Column]) -> Element:
@@ -233,9 +242,9 @@ def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapp
             headings.append(element("th", column.title, scope="col"))
     body = element("tbody")
     for at, count in enumerate(loops):
-        place = _place(count, max_loops)
-        row = element("tr", class_=place)
-        row.append(element("th", f"{count} = L_max" if place == "trained" else str(count), scope="row"))
+        where = place(count, max_loops)
+        row = element("tr", class_=where)
+        row.append(element("th", f"{count} = L_max" if where == "trained" else str(count), scope="row"))
         for rows in results.values():
             for key, column in formats.items():
                 row.append(element("td", column.show(rows[at]), class_=key))
@@ -243,13 +252,12 @@ def _table(results: Results, loops: Sequence[int], max_loops: int, formats: Mapp
     return element("table", element("thead", models, headings), body)
 
 
-def _figure(chapter: str, name: str, path: Path) -> Element:
+def _figure(chapter: str, name: str, parts: Sequence[Element]) -> Element:
     caption = CAPTIONS[name]
-    image = element("img", src=_data_url(read_png(path), "png"), alt=caption.alternative)
-    scroller = element("div", image, class_="scroll", tabindex="0", role="group", aria_label=caption.name)
     return element(
         "figure",
-        scroller,
+        element("h4", caption.name),
+        *parts,
         element("figcaption", caption.what_to_see),
         id=f"{chapter}-{name}",
     )

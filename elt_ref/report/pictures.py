@@ -3,7 +3,6 @@
 import io
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -141,18 +140,3 @@ def png(pixels: UInt8[np.ndarray, "height width channels"]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
-
-
-def read_png(path: Path) -> bytes:
-    """Return the bytes of a PNG file.
-
-    Raises:
-        RequestError: If the file cannot be read or is no PNG.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"cannot read {path}: expected a PNG file, got: {error.strerror}") from error
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise RequestError(f"{path}: expected a PNG file, got one that starts with {content[:8]!r}")
-    return content

@@ -22,6 +22,8 @@ valid_share        share of pictures that the data set's rule accepts, 0..1;
                    optional: few data sets have a rule
 motion_accuracy    share of clips that move as the data set's rule demands,
                    0..1; optional likewise
+half_widths        of models with several seeds: by key, half the width of the
+                   interval around the mean that the row holds
 ================== =========================================================
 """
 
@@ -38,7 +40,12 @@ KEYS = (
 )
 
 TIME_DIGITS = 2
-"""Significant digits of a time: two measurements of one computer differ in the third."""
+"""Significant digits of a time, whatever its size: two measurements of one computer differ in the third."""
+
+LEVEL_WORDS = "95 % intervals of the mean over seeds"
+
+MOST_STRETCH = 1.5
+"""A value axis reaches at most this many times beyond the means, for the intervals around them."""
 
 BY_RULE = {"valid_share": "valid", "motion_accuracy": "motion"}
 """Headings of the shares that a rule of the data set counts, if it has one."""
@@ -46,21 +53,30 @@ BY_RULE = {"valid_share": "valid", "motion_accuracy": "motion"}
 
 @dataclass(frozen=True)
 class Column:
-    """Format of one number of every row: ``row[key] * factor`` with `decimals` places, in `unit`."""
+    """Format of one number of every row: ``row[key] * factor`` with `decimals` places, in `unit`.
+
+    With `digits`, a number has as many decimals as leave it that many significant digits.
+    """
 
     key: str
     heading: str
     unit: str
     factor: float
     decimals: int
+    digits: int | None = None
 
     def text(self, value: float) -> str:
         """Return the text of `value` (in the row's own unit) in this column, without the unit."""
-        return f"{value * self.factor:.{self.decimals}f}"
+        value *= self.factor
+        if self.digits is None or value == 0:
+            return f"{value:.{self.decimals}f}"
+        rounded = float(f"{value:.{self.digits - 1}e}")
+        return f"{rounded:.{max(0, self.digits - 1 - math.floor(math.log10(rounded)))}f}"
 
     def show(self, row: Row) -> str:
-        """Return the text of this column's number in `row`, without the unit."""
-        return self.text(row[self.key])
+        """Return the text of this column's number in `row`, without the unit; a mean over seeds with its interval."""
+        half = row.get("half_widths", {}).get(self.key)
+        return self.text(row[self.key]) + ("" if half is None else f" ± {self.text(half)}")
 
     @property
     def title(self) -> str:
@@ -144,13 +160,44 @@ def columns(results: Results) -> dict[str, Column]:
         ("gflops_per_sample", "compute", flops_unit, flops_factor),
         ("seconds_per_sample", "time", seconds_unit, seconds_factor),
     ]
-    digits = {"seconds_per_sample": TIME_DIGITS}
     return {
         key: Column(
-            key, heading, unit, factor, 1 if unit == "%" else _decimals(values[key], factor, digits.get(key, 3))
+            key,
+            heading,
+            unit,
+            factor,
+            1 if unit == "%" else _decimals(values[key], factor),
+            TIME_DIGITS if key == "seconds_per_sample" else None,
         )
         for key, heading, unit, factor in chosen
     }
+
+
+def ends(row: Row, key: str) -> tuple[float, float]:
+    """Return the interval of a number of a row, from 0 at least; the number itself twice if it has none."""
+    half = row.get("half_widths", {}).get(key, 0.0)
+    return max(0.0, row[key] - half), row[key] + half
+
+
+def drawn_values(results: Results, key: str) -> list[float]:
+    """Return the numbers that a value axis shows: all means, and the intervals as far as they leave the means legible.
+
+    The interval of two seeds can be twenty times as wide as their distance.
+    """
+    means = [row[key] for rows in results.values() for row in rows]
+    low, high = min(means) / MOST_STRETCH, max(means) * MOST_STRETCH
+    limits = [end for rows in results.values() for row in rows for end in ends(row, key)]
+    return [*means, *(min(max(end, low), high) for end in limits)]
+
+
+def place(count: int, max_loops: int) -> str:
+    """Return the place of a loop count: ``within``, ``trained`` or ``beyond``."""
+    return "trained" if count == max_loops else "beyond" if count > max_loops else "within"
+
+
+def seeded(results: Results) -> bool:
+    """Return whether a model of the results stands for several seeds."""
+    return any("half_widths" in row for rows in results.values() for row in rows)
 
 
 def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
@@ -161,10 +208,10 @@ def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:
     return list(units.items())[-1]
 
 
-def _decimals(values: Sequence[float], factor: float, digits: int) -> int:
-    """Return the decimals, at most 4, that give the smallest positive value that many significant digits."""
+def _decimals(values: Sequence[float], factor: float) -> int:
+    """Return the decimals, at most 4, that give the smallest positive value three significant digits."""
     smallest = min((value * factor for value in values if value > 0), default=1.0)
-    return min(4, max(0, digits - 1 - math.floor(math.log10(smallest))))
+    return min(4, max(0, 2 - math.floor(math.log10(smallest))))
 
 
 def model_label(name: str) -> str:

@@ -8,7 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from elt_ref.literal import visible
-from elt_ref.report.results import Results, Row, check_results, columns, cost_alike, model_label, span
+from elt_ref.report.results import (
+    LEVEL_WORDS,
+    Column,
+    Results,
+    Row,
+    check_results,
+    columns,
+    cost_alike,
+    ends,
+    model_label,
+    seeded,
+    span,
+)
 
 SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
 MODEL_STYLES = ("cyan", "yellow")
@@ -17,7 +29,8 @@ MODEL_STYLES = ("cyan", "yellow")
 def results_table(results: Results, real_distance: float, max_loops: int) -> Table:
     """Return a table of all results, a row per loop count, the models side by side; at most 80 characters for two.
 
-    Models that cost differently have a column of their cost each.
+    Models that cost differently have a column of their cost each. Intervals over seeds take the place of the inception
+    score.
 
     Args:
         results: Rows per model (`elt_ref.report.results.Row`), the same loops for all.
@@ -30,6 +43,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
     loops = check_results(results, max_loops)
     formats = columns(results)
     flops, seconds, distance = (formats[key] for key in ("gflops_per_sample", "seconds_per_sample", "frechet_distance"))
+    several = seeded(results)
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -37,14 +51,16 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
         title_justify="left",
         caption=(
             f"dist.: Fréchet distance, lower is better; real pictures have {distance.text(real_distance)}. "
-            f"IS: inception score. Cost per sample in {flops.unit} and {seconds.unit}. "
-            f"* marks L_max, the {max_loops} loops used in training."
+            f"{'' if several else 'IS: inception score. '}Cost per sample in {flops.unit} and {seconds.unit}. "
+            f"* marks L_max, the {max_loops} loops used in training." + (f" ±: {LEVEL_WORDS}." if several else "")
         ),
         caption_justify="left",
     )
     table.add_column("L", justify="right")
     alike = cost_alike(results)
     short = SHORT if alike else {**SHORT, "gflops_per_sample": flops.unit}
+    if several:
+        short = {key: heading for key, heading in short.items() if key != "inception_score"}
     if alike:
         table.add_column(flops.unit, justify="right")
     for place, name in enumerate(results):
@@ -54,18 +70,23 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
             table.add_column(Text(f"{visible(above)}\n{heading}{unit}"), justify="right", style=MODEL_STYLES[place % 2])
     for at, count in enumerate(loops):
         trained = count == max_loops
-        numbers = [formats[key].show(rows[at]) for rows in results.values() for key in short]
+        numbers = [_shown(formats[key], rows[at]) for rows in results.values() for key in short]
         cost = [flops.show(next(iter(results.values()))[at])] if alike else []
         table.add_row(f"{'*' if trained else ''}{count}", *cost, *numbers, style="reverse" if trained else "")
     return table
 
 
+def _shown(column: Column, row: Row) -> str:
+    """Return a number; a distance has its interval, for which the other columns have no room."""
+    return column.show(row) if column.key == "frechet_distance" else column.text(row[column.key])
+
+
 def what_to_look_at(results: Results, max_loops: int) -> list[str]:
-    """Return one to four plain sentences computed from the numbers, whether or not they support the claim.
+    """Return one to five plain sentences computed from the numbers, whether or not they support the claim.
 
     One sentence per model says how far its worst Fréchet distance lies above its best. With exactly two models, another
-    says whether the first is the more elastic (its worst is closer to its best) and how often it is better; the last
-    compares both at L_max, if L_max was measured.
+    says whether the first is the more elastic (its worst is closer to its best) and how often it is better; the next
+    compares both at L_max, if L_max was measured; the last says where the intervals over seeds are apart, if both have.
 
     Args:
         results: Rows per model (`elt_ref.report.results.Row`), the same loops for all; the elastic model first.
@@ -80,6 +101,8 @@ def what_to_look_at(results: Results, max_loops: int) -> list[str]:
         sentences.append(_elasticity(results))
         if max_loops in loops:
             sentences.append(_at_trained_loops(results, loops.index(max_loops), max_loops))
+        if all("half_widths" in row for rows in results.values() for row in rows):
+            sentences.append(_apart(results))
     return sentences
 
 
@@ -119,6 +142,18 @@ def _at_trained_loops(results: Results, at: int, max_loops: int) -> str:
     if math.isclose(distance, rival, rel_tol=0.02):
         return f"{start} {label} and {other_label} are level, {numbers}."
     return f"{start} {label} is {'ahead of' if distance < rival else 'behind'} {other_label}, {numbers}."
+
+
+def _apart(results: Results) -> str:
+    one, other = results.values()
+    intervals = [[ends(row, "frechet_distance") for row in pair] for pair in zip(one, other, strict=True)]
+    clear = [
+        row["loops"]
+        for row, ((low, high), (below, above)) in zip(one, intervals, strict=True)
+        if high < below or above < low
+    ]
+    where = f" (L = {', '.join(map(str, clear))})" if clear else ""
+    return f"The intervals over seeds are apart at {len(clear)} of {len(one)} loop counts{where}."
 
 
 def _distance(row: Row) -> float:

@@ -10,15 +10,14 @@ from typing import NamedTuple
 from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import made_folder
-from elt_ref.report.page import Chapter, write_report
-from elt_ref.run.compare import REPORT, check_new, compare, tell, write_results
+from elt_ref.report.page import write_report
+from elt_ref.run.compare import REPORT, Compared, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
 from elt_ref.run.lock import locked
 from elt_ref.run.process import settle_process
 from elt_ref.run.stop import signals_interrupt
 from elt_ref.run.train import train_run
 from elt_ref.terminal import Terminal
-from elt_ref.training import METRICS, read_metrics
 
 
 class Part(NamedTuple):
@@ -74,13 +73,17 @@ def run_demo(folder: Path, console: Terminal, *, overrides: Mapping[str, object]
 
 
 def _run_into(folder: Path, configs: Sequence[Mapping[str, Experiment]], console: Terminal, started: float) -> None:
-    chapters = [_train_and_compare(part, pair, folder, console) for part, pair in zip(PARTS, configs, strict=True)]
+    compared = [_train_and_compare(part, pair, folder, console) for part, pair in zip(PARTS, configs, strict=True)]
     seconds = time.perf_counter() - started
-    write_report(folder / REPORT, title="An Elastic Looped Transformer learns digits, in two ways", chapters=chapters)
+    write_report(
+        folder / REPORT,
+        title="An Elastic Looped Transformer learns digits, in two ways",
+        chapters=[each.chapter for each in compared],
+    )
     # The results of the folder itself come last: they mark the demo as complete.
-    for part, chapter in reversed(list(zip(PARTS, chapters, strict=True))):
-        write_results(folder / part.folder, chapter, seconds=seconds)
-    for chapter in chapters:
+    for part, each in reversed(list(zip(PARTS, compared, strict=True))):
+        write_results(folder / part.folder, each, seconds=seconds)
+    for chapter, *_ in compared:
         console.say("", chapter.heading, style="bold")
         tell(chapter, console)
     console.say(f"{seconds:.0f} s in all. Open {folder / REPORT}; pictures and results.json are beside it.")
@@ -93,15 +96,15 @@ def _configs(part: Part, overrides: Mapping[str, object]) -> dict[str, Experimen
     }
 
 
-def _train_and_compare(part: Part, configs: Mapping[str, Experiment], out: Path, console: Terminal) -> Chapter:
+def _train_and_compare(part: Part, configs: Mapping[str, Experiment], out: Path, console: Terminal) -> Compared:
     folder = out / part.folder
     steps = configs["ilsd"].training.steps
     console.say(f"{part.heading}: training two models on real handwritten digits, {steps} steps each …")
     _train_both(configs, folder, console)
     runs = {kind: open_run(folder / kind) for kind in configs}
-    metrics = {kind: read_metrics(folder / kind / METRICS) for kind in configs}
+    sources = {kind: folder / kind for kind in configs}
     command = ["elt-ref", "demo", "--out", str(out)]
-    return compare(runs, metrics, folder, console, id_=part.id, heading=part.heading, count=SAMPLES, command=command)
+    return compare(runs, sources, folder, console, id_=part.id, heading=part.heading, count=SAMPLES, command=command)
 
 
 def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Terminal) -> None:

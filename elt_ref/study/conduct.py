@@ -11,9 +11,9 @@ from typing import Any
 
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import check_file, made_folder, write_text
+from elt_ref.measure.interval import NAME as INTERVALS
 from elt_ref.run.lock import locked
 from elt_ref.study.declare import Arm, Study
-from elt_ref.study.interval import NAME as INTERVALS
 from elt_ref.study.job import DATA, Job, entries, learned_nothing, share_of, why_diverged
 from elt_ref.study.measures import Entries, HeldOutLoss
 from elt_ref.study.page import read_document, write_page

@@ -185,7 +185,7 @@ def index_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of the index; what does not hold comes first."""
     yield from ("# Studies: the paper's claims, small", "")
     yield "Each page repeats one claim on small data, over several seeds, and judges it by a criterion that was written"
-    yield "before the run. What does not hold comes first."
+    yield "before the run. What does not hold comes first." + ("" if documents else " None has been run yet.")
     yield ""
     for verdict in RANKS:
         some = [document for document in documents if document["verdict"] == verdict]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.study.interval import Interval, ratio_interval, t_interval
+from elt_ref.measure.interval import Interval, ratio_interval, t_interval
 from elt_ref.study.verdict import bounds
 
 OF_VALUES = ("mean", "low", "high", "values")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from elt_ref.study.interval import MIN_SEEDS, Interval
+from elt_ref.measure.interval import MIN_SEEDS, Interval
 
 
 class Verdict(StrEnum):

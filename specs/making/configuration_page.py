@@ -15,12 +15,16 @@ from pydantic import BaseModel
 
 from elt_ref.config import (
     MASKED_ONLY,
+    DataConfig,
     DiffusionConfig,
     DiffusionModelConfig,
+    DriftingConfig,
     DriftingModelConfig,
+    LatentsConfig,
     MaskedModelConfig,
     ObjectiveConfig,
     SamplingConfig,
+    TokenizerConfig,
     TrainingConfig,
 )
 from elt_ref.conformance.operations import TABLE
@@ -30,13 +34,13 @@ from elt_ref.run.specs import specs_folder
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the page: a section for one family of networks, or for both."""
+    """One table of the page: a section for one family of networks, or for all."""
 
     name: str
     """Name of the section in TOML, and of the argument of an operation."""
     kind: type[BaseModel]
     family: str
-    """Family of networks: ``masked``, ``diffusion`` or ``both``."""
+    """Family of networks: ``masked``, ``diffusion``, ``drifting`` or ``all``."""
 
 
 TABLES = (
@@ -44,11 +48,15 @@ TABLES = (
     Table("model", DiffusionModelConfig, "diffusion"),
     Table("model", DriftingModelConfig, "drifting"),
     Table("diffusion", DiffusionConfig, "diffusion"),
-    Table("objective", ObjectiveConfig, "both"),
-    Table("sampling", SamplingConfig, "both"),
-    Table("training", TrainingConfig, "both"),
+    Table("drifting", DriftingConfig, "drifting"),
+    Table("objective", ObjectiveConfig, "all"),
+    Table("sampling", SamplingConfig, "all"),
+    Table("training", TrainingConfig, "all"),
+    Table("data", DataConfig, "all"),
+    Table("tokenizer", TokenizerConfig, "masked"),
+    Table("latents", LatentsConfig, "diffusion"),
 )
-"""Tables of the sections that operations receive, in the order of the page."""
+"""Tables of all sections, in the order of the page; operations receive none of the last three."""
 
 
 def page() -> str:
@@ -63,12 +71,12 @@ def page() -> str:
         "[choices.md](choices.md).",
     ]
     for table in TABLES:
-        of = "" if table.family == "both" else f", {table.family} family"
+        of = "" if table.family == "all" else f", {table.family} family"
         lines += [
             "",
             f"## `{table.name}`{of}",
             "",
-            f"{_prose(table.kind.__doc__ or '')} Received by {', '.join(f'`{name}`' for name in receivers(table))}.",
+            " ".join([_prose(table.kind.__doc__ or ""), *_received(table)]),
             "",
             "| key | value | default | family | meaning |",
             "|---|---|---|---|---|",
@@ -82,12 +90,17 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _received(table: Table) -> list[str]:
+    names = ", ".join(f"`{name}`" for name in receivers(table))
+    return [f"Received by {names}."] if names else []
+
+
 def receivers(table: Table) -> list[str]:
     """Return the operations that take the section of a table, without those of other families."""
     return [
         name
         for name, operation in TABLE.items()
-        if table.name in operation.arguments and (table.family == "both" or operation.family in {None, table.family})
+        if table.name in operation.arguments and (table.family == "all" or operation.family in {None, table.family})
     ]
 
 

@@ -1,4 +1,4 @@
-"""What twenty mistakes do to the pictures: ``python -m specs.making.gallery`` trains them all and writes the page.
+"""What twenty mistakes do to quality over L: ``python -m specs.making.gallery`` trains them all and writes the page.
 
 Each is trained like the right page, on the same data with the same seeds, and measured at several loop counts: the
 Fréchet distance of 500 digits from the training part. A mistake that is only in sampling draws from the right page's
@@ -52,6 +52,8 @@ class Entry:
     guidance: float = 1.0
     why: str = ""
     """Why no picture of grey digits can tell it, if none can."""
+    reason: str = ""
+    """Why it does to the curve what it does."""
 
     @property
     def setting(self) -> str:
@@ -62,26 +64,131 @@ class Entry:
 
 
 GALLERY = (
-    Entry("teacher_not_stopped", "masked"),
-    Entry("student_stopped", "masked"),
-    Entry("student_may_be_teacher", "masked"),
-    Entry("truth_weight_reversed", "masked"),
-    Entry("divergence_for_cross_entropy", "masked", why="The teacher's entropy, which is missing, has no gradient."),
-    Entry("head_inside_loop", "masked"),
-    Entry("input_reinjected", "masked"),
-    Entry("loops_untied", "masked"),
-    Entry("layers_repeated_in_place", "masked"),
-    Entry("loss_on_all_tokens", "masked"),
-    Entry("least_confident_kept", "masked"),
-    Entry("choice_noise_overlooked", "masked"),
-    Entry("shift_sign_flipped", "diffusion", {"LOG_SNR_SHIFT": 2.0}),
-    Entry("weight_inverted", "diffusion"),
-    Entry("weight_of_one", "diffusion"),
-    Entry("time_unscaled", "diffusion"),
-    Entry("patch_written_channel_first", "diffusion", why="A patch of one channel has the same order in both."),
-    Entry("diffusion_conditioned_once", "diffusion"),
-    Entry("guides_three_channels", "diffusion", guidance=2.0, why="Grey digits have one channel."),
-    Entry("noise_left_out", "diffusion"),
+    Entry(
+        "teacher_not_stopped",
+        "masked",
+        reason="E5.3 is small where the two agree, so the teacher now moves towards its weaker student as well. "
+        "E5.1 pulls it back at every step; beyond L_max nothing does.",
+    ),
+    Entry(
+        "student_stopped",
+        "masked",
+        reason="E5.3 teaches the teacher to predict like its student. The student still has E5.2 and the teacher "
+        "E5.1, so both learn; the student loses the lesson that it should have when λ is small.",
+    ),
+    Entry(
+        "student_may_be_teacher",
+        "masked",
+        reason="In one step of four the student is the teacher: E5.2 repeats E5.1, and E5.3 has no gradient. "
+        "Three steps of four are right.",
+    ),
+    Entry(
+        "truth_weight_reversed",
+        "masked",
+        reason="In the first steps the student copies a teacher that knows nothing, in weights that are the "
+        "teacher's too ([chapter 5](course/05-three-choices.md)).",
+    ),
+    Entry(
+        "divergence_for_cross_entropy",
+        "masked",
+        why="The teacher's entropy, which is missing, has no gradient.",
+        reason="The two losses differ by the teacher's entropy, and the teacher is held fixed: a constant has no "
+        "gradient ([chapter 4](course/04-ilsd.md)).",
+    ),
+    Entry(
+        "head_inside_loop",
+        "masked",
+        reason="A layer adds to the state; the head replaces it. So no sum leads straight through the loops any "
+        "more, and what a loop passes on is what the codes can be read from.",
+    ),
+    Entry(
+        "input_reinjected",
+        "masked",
+        reason="The loop need not carry the question along in its state. It is better here, and another model: "
+        "not g_Θ^L(x) ([chapter 12](course/12-mistakes-and-ideas.md)).",
+    ),
+    Entry(
+        "loops_untied",
+        "masked",
+        reason="The block has four times the parameters, so it learns at least as well. What is lost is the "
+        "sharing; and no loop beyond L_max has weights, so that L = 6 and 8 answer as L = 4.",
+    ),
+    Entry(
+        "layers_repeated_in_place",
+        "masked",
+        reason="Every exit is still taught. What is lost is the prefix: two loops are not the first half of "
+        "four, so a student needs a pass of its own, and nobody can stop early.",
+    ),
+    Entry(
+        "loss_on_all_tokens",
+        "masked",
+        reason="A visible token can be copied from the input, which is soon learned. 64 % are hidden on average, "
+        "so most of the loss is the right one.",
+    ),
+    Entry(
+        "least_confident_kept",
+        "masked",
+        reason="A step keeps its worst guesses, and all later tokens are drawn to fit them.",
+    ),
+    Entry(
+        "choice_noise_overlooked",
+        "masked",
+        reason="The most confident tokens are mostly background, and come first in every digit, so that digits "
+        "are more alike ([chapter 6](course/06-parallel-decoding.md)). These small networks have larger "
+        "errors to begin with; the demo's model, at a distance of 3.0, has 1.5 times that without noise.",
+    ),
+    Entry(
+        "shift_sign_flipped",
+        "diffusion",
+        {"LOG_SNR_SHIFT": 2.0},
+        reason="The wrong page works 4 lower in λ. In more of its times, in training and in sampling, a picture "
+        "is nearly all noise, and few are left for detail.",
+    ),
+    Entry(
+        "weight_inverted",
+        "diffusion",
+        reason="sigmoid(−λ) falls as e^−λ in clean pictures, so their detail hardly counts, and what nobody can "
+        "know counts most ([chapter 8](course/08-diffusion.md)).",
+    ),
+    Entry(
+        "weight_of_one",
+        "diffusion",
+        reason="The factor −dλ/dt is missing too, so that per unit of λ this is a hump, 1 / cosh(λ/2): it leaves "
+        "out what nobody can know, and the finest detail. The right page's two seeds differ by more than "
+        "the two weights ([chapter 8](course/08-diffusion.md)).",
+    ),
+    Entry(
+        "time_unscaled",
+        "diffusion",
+        reason="The network is hardly told the time. But a noisy picture shows by itself how noisy it is, and "
+        "one wave still moves.",
+    ),
+    Entry(
+        "patch_written_channel_first",
+        "diffusion",
+        why="A patch of one channel has the same order in both.",
+        reason="With one channel, (channel, row, column) and (row, column, channel) list the same values in the "
+        "same order.",
+    ),
+    Entry(
+        "diffusion_conditioned_once",
+        "diffusion",
+        reason="The first loop writes the class into the state, and later loops can keep it there.",
+    ),
+    Entry(
+        "guides_three_channels",
+        "diffusion",
+        guidance=2.0,
+        why="Grey digits have one channel.",
+        reason="A grey digit has one channel, and the first three of one are all. A latent of four channels "
+        "would keep one unguided.",
+    ),
+    Entry(
+        "noise_left_out",
+        "diffusion",
+        reason="A picture is then cleaner than its time says. The network takes what is left for a trace in a "
+        "noisier picture, and answers with the mean of many ([chapter 8](course/08-diffusion.md)).",
+    ),
 )
 QUICK = ("truth_weight_reversed", "least_confident_kept", "time_unscaled")
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from elt_ref.config import DiffusionConfig, MaskedModelConfig, parse_section
+from elt_ref.config import Config, DiffusionConfig, MaskedModelConfig, parse_section
 from elt_ref.conformance.case import read_vectors
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
@@ -61,8 +61,14 @@ def test_values_defaults_and_families_are_told():
     assert keys("`model`, diffusion family")["shape"][0] == "[integer > 0, integer > 0, integer > 0]"
     assert keys("`diffusion`, diffusion family")["clip"][:2] == ("number > 0 or null", "`null`")
     assert sampling["sampling_temperature"][:3] == ('`"plain"`, `"elt"`', '`"plain"`', "masked")
-    assert sampling["guidance_scale"][:3] == ("number ≥ 0", "`1.0`", "both")
+    assert sampling["guidance_scale"][:3] == ("number ≥ 0", "`1.0`", "all")
     assert keys("`training`")["beta1"][0] == "number ≥ 0, < 1"
+    assert keys("`drifting`, drifting family")["positives"][:2] == ("integer > 0", "required")
+
+
+def test_every_section_is_on_the_page():
+    sections = {name for name, field in Config.model_fields.items() if name not in ("name", "seed")}
+    assert set(re.findall(r"^## `(\w+)`", PAGE, re.MULTILINE)) == sections
 
 
 @pytest.mark.parametrize(

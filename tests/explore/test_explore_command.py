@@ -16,7 +16,7 @@ from elt_ref.explore.page import short_names
 from elt_ref.ports import PORTS
 from elt_ref.run.train import train_run
 from elt_ref.terminal import Terminal
-from specs.making.explore_page import PAGE, rewritten
+from specs.making.explore_page import DOCS, KINDS, missing, rewritten, write_pages
 from tiny_datasets.catalogue import HOME_VARIABLE
 
 TRAINING = {"steps": 2, "batch_size": 2, "warmup_steps": 1}
@@ -44,7 +44,7 @@ def test_a_page_holds_runs_port_and_no_link(done, masked, diffusion, tmp_path):
     result = done("explore", masked, diffusion, "--out", out)
     page = out.read_text(encoding="utf-8")
     assert result.err == f"Wrote {out}, {out.stat().st_size / 1e6:.2f} MB. Open it in a browser.\n"
-    for module in ("elt.mjs", "elt_streams.mjs"):
+    for module in ("elt.mjs", "elt_streams.mjs", "elt_wasm.mjs"):
         assert (PORTS / module).read_text(encoding="utf-8") in page, module
     documents = json.loads(re.search(r'id="runs">(.*?)</script>', page)[1])
     assert [document["name"] for document in documents] == ["masked", "diffusion"]
@@ -60,10 +60,26 @@ def test_the_same_runs_give_the_same_page(done, masked, tmp_path):
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
-def test_the_ready_page_has_the_present_code():
-    page = PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "most"), [("explore.html", 3_000_000), ("explore-emoji.html", 6_000_000)])
+def test_the_ready_pages_have_the_present_code(name, most):
+    page = (DOCS / name).read_text(encoding="utf-8")
     assert rewritten(page) == page, "run python -m specs.making.explore_page"
-    assert PAGE.stat().st_size <= 3_000_000
+    assert (DOCS / name).stat().st_size <= most
+
+
+def test_ready_pages_are_written_from_a_folder_of_runs(masked, diffusion, tmp_path):
+    folder = tmp_path / "runs"
+    for part, run in (("digits", masked), ("emoji", diffusion)):
+        for kind in KINDS:
+            shutil.copytree(run, folder / part / kind)
+    write_pages(folder, tmp_path)
+    for name, family in (("explore.html", "masked"), ("explore-emoji.html", "diffusion")):
+        documents = json.loads(re.search(r'id="runs">(.*?)</script>', (tmp_path / name).read_text("utf-8"))[1])
+        assert [document["name"] for document in documents] == list(KINDS)
+        assert {document["model"]["family"] for document in documents} == {family}
+    (folder / "digits" / "vanilla" / "checkpoint.safetensors").unlink()
+    shutil.rmtree(folder / "emoji" / "ilsd")
+    assert [command[:2] for command in missing(folder)] == [["demo", "--out"], ["train", "emoji-diffusion"]]
 
 
 def test_names_are_the_shortest_that_tell_runs_apart(tmp_path):

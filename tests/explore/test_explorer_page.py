@@ -10,16 +10,12 @@ from networks import random_parameters
 
 from elt_ref.generation import sample
 from elt_ref.run.folder import Run
+from tests.explore.measure import A_DIGIT, FIRST_PICTURE, Clock, first_picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 DRAWN = "performance.getEntriesByName('gallery drawn').length > 0"
-FIRST = "performance.getEntriesByName('first picture')[0].startTime"
-SECONDS_A_DIGIT = """() => {
-  const start = performance.now();
-  elt.sample({ labels: [4], loops: 4, seed: 1 });
-  return (performance.now() - start) / 1000;
-}"""
+REPETITIONS = 5
 PHONE = {"viewport": {"width": 390, "height": 844}}
 DIGITS = {
     "layers": 2,
@@ -237,13 +233,35 @@ def test_clips_play_and_stop(visit, runs, tmp_path):
     assert quiet.get_by_role("button", name="Play the clips").is_visible()
 
 
-def test_two_digit_runs_are_small_and_quick(visit, digits):
-    """Measured here are bounds with room for a busy machine; docs/explorer.md has figures."""
+def test_two_digit_runs_are_small_and_quick(browser, digits):
+    """Bounds on an idle core, from the processor time of the page's thread; one of a few repetitions is within them."""
     run, path = digits
     assert path.stat().st_size <= 3_000_000
-    page = visit(path)
+    firsts, times = [], []
+    while len(firsts) < REPETITIONS and min(firsts, default=np.inf) > FIRST_PICTURE:
+        page = browser.new_page()
+        firsts.append(first_picture(page, path)[1])
+    assert min(firsts) <= FIRST_PICTURE
     settle(page)
-    assert page.evaluate(FIRST) <= 10_000
     right = sample(run.parameters, run.config, np.arange(10), seed=3, loops=4).samples
     assert np.array_equal(page.evaluate("elt.sample({run: 'ilsd', loops: 4, seed: 3}).tokens"), right)
-    assert min(page.evaluate(SECONDS_A_DIGIT) for _ in range(10)) <= 0.5
+    clock = Clock(page)
+    while len(times) < REPETITIONS and min(times, default=np.inf) > A_DIGIT:
+        times.append(clock.picture(4, 10))
+    assert min(times) <= A_DIGIT
+    page.close()
+
+
+def test_without_webassembly_the_page_draws_the_same(visit, pair_page, browser):
+    page = visit(pair_page)
+    page.evaluate("elt.ready")
+    assert page.evaluate("globalThis.modules['elt.mjs'].kernels.multiply.name") != "multiply"
+    context = browser.new_context()
+    context.add_init_script("delete globalThis.WebAssembly")
+    plain = context.new_page()
+    plain.goto(pair_page.as_uri())
+    plain.evaluate("elt.ready")
+    assert plain.evaluate("globalThis.modules['elt.mjs'].kernels.multiply.name") == "multiply"
+    request = "elt.sample({run: 'masked', loops: 5, steps: 3, seed: 8, guidance: 2})"
+    assert plain.evaluate(request) == page.evaluate(request)
+    context.close()

@@ -21,15 +21,21 @@ STREAMS = Path(__file__).parents[2] / "docs" / "ports" / "elt_streams.mjs"
 ASK = """
 const { sha256, stream, decodeNoise, initialNoise, stepNoise } = await import(process.argv[1]);
 const { readFileSync } = await import("node:fs");
+const inTwo = (next, count) => {
+  const [most, last] = [next(count - 1), next(1)];
+  return [[count, ...last.shape.slice(1)], ...most.data, ...last.data];
+};
 const list = (count, draw) => Array.from({ length: count }, draw);
 const answers = JSON.parse(readFileSync(0, "utf8")).map(({ seed, name, step, count, model, family }) => {
   if (family === "masked") {
-    const { tokens, confidence } = decodeNoise(model, seed, step, count, Float64Array);
-    return [tokens, confidence].map(({ data, shape }) => [shape, ...data]);
+    return ["tokens", "confidence"].map((part) => {
+      const next = decodeNoise(model, seed, step, Float64Array);
+      return inTwo((B) => next(B)[part], count);
+    });
   }
   if (family) {
-    const noises = [initialNoise(model, seed, count, Float64Array), stepNoise(model, seed, step, count, Float64Array)];
-    return noises.map(({ data, shape }) => [shape, ...data]);
+    const noises = [initialNoise(model, seed, Float64Array), stepNoise(model, seed, step, Float64Array)];
+    return noises.map((next) => inTwo(next, count));
   }
   const draws = stream(seed, name, step);
   const uniform = list(7, () => draws.uniform());

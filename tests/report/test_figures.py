@@ -19,7 +19,7 @@ from elt_ref.report.figure import MODEL_COLOURS, SHADE, spread
 from elt_ref.report.loss_curves import draw_loss_curves, smooth
 from elt_ref.report.pictures import GAP, enlarge, sheet, to_pixels
 from elt_ref.report.samples import draw_grid, draw_samples
-from elt_ref.report.trajectory import MASK_GROUND, MASK_STRIPE, draw_trajectory
+from elt_ref.report.trajectory import MASK_GROUND, MASK_STRIPE, Trajectory, draw_trajectory
 
 
 def read(path):
@@ -133,6 +133,17 @@ class TestElasticity:
             np.testing.assert_array_equal(below.get_ydata(), [row["label_accuracy"] for row in rows])
         assert list(distances.lines[2].get_ydata()) == [0.42, 0.42]
 
+    def test_a_model_of_several_seeds_has_a_band_and_no_other(self, monkeypatch, tmp_path, results, with_seeds):
+        plain = self.figure(monkeypatch, tmp_path, results).axes
+        banded = self.figure(monkeypatch, tmp_path, {**results, "ilsd": with_seeds(results["ilsd"])}).axes
+        bands = [axes.collections for axes in banded]
+        assert [[len(axes.collections) for axes in both] for both in (plain, banded)] == [[0, 0], [1, 1]]
+        ((left, low), (right, high)) = bands[0][0].get_datalim(banded[0].transData).get_points()
+        assert (left, right) == (1, 8)
+        np.testing.assert_allclose([low, high], [2.2 * 0.9, 3.2 * 1.1])
+        assert "seeds" in banded[1].get_xlabel()
+        assert "seeds" not in plain[1].get_xlabel()
+
     def test_flops_stand_above_their_loops(self, monkeypatch, tmp_path, results):
         distances, _ = self.figure(monkeypatch, tmp_path, results).axes
         (top,) = distances.child_axes
@@ -180,7 +191,7 @@ class TestTrajectory:
     def test_shows_answers_and_what_was_kept(self, tmp_path):
         draw = np.random.default_rng(3)
         answers, kept = draw.random((4, 3, 8, 8, 1)), draw.random((4, 8, 8, 1))
-        draw_trajectory(tmp_path / "trajectory.png", answers, kept, label="class $3$")
+        draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers, kept, label="class $3$"))
         pixels = read(tmp_path / "trajectory.png")
         assert 700 <= pixels.shape[1] < 1500
         for picture in [*answers.reshape(-1, 8, 8, 1), *kept]:
@@ -190,7 +201,7 @@ class TestTrajectory:
     def test_shows_clips_as_film_strips(self, tmp_path):
         draw = np.random.default_rng(3)
         answers, kept = draw.random((2, 3, 4, 8, 8, 1)), draw.random((2, 4, 8, 8, 1))
-        draw_trajectory(tmp_path / "trajectory.png", answers, kept, label="class 3")
+        draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers, kept, label="class 3"))
         pixels = read(tmp_path / "trajectory.png")
         for clip in [*answers.reshape(-1, 4, 8, 8, 1), *kept]:
             assert contains(pixels, enlarge(to_pixels(film_strips(clip)), 8))
@@ -200,7 +211,7 @@ class TestTrajectory:
         areas = []
         for masked_rows in (0, 2, 4):
             kept[0, :masked_rows] = np.nan
-            draw_trajectory(tmp_path / "trajectory.png", answers, kept, label="class 3")
+            draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers, kept, label="class 3"))
             pixels = read(tmp_path / "trajectory.png")
             areas.append(sum(count_colour(pixels, np.array(mask[:3]) / 255) for mask in (MASK_GROUND, MASK_STRIPE)))
         legend = areas[1] - 2 * 8 * 81
@@ -209,7 +220,7 @@ class TestTrajectory:
 
     def test_long_samplers_are_thinned_to_the_first_the_last_and_some_between(self, tmp_path):
         answers = np.random.default_rng(4).random((40, 2, 8, 8, 1))
-        draw_trajectory(tmp_path / "trajectory.png", answers, answers[:, 0], label="class 3")
+        draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers, answers[:, 0], label="class 3"))
         pixels = read(tmp_path / "trajectory.png")
         assert pixels.shape[0] < 1000
         shown = [contains(pixels, enlarge(to_pixels(answer), 9)) for answer in answers[:, 1]]
@@ -218,11 +229,11 @@ class TestTrajectory:
     def test_refuses_arrays_that_do_not_fit(self, tmp_path):
         answers = np.zeros((4, 3, 8, 8, 1))
         with pytest.raises(RequestError, match="answers: expected pictures of 5 axes"):
-            draw_trajectory(tmp_path / "trajectory.png", answers[0], answers[:, 0], label="")
+            draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers[0], answers[:, 0], label=""))
         with pytest.raises(
             RequestError, match=r"kept: expected the shape \(4, 8, 8, 1\) of answers, got \(3, 8, 8, 1\)"
         ):
-            draw_trajectory(tmp_path / "trajectory.png", answers, answers[:3, 0], label="")
+            draw_trajectory(tmp_path / "trajectory.png", Trajectory(answers, answers[:3, 0], label=""))
 
 
 class TestLossCurves:

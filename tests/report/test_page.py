@@ -12,8 +12,9 @@ from PIL import Image
 
 from elt_ref.errors import RequestError
 from elt_ref.report.page import Chapter, write_report
-from elt_ref.report.pictures import CLEAR, enlarge, png, to_pixels
+from elt_ref.report.pictures import CLEAR, enlarge, sheet, to_pixels
 from elt_ref.report.results import columns
+from elt_ref.report.trajectory import Trajectory
 
 VOID = {"meta", "img", "input", "br", "link"}
 
@@ -44,11 +45,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def write(tmp_path, results, pictures):
-    images = {}
-    for place, name in enumerate(["loss", "samples", "trajectory"]):
-        images[name] = tmp_path / f"{name}.png"
-        images[name].write_bytes(png(np.full((4, 4, 4), place, dtype=np.uint8)))
+def write(tmp_path, results, pictures, metrics):
+    answers = np.random.default_rng(5).integers(0, 9, (3, 4, 8, 8, 1)) / 8
 
     def call(*others, title="Elastic digits", **changes):
         chapter = Chapter(
@@ -60,7 +58,10 @@ def write(tmp_path, results, pictures):
                 "real_distance": 0.42,
                 "max_loops": 4,
                 "pictures": pictures,
-                "images": images,
+                "labels": list("0123456789"),
+                "trajectory": Trajectory(answers, answers[:, -1], label="class 9, ILSD"),
+                "metrics": metrics,
+                "links": {"paper": {"arXiv 2604.09168": "https://arxiv.org/abs/2604.09168"}},
                 "sentences": ["ILSD is the more elastic."],
                 **changes,
             }
@@ -73,7 +74,7 @@ def write(tmp_path, results, pictures):
 
 
 def test_is_one_file_without_references(write):
-    source = write()
+    source = write(links={})
     assert "http" not in source
     assert "url(" not in source
     assert "@import" not in source
@@ -160,6 +161,7 @@ def test_every_picture_has_words(write):
     page = Page(write())
     assert all(len(attributes["alt"]) > 10 for attributes in page.all("img"))
     assert len(page.all("figcaption")) == 3
+    assert all(attributes["aria-label"] for attributes in page.all("svg"))
     assert page.all("html") == [{"lang": "en"}]
 
 
@@ -176,7 +178,7 @@ def test_figures_come_in_the_order_of_reading(write):
     assert [figure["id"] for figure in page.all("figure")] == ["masked-samples", "masked-trajectory", "masked-loss"]
 
 
-def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
+def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures, metrics):
     nasty = "</title><script>alert('1 < 2 & \"x\"')</script> $title"
     rows, batches = results["ilsd"], pictures["ilsd"]
     source = write(
@@ -186,6 +188,8 @@ def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
         config_summary={nasty: nasty},
         results={nasty: rows},
         pictures={nasty: batches},
+        metrics={nasty: metrics["ilsd"]},
+        links={nasty: {nasty: nasty}},
     )
     page = Page(source)
     assert len(page.all("script")) == 1
@@ -195,7 +199,7 @@ def test_what_goes_in_as_text_comes_out_as_text(write, results, pictures):
 
 def test_several_chapters_share_a_page_and_nothing_else(write):
     page = Page(write({"id": "diffusion", "heading": "Noise", "max_loops": 3, "real_distance": 0.5}))
-    assert [link["href"] for link in page.all("a")] == ["#masked", "#diffusion"]
+    assert [link["href"] for link in page.all("a") if link["href"].startswith("#")] == ["#masked", "#diffusion"]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids)), "an id twice"
     for _, attributes in page.tags:
@@ -203,7 +207,7 @@ def test_several_chapters_share_a_page_and_nothing_else(write):
             assert attributes.get(reference, ids[0]) in ids, attributes
     assert [slider["value"] for slider in page.all("input")] == ["4", "3"]
     assert len(page.all("article")) == 16
-    assert not Page(write()).all("a"), "one chapter needs no contents"
+    assert not Page(write()).all("nav"), "one chapter needs no contents"
 
 
 @pytest.mark.parametrize("id_", ["masked", "two words", "", 'a"b'])
@@ -242,10 +246,10 @@ def test_what_does_not_fit_together_is_refused(write, results, pictures, tmp_pat
         write(results=thinned)
     with pytest.raises(RequestError, match=r"pictures: expected the models \['ilsd', 'vanilla'\]"):
         write(pictures={"ilsd": pictures["ilsd"]})
-    with pytest.raises(RequestError, match="got 'sample'; did you mean 'samples'"):
-        write(images={"sample": tmp_path / "samples.png"})
-    with pytest.raises(RequestError, match="cannot read"):
-        write(images={"samples": tmp_path / "missing.png"})
+    with pytest.raises(RequestError, match=r"kept: expected the shape \(3, 8, 8, 1\)"):
+        write(trajectory=Trajectory(np.zeros((3, 4, 8, 8, 1)), np.zeros((2, 8, 8, 1)), label="class 3"))
+    with pytest.raises(RequestError, match="metrics: expected steps with one of"):
+        write(metrics={})
     with pytest.raises(RequestError, match="at least one row per model"):
         write(results={})
     assert not (tmp_path / "report.html").exists()
@@ -283,3 +287,92 @@ def test_the_chart_of_far_distances_is_logarithmic_and_stays_inside(write, resul
     chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', write(results=far, real_distance=0.1), re.DOTALL)[0]
     assert ">100<" in chart
     assert all(0 <= float(y) <= 230 for y in re.findall(r'y\d?="([\d.-]+)"', chart))
+
+
+def images_of(source, figure):
+    """Yield the words and the pixels of the pictures in a figure."""
+    part = re.search(rf'<figure id="{figure}">.*?</figure>', source, re.DOTALL)[0]
+    for attributes in Page(part).all("img"):
+        content = base64.b64decode(attributes["src"].partition(",")[2])
+        yield attributes["alt"], np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+
+
+def test_the_sample_sheet_has_a_row_for_every_model_and_number_of_loops(write, pictures):
+    shown = dict(images_of(write(), "masked-samples"))
+    assert len(shown) == 16
+    np.testing.assert_array_equal(
+        shown["10 pictures by vanilla with L = 7"], sheet(pictures["vanilla"][7], 10, 8, background=CLEAR)
+    )
+
+
+def test_the_trajectory_shows_answers_and_hatches_what_is_masked(write):
+    answers = np.random.default_rng(6).integers(0, 9, (2, 3, 8, 8, 1)) / 8
+    kept = answers[:, -1].copy()
+    kept[0, :4] = np.nan
+    shown = dict(images_of(write(trajectory=Trajectory(answers, kept, label="class 3")), "masked-trajectory"))
+    row = shown["step 2 of 2: the answer after each of 3 loops"]
+    np.testing.assert_array_equal(row, sheet(answers[1], 3, 8, background=CLEAR))
+    state = shown["step 1 of 2: kept after the step"][4:-4, 4:-4]
+    np.testing.assert_array_equal(state[32:], enlarge(to_pixels(kept[0, 4:]), 8))
+    assert len({tuple(pixel) for pixel in state[:32].reshape(-1, 4)}) == 2, "two colours of a hatch"
+
+
+def test_every_model_has_its_colour_wherever_it_stands(write, metrics):
+    """The loss of a model that is second on the page has the second colour, also where the first has no such term."""
+    only = {"vanilla": metrics["vanilla"]}
+    loss = re.search(r'<figure id="masked-loss">.*?</figure>', write(metrics=only), re.DOTALL)[0]
+    assert set(re.findall(r"model-\d", loss)) == {"model-1"}
+    both = re.search(r'<figure id="masked-loss">.*?</figure>', write(), re.DOTALL)[0]
+    legend = re.search(r'<ul class="legend">.*?</ul>', both, re.DOTALL)[0]
+    assert re.findall(r'class="(model-\d)".*?</span>(\w+)<', legend) == [("model-0", "ILSD"), ("model-1", "vanilla")]
+
+
+def test_the_loss_has_a_panel_a_term_and_lambda_falls(write):
+    loss = re.search(r'<figure id="masked-loss">.*?</figure>', write(), re.DOTALL)[0]
+    panels = re.findall(r"<svg.*?</svg>", loss, re.DOTALL)
+    titles = [re.search(r'class="title"[^>]*>([^<]*)<', panel)[1] for panel in panels]
+    assert titles == [
+        "all loops against the truth",
+        "student against the truth",
+        "student against all loops",
+        "λ, weight of the truth",
+    ]
+    assert [len(re.findall(r'class="line', panel)) for panel in panels] == [2, 1, 1, 1]
+    (weight,) = re.findall(r'<polyline points="([^"]*)"', panels[3])
+    heights = [float(point.split(",")[1]) for point in weight.split()]
+    assert len(heights) == 60
+    falls = np.diff(heights)
+    assert (falls > 0).all(), "the weight falls, and y grows downwards"
+    assert falls == pytest.approx(falls.mean(), abs=0.2)
+
+
+def test_a_long_log_is_thinned_and_keeps_its_end(write):
+    long = {"ilsd": [{"step": step, "teacher_truth": 4.0} for step in range(1, 5001)]}
+    loss = re.search(r'<figure id="masked-loss">.*?</figure>', write(metrics=long), re.DOTALL)[0]
+    raw, line = re.findall(r'<polyline points="([^"]*)"', loss)
+    assert len(raw.split()) == len(line.split()) == 300
+    assert line.split()[-1].startswith("340.0,")
+
+
+def test_a_model_of_several_seeds_has_a_band_around_its_line(write, results, with_seeds):
+    assert 'class="band"' not in write()
+    assert "over seeds" not in write()
+    source = write(results={**results, "ilsd": with_seeds(results["ilsd"])})
+    chart = re.search(r'<svg[^>]*class="elasticity".*?</svg>', source, re.DOTALL)[0]
+    first, second = re.findall(r'<g class="line model-\d">.*?</g>', chart, re.DOTALL)
+    edge = re.search(r'<polygon class="band" points="([^"]*)"', first)[1].split()
+    band = [tuple(map(float, point.split(","))) for point in edge]
+    circles = [tuple(map(float, each)) for each in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', first)]
+    assert "band" not in second
+    for (x, y), below, above in zip(circles, band[:8], band[:7:-1], strict=True):
+        assert x == below[0] == above[0]
+        assert below[1] > y > above[1]
+        assert below[1] - y == pytest.approx(y - above[1], abs=0.2)
+    assert '<td class="frechet_distance">3.20 ± 0.32</td>' in source
+    assert "95 % intervals of the mean over seeds" in source
+
+
+def test_links_lead_to_the_paper_and_the_files(write):
+    links = {"files of ilsd": {"config.toml": "../runs/ilsd/config.toml", "run.json": "../runs/ilsd/run.json"}}
+    source = write(links=links)
+    assert '<dt>files of ilsd</dt><dd><a href="../runs/ilsd/config.toml">config.toml</a> · <a href=' in source

@@ -16,7 +16,6 @@ from elt_ref.report.pictures import (
     check_pictures_by_loops,
     enlarge,
     png,
-    read_png,
     scale_to,
     sheet,
     to_pixels,
@@ -108,11 +107,3 @@ def test_models_must_share_loops_and_shapes(pictures):
         check_pictures_by_loops(other)
     with pytest.raises(RequestError, match="at least one loop count"):
         check_pictures_by_loops({})
-
-
-def test_reading_what_is_no_png_is_a_wrong_request(tmp_path):
-    (tmp_path / "fake.png").write_bytes(b"GIF89a")
-    with pytest.raises(RequestError, match="expected a PNG file"):
-        read_png(tmp_path / "fake.png")
-    with pytest.raises(RequestError, match="cannot read"):
-        read_png(tmp_path / "missing.png")

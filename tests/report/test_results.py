@@ -3,7 +3,7 @@ import math
 import pytest
 
 from elt_ref.errors import RequestError
-from elt_ref.report.results import check_results, columns, cost_alike, span
+from elt_ref.report.results import check_results, columns, cost_alike, drawn_values, ends, span
 
 
 def test_loops_are_returned(results):
@@ -80,3 +80,32 @@ def test_flops_from_kilo_to_tera(results, gflops, written):
 @pytest.mark.parametrize(("loops", "words"), [((1, 2, 3, 4), "L = 1...4"), ((1, 2, 4), "L = 1, 2, 4"), ((3,), "L = 3")])
 def test_loops_in_words(loops, words):
     assert span(loops) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0.0011, "1.1"), (0.01634, "16"), (0.1634, "160"), (0.00996, "10"), (0.000996, "1.0"), (0.0, "0.00")],
+)
+def test_a_time_has_two_digits_whatever_its_size(results, seconds, written):
+    times = (seconds, 0.0099, 0.5)
+    rows = [{**results["ilsd"][0], "seconds_per_sample": each} for each in times]
+    column = columns({"ilsd": rows})["seconds_per_sample"]
+    assert (column.unit, column.show(rows[0])) == ("ms", written)
+
+
+def test_a_mean_over_seeds_shows_its_interval_and_a_single_number_none(results, with_seeds):
+    results["ilsd"] = with_seeds(results["ilsd"])
+    formats = columns(results)
+    assert formats["frechet_distance"].show(results["ilsd"][0]) == "3.20 ± 0.32"
+    assert formats["frechet_distance"].show(results["vanilla"][0]) == "3.70"
+    assert formats["seconds_per_sample"].show(results["ilsd"][0]) == "3.0"
+
+
+def test_intervals_end_at_zero_and_stretch_an_axis_only_so_far():
+    def rows(half):
+        return {"ilsd": [{"distance": 2.0, "half_widths": {"distance": half}}, {"distance": 4.0}]}
+
+    assert ends(rows(3.0)["ilsd"][0], "distance") == (0.0, 5.0)
+    assert max(drawn_values(rows(2.5), "distance")) == 4.5
+    assert max(drawn_values(rows(90.0), "distance")) == 6.0
+    assert min(drawn_values(rows(90.0), "distance")) == 2.0 / 1.5

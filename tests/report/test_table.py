@@ -66,6 +66,23 @@ def test_flat_but_worse_is_not_praised_without_a_but(results):
     assert sentences[2].endswith("by 3.0x, but ILSD is the better at 0 of 8 loop counts.")
 
 
+def test_seeds_say_where_the_intervals_are_apart(results, with_seeds):
+    """A tenth on either side: 3.2 and 3.7 overlap, 2.9 and 2.35 do not."""
+    seeds = {name: with_seeds(rows) for name, rows in results.items()}
+    expected = "The intervals over seeds are apart at 5 of 8 loop counts (L = 2, 5, 6, 7, 8)."
+    assert what_to_look_at(seeds, 4)[4:] == [expected]
+    assert len(what_to_look_at({**seeds, "vanilla": results["vanilla"]}, 4)) == 4
+
+
+def test_distances_of_seeds_have_their_intervals_in_80_characters(results, with_seeds):
+    seeds = {name: with_seeds(rows) for name, rows in results.items()}
+    text = printed(results_table(seeds, 0.42, 4))
+    assert "3.20 ± 0.32" in text
+    assert "7.10 ± 0.71" in text
+    assert "intervals of the mean over seeds" in " ".join(text.split())
+    assert "±" not in printed(results_table(results, 0.42, 4))
+
+
 def test_near_ties_are_called_level(results):
     results["vanilla"][3]["frechet_distance"] = 2.41
     assert what_to_look_at(results, 4)[3] == "At the L = 4 of training ILSD and vanilla are level, 2.4 against 2.41."

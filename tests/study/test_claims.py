@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
+from elt_ref.measure.interval import NAME as INTERVALS
 from elt_ref.study.claims import STUDIES
 from elt_ref.study.claims.convergence import steps_to
 from elt_ref.study.claims.pareto import fit, front
 from elt_ref.study.claims.terms import OFF
-from elt_ref.study.interval import NAME as INTERVALS
 from elt_ref.study.measures import HeldOutLoss, Quality, Updates
 from elt_ref.study.page import page_lines, paragraph, write_page
 from elt_ref.study.rows import Rows, rows_of

@@ -13,13 +13,13 @@ from tiny_study import SETTINGS
 
 from elt_ref.config import load_preset
 from elt_ref.errors import RequestError, TrainingError
+from elt_ref.measure.interval import Interval
 from elt_ref.run.idea import load_idea, try_idea
 from elt_ref.run.lock import locked
 from elt_ref.study import conduct as conducting
 from elt_ref.study import job
 from elt_ref.study.claims import STUDIES
 from elt_ref.study.conduct import Request, conduct
-from elt_ref.study.interval import Interval
 from elt_ref.study.job import TRAININGS, Job, idea_source, learned_nothing
 from elt_ref.study.page import main as make_pages
 from elt_ref.study.verdict import at_most

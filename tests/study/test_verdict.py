@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_ref.study.interval import Interval
+from elt_ref.measure.interval import Interval
 from elt_ref.study.verdict import Verdict, all_of, any_of, at_least, at_most
 
 HOLDS, DOES_NOT, OPEN = Verdict.HOLDS, Verdict.DOES_NOT, Verdict.UNDECIDED

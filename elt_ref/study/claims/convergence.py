@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from elt_ref.measure.interval import Interval, ratio_interval
 from elt_ref.study.claims.common import SHORT, SMALL, WHOLE, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import Interval, ratio_interval
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, bounds
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from elt_ref.measure.interval import ratio_interval
 from elt_ref.study.claims.common import SHAPES, SMALL, WHY_SHAPES, samples, settings
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import ratio_interval
 from elt_ref.study.measures import Quality
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, at_most

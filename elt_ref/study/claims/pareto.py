@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from elt_ref.measure.interval import t_interval
 from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, by_cost, looped
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import t_interval
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, at_most, bounds
 

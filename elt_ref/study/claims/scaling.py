@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from elt_ref.measure.count import parameter_count
+from elt_ref.measure.interval import t_interval
 from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import t_interval
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_most
 

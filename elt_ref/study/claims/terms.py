@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from elt_ref.measure.interval import t_interval
 from elt_ref.study.claims.common import SHAPES, SMALL, WHY_SHAPES, samples, settings
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import t_interval
 from elt_ref.study.measures import Quality
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, at_most, bounds

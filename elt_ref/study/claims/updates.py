@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from elt_ref.measure.interval import ratio_interval
 from elt_ref.study.claims.common import SMALL
 from elt_ref.study.claims.elasticity import PRESETS, SIZES, rates_of
 from elt_ref.study.declare import Arm, Figure, Study
-from elt_ref.study.interval import ratio_interval
 from elt_ref.study.measures import Updates
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_ref.study.interval import ratio_interval, t_interval, t_quantile
+from elt_ref.measure.interval import ratio_interval, t_interval, t_quantile
 from elt_ref.study.verdict import Verdict, at_least, at_most
 
 VALUES = st.lists(st.floats(0.01, 100), min_size=2, max_size=8).map(np.array)
