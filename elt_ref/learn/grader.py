@@ -33,7 +33,7 @@ from elt_ref.literal import sentence, visible
 from elt_ref.paper.mistakes import mistakes
 
 Status = Literal["done", "wrong", "to do", "not read"]
-"""The last is that of a function in a file that cannot be imported."""
+"""The last is for a function in a file that cannot be imported."""
 SECONDS = 10.0
 """Seconds that a submission may take for an answer."""
 NEARLY = 0.01
