@@ -1,6 +1,6 @@
 """The ready explorers, ``docs/explore*.html``: ``python -m specs.making.explore_page`` gives them the present code.
 
-The runs inside stay. ``python -m specs.making.explore_page --runs FOLDER`` puts others in: the runs of ``elt-ref demo`` in
+The runs inside stay. ``python -m specs.making.explore_page --runs FOLDER`` puts others in: runs of ``elt-ref demo`` in
 FOLDER/digits, and of ``elt-ref train emoji-diffusion`` in FOLDER/emoji/ilsd and, with objective.kind=vanilla, in
 FOLDER/emoji/vanilla. It trains what the folder lacks, which takes about half an hour.
 """
