@@ -33,7 +33,7 @@ from elt_ref.literal import sentence, visible
 from elt_ref.paper.mistakes import mistakes
 
 Status = Literal["done", "wrong", "to do", "not read"]
-"""The last is for a function in a file that cannot be imported."""
+"""A function is not read if its file cannot be imported."""
 SECONDS = 10.0
 """Seconds that a submission may take for an answer."""
 NEARLY = 0.01
@@ -348,7 +348,7 @@ def _mistake(
     failed: Sequence[Finding],
     questions: Mapping[str, Vector],
 ) -> str:
-    """Return the known mistake that gives a submission's answers in every case; those of the function come first."""
+    """Return the known mistake that gives a submission's answers in every case; its own function's come first."""
     cases = [finding.vector for finding in failed] + [name for name in questions if name in answers]
     cases = [name for name in dict.fromkeys(cases) if questions[name].stored.operation != CALL]
     if not cases or not set(cases) <= answers.keys() or len(answers) < len(questions):
