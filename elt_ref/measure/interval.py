@@ -20,8 +20,8 @@ LEVEL = 0.95
 MIN_SEEDS = 3
 """Fewer seeds decide nothing."""
 NAME = (
-    f"{LEVEL:.0%} intervals: Student's t over seeds, of ratios through their logarithms, paired by seed. Each stands "
-    "alone: of many, one in forty lies on a wrong side by chance"
+    f"{LEVEL:.0%} intervals: Student's t over seeds; distances, losses and ratios through their logarithms, with "
+    "geometric means; ratios paired by seed. Each stands alone: of many, one in forty lies on a wrong side by chance"
 )
 
 
@@ -50,6 +50,14 @@ def ratio_interval(over: Float[np.ndarray, " seeds"], under: Float[np.ndarray, "
     with np.errstate(divide="ignore", invalid="ignore"):  # a share of zero has no logarithm; nothing is decided then
         logarithms = t_interval(np.log(over) - np.log(under))
     return Interval(_exp(logarithms.mean), _exp(logarithms.low), _exp(logarithms.high), logarithms.seeds)
+
+
+def positive_interval(values: Float[np.ndarray, " seeds"]) -> Interval:
+    """Return the geometric mean of values that are positive, one a seed, and its interval, which is positive as well.
+
+    Where a value is not positive, or a training diverged, the interval is `t_interval`'s.
+    """
+    return ratio_interval(values, np.ones(len(values))) if (values > 0).all() else t_interval(values)
 
 
 def _exp(value: float) -> float:

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from elt_ref.files import write_bytes
 from elt_ref.literal import visible
@@ -30,6 +31,8 @@ ZERO_WIDTH = "\u200b"
 
 LOG_RATIO = 20
 """A value axis is logarithmic when its largest number is more than this many times its smallest."""
+FEW_RATIO = 1000
+"""Up to this ratio a logarithmic axis has ticks at 1, 2 and 5 times a power of ten, beyond it at powers."""
 
 
 @contextmanager
@@ -95,7 +98,9 @@ def honest_values(axes: Axes, values: Sequence[float]) -> str:
     low, high = min(values), max(values)
     if low > 0 and high > LOG_RATIO * low:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < FEW_RATIO * low else (1,)))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(low / 1.5, high * 1.5)
         return ", log scale"
     axes.set_ylim(0, 1.12 * high if high > 0 else 1)

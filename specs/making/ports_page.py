@@ -18,8 +18,9 @@ def page(reports: list[Judged]) -> str:
         "# Results of the ports",
         "",
         "Written by `python -m specs.making.ports_page` from the reports in [port-reports](port-reports), which",
-        "`elt-ref conform run … --report FILE.json` writes. ✓ is an awarded profile; the last column is the largest",
-        "error of the clauses that passed. [port.md](port.md) says how to judge your own implementation, and",
+        "`elt-ref conform run … --report FILE.json` writes. ✓ is an awarded profile; an empty cell is one that was not",
+        "awarded, or that the suite did not have yet. The last column is the largest error of the clauses that passed.",
+        "[port.md](port.md) says how to judge your own implementation, and",
         "`elt-ref conform diff` compares two of these files.",
     ]
     for suite in sorted({report.suite_version for report in reports}, key=_numbers, reverse=True):

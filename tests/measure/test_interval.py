@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elt_ref.measure.interval import ratio_interval, t_interval, t_quantile
+from elt_ref.measure.interval import positive_interval, ratio_interval, t_interval, t_quantile
 from elt_ref.study.verdict import Verdict, at_least, at_most
 
 VALUES = st.lists(st.floats(0.01, 100), min_size=2, max_size=8).map(np.array)
@@ -67,3 +67,13 @@ def test_a_ratio_without_a_logarithm_decides_nothing(under):
     assert not math.isfinite(found.mean)
     assert at_most("It", found, 1.0).verdict == at_least("It", found, 1.0).verdict
     assert at_most("It", found, 1.0).verdict == Verdict.UNDECIDED
+
+
+def test_an_interval_of_positive_values_is_positive_and_goes_with_their_unit():
+    values = np.array([650.0, 20.0, 90.0])
+    found, scaled = positive_interval(values), positive_interval(3 * values)
+    assert 0 < found.low < found.mean < found.high
+    assert found.mean == pytest.approx(np.exp(np.log(values).mean()))
+    np.testing.assert_allclose(scaled[:3], 3 * np.array(found[:3]))
+    assert t_interval(values).low < 0
+    assert positive_interval(np.array([0.0, 1.0, 2.0])) == t_interval(np.array([0.0, 1.0, 2.0]))
