@@ -174,7 +174,13 @@ def compare(
     """
     first = next(iter(runs.values()))
     max_loops = first.config.model.max_loops
-    evaluator, models = Evaluator(first), models_of(runs)
+    models = models_of(runs)
+    # Before the work: a log that cannot be read is told at once.
+    metrics = {
+        model: mean_metrics([read_metrics(sources[name] / METRICS) for name in names])
+        for model, names in models.items()
+    }
+    evaluator = Evaluator(first)
     shown = {names[0]: model for model, names in models.items()}
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in runs}
     pictures: dict[str, dict[int, Any]] = {name: {} for name in models}
@@ -192,10 +198,6 @@ def compare(
             pictures[shown[name]][loops] = drawn.astype(float)
 
     results = {model: over_seeds([rows[name] for name in names]) for model, names in models.items()}
-    metrics = {
-        model: mean_metrics([read_metrics(sources[name] / METRICS) for name in names])
-        for model, names in models.items()
-    }
     headings = _headings(evaluator, labels)
     sample = Trajectory(
         *trajectory(first, int(evaluator.labels[-1]), seed=0),
