@@ -1,8 +1,10 @@
 """Fixtures of all tests: hypothesis profiles, and calls as a user makes them."""
 
 import os
+import random
 import signal
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,16 +24,41 @@ settings.register_profile("explore", deadline=None, print_blob=True, suppress_he
 settings.load_profile("explore" if os.environ.get("CI") else "repeat")
 
 
-# Rooms whose tests call the rooms below them thousands of times. Types are enforced in those rooms' own tests, and
-# here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
-AS_USER = ("conformance", "bench", "learn", "report", "run")
+# Rooms and files whose tests call the rooms below them thousands of times. Types are enforced in those rooms' own tests,
+# and here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
+AS_USER = {"bench", "conformance", "explore", "learn", "paper", "report", "run", "study", "test_walk.py"}
+AS_USER |= {"training/test_ideas.py", "training/test_trainer.py"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Enforce types and shapes, except in the rooms that call as a user does; before any fixture."""
-    room = item.path.relative_to(Path(__file__).parent).parts[0]
-    jaxtyping.config.update("jaxtyping_disable", room in AS_USER and item.get_closest_marker("typed") is None)
+    file = item.path.relative_to(Path(__file__).parent)
+    as_user = not AS_USER.isdisjoint({file.parts[0], file.as_posix()})
+    jaxtyping.config.update("jaxtyping_disable", as_user and item.get_closest_marker("typed") is None)
+
+
+def pytest_addoption(parser):
+    """Add ``--whole``."""
+    parser.addoption("--whole", action="store_true", help="run every case of the tests marked few, not a draw of them")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave a draw of the cases of each test marked `few`: by the run's seed, so every worker draws the same."""
+    if config.getoption("whole"):
+        return
+    alike = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("few"):
+            alike[item.nodeid.partition("[")[0]].append(item)
+    left_out = set()
+    for name, cases in alike.items():
+        (number,) = cases[0].get_closest_marker("few").args
+        draw = random.Random(f"{config.getoption('randomly_seed', 0)} {name}")  # noqa: S311  no secret
+        left_out.update(draw.sample(sorted(cases, key=lambda item: item.nodeid), max(0, len(cases) - number)))
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 Every preset with data is trained at 0.5, 1 and 1.5 times its learning rate, from three seeds; and ``digits-masked`` at
 several depths and rates, from one. A training counts as one that learns if its log shows none of the signs of one that
 does not (`elt_ref.training.learning`). To fit in hours, trainings end after N steps (400) of their schedule made for N.
-With a small batch the masked presets learn nothing in so few steps, so each preset keeps its own; ``--batch`` is for
-one that takes hours otherwise.
+With a small batch the masked presets learn nothing in so few steps, so each preset keeps its own; ``--own`` is for one
+that takes hours otherwise.
 
 The runs stay in a folder, and a call goes on where the last one stopped. The tables are printed; ``--page`` writes
 them to docs/margins.md.
@@ -61,13 +61,13 @@ def _settings(steps: int, seed: int, **settings: Any) -> dict[str, Any]:
     return {"training.steps": steps, "training.average_decay": 0.9, "seed": seed, **settings}
 
 
-def presets(folder: Path, steps: int, own: Mapping[str, int], only: str | None) -> Iterator[str]:
+def presets(folder: Path, steps: int, own: Mapping[str, tuple[int, int]], only: str | None) -> Iterator[str]:
     """Yield the table of presets and rates in Markdown, a row as soon as it is known."""
     yield "| preset, steps of a batch | " + " | ".join(f"{factor:g} × rate" for factor in FACTORS) + " |"
     yield "|---" * (len(FACTORS) + 1) + "|"
     for name in [only] if only else [name for name in preset_names() if load_preset(name).data is not None]:
         config = load_preset(name)
-        few, batch = min(steps, config.training.steps), own.get(name, config.training.batch_size)
+        few, batch = own.get(name, (min(steps, config.training.steps), config.training.batch_size))
         cells = []
         for factor in FACTORS:
             rate = factor * config.training.learning_rate
@@ -110,13 +110,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("margins"), help="runs, kept (margins)")
     parser.add_argument("--steps", type=int, default=400, metavar="N", help="steps of each training (400)")
     parser.add_argument(
-        "--batch", nargs=2, action="append", default=[], metavar=("PRESET", "N"), help="a batch other than the preset's"
+        "--own",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("PRESET", "STEPS", "BATCH"),
+        help="other steps and another batch for a preset",
     )
     parser.add_argument("--only", metavar="PRESET", help="one preset, without the grid of depths")
     parser.add_argument("--page", action="store_true", help="write docs/margins.md")
     arguments = parser.parse_args()
-    own = {name: int(batch) for name, batch in arguments.batch}
-    command = " ".join([f"--steps {arguments.steps}", *(f"--batch {name} {batch}" for name, batch in own.items())])
+    own = {name: (int(steps), int(batch)) for name, steps, batch in arguments.own}
+    command = " ".join(
+        [f"--steps {arguments.steps}", *(f"--own {name} {steps} {batch}" for name, (steps, batch) in own.items())]
+    )
     lines = [
         "# Margins of the learning rate",
         "",

@@ -151,7 +151,11 @@ def test_a_backend_in_a_file(tmp_path, monkeypatch, capsys):
         "from elt_ref.conformance.reference import ReferenceBackend\n"
         "class Backend(ReferenceBackend):\n    name = 'mine'\n"
     )
-    monkeypatch.setattr(sys, "argv", ["elt-ref", "conform", "run", f"{path}:Backend", "--only", "GUIDE", "--json"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["elt-ref", "conform", "run", f"{path}:Backend", "--only", "GUIDE-01", "--questions", "2", "--json"],
+    )
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 0

@@ -45,6 +45,7 @@ def left(idea, vectors):
     return {verdict.clause.id for verdict in report.failed}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", LEAVES)
 def test_the_judge_names_what_an_idea_leaves(name, vectors):
     found = left(load_idea(name), vectors)

@@ -96,7 +96,12 @@ def test_the_exit_codes_are_those_of_the_page(programs, monkeypatch, capsys, onl
     """Some clauses of GUIDE are UNSUPPORTED, which is no failure; DECODE-01 is not judged at all."""
     assert programs
     assert re.search(rf"^\| {code} \|", PAGE, re.MULTILINE)
-    assert judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--only", only])[0] == code
+    assert (
+        judged(
+            monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--only", only, "--questions", "2"]
+        )[0]
+        == code
+    )
 
 
 def test_a_reply_has_no_other_keys_and_inputs_without_arrays_are_a_file(programs, monkeypatch, capsys):
@@ -109,6 +114,7 @@ def test_a_reply_has_no_other_keys_and_inputs_without_arrays_are_a_file(programs
     )
     tail = tail[tail.index("        answer = ") :]
     words = ["elt-ref", "conform", "run", "--exec", f"{sys.executable} weights.py", "--only", "DISTIL-06"]
+    words += ["--questions", "2"]
     for more, code in (("", 0), (', "more": 1', 1)):
         said = tail.replace('"status": "ok"', f'"status": "ok"{more}')
         (programs / "weights.py").write_text(f"import numpy as np\n{head}{own}{said}", encoding="utf-8")

@@ -273,6 +273,7 @@ IMPORTS = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("written", [{"lowest": "return scores"}, {}])
 @pytest.mark.parametrize("top", IMPORTS)
 def test_a_file_that_cannot_be_imported_gets_a_sentence(filled, monkeypatch, top, written):

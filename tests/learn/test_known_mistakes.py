@@ -34,6 +34,7 @@ def test_there_are_mistakes_to_refuse():
     assert sum(bool(mistakes_in(name)) for name in exercises()) >= 11
 
 
+@pytest.mark.few(40)
 @pytest.mark.parametrize(("name", "mistake"), KNOWN)
 def test_every_known_mistake_in_an_exercise_is_refused(name, mistake, tmp_path, here):
     exercise = exercises()[name]

@@ -149,6 +149,7 @@ def test_noise_lets_no_false_claim_hold(name):
     assert document["verdict"] != "holds here", paragraph(document)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_has_a_page_and_a_figure(name, tmp_path):
     document = document_of(name, TRUE[name], 0.05)

@@ -55,6 +55,8 @@ def test_an_idea_is_tried_in_one_step_generation_too(name):
     try_idea(load_preset("digits-drifting", small), load_idea(name))
 
 
+@pytest.mark.typed
+@pytest.mark.few(8)
 @pytest.mark.parametrize(("name", "family"), PAIRS)
 def test_an_idea_trains_and_samples(name, family):
     config, idea = tiny(family=family, steps=6), load_idea(name)
@@ -139,6 +141,7 @@ def test_an_idea_that_says_what_the_package_says_changes_no_bit(family):
     assert [info.terms.total for info in infos] == [info.terms.total for info in plain_infos]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("rematerialise", [False, True])
 @pytest.mark.parametrize("family", ["masked", "diffusion"])
 def test_the_packages_own_loop_and_layer_as_an_idea(family, rematerialise):
