@@ -28,18 +28,18 @@ Tree: TypeAlias = Any
 DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
-def tree_items(tree: Tree) -> list[tuple[str, Any]]:
-    """Return ``(dotted name, leaf)`` in a fixed order: list order, and dict insertion order.
+def tree_items(tree: Tree) -> Iterator[tuple[str, Any]]:
+    """Yield ``(dotted name, leaf)`` in a fixed order: list order, and dict insertion order.
 
     The dotted names are the tensor names of every safetensors file: ``block.0.attention.query_key_value.weight``.
     """
-    leaves: list[tuple[str, Any]] = []
+    leaves: list[Any] = []
     _gather(tree, "", leaves)
-    return leaves
+    yield from leaves
 
 
-def _gather(node: Tree, name: str, leaves: list[tuple[str, Any]]) -> None:
-    # Leaves are tried first, by their exact type: a training step walks its parameters dozens of times.
+def _gather(node: Tree, name: str, leaves: list[Any]) -> None:
+    # Arrays are told by their exact type, which is quick: a training step walks its parameters dozens of times.
     if type(node) is np.ndarray:
         leaves.append((name, node))
     elif isinstance(node, Mapping):

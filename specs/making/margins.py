@@ -26,6 +26,7 @@ from elt_ref.files import write_text  # noqa: E402
 from elt_ref.run.train import train_run  # noqa: E402
 from elt_ref.terminal import Terminal  # noqa: E402  NumPy is loaded from here on
 from elt_ref.training import METRICS, notice, read_metrics  # noqa: E402
+from elt_ref.training.learning import GUESSING  # noqa: E402
 
 FACTORS, SEEDS = (0.5, 1.0, 1.5), (0, 1, 2)
 DEPTHS = ((1, 4), (2, 4), (3, 5), (4, 8))
@@ -46,7 +47,9 @@ def outcome(folder: Path, name: str, settings: Mapping[str, Any]) -> str:
     entries = read_metrics(folder / METRICS)
     share = statistics.mean(_share(entry, entries[0]) for entry in entries[-LAST:])
     found = notice(entries, config)
-    return f"{share:.2f}" if found is None else f"**{share:.2f} {found.kind}**"
+    if found is None:  # nothing is wrong, or it is too early to say
+        return f"{share:.2f}" if share < GUESSING else f"**{share:.2f} not yet**"
+    return f"**{share:.2f} {found.kind}**"
 
 
 def _share(entry: Mapping[str, Any], first: Mapping[str, Any]) -> float:

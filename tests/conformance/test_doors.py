@@ -36,6 +36,7 @@ def test_a_right_program_passes():
     )
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("behaviour", "status", "expected"),
     [

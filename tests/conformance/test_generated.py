@@ -76,7 +76,7 @@ def test_every_case_is_stored_and_nothing_else_is():
 
 
 def test_generating_a_few_clauses_again_changes_nothing_but_rounding(tmp_path):
-    generated_again(tmp_path, random.sample(sorted(clauses()), 12))  # others at every run: pytest-randomly seeds it
+    generated_again(tmp_path, random.sample(sorted(clauses()), 5))  # others at every run: pytest-randomly seeds it
 
 
 @pytest.mark.slow

@@ -70,6 +70,7 @@ def test_a_right_backend_passes_whatever_it_prints_and_reads(backend):
     assert report.isolated
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -259,6 +259,7 @@ def reference_loss(config, inputs, target, student, weight):
     return terms, flat(gradient)
 
 
+@pytest.mark.few(4)
 @masked_families
 @students
 @pytest.mark.parametrize(("reduction", "smoothing"), [("mean_per_sample", 0.0), ("sum", 0.2)])
@@ -287,6 +288,7 @@ def test_masked_objective(config, student, weight, reduction, smoothing):
         agree("masked_gradient", ORACLE.masked_gradient(**asked), gradient, 1e-11)
 
 
+@pytest.mark.few(6)
 @diffusion_families
 @students
 @pytest.mark.parametrize("reduction", ["mean_per_sample", "sum"])
