@@ -9,6 +9,7 @@ import shlex
 import sys
 import tomllib
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -132,7 +133,7 @@ def main() -> None:
 
 def _answer() -> int:
     try:
-        code = typer.main.get_command(app).main(prog_name="elt-ref", standalone_mode=False)
+        code = _commands().main(prog_name="elt-ref", standalone_mode=False)
         sys.stdout.flush()
     except TrainingError as error:
         return _fail(error, 1)
@@ -148,6 +149,11 @@ def _answer() -> int:
             raise
         return _fail(error, 2)
     return code or 0
+
+
+@cache
+def _commands() -> Any:
+    return typer.main.get_command(app)
 
 
 def _is_of_the_request(error: Exception) -> bool:

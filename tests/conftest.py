@@ -40,19 +40,25 @@ def pytest_runtest_setup(item):
 
 def pytest_addoption(parser):
     """Add ``--whole``."""
-    parser.addoption("--whole", action="store_true", help="run every case of the tests marked few, not a draw of them")
+    parser.addoption(
+        "--whole", action="store_true", help="run every test marked whole, and every case of those marked few"
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    """Leave a draw of the cases of each test marked `few`: by the run's seed, so every worker draws the same."""
+    """Leave a draw of the cases of each test marked `few`, by the run's seed, so every worker draws the same.
+
+    Tests marked `whole` run if they are named.
+    """
     if config.getoption("whole"):
         return
     alike = defaultdict(list)
     for item in items:
         if item.get_closest_marker("few"):
             alike[item.nodeid.partition("[")[0]].append(item)
-    left_out = set()
+    named = any("::" in word for word in config.args)
+    left_out = {item for item in items if item.get_closest_marker("whole") and not named}
     for name, cases in alike.items():
         (number,) = cases[0].get_closest_marker("few").args
         draw = random.Random(f"{config.getoption('randomly_seed', 0)} {name}")  # noqa: S311  no secret

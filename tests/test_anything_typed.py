@@ -138,7 +138,7 @@ def no_work(monkeypatch, tmp_path, trained):
     monkeypatch.setenv("COLUMNS", "100")
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lines())
 @pytest.mark.usefixtures("no_work")
 def test_no_traceback_for_anything_typed(capsys, line):

@@ -85,6 +85,7 @@ def test_imports_run_one_way():
     assert done.returncode == 0, f"a room imports upward:\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("file", "wrong"),
     [

@@ -174,6 +174,7 @@ def test_a_home_that_cannot_be_used(home, tmp_path):
     assert done.stderr.startswith(b"Quality"), f"more than the table is on stderr: {done.stderr}"
 
 
+@pytest.mark.whole
 def test_a_folder_with_spaces_quotes_and_markup(tmp_path):
     folder = tmp_path / """it's "a" [b]folder[b] $x_1$"""
     folder.mkdir()

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from tiny_datasets.dataset import ClipDataset, Dataset, LatentDataset, PictureDataset, TokenDataset
 
 HOME_VARIABLE = "ELT_REF_DATA"
-DRAWN = {drawn.NAME: drawn.draw_dataset for drawn in (bouncing_digits, emoji, moving_digits, shapes)}
-"""The shipped datasets that are drawn or unpacked anew at every load; their folders hold no stored dataset."""
+DRAWN = {drawn.NAME: cache(drawn.draw_dataset) for drawn in (bouncing_digits, emoji, moving_digits, shapes)}
+"""The shipped datasets that a process draws or unpacks when it first loads them; their folders hold no stored dataset."""
 
 SHIPPED = ("digits", "photos", *DRAWN)
 """Names of the shipped datasets; each has a folder in this package."""

@@ -138,5 +138,5 @@ def sheet(
 def png(pixels: UInt8[np.ndarray, "height width channels"]) -> bytes:
     """Return a PNG file of RGB or RGBA pixels; the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()

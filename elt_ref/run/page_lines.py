@@ -9,6 +9,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -36,15 +37,19 @@ def excerpts(name: str) -> list[Excerpt]:
     return [excerpt for page in PAGES for excerpt in _marked(page, name)]
 
 
-def _marked(page: str, name: str) -> Iterator[Excerpt]:
+@cache
+def _parsed(page: str) -> tuple[list[ast.stmt], list[tokenize.TokenInfo]]:
+    """Return the statements and the comments of a page."""
     text = page_text(page)
-    marks = re.compile(rf"\b{re.escape(name)}\b(?!\.\d)")
     statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
-    comments = [
-        token.start[0]
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT and marks.search(token.string)
-    ]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return statements, [token for token in tokens if token.type == tokenize.COMMENT]
+
+
+def _marked(page: str, name: str) -> Iterator[Excerpt]:
+    marks = re.compile(rf"\b{re.escape(name)}\b(?!\.\d)")
+    statements, tokens = _parsed(page)
+    comments = [token.start[0] for token in tokens if marks.search(token.string)]
     functions = [
         node
         for node in statements
@@ -54,7 +59,7 @@ def _marked(page: str, name: str) -> Iterator[Excerpt]:
     for line in comments:
         around = [(node.lineno, node.end_lineno or node.lineno) for node in statements]
         spans.add(min((span for span in around if span[0] <= line <= span[1]), key=lambda span: span[1] - span[0]))
-    lines = text.splitlines()
+    lines = page_text(page).splitlines()
     for first, last in sorted(spans):
         chosen = lines[first - 1 : last]
         margin = min(len(line) - len(line.lstrip()) for line in chosen if line)

@@ -67,6 +67,7 @@ def test_without_a_peer_times_share_of_peak_and_memory_are_told(command):
     assert found["seconds_median"] > 0
 
 
+@pytest.mark.whole
 def test_another_checkout_is_a_peer_and_runs_its_own_code(command, tmp_path):
     """A copy with a wrong GELU disagrees with us; an unchanged copy gets a ratio."""
     before = tmp_path / "before"

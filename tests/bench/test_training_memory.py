@@ -34,6 +34,7 @@ def test_rematerialisation_keeps_less(family):
     assert peak_of_a_step(lean) < peak_of_a_step(wide)
 
 
+@pytest.mark.whole
 def test_the_command(command):
     code, out, err = command("bench", "--work", "memory", "--family", "masked", "--size", "tiny", "--json")
     assert code == 0, err

@@ -84,6 +84,7 @@ def test_who_has_one_alternative_declares_it_and_is_awarded_every_profile(name, 
     assert f"{name} = {alternative}" in badge(report)
 
 
+@pytest.mark.whole
 def test_either_precision_of_the_schedule_is_awarded_everything():
     class Single(ReferenceBackend):
         choices: ClassVar = {"sampling.schedule_precision": "float32"}

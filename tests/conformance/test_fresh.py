@@ -82,6 +82,7 @@ def test_every_value_of_the_domain_is_drawn():
         assert met[name] == set(map(repr, quantity.values)), name
 
 
+@pytest.mark.whole
 def test_the_page_of_the_domain_equals_the_generated_one():
     committed = (specs_folder() / "domain.md").read_text(encoding="utf-8")
     assert committed == page(), "run python -m specs.making.domain_page"
@@ -145,6 +146,7 @@ def test_a_profile_needs_both_kinds_of_questions():
     assert json.loads(badge(some))["message"].endswith(f"(seed {SEED})")
 
 
+@pytest.mark.whole
 def test_honest_rounding_passes_every_operation(tmp_path):
     reference = "elt_ref.conformance.reference:ReferenceBackend"
     code, report, _ = conform(reference, "--questions", "24", "--seed", "5", folder=tmp_path)
@@ -332,6 +334,7 @@ def test_seeds_are_numbers_or_random():
         seed_of("-1")
 
 
+@pytest.mark.whole
 def test_exported_questions_are_judged_by_answers_that_are_computed_again(tmp_path, monkeypatch):
     few = ("guide", "mask_lengths", "denoise_step")
     monkeypatch.setattr(ask, "NOTHING_DECLARED", Description("", "", few))
@@ -429,6 +432,7 @@ def told_laws(backend, folder):
     return " ".join(ran.stdout.split())
 
 
+@pytest.mark.whole
 def test_laws_need_no_oracle(tmp_path):
     reference = "elt_ref.conformance.reference:ReferenceBackend"
     for preset, number in (("digits-masked", 14), ("digits-diffusion", 13)):

@@ -72,6 +72,7 @@ def test_a_backend_that_knows_nothing_wins_no_clause(backend):
     assert not won, f"{backend.__name__} wins {won}"
 
 
+@pytest.mark.whole
 def test_the_right_answers_in_half_precision_win_nothing_that_is_a_number():
     floats = {
         vector.stored.clause for vector in VECTORS if any(o.dtype == "float64" for o in vector.stored.outputs.values())

@@ -164,6 +164,7 @@ def run_page(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.whole
 def test_a_page_trains_with_a_mistake(tmp_path):
     right = run_page("--steps", "2", "--out", str(tmp_path / "right"))
     wrong = run_page("--steps", "2", "--out", str(tmp_path / "wrong"), "--mistake", "truth_weight_reversed")

@@ -50,7 +50,9 @@ def test_the_class_of_the_page_is_judged_by_the_commands_of_the_page(programs, m
         code, printed = judged(monkeypatch, capsys, [*words.split(), *few])
         assert code == 0, printed
     assert (programs / "report.html").stat().st_size > 1000
-    code, printed = judged(monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--json", "--questions", "8"])
+    code, printed = judged(
+        monkeypatch, capsys, ["elt-ref", "conform", "run", "mine.py:Backend", "--json", "--questions", "8"]
+    )
     statuses = {row["id"]: row["status"] for row in json.loads(printed)["clauses"]}
     assert code == 0
     assert {id_ for id_, status in statuses.items() if status == "PASS"} == {"GUIDE-01", "DISTIL-06"}

@@ -19,6 +19,7 @@ def test_there_are_fifteen():
     assert pages() == ["masked", "diffusion"]
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", EVERY)
 def test_an_exercise_names_what_there_is(name):
     exercise = exercises()[name]

@@ -194,6 +194,7 @@ TOLD = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("page", "name"), TOLD)
 def test_the_words_say_what_a_student_can_use(tmp_path, here, page, name):

@@ -141,6 +141,7 @@ def test_a_csv_that_cannot_be_written_is_refused_before_work(command, filled, tm
     assert (done.code, done.out) == (2, "")
 
 
+@pytest.mark.whole
 def test_the_finished_files_train(whole):
     for page in ("masked", "diffusion"):
         words = [sys.executable, str(whole / f"{page}.py"), "--steps", "2", "--out", str(whole)]

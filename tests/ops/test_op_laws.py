@@ -56,6 +56,7 @@ def test_value_and_vector_jacobian_product_are_those_of_the_plain_definition(nam
         )
 
 
+@pytest.mark.few(14)
 @every_op
 @pytest.mark.parametrize("scale", [1.0, 1e-9])
 @given(data=st.data(), seed=seeds)
@@ -71,6 +72,7 @@ def test_gradient_passes_the_scale_free_check(name, scale, data, seed):
     assert error <= LARGEST_ERROR, f"{name}: scale-free gradient error {error:.1e}"
 
 
+@pytest.mark.few(14)
 @every_op
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(data=st.data(), seed=seeds)

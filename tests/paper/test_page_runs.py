@@ -26,6 +26,7 @@ SMALL = {"layers": 1, "width": 16, "heads": 2, "mlp_width": 16}
 # --- as a program
 
 
+@pytest.mark.few(1)
 @every_family
 def test_it_trains_draws_and_loads_nothing_else_of_the_package(family, tmp_path):
     code = f"""

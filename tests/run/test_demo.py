@@ -111,6 +111,7 @@ def test_a_used_folder_is_refused(made):
     assert sorted((path.name, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
 
 
+@pytest.mark.whole
 def test_a_demo_that_was_interrupted_goes_on_where_it_was(made, tmp_path):
     folder, _ = made
     begun = tmp_path / "begun"

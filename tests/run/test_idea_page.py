@@ -31,6 +31,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.whole
 def test_the_commands_of_the_page_run_in_order(command, here):
     said = {}
     for line in COMMANDS:

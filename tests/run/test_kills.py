@@ -17,6 +17,7 @@ def killed(kills):
     return counts
 
 
+@pytest.mark.whole
 def test_a_few_kills_of_every_family():
     counts = killed(24)
     assert all(family["kills"] >= 4 for family in counts["families"].values())

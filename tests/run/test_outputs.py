@@ -50,6 +50,7 @@ FOLDERS = {
 }
 
 
+@pytest.mark.few(5)
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("place", ["missing/out", "file/out", "folder"])

@@ -85,6 +85,7 @@ def test_every_equation_is_worked_here_and_there():
     assert set(equations()) == set(WORKED) == set(EXPECTED)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_an_equation(done, name):
     out = done("show", name).out
@@ -128,6 +129,7 @@ FAMILY = {"E1": "masked", "E7": "masked", "E8": "masked", "E2": "diffusion", "E9
 FAMILY |= {f"D{number}": "drifting" for number in range(1, 7)}
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", list(EXPECTED))
 def test_the_lines_of_the_page_are_shown_word_for_word(done, name):
     out = done("show", name).out

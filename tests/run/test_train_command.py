@@ -205,6 +205,7 @@ def start(*words):
     )
 
 
+@pytest.mark.whole
 def test_interrupted_and_gone_on_with(tiny, tmp_path):
     words = ["train", tiny, "--set", "training.steps=150", "--set", "training.checkpoint_every=10", "--out"]
     whole = start(*words, tmp_path / "whole")

@@ -181,6 +181,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.whole
 def test_a_killed_study_of_two_processes_goes_on_to_the_same_json(tiny, tmp_path):
     script = tmp_path / "conduct.py"
     script.write_text(KILLED.format(tests=str(Path(__file__).parent)), "utf-8")

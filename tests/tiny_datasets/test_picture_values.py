@@ -59,7 +59,7 @@ def test_every_png_with_an_orientation(place, png, orientation):
 
 
 @given(tiff_format.tiffs())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_every_tiff(place, tiff):
     expected = ORIENTED[tiff.orientation](tiff.on_black())
     try:

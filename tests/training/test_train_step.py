@@ -58,6 +58,7 @@ def corrupted(config, draws):
     return CORRUPTIONS[type(config)](config, batch_of(config), draws)
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_step_keeps_every_dtype(options, dtype):

@@ -125,6 +125,7 @@ class Interruption:
             raise KeyboardInterrupt
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("at", range(1, STEPS + 1))
 def test_interrupted_at_any_step_and_resumed(tmp_path, config, whole, at):
     with pytest.raises(KeyboardInterrupt):
