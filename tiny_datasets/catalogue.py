@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "ELT_REF_DATA"
 DRAWN = {drawn.NAME: cache(drawn.draw_dataset) for drawn in (bouncing_digits, emoji, moving_digits, shapes)}
-"""The shipped datasets that a process draws or unpacks when it first loads them; their folders hold no stored dataset."""
+"""The shipped datasets that a process draws or unpacks at their first load; their folders hold no stored dataset."""
 
 SHIPPED = ("digits", "photos", *DRAWN)
 """Names of the shipped datasets; each has a folder in this package."""

@@ -125,7 +125,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.few(1)
+@pytest.mark.whole
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sampling_holds_the_same_at_any_loops_and_training_the_same_more_each_loop(family):
     # In a process of its own, where no signature is enforced.

@@ -25,7 +25,7 @@ def test_the_state_before_and_after_the_step_is_counted():
     assert peak_of_a_step(wide) > 9 * 4 * parameter_count(wide)
 
 
-@pytest.mark.few(1)
+@pytest.mark.whole
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rematerialisation_keeps_less(family):
     config = benched(family, "tiny")

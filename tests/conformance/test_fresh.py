@@ -170,6 +170,7 @@ class Beyond(ReferenceBackend):
 """
 
 
+@pytest.mark.whole
 def test_one_wrong_number_beyond_every_vector_is_found_shrunk_and_asked_again(tmp_path):
     (tmp_path / "beyond.py").write_text(BEYOND, encoding="utf-8")
     code, report, told = conform("beyond.py:Beyond", "--only", "LOOP-03", folder=tmp_path)
@@ -258,6 +259,7 @@ class CountedInIntegersOfThirtyTwoBits(ReferenceBackend):
         return {**answer, "looped_macs": answer["looped_macs"] % 2**32}
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     ("backend", "clause", "operation"),
     [

@@ -36,6 +36,7 @@ def verdicts(backend, **options):
     return {found.clause.id: found for found in judge(PythonDoor(backend), VECTORS, **options).verdicts}
 
 
+@pytest.mark.whole
 @pytest.mark.typed
 def test_the_reference_is_awarded_every_profile_with_room_to_spare():
     door = open_backend("elt_ref.conformance.reference:ReferenceBackend")
@@ -57,6 +58,7 @@ def test_an_object_in_the_judges_process_earns_profiles_without_an_award():
     assert headlines(report)[0].startswith("measures: no award in the judge's own process, 3 of 3 clauses passed")
 
 
+@pytest.mark.whole
 def test_scalar_python_is_right_in_all_that_it_does_quickly():
     slow = ("training", "gradient", "sample")
     quick = [vector for vector in VECTORS if not vector.stored.operation.endswith(slow)]

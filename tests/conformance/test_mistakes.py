@@ -56,7 +56,7 @@ EXAMPLES = {
 EXAMPLES["drifting"] = EXAMPLES["diffusion"]
 
 
-@pytest.mark.few(12)
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", ON_PAGES)
 def test_a_page_with_the_mistake_still_trains_and_draws(name, capsys):
     for family in {change.page for change in mistakes()[name].changes}:

@@ -107,6 +107,7 @@ def test_the_exit_codes_are_those_of_the_page(programs, monkeypatch, capsys, onl
     )
 
 
+@pytest.mark.whole
 def test_a_reply_has_no_other_keys_and_inputs_without_arrays_are_a_file(programs, monkeypatch, capsys):
     program = Path("my_elt.py").read_text(encoding="utf-8").replace('["guide"]', '["truth_weights"]')
     head, _, tail = program.partition("        conditional, unconditional")

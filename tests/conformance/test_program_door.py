@@ -375,6 +375,7 @@ def test_the_one_line_takes_a_name(backend):
         test("GUIDE-01")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("line", ["os._exit(0)", "sys.exit(0)", "threading._shutdown = lambda: os._exit(0); 1 / 0"])
 def test_the_command_fails_for_a_backend_that_ends_its_process(backend, command, line):
     result = command("conform", "run", backend(line), "--only", "GUIDE-01", "--json")

@@ -261,6 +261,7 @@ def test_the_own_loss_is_right_without_a_defect():
     assert judge(PythonDoor(OwnLoss()), vectors).passed
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda each: each.__name__)
 def test_a_defect_alone_is_named_among_the_suggestions(defect):
     """Only the operations that have the defect are asked: the others are the reference's."""

@@ -224,6 +224,7 @@ def test_digits_are_shown_until_two_numbers_differ():
 # --- what harms nobody
 
 
+@pytest.mark.whole
 def test_no_function_harms_another_or_its_own_folder(filled):
     folder = filled(
         log_softmax="import subprocess\nsubprocess.run(['true'])",

@@ -1,5 +1,6 @@
 """The diffusion family by its commands: pixels, the latent space of an autoencoder, and latents made elsewhere."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,8 @@ from tiny_runs import TINY_DIFFUSION
 
 from elt_ref.measure import count
 from elt_ref.run.folder import open_run
+from tiny_datasets import load
+from tiny_datasets.catalogue import DRAWN
 from tiny_datasets.shapes import is_valid
 
 
@@ -98,7 +101,8 @@ def test_shapes_are_judged_by_their_rule_too(done, config_file, tmp_path, monkey
         judged.append((pictures, labels))
         return is_valid(pictures, labels) | (np.arange(len(labels)) < 4)
 
-    monkeypatch.setattr("tiny_datasets.shapes.splits.is_valid", rule)
+    judging = dataclasses.replace(load("shapes"), is_valid=rule)
+    monkeypatch.setitem(DRAWN, "shapes", lambda: judging)
     (row,) = json.loads(done("evaluate", run, "--loops", 1, "--count", 16, "--json").out)["results"]
     ((pictures, labels),) = judged
     assert pictures.shape == (16, 16, 16, 3)

@@ -361,6 +361,7 @@ def test_steps_and_something_else_are_another_run(tiny, refused, trained):
 # --- the demo
 
 
+@pytest.mark.whole
 def test_a_terminated_demo_saves_both_models(tmp_path):
     folder = tmp_path / "demo"
     process = start("demo", "--out", folder)

@@ -32,7 +32,7 @@ def tolerance(steps):
 
 
 @given(animations.gifs(transparent=True))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_frame_of_a_gif(place, drawn):
     content, shape, steps, background = drawn
     if background is not None:
@@ -43,7 +43,7 @@ def test_every_frame_of_a_gif(place, drawn):
 
 
 @given(animations.gifs(transparent=False))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_gif_that_shows_its_background_is_refused_unless_it_is_black(place, drawn):
     """By the specification a canvas without transparent colours has the background's colour; browsers show none."""
     content, shape, steps, background = drawn
@@ -60,14 +60,14 @@ def test_a_gif_that_shows_its_background_is_refused_unless_it_is_black(place, dr
 
 
 @given(animations.apngs())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_frame_of_an_animated_png(place, drawn):
     content, shape, steps = drawn
     check(place, content, shape, animations.shown(shape, steps), tolerance(steps))
 
 
 @given(animations.webps())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_frame_of_a_webp(place, drawn):
     content, shape, steps = drawn
     expected = animations.shown(shape, steps)

@@ -37,7 +37,7 @@ def read(place, content, shape):
 
 
 @given(png_format.pngs())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_png(place, png):
     expected = png_format.on_black(png.rgba())
     assert np.array_equal(read(place, png.file(), expected.shape), expected)
@@ -59,7 +59,7 @@ def test_every_png_with_an_orientation(place, png, orientation):
 
 
 @given(tiff_format.tiffs())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_every_tiff(place, tiff):
     expected = ORIENTED[tiff.orientation](tiff.on_black())
     try:
@@ -73,7 +73,7 @@ def test_every_tiff(place, tiff):
 
 
 @given(tiff_format.unclear_tiffs())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_tiff_without_a_defined_white_is_refused(place, tiff):
     with pytest.raises(DatasetError, match=r"must (have values that define black and white|be a whole picture), got"):
         read(place, tiff.file(), tiff.samples.shape)
