@@ -55,7 +55,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session(python=INTERPRETERS)
 def newest(session: nox.Session) -> None:
     """Try the newest version of every dependency, also what takes longer: flags, homes, locales, streams."""
-    _tried(session, lowest=False, tests=(*SHORT, "-m", "not ports and not browser and not docs"))
+    _tried(session, lowest=False, tests=(*SHORT, "--whole", "-m", "not ports and not browser and not docs"))
 
 
 @nox.session(python=False)

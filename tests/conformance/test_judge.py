@@ -30,6 +30,7 @@ from specs.making.wrong import wrong_implementations
 from specs.making.wrong.composed import ComposedBackend
 
 VECTORS = read_vectors()
+FEW = [vector for vector in VECTORS if vector.stored.operation in {"guide", "log_snr", "mask_lengths"}]
 
 
 def verdicts(backend, **options):
@@ -154,7 +155,7 @@ def test_a_backend_that_ends_the_process_is_an_error_and_no_pass():
     report = judge(PythonDoor(Quits()), VECTORS, only="GUIDE-01")
     assert report.verdicts[0].status == "ERROR"
     assert not report.passed
-    assert "SystemExit" in {found.operation: found.fault for found in smoke(PythonDoor(Quits()), VECTORS)}["guide"]
+    assert "SystemExit" in {found.operation: found.fault for found in smoke(PythonDoor(Quits()), FEW)}["guide"]
 
 
 def test_where_nothing_was_judged_nothing_has_passed():
@@ -220,7 +221,7 @@ def test_a_list_is_no_array():
     verdict = verdicts(Lists(), only="GUIDE-01")["GUIDE-01"]
     assert verdict.status == "ERROR"
     assert "expected 'guided' to be an array, got list" in verdict.message
-    broken = {one.operation: one.fault for one in smoke(PythonDoor(Lists()), VECTORS) if one.fault}
+    broken = {one.operation: one.fault for one in smoke(PythonDoor(Lists()), FEW) if one.fault}
     assert set(broken) == {"guide"}
 
 
