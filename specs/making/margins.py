@@ -12,7 +12,7 @@ them to docs/margins.md.
 
 import argparse
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,11 @@ def _settings(steps: int, seed: int, **settings: Any) -> dict[str, Any]:
     return {"training.steps": steps, "training.average_decay": 0.9, "seed": seed, **settings}
 
 
-def presets(folder: Path, steps: int, own: Mapping[str, tuple[int, int]], only: str | None) -> Iterator[str]:
+def presets(folder: Path, steps: int, own: Mapping[str, tuple[int, int]], names: Sequence[str]) -> Iterator[str]:
     """Yield the table of presets and rates in Markdown, a row as soon as it is known."""
     yield "| preset, steps of a batch | " + " | ".join(f"{factor:g} × rate" for factor in FACTORS) + " |"
     yield "|---" * (len(FACTORS) + 1) + "|"
-    for name in [only] if only else [name for name in preset_names() if load_preset(name).data is not None]:
+    for name in names:
         config = load_preset(name)
         few, batch = own.get(name, (min(steps, config.training.steps), config.training.batch_size))
         cells = []
@@ -121,11 +121,18 @@ def main() -> None:
         help="other steps and another batch for a preset",
     )
     parser.add_argument("--only", metavar="PRESET", help="one preset, without the grid of depths")
+    parser.add_argument("--skip", action="append", default=[], metavar="PRESET", help="all presets but this one")
     parser.add_argument("--page", action="store_true", help="write docs/margins.md")
     arguments = parser.parse_args()
     own = {name: (int(steps), int(batch)) for name, steps, batch in arguments.own}
+    known = [name for name in preset_names() if load_preset(name).data is not None]
+    names = [arguments.only] if arguments.only else [name for name in known if name not in arguments.skip]
     command = " ".join(
-        [f"--steps {arguments.steps}", *(f"--own {name} {steps} {batch}" for name, (steps, batch) in own.items())]
+        [
+            f"--steps {arguments.steps}",
+            *(f"--own {name} {steps} {batch}" for name, (steps, batch) in own.items()),
+            *(f"--skip {name}" for name in arguments.skip),
+        ]
     )
     lines = [
         "# Margins of the learning rate",
@@ -139,7 +146,7 @@ def main() -> None:
     ]
     for line in lines:
         print(line)  # noqa: T201  the result
-    parts = [presets(arguments.folder, arguments.steps, own, arguments.only)]
+    parts = [presets(arguments.folder, arguments.steps, own, names)]
     if not arguments.only:
         parts += [
             iter(["", "## Depth and rate", "", f"`{GRID}`, one seed.", ""]),
