@@ -59,8 +59,8 @@ def compare_folders(
     """Compare finished runs and write pictures, ``results.json`` and ``report.html`` into `out`.
 
     Args:
-        folders: run folders, each named as its model; the most elastic model first. Runs that differ only in their seed
-            are one model.
+        folders: run folders, each named as its model. Runs that differ only in their seed are one model. ILSD models
+            come first, so that they have one colour in every comparison; else the order is kept.
         out: a folder without a comparison.
         console: shows progress and the closing table.
         count: samples for each loop count.
@@ -104,6 +104,7 @@ def _compare_into(
             opened.append(open_run(folder, console, idea=borrowed))
         for run in opened:
             runs[run.marked(name)], sources[run.marked(name)] = run, folder
+    runs = dict(sorted(runs.items(), key=lambda item: item[1].config.objective.kind != "ilsd"))
     models = models_of(runs)
     if len(models) > MOST_MODELS:
         raise RequestError(f"compare: expected at most {MOST_MODELS} models, got {len(models)}: {', '.join(models)}")

@@ -23,12 +23,13 @@ def longer(tmp_path_factory):
 
 def test_what_is_written_and_told(command, trained, longer, tmp_path):
     out = tmp_path / "compared"
-    result = command("compare", trained, longer, "--out", out, "--count", 12)
+    result = command("compare", longer, trained, "--out", out, "--count", 12)
     assert result.code == 0, result.err
     pictures = {"samples.png", "elasticity.png", "trajectory.png", "loss.png"}
     assert {path.name for path in out.iterdir()} == {*pictures, "results.json", "report.html"}
     document = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert document["max_loops"] == 2
+    assert [name for name in document if name in {"tiny", "vanilla"}] == ["tiny", "vanilla"], "ILSD comes first"
     evaluated = command("evaluate", longer, "--loops", "1,4", "--count", 12, "--json")
     for row in json.loads(evaluated.out)["results"]:
         found = document["vanilla"][row["loops"] - 1]
