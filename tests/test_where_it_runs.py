@@ -115,6 +115,7 @@ def test_the_locale_c(tmp_path):
     assert (tmp_path / "é.png").exists()
 
 
+@pytest.mark.whole
 def test_a_full_disk_a_closed_stdout_and_a_reader_that_left():
     with Path("/dev/full").open("w") as full:
         assert b"got No space left on device" in clean(run("show", "E5", stdout=full), code=2).stderr
@@ -135,6 +136,7 @@ def test_without_stderr_the_exit_code_tells(words):
     assert shell(f"{PROGRAM} count nothing 2>&-").returncode == 2
 
 
+@pytest.mark.whole
 def test_all_streams_closed_leave_a_whole_run(tmp_path):
     """A file that gets the number of a closed stream would receive what is printed."""
     folder = tmp_path / "run"

@@ -255,6 +255,7 @@ def test_a_marker_stands_where_the_kernels_of_a_layer_fill_the_cache():
     assert width_that_fills(12 * kernels, 12) == width
 
 
+@pytest.mark.whole
 def test_a_wrong_port_is_told_once_and_we_are_timed_all_the_same(tmp_path):
     from elt_ref.bench.measure import Request, measure
 

@@ -58,6 +58,7 @@ def test_the_flops_of_a_forward_pass_are_exactly_affine_in_the_loops(family, lay
         assert one > 0
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("kind", ["ilsd", "vanilla"])
 @pytest.mark.parametrize("rematerialise", [False, True])

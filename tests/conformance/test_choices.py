@@ -74,7 +74,7 @@ def test_every_clause_has_vectors_for_each_alternative_beside_the_defaults(name,
         assert fitting, f"{id_} has no vector of {operation} with {name} = {alternative} and defaults"
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("name", "alternative"), ALTERNATIVES)
 def test_who_has_one_alternative_declares_it_and_is_awarded_every_profile(name, alternative):
     report = judge(Narrow(**{name: alternative}), VECTORS)

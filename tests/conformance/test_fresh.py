@@ -71,6 +71,7 @@ def test_every_operation_has_questions_and_every_clause_is_the_subject_of_some()
     assert about == set(clauses())
 
 
+@pytest.mark.whole
 def test_every_value_of_the_domain_is_drawn():
     met = {}
     for operation in QUESTIONS:
@@ -382,6 +383,7 @@ class Keeps(ReferenceBackend):
 """
 
 
+@pytest.mark.whole
 def test_a_mistake_of_earlier_questions_is_told_from_one_of_a_setting(tmp_path):
     (tmp_path / "keeps.py").write_text(KEEPS, encoding="utf-8")
     code, report, _ = conform("keeps.py:Keeps", "--only", "GUIDE-01,WEIGHT-01", folder=tmp_path)

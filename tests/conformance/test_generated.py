@@ -75,6 +75,7 @@ def test_every_case_is_stored_and_nothing_else_is():
     assert sum(path.stat().st_size for path in vectors_folder().rglob("*.*")) < 8e6, "the vectors take over 8 MB"
 
 
+@pytest.mark.whole
 def test_generating_a_few_clauses_again_changes_nothing_but_rounding(tmp_path):
     generated_again(tmp_path, random.sample(sorted(clauses()), 5))  # others at every run: pytest-randomly seeds it
 

@@ -43,19 +43,19 @@ def test_the_formula_and_its_other_form(pairs, scale):
 
 
 @given(examples(), st.integers(1, 3))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_scale_one_is_the_conditional_prediction_to_the_bit(example, loops):
     assert np.array_equal(guided(example, 1.0, loops)[0], predicted(example, example.labels, loops))
 
 
 @given(examples(), st.integers(1, 3))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_scale_zero_is_the_unconditional_prediction_to_the_bit(example, loops):
     assert np.array_equal(guided(example, 0.0, loops)[0], predicted(example, none_of(example), loops))
 
 
 @given(examples(dtypes=("float64",)), st.sampled_from([-1.0, 0.5, 2.0, 7.5]))
-@settings(max_examples=15)
+@settings(max_examples=9)
 def test_any_other_scale_is_the_formula_with_both_predictions_of_as_many_loops(example, scale):
     conditional, unconditional = (
         forward(example.parameters, example.config, example.tokens, labels, loops=3)
@@ -69,7 +69,7 @@ def test_any_other_scale_is_the_formula_with_both_predictions_of_as_many_loops(e
 
 
 @given(examples(dtypes=("float32",)), st.sampled_from([0.0, 1.0, 2.5]))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_guidance_keeps_float32(example, scale):
     assert guided(example, scale)[0].dtype == np.float32
 

@@ -27,6 +27,7 @@ def messages(graded):
 # --- what is right and what is wrong
 
 
+@pytest.mark.whole
 @pytest.mark.typed
 def test_the_pages_score_all_and_an_untouched_skeleton_none(whole, filled):
     graded = grade(read_submission(whole), timeout=60.0)

@@ -99,6 +99,7 @@ def test_the_last_line_names_both_files():
     assert "15 of 15 done. Now let your files train: python F/masked.py --steps 300 --out F, then python F/diff" in said
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", ["E7", "E3", "A2", "unbiased_variance"])
 def test_show_leaves_the_page_out_on_request(done, name):
     solution = ("return -np.sum(weights", "x = layer(x", "logits = forward(", "np.sqrt(")
@@ -116,6 +117,7 @@ def test_check_prints_one_json_object(command, filled):
     assert {row["status"] for row in document["exercises"]} == {"done", "to do"}
 
 
+@pytest.mark.whole
 @pytest.mark.typed
 def test_grade_writes_a_row_for_each_submission(command, filled, tmp_path):
     filled("class/ada", lowest=RIGHT)

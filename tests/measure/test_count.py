@@ -52,7 +52,7 @@ def configs(draw):
 
 
 @given(configs(), st.integers(1, 6))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=24)
 def test_a_forward_pass_costs_to_the_digit_what_is_counted(config, loops):
     parameters = init_parameters(config)
     with counting() as work:
@@ -65,7 +65,7 @@ def test_a_forward_pass_costs_to_the_digit_what_is_counted(config, loops):
 
 
 @given(configs(), st.integers(1, 50))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=18)
 def test_the_cost_is_affine_in_the_loops(config, loops):
     at = [count(config, loops + more) for more in range(3)]
     for name in ("macs_per_forward", "flops_per_forward", "flops_per_sample", "layer_calls", "looped_macs_per_sample"):
@@ -76,7 +76,7 @@ def test_the_cost_is_affine_in_the_loops(config, loops):
 
 
 @given(configs())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=18)
 def test_parameters_are_counted_without_making_them(config):
     parameters = init_parameters(config)
     counted = count(config)
@@ -108,7 +108,7 @@ def test_a_guided_step_takes_two_passes(scale, schedule, expected):
     st.sampled_from([0.0, 1.0, 2.5]),
     st.sampled_from(["constant", "ramp"]),
 )
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=18)
 def test_a_sample_costs_to_the_digit_what_is_counted(config, loops, steps, scale, schedule):
     config = build(
         {"steps": steps, "guidance_scale": scale, "guidance_schedule": schedule}, **config.model.model_dump()
@@ -122,7 +122,7 @@ def test_a_sample_costs_to_the_digit_what_is_counted(config, loops, steps, scale
 
 
 @given(configs(), st.integers(1, 6))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=18)
 def test_looping_multiplies_the_arithmetic_of_a_fetched_byte(config, loops):
     """Against as many layers that are not looped; and a parameter is four bytes."""
     looped = count(config, loops)

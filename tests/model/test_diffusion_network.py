@@ -140,7 +140,7 @@ def plain_forward(parameters, config, noisy, time, label, loops):
 
 
 @given(examples(), st.integers(1, 3))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_predictions_are_those_of_the_plain_version(example, loops):
     config, parameters, inputs = example
     expected = [plain_forward(parameters, config, *one, loops) for one in zip(*inputs, strict=True)]
@@ -149,7 +149,7 @@ def test_predictions_are_those_of_the_plain_version(example, loops):
 
 @pytest.mark.parametrize("epsilon", [1e-6, 0.1])
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_a_layer_is_that_of_the_plain_version(epsilon, seed):
     config = make_config(layers=1)
     layer, normal = random_parameters(config, seed)["block"][0], np.random.default_rng(seed).standard_normal
@@ -166,7 +166,7 @@ def test_the_epsilon_of_the_norms_is_dits():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 7))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_at_the_start_every_loop_is_the_identity_and_the_prediction_is_zero(seed, loops):
     config = make_config()
     parameters = init_parameters(config, seed)
@@ -237,7 +237,7 @@ def test_the_output_writes_what_the_embedding_reads_once_channels_come_last(size
 
 
 @given(examples(), st.integers(1, 4))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_states_of_few_loops_are_the_first_of_many_and_the_head_is_outside(example, loops):
     config, parameters, inputs = example
     network = open_network(parameters, config, *inputs)
@@ -309,7 +309,7 @@ def test_calls_of_layers_and_of_the_head(loops):
 
 
 @given(examples(), st.integers(1, 5))
-@settings(max_examples=30)
+@settings(max_examples=18)
 def test_work_is_to_the_digit_what_is_counted_and_affine_in_loops(example, loops):
     config, parameters, inputs = example
     with counting() as work:

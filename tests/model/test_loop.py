@@ -25,7 +25,7 @@ def last_state(block, x, loops):
 
 
 @given(examples())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_every_student_state_is_bit_for_bit_that_of_a_separate_shorter_pass(example):
     teacher = open_example(example)
     states = list(loop_states(teacher.block, teacher.state, example.config.model.max_loops + 1))
@@ -58,7 +58,7 @@ def untied(example: Example, loops: int) -> Example:
 
 
 @given(examples(), st.integers(1, 4))
-@settings(max_examples=15)
+@settings(max_examples=9)
 def test_the_looped_network_is_bit_for_bit_the_untied_one_with_copied_layers(example, loops):
     looped = forward(example.parameters, example.config, example.tokens, example.labels, loops=loops)
     deep = untied(example, loops)
@@ -75,7 +75,7 @@ def gradient_of(example: Example, loops: int):
 
 
 @given(examples(dtypes=("float64",)), st.integers(1, 4))
-@settings(max_examples=15)
+@settings(max_examples=9)
 def test_the_gradient_of_a_shared_layer_is_the_sum_over_its_copies(example, loops):
     layers = example.config.model.layers
     looped, deep = gradient_of(example, loops), gradient_of(untied(example, loops), 1)
@@ -89,7 +89,7 @@ def test_the_gradient_of_a_shared_layer_is_the_sum_over_its_copies(example, loop
 
 
 @given(examples(), st.integers(1, 6))
-@settings(max_examples=15)
+@settings(max_examples=9)
 def test_a_pass_is_exactly_n_times_l_layer_calls_and_one_head_call(example, loops):
     with counting() as work:
         forward(example.parameters, example.config, example.tokens, example.labels, loops=loops)
@@ -112,7 +112,7 @@ def test_loops_beyond_those_of_the_teacher_go_on_with_the_same_block():
 
 
 @given(examples(max_loops=3))
-@settings(max_examples=15)
+@settings(max_examples=9)
 def test_nothing_is_injected_again_so_a_state_depends_on_the_last_one_alone(example):
     """A block that was opened on another input takes the state on in the same way."""
     network = open_example(example)

@@ -18,7 +18,7 @@ close = {"rtol": 1e-9, "atol": 1e-10}
 
 
 @given(examples(dtypes=("float64",), max_loops=2))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_logits_are_those_of_the_scalar_version(example):
     config, parameters, tokens, labels = example
     for loops in range(1, config.model.max_loops + 1):
@@ -27,7 +27,7 @@ def test_logits_are_those_of_the_scalar_version(example):
 
 
 @given(examples(dtypes=("float64",), layer_norm_epsilon=0.1))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_each_part_is_that_of_the_scalar_version(example):
     """With an ε that shows."""
     config, parameters, tokens, labels = example
@@ -45,7 +45,7 @@ def test_each_part_is_that_of_the_scalar_version(example):
 
 
 @given(examples())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_every_part_keeps_the_dtype(example):
     config, parameters, tokens, labels = example
     network = open_network(parameters, config, tokens, labels)
@@ -54,7 +54,7 @@ def test_every_part_keeps_the_dtype(example):
 
 
 @given(examples())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_only_columns_of_the_codebook_are_logits(example):
     config, parameters, tokens, labels = example
     shape = forward(parameters, config, tokens, labels).shape
@@ -62,7 +62,7 @@ def test_only_columns_of_the_codebook_are_logits(example):
 
 
 @given(examples())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_the_output_of_the_class_token_is_ignored(example):
     network = open_network(example.parameters, example.config, example.tokens, example.labels)
     moved = network.state.copy()
@@ -138,7 +138,7 @@ def test_without_an_unconditional_row_the_mask_follows_the_classes():
 
 
 @given(examples(max_loops=3))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_rematerialising_the_block_changes_no_bit_of_loss_or_gradient(example):
     def of(rematerialise):
         training = example.config.training.model_copy(update={"rematerialise": rematerialise})

@@ -101,7 +101,7 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 @every_prediction
 @pytest.mark.parametrize("reduction", ["mean_per_sample", "sum"])
 @given(st.integers(1, 3), st.floats(0, 1), st.lists(st.floats(0, 0.95), min_size=3, max_size=3))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_the_terms_are_those_of_the_equations_at_the_drawn_time_and_noise(prediction, reduction, loops, weight, time):
     options = {"diffusion": {"prediction": prediction}, "objective": {"reduction": reduction}}
     problem = Problem(student_loops=loops, time=time, **options)
@@ -118,7 +118,7 @@ def test_the_terms_are_those_of_the_equations_at_the_drawn_time_and_noise(predic
 
 @every_prediction
 @given(st.floats(0, 0.95))
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_all_three_terms_have_the_same_weight(prediction, time):
     """Whatever w(t) is: of one sample, each term over its own squares is it."""
     problem = Problem(time=[time], label_drop=[0.5], diffusion={"prediction": prediction})
@@ -182,7 +182,7 @@ def test_at_initial_parameters_the_student_is_the_teacher(dtype, prediction, hea
 
 @both_dtypes
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_noisy_input_is_alpha_times_sample_plus_sigma_times_noise(dtype, time):
     problem = Problem(dtype=dtype, time=time)
     noisy, read, _ = problem.inputs
@@ -295,7 +295,7 @@ def test_every_term_reaches_conditioning_patches_every_layer_and_the_head(term):
 
 
 @given(st.integers(1, 3), st.integers(2, 5), st.data())
-@settings(max_examples=10)
+@settings(max_examples=6)
 def test_one_pass_serves_teacher_and_student(layers, max_loops, data):
     problem = Problem(layers=layers, max_loops=max_loops, student_loops=data.draw(st.integers(1, max_loops - 1)))
     with counting() as work:

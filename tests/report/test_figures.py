@@ -316,6 +316,7 @@ def test_drawing_uses_no_pyplot():
     assert answer.stdout.strip() == "False"
 
 
+@pytest.mark.whole
 def test_a_users_matplotlibrc_changes_no_figure(results, pictures, metrics, tmp_path):
     def figures():
         paths = [tmp_path / f"{name}.png" for name in ("elasticity", "samples", "loss")]

@@ -221,6 +221,7 @@ def test_diverged_trainings_decide_nothing(tiny, tmp_path, monkeypatch, seeds):
     assert conduct(tiny, request, QUIET) == document
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("may_fail", [False, True])
 def test_models_that_learn_nothing_are_said_and_decide_nothing(tiny, tmp_path, monkeypatch, may_fail):
     def arms(quick):

@@ -54,14 +54,14 @@ def test_the_whole_dataset_is_valid(part):
         assert not is_valid(scaled(split.examples, 255), (split.labels + shift) % len(CLASSES), wrong_pixels=5).any()
 
 
-@settings(max_examples=40)
+@settings(max_examples=24)
 @given(arrays.arrays(np.uint8, (16, 16, 3), elements=st.integers(0, 64)))
 def test_the_distance_of_any_picture_is_that_counted_by_hand(values):
     picture = values / 64  # of which squares and their sums are exact, so that half-way is half-way
     assert distances_to_all(picture).tolist() == distances_by_hand(picture)
 
 
-@settings(max_examples=40)
+@settings(max_examples=24)
 @given(seeds, st.integers(0, 60), st.randoms(use_true_random=False))
 def test_the_distance_of_a_spoiled_member_is_that_counted_by_hand(seed, count, random):
     picture, _ = one(seed)

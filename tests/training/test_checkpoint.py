@@ -79,6 +79,7 @@ def test_infinities_and_negative_zeros_survive(tmp_path):
     assert loaded.parameters["head"]["bias"].tobytes() == strange.tobytes()
 
 
+@pytest.mark.whole
 def test_the_same_state_gives_the_same_bytes_in_every_process(tmp_path, saved):
     code = (
         "from pathlib import Path\n"

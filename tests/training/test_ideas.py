@@ -141,7 +141,7 @@ def test_an_idea_that_says_what_the_package_says_changes_no_bit(family):
     assert [info.terms.total for info in infos] == [info.terms.total for info in plain_infos]
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rematerialise", [False, True])
 @pytest.mark.parametrize("family", ["masked", "diffusion"])
 def test_the_packages_own_loop_and_layer_as_an_idea(family, rematerialise):

@@ -72,6 +72,7 @@ def test_a_step_keeps_every_dtype(options, dtype):
     assert not widened, f"no longer {dtype}: {widened}"
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_step_changes_nothing_it_is_given_and_repeats_to_the_bit(options):
     config = tiny(**options)

@@ -159,6 +159,7 @@ def test_interrupted_while_saving(tmp_path, config, whole, monkeypatch):
     check_same(tmp_path, whole)
 
 
+@pytest.mark.whole
 def test_interrupted_before_any_line_of_the_trainer(tmp_path):
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("training_lives.py"), tmp_path],
