@@ -140,6 +140,7 @@ def main() -> None:
         f"Written by `python -m specs.making.margins {command}`. A number is the loss of the last exit at the end,",
         "as a share of the loss of guessing; for drifting, the size of the field as a share of the first. Bold is a",
         "training that does not learn, with why.",
+        *([f"Not measured, because it takes hours: {', '.join(arguments.skip)}."] if arguments.skip else []),
         "",
         "## Presets at half, once and one and a half times their rate, three seeds",
         "",
