@@ -29,7 +29,7 @@ from elt_ref.training import METRICS, notice, read_metrics  # noqa: E402
 from elt_ref.training.learning import GUESSING  # noqa: E402
 
 FACTORS, SEEDS = (0.5, 1.0, 1.5), (0, 1, 2)
-DEPTHS = ((1, 4), (2, 4), (3, 5), (4, 8))
+DEPTHS = ((1, 4), (2, 4), (4, 4), (3, 5))
 RATES = (5e-4, 1e-3, 2e-3, 3e-3, 4e-3, 6e-3)
 GRID = "digits-masked"
 PAGE = Path("docs") / "margins.md"
