@@ -28,28 +28,20 @@ Tree: TypeAlias = Any
 DTYPES = {"float32": np.float32, "float64": np.float64}
 
 
-def tree_items(tree: Tree) -> Iterator[tuple[str, Any]]:
+def tree_items(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield ``(dotted name, leaf)`` in a fixed order: list order, and dict insertion order.
 
     The dotted names are the tensor names of every safetensors file: ``block.0.attention.query_key_value.weight``.
     """
-    leaves: list[Any] = []
-    _gather(tree, "", leaves)
-    yield from leaves
-
-
-def _gather(node: Tree, name: str, leaves: list[Any]) -> None:
-    # Arrays are told by their exact type, which is quick: a training step walks its parameters dozens of times.
-    if type(node) is np.ndarray:
-        leaves.append((name, node))
-    elif isinstance(node, Mapping):
-        for key, child in node.items():
-            _gather(child, f"{name}.{key}" if name else str(key), leaves)
-    elif isinstance(node, list):
-        for place, child in enumerate(node):
-            _gather(child, f"{name}.{place}" if name else str(place), leaves)
+    if isinstance(tree, Mapping):
+        children = tree.items()
+    elif isinstance(tree, list):
+        children = enumerate(tree)
     else:
-        leaves.append((name, node))
+        yield prefix.removesuffix("."), tree
+        return
+    for key, child in children:
+        yield from tree_items(child, f"{prefix}{key}.")
 
 
 def tree_leaves(tree: Tree) -> list[Any]:
@@ -63,8 +55,6 @@ def tree_rebuild(like: Tree, leaves: list[Any]) -> Tree:
 
 
 def _build(node: Tree, supply: Iterator[Any]) -> Tree:
-    if type(node) is np.ndarray:
-        return next(supply)
     if isinstance(node, Mapping):
         return {key: _build(child, supply) for key, child in node.items()}
     if isinstance(node, list):
