@@ -24,8 +24,8 @@ settings.register_profile("explore", deadline=None, print_blob=True, suppress_he
 settings.load_profile("explore" if os.environ.get("CI") else "repeat")
 
 
-# Rooms and files whose tests call the rooms below them thousands of times. Types are enforced in the tests of those
-# rooms, and here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
+# Rooms and files whose tests call the rooms below them thousands of times. Types are enforced in the tests of the rooms
+# below, and here by the tests marked `typed`; enforced everywhere, they take two thirds of the suite's time.
 AS_USER = {"bench", "conformance", "explore", "learn", "paper", "report", "run", "study", "test_walk.py"}
 AS_USER |= {"training/test_ideas.py", "training/test_trainer.py"}
 
