@@ -19,7 +19,7 @@ from tiny_datasets import (
     load,
     names,
 )
-from tiny_datasets.catalogue import SHIPPED
+from tiny_datasets.catalogue import DRAWN, SHIPPED
 
 ALL_SHIPPED = ["bouncing_digits", "digits", "emoji", "moving_digits", "photos", "shapes"]
 
@@ -146,3 +146,12 @@ def test_loading_needs_neither_pillow_nor_scikit_learn_nor_elt_ref():
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_dataset_is_drawn_once_in_a_process_and_nobody_can_change_it(name):
+    dataset = load(name)
+    assert load(name) is dataset
+    for part in (dataset.train, dataset.test):
+        assert not part.examples.flags.writeable
+        assert not part.labels.flags.writeable
