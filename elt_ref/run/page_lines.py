@@ -38,17 +38,17 @@ def excerpts(name: str) -> list[Excerpt]:
 
 
 @cache
-def _parsed(page: str) -> tuple[list[ast.stmt], list[tokenize.TokenInfo]]:
-    """Return the statements and the comments of a page."""
+def _parsed(page: str) -> tuple[list[str], list[ast.stmt], list[tokenize.TokenInfo]]:
+    """Return the lines, the statements and the comments of a page."""
     text = page_text(page)
     statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return statements, [token for token in tokens if token.type == tokenize.COMMENT]
+    return text.splitlines(), statements, [token for token in tokens if token.type == tokenize.COMMENT]
 
 
 def _marked(page: str, name: str) -> Iterator[Excerpt]:
     marks = re.compile(rf"\b{re.escape(name)}\b(?!\.\d)")
-    statements, tokens = _parsed(page)
+    lines, statements, tokens = _parsed(page)
     comments = [token.start[0] for token in tokens if marks.search(token.string)]
     functions = [
         node
@@ -59,7 +59,6 @@ def _marked(page: str, name: str) -> Iterator[Excerpt]:
     for line in comments:
         around = [(node.lineno, node.end_lineno or node.lineno) for node in statements]
         spans.add(min((span for span in around if span[0] <= line <= span[1]), key=lambda span: span[1] - span[0]))
-    lines = page_text(page).splitlines()
     for first, last in sorted(spans):
         chosen = lines[first - 1 : last]
         margin = min(len(line) - len(line.lstrip()) for line in chosen if line)

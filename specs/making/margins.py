@@ -2,9 +2,9 @@
 
 Every preset with data is trained at 0.5, 1 and 1.5 times its learning rate, from three seeds; and ``digits-masked`` at
 several depths and rates, from one. A training counts as one that learns if its log shows none of the signs of one that
-does not (`elt_ref.training.learning`). To fit in hours, trainings end after N steps (400) of their schedule made for N.
-With a small batch the masked presets learn nothing in so few steps, so each preset keeps its own; ``--own`` is for one
-that takes hours otherwise.
+does not (`elt_ref.training.learning`), and its loss is below guessing's. To fit in hours, trainings end after N steps
+(400) of their schedule made for N. With a small batch the masked presets learn nothing in so few steps, so each preset
+keeps its own; ``--own`` is for one that takes hours otherwise.
 
 The runs stay in a folder, and a call goes on where the last one stopped. The tables are printed; ``--page`` writes
 them to docs/margins.md.
@@ -29,7 +29,7 @@ from elt_ref.training import METRICS, notice, read_metrics  # noqa: E402
 from elt_ref.training.learning import GUESSING  # noqa: E402
 
 FACTORS, SEEDS = (0.5, 1.0, 1.5), (0, 1, 2)
-DEPTHS = ((1, 4), (2, 4), (4, 4), (3, 5))
+DEPTHS = ((1, 4), (2, 4), (3, 5), (4, 4))
 RATES = (5e-4, 1e-3, 2e-3, 3e-3, 4e-3, 6e-3)
 GRID = "digits-masked"
 PAGE = Path("docs") / "margins.md"
@@ -137,9 +137,10 @@ def main() -> None:
     lines = [
         "# Margins of the learning rate",
         "",
-        f"Written by `python -m specs.making.margins {command}`. A number is the loss of the last exit at the end,",
-        "as a share of the loss of guessing; for drifting, the size of the field as a share of the first. Bold is a",
-        "training that does not learn, with why.",
+        f"    python -m specs.making.margins {command} --page",
+        "",
+        "A number is the loss of the last exit at the end, as a share of the loss of guessing; for drifting, the size",
+        "of the field as a share of the first. Bold is a training that does not learn, with why.",
         *([f"Not measured, because it takes hours: {', '.join(arguments.skip)}."] if arguments.skip else []),
         "",
         "## Presets at half, once and one and a half times their rate, three seeds",
