@@ -190,7 +190,7 @@ def test_a_folder_with_spaces_quotes_and_markup(tmp_path):
     assert "<h5>_x$_$y</h5>" in (folder / "a b" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_a_name_that_is_not_utf_8_or_speaks_to_the_terminal(tmp_path):
     for name in (b"x\xe9", "a\u202e\x1b[31m\nb".encode()):
         folder = tmp_path / os.fsdecode(name)
@@ -198,5 +198,6 @@ def test_a_name_that_is_not_utf_8_or_speaks_to_the_terminal(tmp_path):
         done = clean(run("sample", folder, "--out", tmp_path / f"{os.fsdecode(name)}.png"))
         assert done.stderr.count(b"\n") == 1
         assert b"\x1b" not in done.stderr
-        clean(run("compare", folder, "--out", folder / "c", "--count", 10))
+        clean(run("compare", folder, "--out", tmp_path / f"{os.fsdecode(name)}.c", "--count", 10))
+        clean(run("explore", folder, "--out", tmp_path / f"{os.fsdecode(name)}.html"))
         clean(run("sample", folder / "nothing", "--out", "x.png"), code=2)

@@ -11,6 +11,7 @@ import elt_ref
 from elt_ref.errors import RequestError
 from elt_ref.explore.document import check_plain, run_document
 from elt_ref.files import check_file, write_text
+from elt_ref.literal import visible
 from elt_ref.ports import PORTS
 from elt_ref.run.folder import open_run
 
@@ -49,7 +50,7 @@ def explore(folders: Sequence[Path], out: Path) -> int:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """Return the shortest ends of paths that tell the folders apart.
+    """Return the shortest ends of paths that tell the folders apart, with every character to be seen.
 
     Raises:
         RequestError: a folder is there twice.
@@ -59,7 +60,7 @@ def short_names(folders: Sequence[Path]) -> list[str]:
         twice = next(folder for folder in folders if whole.count(folder.resolve()) > 1)
         raise RequestError(f"explore: expected different run folders, got {twice} twice")
     longest = max(len(path.parts) for path in whole)
-    ends = (["/".join(path.parts[-parts:]) for path in whole] for parts in range(1, longest + 1))
+    ends = ([visible("/".join(path.parts[-parts:])) for path in whole] for parts in range(1, longest + 1))
     return next(names for names in ends if len(set(names)) == len(names))
 
 

@@ -95,7 +95,5 @@ def _headings(labels: Sequence[str]) -> Element:
 
 
 def _scroller(table: Element, words: str, *, wide: bool) -> Element:
-    scroller = element("div", table, class_="scroll wide" if wide else "scroll")
-    for name, value in {"tabindex": "0", "role": "group", "aria-label": words}.items():
-        scroller.set(name, value)
-    return scroller
+    class_ = "scroll wide" if wide else "scroll"
+    return element("div", table, class_=class_, tabindex="0", role="group", aria_label=words)

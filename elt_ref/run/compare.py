@@ -1,6 +1,7 @@
 """Comparing runs of one architecture at every number of loops: numbers, pictures, and a chapter of the report."""
 
 import json
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from os.path import relpath
@@ -264,7 +265,7 @@ def _links(sources: Mapping[str, Path], out: Path) -> dict[str, dict[str, str]]:
 def _address(path: Path, out: Path) -> str:
     """Return the address of a file, relative to a page in the folder `out`."""
     try:
-        return quote(Path(relpath(path.resolve(), out.resolve())).as_posix())
+        return quote(os.fsencode(Path(relpath(path.resolve(), out.resolve())).as_posix()))
     except ValueError:  # another drive of Windows
         return path.resolve().as_uri()
 
