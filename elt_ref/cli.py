@@ -1,7 +1,7 @@
 """The commands. With ``--json`` a command prints one JSON object on stdout and nothing else; progress goes to stderr.
 
 Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request was wrong or its result cannot be
-written, 130 interrupted (143 by SIGTERM, 129 by SIGHUP), 141 the reader of stdout left.
+written, 130 interrupted (143 by SIGTERM, 129 by SIGHUP, 128 and its number by another), 141 the reader of stdout left.
 """
 
 import re
@@ -10,6 +10,7 @@ import sys
 import tomllib
 from dataclasses import asdict
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,9 +37,16 @@ class Group(TyperGroup):
     """Commands whose help is never cut, and is an error where a command is missing, whatever the version of click."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse an empty line."""
-        if not args and not ctx.resilient_parsing:
+        """Refuse an empty line, and empty words: an unset variable of a shell would name the current folder."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        if not args:
             raise NoCommandError(ctx.get_help())
+        before = "elt-ref"
+        for word in args:
+            if not word or re.fullmatch("--[a-z-]+=", word):
+                raise RequestError(f"{word.rstrip('=') or f'after {before}'}: expected a value, got an empty one")
+            before = word
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -165,13 +173,21 @@ def _is_of_the_request(error: Exception) -> bool:
 
 def _fail(error: Exception | str, code: int) -> int:
     """Say on stderr what is wrong, and return the exit code."""
-    if hasattr(error, "format_message"):  # a usage error of typer's click, whichever version that is from
-        error = error.format_message()  # pyright: ignore[reportAttributeAccessIssue]
     message = str(error) or "expected more memory than there is"
+    if hasattr(error, "format_message"):  # a usage error of typer's click, whichever version that is from
+        message = error.format_message() + _got(error)  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(error, OSError):
         message = f"{error.filename or 'file'}: expected to read or write it, got {error.strerror or error}"
     Terminal(stderr=True).say(f"elt-ref: {sentence(message)}")
     return code
+
+
+def _got(error: Any) -> str:
+    """Return what was given to the option of a usage error, which click does not always say."""
+    names, words = getattr(getattr(error, "param", None), "opts", []), sys.argv[1:]
+    given = [value for name, value in pairwise(words) if name in names]
+    given += [word.partition("=")[2] for word in words if word.partition("=")[0] in names and "=" in word]
+    return f", got '{given[-1]}'" if given and given[-1] not in error.format_message() else ""
 
 
 def _version(asked: bool) -> bool:
@@ -248,12 +264,15 @@ def _configuration(source: str, settings: list[str] | None, steps: int | None, s
     overrides: dict[str, Any] = {}
     for setting in settings or []:
         key, separator, value = setting.partition("=")
-        if not separator:
+        if not (separator and key):
             raise RequestError(f"--set: expected KEY=VALUE, got '{setting}'")
         try:
-            overrides[key] = tomllib.loads(f"value = {value}")["value"]
+            read = tomllib.loads(f"value = {value}")
         except (ValueError, RecursionError):
-            overrides[key] = value  # a bare word is a string, and so is a number that Python cannot hold
+            read = {"value": value}  # a bare word is a string, and so is a number that Python cannot hold
+        if list(read) != ["value"]:
+            raise RequestError(f"--set: expected one value for {key}, got further lines: '{value}'")
+        overrides[key] = read["value"]
     if steps is not None:
         overrides["training.steps"] = steps
     if seed is not None:
@@ -292,6 +311,7 @@ def sample(
 ) -> None:
     import numpy as np  # noqa: PLC0415  after the process is settled
 
+    from elt_ref.arrays import check_integers  # noqa: PLC0415
     from elt_ref.run.evaluate import MOST_SAMPLES  # noqa: PLC0415
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.given import give_frames  # noqa: PLC0415
@@ -307,7 +327,9 @@ def sample(
     schedule = parse_loop_schedule(
         str(default) if loops is None else loops, max_loops=model.max_loops, steps=opened.config.sampling.steps
     )
-    chosen = learned_labels(opened) if labels is None else _numbers("--labels", labels)
+    learned = learned_labels(opened)
+    chosen = learned if labels is None else _numbers("--labels", labels)
+    check_integers("--labels", np.array(chosen), (len(chosen),), below=model.label_rows, expected=model.label_range)
     number = 10 * len(chosen) if count is None else count
     if not 1 <= number <= MOST_SAMPLES:
         raise RequestError(f"--count: expected from 1 to {MOST_SAMPLES:,}, got {number:,}")
@@ -316,6 +338,9 @@ def sample(
     console = Terminal(stderr=True)
     for warning in sampling_warnings(opened.config, schedule if isinstance(schedule, int) else None):
         console.say(f"Warning: {warning}.")
+    if unseen := sorted({*chosen} - {*learned, model.unconditional_class}):
+        labels = ", ".join(map(str, unseen))
+        console.say(f"Warning: no training example has label {labels}, so its samples mean little.")
     sampled = sample_to_file(opened, classes, out, loops=schedule, seed=seed, given=frames)
     used = sampled.loops_used
     spread = f"{used.mean():.2f} loops a step on average, {used.min()} to {used.max()}"
@@ -779,10 +804,6 @@ def conform_judge(
     )
 
 
-if __name__ == "__main__":
-    main()
-
-
 Exercises = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `elt-ref learn start` has made.")]
 AnswerTime = Annotated[
     float, typer.Option("--timeout", help="Seconds that a function may take.", min=0.1, callback=_finite)
@@ -838,3 +859,7 @@ def learn_grade(
     from elt_ref.learn.commands import grade_all  # noqa: PLC0415
 
     grade_all(folder, out, timeout, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ from elt_ref.config import (
     preset_names,
     validate,
 )
-from elt_ref.config.schema import LARGEST_COUNT, LARGEST_NUMBER
+from elt_ref.config.schema import LARGEST_COUNT, LARGEST_NUMBER, MOST_LAYERS
 from elt_ref.errors import RequestError
 
 SMALL = """
@@ -153,7 +153,7 @@ def documents(draw):
         **{key: some[key] for key in sorted(kept)},
         "model": {
             "family": "masked",
-            "layers": draw(counts),
+            "layers": draw(st.integers(1, MOST_LAYERS)),
             "max_loops": max_loops,
             "width": heads * draw(st.integers(1, 99)),
             "heads": heads,
@@ -320,6 +320,8 @@ def test_a_student_may_be_missing_in_the_vanilla_objective_only():
                 "a.",
                 "nul",
                 "COM1.x",
+                "LPT².y",
+                "conin$",
             ]
         ),
         st.tuples(st.text(), st.sampled_from('/\\:*?"<>|\0\n\x7f\u2028'), st.text()).map("".join),
@@ -337,7 +339,7 @@ def test_any_other_name_names_a_folder(name):
     try:
         config = parse_config(SMALL, where="small.toml", overrides={"name": name})
     except RequestError:
-        assert name.lower() in {"con", "prn", "aux", "nul"} or name.lower()[:3] in {"com", "lpt"}
+        assert name.lower() in {"con", "prn", "aux", "nul", "conin$", "conout$"} or name.lower()[:3] in {"com", "lpt"}
     else:
         assert Path("runs", config.name).parts == ("runs", name)
 
@@ -384,7 +386,8 @@ def test_an_unknown_key_names_the_nearest(key, meant):
         ("model.grid", 4, "got 4"),
         ("model.grid", [2, 2.5], "model.grid.1: expected integer, got 2.5"),
         ("model", 3, "got 3"),
-        ("data", "digits", "got 'digits'"),
+        ("data", "digits", "data: expected a section, got 'digits'"),
+        ("model.grid", [], "model.grid: expected from 1 to "),
         ("training.schedule", "linear", "expected 'constant' or 'cosine', got 'linear'"),
     ],
 )
@@ -400,7 +403,7 @@ OUT_OF_RANGE = {
     "tokenizer.patch_frames": [0, -2],
     "tokenizer.iterations": [0],
     "model.family": ["recurrent"],
-    "model.layers": [0],
+    "model.layers": [0, 10_001],
     "model.max_loops": [0, -1],
     "model.width": [0],
     "model.heads": [0, 3],
@@ -451,7 +454,7 @@ OUT_OF_RANGE_DIFFUSION = {
     "model.layer_norm_epsilon": [0.0],
     "model.time_features": [0, 3],
     "model.time_scale": [0.0],
-    "diffusion.shift": ["some", "32/0", "32"],
+    "diffusion.shift": ["some", "32/0", "32", f"1/{'9' * 400}", f"{'9' * 5000}/1"],
     "diffusion.bias": ["none", "b0"],
     "diffusion.shift_at_noise": ["some", 7.0],
     "diffusion.log_snr_min": [15.0],

@@ -28,7 +28,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 LONGEST_NAME = 100
 ODD = '/\\:*?"<>|'
 """Letters that some system does not allow in a name, or takes for a path."""
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices."""
 
 
@@ -49,6 +49,8 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 
 LARGEST_COUNT, LARGEST_NUMBER = 10**9, 1e6
 """Largest count and largest other number in a configuration: more is a mistake, and overflows float32 or the memory."""
+MOST_LAYERS = 10_000
+"""Largest number of layers: each is made by itself, and more take minutes before memory ends."""
 LARGEST_LOG = 100.0
 """Largest logarithm of a signal-to-noise ratio, and its shift or bias: their exponentials stay finite in float32."""
 
@@ -102,7 +104,7 @@ class LatentsConfig(_Section):
 class _NetworkConfig(_Section):
     """What all families share: a block of N layers, applied L times."""
 
-    layers: PositiveInt
+    layers: Annotated[int, Field(gt=0, le=MOST_LAYERS)]
     """N, the number of layers with weights of their own. An unlooped network is ``layers = depth, max_loops = 1``."""
     max_loops: PositiveInt
     """L_max, the loops of training, whose last is the teacher. Inference may use any number."""
@@ -265,10 +267,10 @@ def _shift(value: Any) -> Any:
         return value
     if value == "none":
         return 0.0
-    found = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", value)
+    found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", value)
     if found is None:
         raise ValueError(
-            f"expected a number, none, or noise resolution / image resolution such as 32/64, got '{value}'"
+            f"expected a number, none, or noise resolution / image resolution such as 32/64, got '{value[:80]}'"
         )
     return 2 * math.log(int(found[1]) / int(found[2]))
 

@@ -1,6 +1,7 @@
 """What is wrong with a configuration, in one sentence; an unknown key comes with the nearest known one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -34,8 +35,17 @@ def sentence(error: ValidationError) -> str:
         return f"{place}.family: expected one of {', '.join(FAMILIES)}, got {got!r}{nearest(str(got), FAMILIES)}"
     if first["type"] == "value_error":  # one of our own validators
         return _placed(first["msg"].removeprefix("Value error, "), place)
-    expectation = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{place}: expected {expectation}, got {_short(first['input'])}"
+    return f"{place}: expected {_expectation(first)}, got {_short(first['input'])}"
+
+
+def _expectation(error: Mapping[str, Any]) -> str:
+    """Return what pydantic expected, in our words where its own name its types."""
+    if error["type"] in {"model_type", "dict_type"}:
+        return "a section"
+    if error["type"] in {"too_short", "too_long"}:
+        bounds = error["ctx"]
+        return f"from {bounds.get('min_length', 0)} to {bounds.get('max_length', 'any number')} of them"
+    return error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
 
 
 def _short(value: object) -> str:

@@ -21,7 +21,7 @@ from elt_ref.conformance.fresh.laws import laws
 from elt_ref.conformance.judge import Fresh, Report, judge, selected
 from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
-from elt_ref.errors import RequestError, nearest
+from elt_ref.errors import RequestError, first_words, nearest
 from elt_ref.files import check_file, made_folder, write_text
 from elt_ref.run.idea import load_idea
 from elt_ref.terminal import Terminal, print_json
@@ -146,7 +146,8 @@ def _write_smallest(fresh: Fresh, console: Terminal, called: str) -> None:
     """Write the smallest failing question of each operation, and print its numbers."""
     for vector in fresh.smallest:
         path = write_case(CASES, vector)
-        console.say(*numbers(vector), f"  To ask it again: elt-ref conform {called} --case {path}")
+        again = f"To ask it again: elt-ref conform {called} --case {path}"
+        console.say(*numbers(vector), f"  {f'Wrote {path}' if called.startswith('judge ') else again}")
 
 
 def _judged(
@@ -267,6 +268,9 @@ def exported_inquiry(folder: Path) -> Inquiry:
     if not path.is_file():
         return Inquiry(questions=0)
     try:
-        return Inquiry(int(json.loads(read_text(path))["seed"]), exported=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        seed = json.loads(read_text(path))["seed"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(f"{path}: expected the seed of fresh questions, got {error}") from error
+    if type(seed) is not int or not 0 <= seed < 2**64:
+        raise RequestError(f"{path}: expected a seed from 0 to 2⁶⁴ − 1, got {first_words(seed)}")
+    return Inquiry(seed, exported=True)

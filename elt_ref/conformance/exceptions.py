@@ -27,7 +27,7 @@ from elt_ref.text_files import read_text
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     clause: str
     reason: Annotated[str, Field(min_length=1)]

@@ -26,6 +26,8 @@ def misread(error: ValidationError, whole: str) -> str:
     """Return the first thing that is wrong with what was read: its place, or `whole`, what is expected, what stands."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or whole
+    if first["type"] == "value_error":  # one of our own validators, which says what it got
+        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
     return f"{place}: {first['msg'].lower()}, got {repr(first['input'])[:80]}"
 
 

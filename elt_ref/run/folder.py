@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import tiny_datasets
 from elt_ref.arrays import Tree
 from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
@@ -13,9 +14,12 @@ from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
 from elt_ref.run.record import (
     RECORD,
     Record,
+    check_data,
     check_idea_stays,
     check_same_origin,
+    check_settings,
     check_tokenizer,
+    data_digest,
     idea_entry,
     read_record,
     record_of,
@@ -76,7 +80,7 @@ def check_folder(folder: Path, config: Experiment, *, resume: bool, idea: Idea |
         RequestError: the folder holds a run (without `resume`), or another run (with it), or another idea.
     """
     path = folder / CONFIG
-    left = [name for name in (CHECKPOINT, METRICS) if (folder / name).exists()]
+    left = [name for name in (CHECKPOINT, METRICS, CODEC) if (folder / name).exists()]
     if not path.exists() and left:
         raise RequestError(f"{folder}: expected a folder without a run, or a whole one, got {left[0]} without {CONFIG}")
     if path.exists() and not resume:
@@ -127,6 +131,13 @@ def _extension(folder: Path, stored: Experiment, config: Experiment, idea: Idea 
     )
 
 
+def check_no_file_of_a_run(path: Path) -> None:
+    """Raise RequestError if a path for other things names a file that a run needs, also through a link."""
+    place = path.resolve()
+    if place.name in (CONFIG, RECORD, METRICS, CHECKPOINT, CODEC, COPY) and (place.parent / CONFIG).exists():
+        raise RequestError(f"--out: expected a file that belongs to no run, got {path} of the run {place.parent}")
+
+
 def create_folder(folder: Path, config: Experiment, prepared: Prepared, idea: Idea | None = None) -> None:
     """Write the files that a run needs before its first step into a folder that exists; existing ones stay.
 
@@ -134,10 +145,10 @@ def create_folder(folder: Path, config: Experiment, prepared: Prepared, idea: Id
         RequestError: the run began with other data, another tokenizer, idea or version, or a file cannot be written.
     """
     learned = _learned(config, prepared.codec)
-    recorded, now = read_record(folder), record_of(prepared.data, learned, idea)
+    recorded, now = read_record(folder), record_of(config, prepared.data, learned, idea)
     if recorded is not None:
         check_idea_stays(folder, recorded, idea)
-        check_same_origin(folder, recorded, now, config.data.name if config.data else config.name)
+        check_same_origin(folder, recorded, now, config)
     elif (folder / CHECKPOINT).exists():
         raise RequestError(f"{folder}: expected a whole run, got {CHECKPOINT} without {RECORD}")
     else:
@@ -188,7 +199,12 @@ def open_run(folder: Path, console: Terminal | None = None, *, idea: Idea | None
     state = load_checkpoint(folder / CHECKPOINT, config, own)
     if idea is not None:
         check_borrowed(folder, config, own, idea)
-    codec = open_codec(config, load_data(config), folder)
+    check_settings(folder, record, config)
+    dataset = load_data(config)
+    if isinstance(dataset, tiny_datasets.TokenDataset | tiny_datasets.LatentDataset):
+        # Samples are drawn with the data's own codebook or scale.
+        check_data(folder, record, dataset.name, data_digest(dataset))
+    codec = open_codec(config, dataset, folder)
     check_tokenizer(folder, record, tokenizer_digest(_learned(config, codec)))
     found = notice(read_metrics(folder / METRICS), config) if (folder / METRICS).exists() else None
     words = None if found is None else sentence(found, config)

@@ -15,7 +15,7 @@ from elt_ref.generation import Sampled, sample
 from elt_ref.report.clips import ANIMATIONS, draw_animation, draw_contact_sheet
 from elt_ref.report.samples import draw_grid
 from elt_ref.run.evaluate import to_pictures
-from elt_ref.run.folder import Run
+from elt_ref.run.folder import Run, check_no_file_of_a_run
 from elt_ref.run.given import Given
 from elt_ref.run.prepare import load_data
 from elt_ref.schedules import LoopSchedule
@@ -78,6 +78,7 @@ def sample_to_file(
             "--out: expected a name ending in .safetensors, for these data came without a codebook to draw them with; "
             f"got '{path}'"
         )
+    check_no_file_of_a_run(path)
     check_file(path)
     start, known = (None, None) if given is None else (given.start, given.known)
     sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start, idea=run.idea)

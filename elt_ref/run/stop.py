@@ -2,13 +2,17 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Ctrl-C, a batch system's time limit or `kill`, and a terminal that is closed; Windows has no SIGHUP."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
+ENDING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""Ctrl-C, `kill`, a terminal that is closed, and a batch system's limits or its warnings of them; Windows has two."""
+TOGETHER = 0.5
+"""Seconds in which a second Ctrl-C is taken for the first: a wrapper passes on what the terminal sent to both."""
 
 
 @dataclass
@@ -20,21 +24,23 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """The shell's exit code of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+        """The shell's exit code of a process that a signal ended: 128 and its number."""
         return 128 + (self.signal or signal.SIGINT)
 
 
 @contextmanager
 def signals_interrupt() -> Iterator[Stop]:
-    """Inside, every signal of `ENDING` raises KeyboardInterrupt, once; after the first only Ctrl-C does so again.
+    """Inside, every signal of `ENDING` raises KeyboardInterrupt, once; after the first only a later Ctrl-C does again.
 
     A signal that is ignored (nohup, a background job of a script) stays ignored, and a handler that another program
     has set stays. Outside the main thread, where none can be set, nothing happens.
     """
-    stop = Stop()
+    stop, came = Stop(), -TOGETHER
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.signal is None or number == signal.SIGINT:
+        nonlocal came
+        before, came = came, time.monotonic()
+        if stop.signal is None or (number == signal.SIGINT and came - before >= TOGETHER):
             stop.signal = stop.signal or number
             raise KeyboardInterrupt
 

@@ -12,7 +12,18 @@ from elt_ref.run.prepare import Prepared, load_data, prepare
 from elt_ref.run.record import check_idea_stays, read_record
 from elt_ref.run.warn import training_warnings
 from elt_ref.terminal import Terminal
-from elt_ref.training import CHECKPOINT, METRICS, Notice, StepInfo, notice, read_metrics, sentence, train
+from elt_ref.training import (
+    CHECKPOINT,
+    METRICS,
+    Notice,
+    StepInfo,
+    load_checkpoint,
+    missing_steps,
+    notice,
+    read_metrics,
+    sentence,
+    train,
+)
 
 
 def train_run(
@@ -55,6 +66,12 @@ def _idea(folder: Path, *, resume: bool, console: Terminal) -> Idea | None:
 
 def _train(config: Experiment, folder: Path, *, resume: bool, console: Terminal, idea: Idea | None) -> Prepared:
     longer = check_folder(folder, config, resume=resume, idea=idea)  # once more, for now nobody else writes
+    if resume and (folder / CHECKPOINT).exists():  # before anything is written: a damaged log changes nothing
+        step = load_checkpoint(folder / CHECKPOINT, config, idea).step
+        if gaps := missing_steps(folder / METRICS, config, step):
+            console.say(
+                f"Warning: {folder / METRICS} lacks {len(gaps)} entries from step {gaps[0]} on; they stay lost."
+            )
     if resume and (folder / CONFIG).exists() and not (folder / CHECKPOINT).exists():
         console.say(f"No checkpoint in {folder} yet; starting at the first step.")
     console.say(*load_data(config).remarks)

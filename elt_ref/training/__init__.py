@@ -6,7 +6,7 @@ from elt_ref.training.idea_loss import idea_loss_and_gradient
 from elt_ref.training.learning import Notice, notice, sentence
 from elt_ref.training.optimizer import Moments, adamw, clip_gradient, moving_average, zero_moments
 from elt_ref.training.step import StepInfo, TrainState, init_state, loss_and_gradient, train_step
-from elt_ref.training.trainer import CHECKPOINT, METRICS, read_metrics, train
+from elt_ref.training.trainer import CHECKPOINT, METRICS, missing_steps, read_metrics, train
 
 __all__ = [
     "CHECKPOINT",
@@ -24,6 +24,7 @@ __all__ = [
     "init_state",
     "load_checkpoint",
     "loss_and_gradient",
+    "missing_steps",
     "moving_average",
     "notice",
     "read_metrics",

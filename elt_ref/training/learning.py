@@ -36,7 +36,7 @@ from elt_ref.schedules.noise import signal_and_noise
 from elt_ref.training.step import CORRUPTIONS
 
 FEW = 8
-"""Examples of a batch whose predictions are compared."""
+"""Examples of a batch whose predictions are compared; a smaller batch says little about a step."""
 
 
 def blind_prediction(config: Experiment, examples: Batch) -> np.ndarray | None:
@@ -138,6 +138,8 @@ class Notice(NamedTuple):
     """``"guessing"``, ``"collapsed"`` or ``"blind"``."""
     evidence: str
     """What the log shows, as a clause."""
+    falls: bool = False
+    """Whether the loss still falls."""
 
 
 def notice(entries: Sequence[Mapping[str, Any]], config: Experiment) -> Notice | None:
@@ -164,10 +166,12 @@ def notice(entries: Sequence[Mapping[str, Any]], config: Experiment) -> Notice |
         fell = f"its loss fell to {lowest:.2f} of the loss of guessing by step {step}"
         return Notice("collapsed", f"{fell}, and is {now:.2f} of it {since}")
     what = "the mean of the data" if isinstance(config, DiffusionExperiment) else "the frequencies of the codes"
-    falls = len(levels) > WINDOW and now < FALLS * levels[-1 - WINDOW] and last[-1]["step"] < config.training.steps
-    if now > GUESSING and not falls:
+    falls = bool(len(levels) > WINDOW and now < FALLS * levels[-1 - WINDOW])
+    if now > GUESSING and not (falls and last[-1]["step"] < config.training.steps):
         loss, blind = (float(np.mean([entry[name] for entry in last])) for name in ("teacher_truth", "blind_loss"))
-        return Notice("guessing", f"its loss {since} is {loss:.3f}, no better than guessing {what} ({blind:.3f})")
+        return Notice(
+            "guessing", f"its loss {since} is {loss:.3f}, no better than guessing {what} ({blind:.3f})", falls
+        )
     return _blind(judged)
 
 
@@ -183,8 +187,15 @@ def _blind(judged: Sequence[Mapping[str, Any]]) -> Notice | None:
 def sentence(found: Notice, config: Experiment) -> str:
     """Return a notice with the settings to change."""
     training, model = config.training, config.model
+    if found.falls:
+        return (
+            f"{config.name} has not learned: {found.evidence}, but it still falls. Try more training.steps "
+            f"(now {training.steps})."
+        )
+    few = training.batch_size < FEW
+    more = f"a larger training.batch_size (now {training.batch_size})" if few else "a longer training.warmup_steps"
     return (
         f"{config.name} does not learn: {found.evidence}. Try training.learning_rate={training.learning_rate / 3:.1g} "
-        f"(now {training.learning_rate:g}), a longer training.warmup_steps (now {training.warmup_steps}), or fewer "
+        f"(now {training.learning_rate:g}), {more}{'' if few else f' (now {training.warmup_steps})'}, or fewer "
         f"model.layers or model.max_loops (now {model.layers} × {model.max_loops})."
     )

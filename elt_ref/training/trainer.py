@@ -14,17 +14,19 @@ import numpy as np
 
 from elt_ref.arrays import tree_leaves
 from elt_ref.config import Experiment
-from elt_ref.errors import RequestError, TrainingError
+from elt_ref.errors import RequestError, TrainingError, first_words
 from elt_ref.files import write_text
 from elt_ref.idea import Idea
 from elt_ref.objective import Batch, draw, take_batch
-from elt_ref.text_files import read_text
+from elt_ref.text_files import text_of
 from elt_ref.training.checkpoint import load_checkpoint, save_checkpoint
 from elt_ref.training.learning import Notice, blind_prediction, notice, signs
 from elt_ref.training.step import StepInfo, TrainState, init_state, train_step
 
 CHECKPOINT = "checkpoint.safetensors"
 METRICS = "metrics.jsonl"
+LARGEST = 1e300
+"""No number of a log is larger."""
 
 
 def train(
@@ -111,26 +113,55 @@ def log_entry(step: int, info: StepInfo) -> dict[str, Any]:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a ``metrics.jsonl``; a line cut short by a kill, and what follows it, is left out.
+    """Return the entries of a ``metrics.jsonl``; empty lines, and a last line that is cut short, are left out.
 
     Raises:
-        RequestError: the file cannot be read, or another line is damaged.
+        RequestError: the file cannot be read, another line is damaged, or a value is no finite number.
     """
     try:
-        lines = read_text(path).splitlines()
+        content = path.read_bytes()
+        try:
+            lines = text_of(content).splitlines()
+        except ValueError:  # the last line may end within a letter
+            lines = text_of(content[: content.rfind(b"\n") + 1]).splitlines()
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: expected a readable log, got {getattr(error, 'strerror', error)}") from error
     entries = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             entry = None
         if isinstance(entry, dict) and type(entry.get("step")) is int:
             entries.append(entry)
+            if odd := next((name for name, value in entry.items() if not _fits(name, value)), None):
+                got = first_words(entry[odd])
+                raise RequestError(f"{path}: expected finite numbers in line {number}, got {odd} = {got}")
         elif number < len(lines):
             raise RequestError(f"{path}: expected an entry with its step in line {number}, got {line[:60]!r}")
     return entries
+
+
+def _fits(name: str, value: object) -> bool:
+    """Return whether a log can hold a value under a name: a number, a list of them, or the kind of a notice."""
+    if name == "notice":
+        return isinstance(value, str)
+    if isinstance(value, list):
+        return all(_fits(name, each) for each in value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def missing_steps(path: Path, config: Experiment, step: int) -> list[int]:
+    """Return the steps up to `step` whose entries a log should have and lacks, rising.
+
+    Raises:
+        RequestError: as `read_metrics`; a missing log lacks them all.
+    """
+    logged = {entry["step"] for entry in read_metrics(path)} if path.exists() else set()
+    due = {1, *range(config.training.log_every, step + 1, config.training.log_every)}
+    return sorted(each for each in due - logged if each <= step)
 
 
 def _log_until(path: Path, step: int) -> list[dict[str, Any]]:

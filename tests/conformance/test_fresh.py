@@ -19,12 +19,12 @@ from elt_ref.conformance.doors import FilesDoor, PythonDoor
 from elt_ref.conformance.exceptions import Exceptions
 from elt_ref.conformance.fresh import ask
 from elt_ref.conformance.fresh.ask import SEED, Inquiry, Question, draw, order, seed_of, with_fresh
-from elt_ref.conformance.fresh.case_file import numbers, read_case, write_case
+from elt_ref.conformance.fresh.case_file import misshapen, numbers, read_case, write_case
 from elt_ref.conformance.fresh.domain import quantities
 from elt_ref.conformance.fresh.drawer import Drawer
 from elt_ref.conformance.fresh.subjects import QUESTIONS, subjects
 from elt_ref.conformance.judge import judge
-from elt_ref.conformance.operations import OPERATIONS
+from elt_ref.conformance.operations import OPERATIONS, TABLE
 from elt_ref.conformance.reference import ReferenceBackend
 from elt_ref.conformance.reports import badge
 from elt_ref.errors import RequestError
@@ -313,6 +313,45 @@ def test_a_failing_question_is_a_file_that_is_asked_again(tmp_path):
     assert any(line.startswith("  ratio [") for line in numbers(vector))
 
 
+def guide_case(**changes):
+    """Return a question of one array, with something wrong in it."""
+    array = {"dtype": "float64", "shape": [2], "values": [0.5, 1], **changes}
+    case = {"clause": "GUIDE-01", "operation": "guide", "settings": {}, "inputs": {"conditional": array}}
+    return json.dumps(case)
+
+
+def test_the_arrays_of_every_stored_question_fit_the_table():
+    for vector in VECTORS:
+        assert misshapen(vector.stored.operation, vector.inputs) is None, vector.id
+        for name, array in vector.inputs.items():
+            if array.ndim == 1 and len(array) > 1 and "[" in TABLE[vector.stored.operation].arguments.get(name, ""):
+                grown = {**vector.inputs, name: array[None]}
+                assert f"{name}: expected shape" in str(misshapen(vector.stored.operation, grown))
+
+
+def test_an_array_whose_length_differs_from_anothers():
+    vector = next(each for each in VECTORS if each.stored.operation == "masked_objective")
+    tokens = vector.inputs["tokens"]
+    assert "with B = " in str(misshapen("masked_objective", {**vector.inputs, "labels": np.arange(len(tokens) + 1)}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"seed": 1e400}',
+        "[" * 100_000,
+        "{}",
+        "5",
+        "null",
+        *(f'{{"seed": {each}}}' for each in ("5.7", "true", "-1", str(2**64), '"5"')),
+    ],
+)
+def test_a_wrong_seed_of_an_export(tmp_path, text):
+    (tmp_path / "fresh.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RequestError, match=r"fresh\.json: expected (a seed from 0|the seed)"):
+        exported_inquiry(tmp_path)
+
+
 def test_a_wrong_case_file_is_one_sentence(tmp_path):
     path = tmp_path / "case.json"
     for content, expected in (
@@ -323,6 +362,14 @@ def test_a_wrong_case_file_is_one_sentence(tmp_path):
             "expected an operation",
         ),
         (json.dumps({"clause": "GUIDE-01", "operation": "guide", "settings": {}, "inputs": {}}), "the reference"),
+        (guide_case(dtype="int64"), "expected values of dtype int64 from -1e.38 to 1e.38, got 0.5"),
+        (guide_case(values=[1, float("nan")]), "expected values of dtype float64 .* got nan"),
+        (guide_case(values=[1, 10**400]), "expected values of dtype float64|the file"),
+        (guide_case(values=[1, 1e308]), "expected values of dtype float64 .* got 1e.308"),
+        (guide_case(values=[True, 1]), "got True"),
+        (guide_case(values=[1]), r"expected 2 values for shape \[2\], got 1"),
+        (guide_case(shape=[0], values=[]), "greater than 0"),
+        ("[" * 100_000, "the file|recursion"),
     ):
         path.write_text(content, encoding="utf-8")
         with pytest.raises(RequestError, match=expected):

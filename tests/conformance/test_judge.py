@@ -1,6 +1,7 @@
 """The judge: right backends pass everything, backends without knowledge pass nothing, and messages are useful."""
 
 import dataclasses
+import datetime as dt
 import json
 import signal
 import time
@@ -481,7 +482,7 @@ class SwappedGuidance(ReferenceBackend):
 
 
 def test_known_failures_are_strict():
-    entry = {"clause": "GUIDE-01", "reason": "seen", "until": "2999-01-01"}
+    entry = {"clause": "GUIDE-01", "reason": "seen", "until": dt.date(2999, 1, 1)}
     report = judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
     assert report.verdicts[0].status == "KNOWN"
     assert (
@@ -492,7 +493,7 @@ def test_known_failures_are_strict():
     passing = judge(PythonDoor(ReferenceBackend()), VECTORS, only="GUIDE-01", exceptions=Exceptions(known=[entry]))
     assert not passing.passed, "an entry whose clause passes is kept"
     assert "remove the entry" in passing.complaints[0]
-    late = Exceptions(known=[entry | {"until": "2020-01-01"}])
+    late = Exceptions(known=[entry | {"until": dt.date(2020, 1, 1)}])
     expired = judge(PythonDoor(SwappedGuidance()), VECTORS, only="GUIDE-01", exceptions=late)
     assert expired.verdicts[0].status == "FAIL"
     assert not expired.passed
@@ -517,8 +518,6 @@ def test_a_waiver_shows_and_awards_nothing():
 
 
 def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
-    import datetime as dt
-
     from elt_ref.conformance.exceptions import read_exceptions
 
     path = tmp_path / "known.toml"
@@ -530,6 +529,13 @@ def test_a_draft_of_known_failures_can_be_read_back(tmp_path):
     assert [entry.clause for entry in read_exceptions(path).known_failures] == ["GUIDE-01"]
     path.write_text("[[known]]\nclause = 'GUIDE-01'\n", encoding="utf-8")
     with pytest.raises(RequestError, match="reason: field required"):
+        read_exceptions(path)
+    for until in ("4070908800", '"2099-01-01"', "2099-01-01T00:00:00"):
+        path.write_text(f"[[known]]\nclause = 'GUIDE-01'\nreason = 'x'\nuntil = {until}\n", encoding="utf-8")
+        with pytest.raises(RequestError, match="until: "):
+            read_exceptions(path)
+    path.write_text("[[waiver]]\nclause = 'GUIDE-01'\nreason = 'x'\nfactor = '4'\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="factor: "):
         read_exceptions(path)
 
 

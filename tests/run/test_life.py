@@ -4,6 +4,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -19,7 +20,7 @@ import elt_ref
 import tiny_datasets
 from elt_ref.run.folder import open_run
 from elt_ref.run.lock import LOCK, locked
-from elt_ref.run.stop import signals_interrupt
+from elt_ref.run.stop import TOGETHER, signals_interrupt
 from elt_ref.training import CHECKPOINT, METRICS, read_metrics
 
 ELT_REF = [sys.executable, "-c", "from elt_ref.cli import main; main()"]
@@ -55,7 +56,10 @@ def wait_for(path, process):
 # --- signals
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGXCPU, 152), (signal.SIGUSR1, 138)],
+)
 def test_a_signal_saves_and_says_how_to_go_on(tiny, tmp_path, number, code):
     folder = tmp_path / "run"
     process = start("train", tiny, *LONG, "--out", folder)
@@ -90,6 +94,8 @@ def test_only_ctrl_c_interrupts_the_saving_again():
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGINT)  # at once, as a wrapper passes it on
+        time.sleep(1.1 * TOGETHER)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert (stop.signal, stop.exit_code) == (signal.SIGTERM, 143)
@@ -184,9 +190,9 @@ def test_where_there_are_no_locks_training_goes_on(tmp_path, monkeypatch):
 
 def test_the_record_of_a_run(trained):
     record = json.loads((trained / "run.json").read_text())
-    assert set(record) == {"version", "data", "tokenizer"}
+    assert set(record) == {"version", "data", "tokenizer", "settings"}
     assert record["version"] == elt_ref.__version__
-    assert len(record["data"]) == len(record["tokenizer"]) == 64
+    assert len(record["data"]) == len(record["tokenizer"]) == len(record["settings"]) == 64
 
 
 @pytest.fixture
@@ -291,12 +297,90 @@ def test_a_run_is_not_judged_by_other_data(copied, refused, tmp_path, command_):
     assert "expected data set 'digits' as the run began with" in refused(command_, *words)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "1"}', "\0"])
-def test_a_damaged_record(copied, refused, tiny, text):
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "1"}', "\0", "[" * 100_000])
+@pytest.mark.parametrize("command_", ["train", "sample"])
+def test_a_damaged_record(copied, refused, tiny, tmp_path, text, command_):
     (copied / "run.json").write_text(text)
-    assert "run.json: expected the record that the run's first step wrote, got " in refused(
-        "train", tiny, "--out", copied, "--resume"
-    )
+    words = (tiny, "--out", copied, "--resume") if command_ == "train" else (copied, "--out", tmp_path / "x.png")
+    assert "run.json: expected the record that the run's first step wrote, got " in refused(command_, *words)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("version", 1), ("data", None), ("data", 5), ("tokenizer", 5), ("idea", 5), ("idea", {}), ("idea", {"name": "x"})],
+)
+@pytest.mark.parametrize("command_", ["train", "sample"])
+def test_a_record_of_other_types(copied, refused, tiny, tmp_path, key, value, command_):
+    spoil_record(copied, **{key: value})
+    words = (tiny, "--out", copied, "--resume") if command_ == "train" else (copied, "--out", tmp_path / "x.png")
+    sentence = refused(command_, *words)
+    assert "run.json: expected the record that the run's first step wrote, got " in sentence
+    assert f" at {key}" in sentence
+
+
+def test_a_record_that_an_editor_saved(copied, done, tmp_path):
+    text = (copied / "run.json").read_text("utf-8")
+    for encoding in ("utf-8-sig", "utf-16"):
+        (copied / "run.json").write_text(text, encoding)
+        done("sample", copied, "--out", tmp_path / "x.png", "--count", "1")
+
+
+def test_a_damaged_log_changes_nothing(copied, refused, tiny):
+    log = copied / "metrics.jsonl"
+    log.write_text(f"no entry\n{log.read_text('utf-8')}", "utf-8")
+    before = contents(copied)
+    constant = ("--set", "training.schedule=constant")
+    for words in ((), ("--steps", "99", *constant)):
+        refused("train", tiny, "--out", copied, "--resume", *words)
+        assert contents(copied) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("heads = 2", "heads = 1"), ('kind = "ilsd"', 'kind = "vanilla"'), ("learning_rate = ", "learning_rate = 1")],
+)
+@pytest.mark.parametrize("command_", ["train", "sample", "evaluate"])
+def test_settings_that_were_changed_by_hand(copied, refused, tmp_path, old, new, command_):
+    path = copied / "config.toml"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    words = {
+        "train": (path, "--out", copied, "--resume"),
+        "sample": (copied, "--out", tmp_path / "x.png"),
+        "evaluate": (copied,),
+    }[command_]
+    assert "config.toml: expected the settings that the run began with" in refused(command_, *words)
+
+
+def test_sampling_settings_may_be_changed_by_hand(copied, done, tmp_path):
+    path = copied / "config.toml"
+    text = path.read_text("utf-8")
+    changed = re.sub(r"(\[sampling\]\nsteps = )\d+", r"\g<1>2", text)
+    assert changed != text
+    path.write_text(changed, "utf-8")
+    done("sample", copied, "--out", tmp_path / "x.png", "--count", "1")
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "tokenizer.safetensors", "link.safetensors"])
+def test_samples_never_replace_a_file_of_a_run(copied, refused, trained, name):
+    (copied / "link.safetensors").symlink_to("checkpoint.safetensors")
+    before = contents(copied)
+    for run in (copied, trained):
+        assert "expected a file that belongs to no run, got " in refused("sample", run, "--out", copied / name)
+    assert contents(copied) == before
+
+
+def test_a_stray_tokenizer_is_not_taken(copied, refused, tiny, tmp_path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "tokenizer.safetensors").write_bytes((copied / "tokenizer.safetensors").read_bytes())
+    assert "got tokenizer.safetensors without config.toml" in refused("train", tiny, "--out", folder)
+
+
+def test_a_log_that_was_lost_is_said(tiny, copied, done):
+    (copied / "metrics.jsonl").unlink()
+    assert "metrics.jsonl lacks " in done("train", tiny, "--out", copied, "--resume").err
 
 
 def test_a_lost_record(copied, refused, tiny):

@@ -72,6 +72,10 @@ def test_the_class_that_is_none_can_be_asked_for(done, trained, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["--labels", "0,99", "--count", "1"],
+            "--labels: expected classes in 0…9 or 10 for none, got 99 at position 1",
+        ),
         (["--labels", "11"], "labels: expected classes in 0…9 or 10 for none, got 11 at position 0"),
         (["--labels", "0,-1"], "got -1 at position 1"),
         (["--labels", "a,b"], "--labels: expected integers with commas between, got 'a,b'"),

@@ -141,6 +141,7 @@ def test_resuming_with_other_settings_names_the_difference(refused, tiny, traine
         (["--set", "data.name=digit"], "there must be a dataset 'digit'"),
         (["--set", "sampling=1"], "sampling: expected "),
         (["--set", "training.steps"], "--set: expected KEY=VALUE, got 'training.steps'"),
+        (["--set", "model.heads=1\nmodel.width=8"], "--set: expected one value for model.heads, got further lines"),
         (["--set", "training.stepz=3"], "did you mean 'steps'?"),
         (["--set", "training.steps=many"], "training.steps: expected integer, got 'many'"),
         (["--set", "name.first=a"], "expected a section at 'name'"),

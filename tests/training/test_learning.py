@@ -53,12 +53,23 @@ def test_one_that_never_learns():
     first = found.index("guessing")
     assert first * 10 == CONFIG.training.warmup_steps + PATIENCE
     assert set(found[first:]) == {"guessing"}
-    words = sentence(notice(log(FLAT), CONFIG), CONFIG)
+    large = CONFIG.model_copy(update={"training": CONFIG.training.model_copy(update={"batch_size": 64})})
+    words = sentence(notice(log(FLAT), large), large)
     assert words.startswith(
         "tiny does not learn: its loss since step 910 is 3.900, no better than guessing the frequencies of the codes "
         "(3.900). Try training.learning_rate=0.0003 (now 0.001), a longer training.warmup_steps (now 50), or fewer "
     )
     assert "\n" not in words
+    few = CONFIG.model_copy(update={"training": CONFIG.training.model_copy(update={"batch_size": 1})})
+    assert "a larger training.batch_size (now 1)" in sentence(notice(log(FLAT), few), few)
+
+
+def test_one_that_still_falls_at_the_end_needs_more_steps():
+    falls = [3.0 - 0.019 * number for number in range(101)]
+    assert kind(log(falls[:60])) is None
+    words = sentence(notice(log(falls), CONFIG), CONFIG)
+    assert words.startswith("tiny has not learned: its loss since step ")
+    assert words.endswith(f"but it still falls. Try more training.steps (now {CONFIG.training.steps}).")
 
 
 def test_one_that_collapses_and_one_that_comes_back():

@@ -204,6 +204,11 @@ def test_a_damaged_line_of_the_log(tmp_path, line):
         read_metrics(path)
     path.write_text(f'{{"step": 1}}\n{line}\n', encoding="utf-8")
     assert read_metrics(path) == [{"step": 1}], "the last line may be cut short"
+    for end in (b"\xff", b'{"step": 2, "\xc3', b"\n"):
+        path.write_bytes(b'{"step": 1}\n' + end)
+        assert read_metrics(path) == [{"step": 1}], "the last line may end within a letter"
+    path.write_bytes(b'{"step": 1}\n\n{"step": 3}\n')
+    assert [entry["step"] for entry in read_metrics(path)] == [1, 3], "an empty line is no entry"
     path.write_bytes(b'{"step": 1}\n\xff\n{"step": 3}\n')
     with pytest.raises(RequestError, match=r"metrics\.jsonl: expected a readable log, got "):
         read_metrics(path)

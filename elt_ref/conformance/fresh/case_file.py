@@ -1,12 +1,14 @@
 """A failing question as a file of numbers: readable, checked by hand, and asked again with ``--case FILE``."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from elt_ref.conformance.case import Vector
 from elt_ref.conformance.clauses import clause
@@ -14,11 +16,14 @@ from elt_ref.conformance.failures import misread
 from elt_ref.conformance.fresh.answer import PRECISION, answered
 from elt_ref.conformance.fresh.drawer import Drawn
 from elt_ref.conformance.fresh.subjects import QUESTIONS
+from elt_ref.conformance.operations import TABLE
 from elt_ref.conformance.strict import Strict
 from elt_ref.errors import RequestError, nearest
 from elt_ref.files import make_folder, write_text
 from elt_ref.text_files import read_text
 
+LARGEST = 1e38
+"""Largest value of a question: float32 holds it."""
 FEW = 48
 """Most numbers of an array that are printed."""
 
@@ -27,9 +32,19 @@ class Array(Strict):
     """One array of a question."""
 
     dtype: Literal["float64", "int64", "bool"]
-    shape: list[int]
+    shape: list[Annotated[int, Field(gt=0)]]
     values: list[float | int | bool]
     """Values in C order."""
+
+    @model_validator(mode="after")
+    def _are_of_the_dtype(self) -> "Array":
+        allowed = {"float64": (float, int), "int64": (int,), "bool": (bool,)}[self.dtype]
+        for value in self.values:
+            if type(value) not in allowed or not abs(value) <= LARGEST:
+                raise ValueError(f"expected values of dtype {self.dtype} from -{LARGEST:g} to {LARGEST:g}, got {value}")
+        if len(self.values) != math.prod(self.shape):
+            raise ValueError(f"expected {math.prod(self.shape)} values for shape {self.shape}, got {len(self.values)}")
+        return self
 
 
 class CaseFile(Strict):
@@ -81,6 +96,8 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
     if case.operation not in QUESTIONS:
         near = nearest(case.operation, QUESTIONS)
         raise RequestError(f"--case {path}: expected an operation such as masked_forward, got '{case.operation}'{near}")
+    if wrong := misshapen(case.operation, inputs):
+        raise RequestError(f"--case {path}: {wrong}")
     drawn = Drawn(case.settings, inputs)
     try:
         vector = answered(case.clause, path.stem, case.operation, drawn, choices.get(PRECISION))
@@ -89,6 +106,24 @@ def read_case(path: Path, choices: Mapping[str, str]) -> Vector:
     if vector is None:
         raise RequestError(f"--case {path}: expected a question whose answer survives rounding, got a tie")
     return vector
+
+
+def misshapen(operation: str, inputs: Mapping[str, np.ndarray]) -> str | None:
+    """Return what is wrong with the shapes of a question's arrays, by the table of operations; None if they fit."""
+    sizes: dict[str, tuple[int, str]] = {}
+    for name, kind in TABLE[operation].arguments.items():
+        found = re.fullmatch(r"(?:real|int|bool) \[(.*)\]", kind)
+        if found is None or name not in inputs:
+            continue
+        axes, shape = re.findall(r"[^, ]+", found[1]), inputs[name].shape
+        if len(axes) != len(shape):
+            return f"{name}: expected shape [{', '.join(axes)}], got {list(shape)}"
+        for axis, size in zip(axes, shape, strict=True):
+            known, first = sizes.setdefault(axis, (size, name))
+            if known != size:
+                where = f"[{', '.join(axes)}] with {axis} = {known} as in {first}"
+                return f"{name}: expected shape {where}, got {list(shape)}"
+    return None
 
 
 def numbers(vector: Vector) -> list[str]:
