@@ -52,7 +52,7 @@ def perform_all(jobs: Sequence[Job], *, processes: int, on_done: Callable[[], No
                     worker.pipe.send(waiting.popleft())
     finally:
         for worker in workers:
-            worker.end()
+            worker.end(busy=worker.pipe in busy)
 
 
 class _Worker:
@@ -78,10 +78,10 @@ class _Worker:
         if error is not None:
             raise RequestError(error)
 
-    def end(self) -> None:
-        """End the process; what it trains is saved."""
+    def end(self, *, busy: bool) -> None:
+        """End the process; what it trains is saved. One without work ends by itself, when its pipe is closed."""
         self.pipe.close()
-        if self.process.is_alive():
+        if busy and self.process.is_alive():
             self.process.terminate()
         self.process.join(SAVING)
         self.process.kill()

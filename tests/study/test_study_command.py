@@ -23,6 +23,7 @@ from elt_ref.study.conduct import Request, conduct
 from elt_ref.study.job import TRAININGS, Job, idea_source, learned_nothing
 from elt_ref.study.page import main as make_pages
 from elt_ref.study.verdict import at_most
+from elt_ref.study.workers import _Worker
 from elt_ref.terminal import Terminal
 
 pytestmark = pytest.mark.usefixtures("as_user")  # they train; enforced types would make that slow
@@ -281,3 +282,10 @@ def test_a_quick_study_does_not_take_the_place_of_a_whole_one(tiny, tmp_path):
     conduct(tiny, Request(quick=False, seeds=1, out=tmp_path, processes=1), QUIET)
     with pytest.raises(RequestError, match="expected no whole study"):
         conduct(tiny, Request(quick=True, seeds=1, out=tmp_path, processes=1), QUIET)
+
+
+def test_a_process_without_work_ends_by_itself():
+    """A signal while it ends would print a traceback."""
+    worker = _Worker()
+    worker.end(busy=False)
+    assert worker.process.exitcode == 0
