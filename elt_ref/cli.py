@@ -546,7 +546,7 @@ def study(
     quick: Annotated[bool, typer.Option("--quick", help="Small models, in minutes; the whole takes hours.")] = False,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Number of seeds; by default 3, of the whole elasticity 5. Fewer decide nothing."),
+        typer.Option(help="Number of seeds; by default 3, or 5 as `list` says. Fewer than 3 decide nothing."),
     ] = None,
     out: Annotated[
         Path,

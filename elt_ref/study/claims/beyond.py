@@ -49,4 +49,5 @@ STUDY = Study(
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance", log_x=True),
     tables=("frechet_distance", "valid_share", "label_accuracy"),
+    seeds=5,
 )

@@ -56,4 +56,5 @@ STUDY = Study(
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance", log_x=True),
     tables=("frechet_distance", "gflops_per_sample", "valid_share"),
+    seeds=5,
 )

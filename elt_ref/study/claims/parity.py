@@ -39,4 +39,5 @@ STUDY = Study(
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance"),
     tables=("frechet_distance", "held_out_loss", "valid_share"),
+    seeds=5,
 )

@@ -53,4 +53,5 @@ STUDY = Study(
         log_x=True,
     ),
     tables=("frechet_distance", "valid_share"),
+    seeds=5,
 )

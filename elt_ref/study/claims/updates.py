@@ -75,4 +75,5 @@ STUDY = Study(
         panel="panel",
     ),
     tables=("update_share", "update_norm"),
+    seeds=5,
 )

@@ -57,4 +57,5 @@ STUDY = Study(
     tables=("frechet_distance", "gflops_per_sample", "valid_share"),
     table_x="loops",
     table_series="model",
+    seeds=5,
 )
