@@ -70,7 +70,7 @@ def settings_digest(config: Experiment) -> str:
     do not count, so that a setting that a later version adds changes nothing.
     """
     document = config.model_dump(mode="json", exclude_defaults=True, exclude={"name", "sampling"})
-    training = {key: value for key, value in document["training"].items() if key not in FREE}
+    training = {key: value for key, value in document.get("training", {}).items() if key not in FREE}
     return hashlib.sha256(json.dumps({**document, "training": training}, sort_keys=True).encode()).hexdigest()
 
 

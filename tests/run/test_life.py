@@ -18,8 +18,10 @@ import pytest
 
 import elt_ref
 import tiny_datasets
+from elt_ref.config import load_preset
 from elt_ref.run.folder import open_run
 from elt_ref.run.lock import LOCK, locked
+from elt_ref.run.record import settings_digest
 from elt_ref.run.stop import TOGETHER, signals_interrupt
 from elt_ref.training import CHECKPOINT, METRICS, read_metrics
 
@@ -351,6 +353,17 @@ def test_settings_that_were_changed_by_hand(copied, refused, tmp_path, old, new,
         "evaluate": (copied,),
     }[command_]
     assert "config.toml: expected the settings that the run began with" in refused(command_, *words)
+
+
+def test_only_what_training_depends_on_is_in_the_digest_of_the_settings():
+    config = load_preset("digits-masked")
+    digest = settings_digest(config)
+    for name, value in {"training.steps": 7, "training.log_every": 7, "sampling.steps": 7, "name": "other"}.items():
+        assert settings_digest(load_preset("digits-masked", {name: value})) == digest, name
+    for name, value in {"seed": 1, "training.learning_rate": 1e-4, "model.heads": 2}.items():
+        assert settings_digest(load_preset("digits-masked", {name: value})) != digest, name
+    plain = config.model_copy(update={"training": type(config.training)()})
+    assert settings_digest(plain) != digest, "a training with nothing but defaults has a digest too"
 
 
 def test_sampling_settings_may_be_changed_by_hand(copied, done, tmp_path):
