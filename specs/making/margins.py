@@ -7,7 +7,7 @@ does not (`elt_ref.training.learning`), and its loss is below guessing's. To fit
 keeps its own; ``--own`` is for one that takes hours otherwise.
 
 The runs stay in a folder, and a call goes on where the last one stopped. The tables are printed; ``--page`` writes
-them to docs/margins.md.
+them to docs/margins.md, or with ``--only`` that preset's row.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def main() -> None:
     )
     parser.add_argument("--only", metavar="PRESET", help="one preset, without the grid of depths")
     parser.add_argument("--skip", action="append", default=[], metavar="PRESET", help="all presets but this one")
-    parser.add_argument("--page", action="store_true", help="write docs/margins.md")
+    parser.add_argument("--page", action="store_true", help="write docs/margins.md, or one row of it")
     arguments = parser.parse_args()
     own = {name: (int(steps), int(batch)) for name, steps, batch in arguments.own}
     known = [name for name in preset_names() if load_preset(name).data is not None]
@@ -158,8 +158,23 @@ def main() -> None:
         for line in part:
             print(line, flush=True)  # noqa: T201
             lines.append(line)
-    if arguments.page:
+    if arguments.page and arguments.only:
+        write_text(PAGE, with_row(PAGE.read_text(encoding="utf-8"), lines[-1]))
+    elif arguments.page:
         write_text(PAGE, "\n".join(lines) + "\n")
+
+
+def with_row(page: str, row: str) -> str:
+    """Return the page with a preset's row of the first table in its place by name, instead of a former one."""
+    lines, name = page.splitlines(), _preset(row)
+    head = next(number for number, line in enumerate(lines) if line.startswith("| preset")) + 2
+    end = next(number for number in range(head, len(lines)) if not lines[number].startswith("|"))
+    rows = sorted([*(line for line in lines[head:end] if _preset(line) != name), row], key=_preset)
+    return "\n".join([*lines[:head], *rows, *lines[end:]]) + "\n"
+
+
+def _preset(row: str) -> str:
+    return row.removeprefix("| ").partition(",")[0]
 
 
 if __name__ == "__main__":
