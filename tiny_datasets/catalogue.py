@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiny_datasets import bouncing_digits, emoji, moving_digits, shapes
-from tiny_datasets.entries import is_folder
+from tiny_datasets.entries import found, is_folder
 from tiny_datasets.errors import DatasetError
+from tiny_datasets.plain_text import is_device
 from tiny_datasets.stored import METADATA_FILE, TENSOR_FILE, read_dataset, write_dataset
 
 if TYPE_CHECKING:
@@ -103,19 +104,26 @@ def load(
 
 
 def check_new_name(name: str, home: str | os.PathLike[str] | None = None) -> None:
-    """Refuse a name that a new dataset cannot have.
+    """Refuse a name that a new dataset cannot have, and a data home that cannot take it, before anything is read.
 
     Raises:
-        DatasetError: If it is malformed or taken.
+        DatasetError: If the name is malformed or taken, or the data home is no folder to write to.
     """
     if not _NAME.fullmatch(name):
         raise DatasetError(
             "a dataset's name must be 1 to 64 lower-case letters, digits, '_' or '-' and start with a letter or digit, "
             f"got {name!r}"
         )
+    if is_device(name):
+        raise DatasetError(f"a dataset's name must be none that Windows keeps for a device, got {name!r}")
     if name in SHIPPED or os.path.lexists(_home(home) / name):
         where = "this package" if name in SHIPPED else _home(home)
         raise DatasetError(f"a new dataset's name must be free, got {name!r}, which already exists in {where}")
+    folder = _home(home)
+    place = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
+    if not is_folder(place) or not os.access(place, os.W_OK | os.X_OK):
+        got = f"one without leave to write in {place}" if is_folder(place) else f"{found(place)} at {place}"
+        raise DatasetError(f"the data home {folder} must be a folder to write to, got {got}")
 
 
 def add(dataset: Dataset, home: str | os.PathLike[str] | None = None) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _SIDE, _CHANNELS = 32, 3
 _PIXELS = _CHANNELS * _SIDE * _SIDE
+_BATCHES = 5
 
 
 def import_cifar(
@@ -54,9 +55,9 @@ def import_cifar(
         The stored dataset, with ``white = 255``.
 
     Raises:
-        DatasetError: If an argument is out of range, the name is taken, a file is missing or cannot be read, is not
-            made of whole records, or has a label without a class, or the dataset cannot be written. Nothing is stored
-            then.
+        DatasetError: If an argument is out of range, the name is taken, both data sets are there, a file is missing or
+            cannot be read, is not made of whole records, or has a label without a class, or the dataset cannot be
+            written. Nothing is stored then.
     """
     check_new_name(name, home)
     wanted = Wanted(height, width, colour, test_fraction=None)
@@ -65,9 +66,18 @@ def import_cifar(
     if not is_folder(root):
         raise DatasetError(f"{root} must be a folder of CIFAR's binary files, got {found(root, 'nothing there')}")
     try:
-        batches = [entry for entry in sorted_entries(root) if re.fullmatch(r"data_batch_\d+\.bin", entry.name)]
+        batches = [entry for entry in sorted_entries(root) if re.fullmatch(r"data_batch_[0-9]+\.bin", entry.name)]
     except OSError as error:
         raise DatasetError(f"{root} must be readable, got {error.strerror}") from error
+    numbers = sorted(int(re.sub("[^0-9]", "", batch.name)) for batch in batches)
+    if batches and is_file(root / "train.bin"):
+        raise DatasetError(f"{root} must hold CIFAR-10 or CIFAR-100, got both: {batches[0].name} and train.bin")
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise DatasetError(
+            f"{root} must hold data_batch_1.bin to data_batch_{numbers[-1]}.bin without a gap, "
+            f"got only the numbers {', '.join(map(str, numbers))}"
+        )
+    note = f" Batches to train on: {len(batches)} of CIFAR-10's {_BATCHES}." if 0 < len(batches) < _BATCHES else ""
     if batches:
         test, names, label_bytes = root / "test_batch.bin", root / "batches.meta.txt", 1
     else:
@@ -82,6 +92,7 @@ def import_cifar(
         classes,
         wanted,
         path=root,
+        note=note,
         source=f"CIFAR's binary files in a folder called '{plain(root.resolve().name)}'",
         home=home,
     )

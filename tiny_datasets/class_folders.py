@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from tiny_datasets.plain_text import is_plain
 from tiny_datasets.split import divide, held_out_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
     from tiny_datasets.dataset import Split
 
 
-_PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
-"""Names of the parts of a data set that is divided before it is classified."""
+_PART = re.compile(
+    r"(train(ing)?|test(ing)?|val|valid(ation)?|dev|eval(uation)?|holdout)"
+    r"([ _.-]*(set|data|dataset|images?|imgs?|pictures?|clips?|videos?|frames?|examples?|samples?|split))?"
+    r"[ _.-]*[0-9]*",
+    re.IGNORECASE,
+)
+"""Names of the parts of a data set that is divided already: ``train``, ``Test_set``, ``val2017``."""
 
 
 class FolderContents(NamedTuple):
@@ -48,8 +54,8 @@ def read_class_folders(
         test_fraction: Strictly between 0 and 1.
 
     Raises:
-        DatasetError: If `root` is no folder, cannot be read or has no classes, a class's name cannot be printed, a
-            class has no examples, or none has two. Errors of `read` pass through.
+        DatasetError: If `root` is no folder, cannot be read, has no classes or has parts of a divided set for classes,
+            a class's name cannot be printed, a class has no examples, or none has two. Errors of `read` pass through.
     """
     members, left_out = _find_members(root, is_member, what)
     labels = np.repeat(np.arange(len(members), dtype=np.int64), [len(entries) for entries in members.values()])
@@ -67,18 +73,19 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
         raise DatasetError(f"{root} must be a folder with one sub-folder of {kind} for each class, got {got}")
     try:
         top = sorted_entries(root)
-        folders = [entry for entry in top if is_folder(entry) and not is_left_out(entry.name)]
+        folders = [entry for entry in top if _is_shown_folder(entry)]
         entries = {folder.name: sorted_entries(folder) for folder in folders}
     except OSError as error:
         raise DatasetError(f"{error.filename or root} must be readable, got {error.strerror}") from error
     if not folders:
         raise DatasetError(f"{root} must hold one sub-folder of {kind} for each class, got no sub-folders")
-    parts = [f"'{name}'" for name in entries if name.lower() in _PARTS]
-    if len(parts) == len(entries) > 1:
-        raise DatasetError(
-            f"{root} must hold one sub-folder of {kind} for each class, got the parts {' and '.join(parts)} of a "
-            "divided set; import one part, or put both in one folder for each class"
-        )
+    # A class called "test" holds examples; a part holds folders, or stands beside other parts, or alone.
+    alone = len(entries) == 1
+    holders = [name for name, listed in entries.items() if alone or any(map(_is_shown_folder, listed))]
+    _refuse_parts(root, _parts(entries, holders), f"one sub-folder of {kind} for each class")
+    for name, listed in entries.items():
+        clips = [entry.name for entry in listed if _is_shown_folder(entry) and is_member(entry)]
+        _refuse_parts(root / name, _parts(clips), f"one folder for each of the {kind}")
     for name in entries:
         if not is_plain(name):
             raise DatasetError(f"{root} must hold sub-folders with names in UTF-8 on one line, got {name!r}")
@@ -92,6 +99,28 @@ def _find_members(root: Path, is_member: Callable[[Path], bool], what: str) -> t
             raise DatasetError(f"{root / name} must hold {what}, got {got}")
     total = len(top) - len(folders) + sum(map(len, entries.values()))
     return members, total - sum(map(len, members.values()))
+
+
+def _is_shown_folder(entry: Path) -> bool:
+    return is_folder(entry) and not is_left_out(entry.name)
+
+
+def _refuse_parts(folder: Path, names: Sequence[str], what: str) -> None:
+    """Refuse `folder` if `names` of it are parts of a divided set."""
+    if names:
+        some = f"part{'s' if len(names) > 1 else ''} {' and '.join(map(repr, names[:3]))}"
+        raise DatasetError(
+            f"{folder} must hold {what}, got the {some} of a divided set; import one part by its own path, put all in "
+            "one folder for each class, or rename the folder of a class"
+        )
+
+
+def _parts(names: Iterable[str], holders: Sequence[str] = ()) -> list[str]:
+    """Return the names that divide a data set: all names of parts if they differ, or else those among `holders`."""
+    found = {name: match[1][:3].lower() for name in names if (match := _PART.fullmatch(name))}
+    if len(set(found.values())) > 1:
+        return list(found)
+    return [name for name in found if name in holders]
 
 
 def sorted_entries(folder: Path) -> list[Path]:

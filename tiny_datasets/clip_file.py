@@ -10,7 +10,14 @@ import numpy as np
 from tiny_datasets.class_folders import sorted_entries
 from tiny_datasets.entries import is_folder, is_left_out
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.picture_file import frame_count, open_picture, picture_count, read_frames, read_picture
+from tiny_datasets.picture_file import (
+    frame_count,
+    open_picture,
+    picture_count,
+    read_frames,
+    read_picture,
+    upright_size,
+)
 from tiny_datasets.pictures import is_picture
 
 if TYPE_CHECKING:
@@ -78,7 +85,7 @@ def _read_folder(folder: Path, frames: int, height: int, width: int, *, colour: 
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Return the height and width of a frame without decoding it.
+    """Return the height and width of a frame, turned upright, without decoding it.
 
     Raises:
         DatasetError: If the file is no picture, or is a clip or document of several.
@@ -88,7 +95,7 @@ def _size(path: Path) -> tuple[int, int]:
             raise DatasetError(
                 f"{path} must be one frame of the clip that its folder holds, got a file of {count} frames"
             )
-        return file.height, file.width
+        return upright_size(path, file)
 
 
 def _spread(count: int, frames: int, path: Path) -> list[int]:

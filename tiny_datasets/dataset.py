@@ -20,6 +20,13 @@ MIN_JUDGED = 2
 """The least number of held-out examples to judge samples by; a covariance needs two."""
 
 
+_CLIPPED = 0.05
+"""How far a codebook may reach beyond black and white without a remark."""
+
+_SPREAD = 3.0
+"""Standard deviation of scaled latents, and one over it, beyond which there is a remark."""
+
+
 # Arrays do not compare to one bool, so none of these classes defines equality.
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -95,6 +102,10 @@ class PictureDataset(Dataset):
     white: int
     is_valid: Callable[[NDArray[np.floating], NDArray[np.integer]], NDArray[np.bool_]] | None = None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:  # noqa: D102  as in the base
+        return (*super().remarks, *_remark_on_darkness(self.train.examples, self.white))
+
 
 @dataclass(frozen=True, eq=False)
 class Motions:
@@ -131,6 +142,10 @@ class ClipDataset(Dataset):
     motions: Motions | None = None
     find_motions: Callable[[NDArray[np.floating]], NDArray[np.int64]] | None = None
 
+    @property
+    def remarks(self) -> tuple[str, ...]:  # noqa: D102  as in the base
+        return (*super().remarks, *_remark_on_darkness(self.train.examples, self.white))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TokenDataset(Dataset):
@@ -151,6 +166,16 @@ class TokenDataset(Dataset):
     patch_size: int | None = None
     patch_frames: int = 1
 
+    @property
+    def remarks(self) -> tuple[str, ...]:  # noqa: D102  as in the base
+        lines = super().remarks
+        if self.codebook is not None:
+            least, most = float(self.codebook.min()), float(self.codebook.max())
+            if least < -_CLIPPED or most > 1 + _CLIPPED:
+                reach = f"from {least:.2f} to {most:.2f}, and 0 is black and 1 is white"
+                lines += (f"The codebook's values reach {reach}: drawn pictures are clipped.",)
+        return lines
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LatentDataset(Dataset):
@@ -162,6 +187,20 @@ class LatentDataset(Dataset):
 
     kind: ClassVar[Kind] = "latents"
     scale: float
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of all training latents times the scale; training expects about 1."""
+        return float(np.std(self.train.examples, dtype=np.float64)) * self.scale
+
+    @property
+    def remarks(self) -> tuple[str, ...]:  # noqa: D102  as in the base
+        if 1 / _SPREAD <= self.spread <= _SPREAD:
+            return super().remarks
+        remark = (
+            f"Latents times the scale have a standard deviation of {self.spread:.2g}, and training expects about 1."
+        )
+        return (*super().remarks, remark)
 
 
 def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:
@@ -184,6 +223,14 @@ def scaled(examples: NDArray[np.uint8], white: int) -> NDArray[np.float32]:
     if brightest > white:
         raise DatasetError(f"examples must hold values from 0 to white = {white}, got {brightest}")
     return examples.astype(np.float32) / np.float32(white)
+
+
+def _remark_on_darkness(examples: NDArray[np.uint8], white: int) -> tuple[str, ...]:
+    """Return a remark if nothing is brighter than 1, as in masks whose white is not that of the format."""
+    brightest = int(examples.max(initial=0))
+    if brightest > 1 or white == 1:
+        return ()
+    return (f"The brightest training value is {brightest}, where white is {white}: all is black to the eye.",)
 
 
 def _make_read_only(holder: object, *fields: str) -> None:

@@ -17,7 +17,7 @@ from tiny_datasets.errors import DatasetError
 from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
 from tiny_datasets.labels import check_label_count, numbered_classes
 from tiny_datasets.limits import check_shape
-from tiny_datasets.plain_text import cut, plain
+from tiny_datasets.plain_text import plain, reason
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _UNSIGNED_BYTES = 0x08
 _GZIP = b"\x1f\x8b"
 _CHUNK = 2**20
-_EMNIST_TRAIN = r"emnist-[a-z]+-train-images[-.]idx3-ubyte(\.gz)?"
+_TRAIN = r"train-images[-.]idx3-ubyte(\.gz)?"
+_EMNIST_TRAIN = rf"emnist-[a-z]+-{_TRAIN}"
 
 
 def import_idx(
@@ -106,6 +107,9 @@ def _parts(folder: Path) -> tuple[Path, Path]:
     names = [name for name in listed if re.fullmatch(_EMNIST_TRAIN, name)]
     if len(names) > 1:
         raise DatasetError(f"{folder} must hold one split of EMNIST, got {names[0]} and {names[1]}")
+    whole = [name for name in listed if re.fullmatch(_TRAIN, name)]
+    if names and whole:
+        raise DatasetError(f"{folder} must hold one data set, MNIST's or EMNIST's, got {whole[0]} and {names[0]}")
     if not names:
         train, test = (_find(folder, f"{part}-images-idx3-ubyte") for part in ("train", "t10k"))
         return train, test
@@ -160,7 +164,7 @@ def _read_idx(path: Path, rank: int) -> NDArray[np.uint8]:
             size = math.prod(shape)
             content = _read_at_most(file, size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path} must be a whole IDX file, got one that cannot be read: {cut(error)}") from error
+        raise DatasetError(f"{path} must be a whole IDX file, got one that cannot be read: {reason(error)}") from error
     if len(content) != size:
         got = "more" if len(content) > size else f"only {len(content)}"
         raise DatasetError(f"{path} must hold {size} bytes after its header, as that says, got {got}")

@@ -65,6 +65,7 @@ def store_arrays(
     *,
     path: Path,
     source: str,
+    note: str = "",
     home: str | os.PathLike[str] | None,
 ) -> PictureDataset | ClipDataset:
     """Bring examples to the requested size and colours, split them if they are not split yet, and store them.
@@ -77,6 +78,7 @@ def store_arrays(
         wanted: The checked request.
         path: The file or folder of the examples, for the errors.
         source: The origin of the examples, for people.
+        note: A further sentence for the description, with the space before it.
         home: The folder of imported datasets; `data_home()` when None.
 
     Returns:
@@ -116,10 +118,10 @@ def store_arrays(
     if (height, width) != (own_height, own_width):
         size += f", cut to their centre and shrunk from {own_height}x{own_width}"
     if examples.ndim == 4:
-        description = f"{count} pictures of {len(classes)} classes, {size}."
+        description = f"{count} pictures of {len(classes)} classes, {size}.{note}"
         dataset = PictureDataset(**fields, description=description)
     else:
-        description = f"{count} clips of {examples.shape[1]} frames in {len(classes)} classes, {size}."
+        description = f"{count} clips of {examples.shape[1]} frames in {len(classes)} classes, {size}.{note}"
         dataset = ClipDataset(**fields, description=description)
     add(dataset, home)
     return dataset

@@ -9,7 +9,7 @@ import numpy as np
 
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.metadata_file import class_names
-from tiny_datasets.plain_text import cut
+from tiny_datasets.plain_text import reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,11 +68,24 @@ def numbered_classes(*labels: NDArray[np.integer], where: Path | str) -> tuple[s
     Raises:
         DatasetError: If a label is below 0 or would make more than `MAX_CLASSES` classes.
     """
-    least, most = min(int(part.min()) for part in labels), max(int(part.max()) for part in labels)
-    if least < 0 or most >= MAX_CLASSES:
-        got = least if least < 0 else most
-        raise DatasetError(f"{where} must hold labels from 0 to {MAX_CLASSES - 1}, got {got}")
-    return tuple(str(label) for label in range(most + 1))
+    for part in labels:
+        check_label_range(part, where)
+    return tuple(str(label) for label in range(max(int(part.max()) for part in labels) + 1))
+
+
+def check_label_range(labels: NDArray[np.integer], where: Path | str) -> None:
+    """Refuse labels outside 0 … `MAX_CLASSES` − 1.
+
+    Args:
+        labels: ``[count]``, at least one.
+        where: The file or folder, optionally with the array in it, for the error.
+
+    Raises:
+        DatasetError: If a label is outside.
+    """
+    for value in (int(labels.min()), int(labels.max())):
+        if not 0 <= value < MAX_CLASSES:
+            raise DatasetError(f"{where} must hold labels from 0 to {MAX_CLASSES - 1}, got {value}")
 
 
 def count_of(values: NDArray[np.integer], most: int) -> int:
@@ -87,6 +100,6 @@ def _classes(file: TensorFile) -> tuple[str, ...]:
         value = json.loads(file.metadata["classes"])
     except (ValueError, RecursionError) as error:
         raise DatasetError(
-            f"'classes' in {file.path} must be a JSON list of names, got no JSON: {cut(error)}"
+            f"'classes' in {file.path} must be a JSON list of names, got no JSON: {reason(error)}"
         ) from error
     return class_names(value, file.path)

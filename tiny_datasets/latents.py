@@ -12,13 +12,17 @@ from tiny_datasets.catalogue import add, check_new_name
 from tiny_datasets.dataset import LatentDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import read_labels
-from tiny_datasets.metadata_file import LEAST, MOST
+from tiny_datasets.metadata_file import FACTOR, LEAST, MOST
 from tiny_datasets.plain_text import cut, plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
 
 if TYPE_CHECKING:
     import os
+
+
+MAX_SPREAD = 1000.0
+"""The greatest standard deviation of scaled latents, and one over the least: beyond it training learns nothing."""
 
 
 def import_latents(
@@ -38,14 +42,14 @@ def import_latents(
 
     and this text metadata:
 
-    * ``scale``, required unless passed as an argument: a number above 0.
+    * ``scale``, required unless passed as an argument: one over the standard deviation of the encoder's latents.
     * ``classes``, optional: a JSON list of names; by default ``"0"``, ``"1"``, … up to the greatest label.
 
     Args:
         path: The file.
         name: The new dataset's name: lower-case letters, digits, ``_`` and ``-``.
-        scale: The factor that training multiplies latents by, finite and above 0, such as 0.18215 for Stable
-            Diffusion's autoencoder; the file's own when None.
+        scale: The factor that training multiplies latents by, such as 0.18215 for Stable Diffusion's autoencoder; the
+            file's own when None. It brings the latents' standard deviation to about 1, at least into 0.001 … 1000.
         test_fraction: The share of each class to hold out, strictly between 0 and 1; every class keeps at least one
             example for training, and a class of two or more holds out at least one.
         home: The folder of imported datasets; `data_home()` when None.
@@ -60,7 +64,7 @@ def import_latents(
     check_new_name(name, home)
     check_fraction(test_fraction)
     if scale is not None and not is_scale(scale):
-        raise DatasetError(f"scale must be a finite number above 0, got {scale}")
+        raise DatasetError(f"scale must be {FACTOR}, got {scale}")
     file = read_tensor_file(Path(path), required=("latents", "labels"))
     latents = file.finite_floats("latents", rank=4)
     if len(latents) < 2 or not latents.size:
@@ -69,13 +73,15 @@ def import_latents(
         )
     labels, classes = read_labels(file, len(latents))
     factor = _stored_scale(file) if scale is None else float(scale)
-    greatest = float(np.abs(latents).max())
-    if greatest * factor > MOST:
+    held_out = held_out_counts(labels, len(classes), test_fraction, file.path)
+    deviation = float(np.std(latents, dtype=np.float64))
+    if not 1 / MAX_SPREAD <= deviation * factor <= MAX_SPREAD:
         raise DatasetError(
-            f"scale must keep the latents in {path} finite in float32, got {factor} times numbers up to {greatest:.3g}"
+            f"scale must bring the standard deviation of the latents in {path} to about 1, at least into "
+            f"{1 / MAX_SPREAD:g} … {MAX_SPREAD:g}, got {factor:.6g} times {deviation:.3g}"
         )
 
-    train, test = divide(latents, labels, held_out_counts(labels, len(classes), test_fraction, file.path))
+    train, test = divide(latents, labels, held_out)
     height, width, channels = latents.shape[1:]
     dataset = LatentDataset(
         name=name,
@@ -93,7 +99,7 @@ def import_latents(
 
 
 def is_scale(scale: float) -> bool:
-    """Return whether a factor is finite and above 0 in float32, in which training multiplies."""
+    """Return whether a factor is in the range of float32, in which training multiplies."""
     return LEAST <= scale <= MOST
 
 
@@ -109,7 +115,5 @@ def _stored_scale(file: TensorFile) -> float:
     except ValueError:
         scale = math.nan
     if not is_scale(scale):
-        raise DatasetError(
-            f"metadata 'scale' in {file.path} must be a finite number above 0, got {cut(repr(text), 60)}"
-        )
+        raise DatasetError(f"metadata 'scale' in {file.path} must be {FACTOR}, got {cut(repr(text), 60)}")
     return scale

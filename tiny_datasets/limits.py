@@ -18,6 +18,10 @@ MAX_BYTES = 2**31
 """The greatest size of an array of examples, in bytes."""
 
 
+MAX_CODES = 2**24
+"""The greatest codebook size and side of its patches. A larger one is a mistake, and would cost gigabytes."""
+
+
 def check_side(side: str, size: int) -> None:
     """Refuse a height, a width or a number of frames (`side` names it) outside 1 … `MAX_SIDE`.
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tiny_datasets.entries import found, is_file
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.plain_text import cut, decoded, is_plain
+from tiny_datasets.plain_text import cut, decoded, is_plain, reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ SCHEMA = 1
 
 LEAST, MOST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 """Range of a factor of float32 numbers."""
+FACTOR = f"a number from {LEAST:.2g} to {MOST:.2g}, the range of float32"
+"""The range in words."""
 
 
 class MetadataFile:
@@ -34,12 +37,14 @@ class MetadataFile:
             DatasetError: If the file is missing, is no JSON object or has another schema version.
         """
         self.path = path
+        if not is_file(path):  # to open a pipe is to wait for its other end
+            raise DatasetError(f"{path} must be the metadata of a dataset, got {found(path)}")
         try:
             fields = json.loads(decoded(path.read_bytes()))
         except OSError as error:
             raise DatasetError(f"{path} must be the metadata of a dataset, got {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path} must be JSON, got something else: {cut(error)}") from error
+            raise DatasetError(f"{path} must be JSON, got something else: {reason(error)}") from error
         if not isinstance(fields, dict):
             raise DatasetError(f"{path} must hold a JSON object, got {cut(repr(fields), 60)}")
         self._fields: dict[str, Any] = fields
@@ -58,26 +63,28 @@ class MetadataFile:
             raise DatasetError(f"'{name}' in {self.path} must be a text, got {cut(repr(value), 60)}")
         return value
 
-    def count(self, name: str) -> int:
-        """Return the field `name`, a whole number above 0.
+    def count(self, name: str, most: int) -> int:
+        """Return the field `name`, a whole number from 1 to `most`.
 
         Raises:
-            DatasetError: If the field is missing or has another type.
+            DatasetError: If the field is missing, has another type or is out of range.
         """
         value = self._field(name)
-        if type(value) is not int or value < 1:  # isinstance would let True pass
-            raise DatasetError(f"'{name}' in {self.path} must be a whole number above 0, got {cut(repr(value), 60)}")
+        if type(value) is not int or not 1 <= value <= most:  # isinstance would let True pass
+            raise DatasetError(
+                f"'{name}' in {self.path} must be a whole number from 1 to {most}, got {cut(repr(value), 60)}"
+            )
         return value
 
     def factor(self, name: str) -> float:
-        """Return the field `name`, a finite float32 number above 0.
+        """Return the field `name`, a number from `LEAST` to `MOST`.
 
         Raises:
-            DatasetError: If the field is missing or has another type.
+            DatasetError: If the field is missing, has another type or is out of range.
         """
         value = self._field(name)
         if type(value) not in (int, float) or not LEAST <= value <= MOST:  # isinstance would let True pass
-            raise DatasetError(f"'{name}' in {self.path} must be a finite number above 0, got {cut(repr(value), 60)}")
+            raise DatasetError(f"'{name}' in {self.path} must be {FACTOR}, got {cut(repr(value), 60)}")
         return float(value)
 
     def classes(self) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from tiny_datasets.catalogue import check_new_name
 from tiny_datasets.entries import found, is_file
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labelled_arrays import LabelledArrays, Wanted, store_arrays
-from tiny_datasets.labels import check_label_count, numbered_classes
+from tiny_datasets.labels import check_label_count, check_label_range, numbered_classes
 from tiny_datasets.limits import check_shape
-from tiny_datasets.plain_text import cut, plain
+from tiny_datasets.plain_text import cut, plain, reason
 
 if TYPE_CHECKING:
     import os
@@ -76,15 +76,17 @@ def import_npz(
     wanted.check()
     file = Path(path)
     parts = _read_parts(file)
-    train, test = parts[0], parts[1] if len(parts) > 1 else None
+    (first, train), (second, test) = [*parts.items(), ("", None)][:2]
     if test is not None and train.examples.shape[1:] != test.examples.shape[1:]:
         shapes = [list(part.examples.shape[1:]) for part in (train, test)]
-        raise DatasetError(f"'x_test' in {file} must hold examples of shape {shapes[0]} as 'x_train', got {shapes[1]}")
+        raise DatasetError(
+            f"'{second}' in {file} must hold examples of shape {shapes[0]} as '{first}', got {shapes[1]}"
+        )
     return store_arrays(
         name,
         train,
         test,
-        numbered_classes(*[part.labels for part in parts], where=file),
+        numbered_classes(*[part.labels for part in parts.values()], where=file),
         wanted,
         path=file,
         source=f"an NPZ file called '{plain(file.name)}'",
@@ -92,20 +94,24 @@ def import_npz(
     )
 
 
-def _read_parts(path: Path) -> list[LabelledArrays]:
-    """Return all examples with their labels as one part, or the training part and the test part."""
+def _read_parts(path: Path) -> dict[str, LabelledArrays]:
+    """Return all examples with their labels as one part, or the training part and the test part.
+
+    Returns:
+        The parts by the names of their arrays of examples.
+    """
     if not is_file(path):
         raise DatasetError(f"{path} must be an NPZ file, got {found(path)}")
     try:
         with zipfile.ZipFile(path) as archive:
-            return [
-                _labelled([_read_array(archive, path, name) for name in pair], pair, path)
+            return {
+                pair[0]: _labelled([_read_array(archive, path, name) for name in pair], pair, path)
                 for pair in _layout(archive, path)
-            ]
+            }
     except DatasetError:
         raise
     except Exception as error:  # a damaged archive makes its readers raise nearly anything
-        raise DatasetError(f"{path} must be a whole NPZ file, got one that cannot be read: {cut(error)}") from error
+        raise DatasetError(f"{path} must be a whole NPZ file, got one that cannot be read: {reason(error)}") from error
 
 
 def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]:
@@ -117,6 +123,7 @@ def _layout(archive: zipfile.ZipFile, path: Path) -> tuple[tuple[str, str], ...]
     if len(layouts) != 1:
         raise DatasetError(
             f"{path} must hold either images and labels, or x_train, y_train, x_test and y_test, "
+            "or train_images, train_labels, test_images and test_labels, "
             f"got {cut(', '.join(map(plain, names)) or 'none at all', 80)}"
         )
     return layouts[0]
@@ -162,6 +169,7 @@ def _labelled(arrays: Sequence[NDArray[Any]], names: Sequence[str], path: Path) 
             f"[count, frames, height, width, channels] with 1 or 3 channels last, got {list(examples.shape)}"
         )
     check_label_count(labels, len(examples), where[1])
+    check_label_range(labels, where[1])  # before int64 makes the greatest of uint64 negative
     return LabelledArrays(_as_bytes(examples, where[0]), labels.astype(np.int64))
 
 

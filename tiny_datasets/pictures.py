@@ -34,9 +34,9 @@ def import_pictures(
 ) -> PictureDataset:
     """Make a dataset of a folder that holds one folder of pictures for each class, and store it.
 
-    Each picture is turned upright by its EXIF orientation, put on black where it is transparent, cut to its centre and
-    shrunk. Hidden files, folders inside a class's folder and files whose names are not a picture's are left out; the
-    dataset's description says how many. The same folder always gives the same dataset.
+    Each file holds one picture. It is turned upright by its EXIF orientation, put on black where it is transparent, cut
+    to its centre and shrunk. Hidden files, folders inside a class's folder and files whose names are not a picture's
+    are left out; the dataset's description says how many. The same folder always gives the same dataset.
 
     Args:
         path: The folder. The names of its sub-folders, sorted, become the classes.
@@ -53,8 +53,8 @@ def import_pictures(
 
     Raises:
         DatasetError: If an argument is out of range, the name is taken, the folder has no classes, a class's name is
-            no UTF-8, a class has no pictures, no class has two, a picture cannot be read, or the dataset cannot be
-            written. Nothing is stored then.
+            no UTF-8, a class has no pictures, no class has two, a file is no picture or holds several, or the dataset
+            cannot be written. Nothing is stored then.
     """
     check_new_name(name, home)
     check_fraction(test_fraction)

@@ -1,12 +1,21 @@
-"""Names from file systems and files: they must print on one line and encode as UTF-8."""
+"""Names and texts from file systems, files and libraries: what can be printed, and what can be a name everywhere."""
 
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 
 # Control characters, halves of surrogate pairs (Python's form of bytes that are no UTF-8), line and paragraph ends.
 _NOT_PLAIN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?", re.IGNORECASE)
+
+
+def is_device(name: str) -> bool:
+    """Return whether Windows keeps a name for a device, in any case and with any suffix: ``con``, ``NUL.txt``."""
+    return _DEVICE.fullmatch(name) is not None
 
 
 def is_plain(text: str) -> bool:
@@ -45,3 +54,8 @@ def cut(text: object, most: int = 120) -> str:
     """Return a text of someone else, such as a library's error, on one line and not too long for a sentence."""
     line = plain(" ".join(str(text).split()))
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def reason(error: Exception) -> str:
+    """Return a library's error for the end of a sentence: its message, or its class if it has none."""
+    return cut(error) or type(error).__name__

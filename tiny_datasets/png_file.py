@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from tiny_datasets.composition import Pixels
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _RGB, _PALETTE = 0, 2, 3
+_GREY, _PALETTE = 0, 3
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row, column step and row step of each pass of an interlaced file."""
+_PIECE = 2**20
 
 
 class _Header(NamedTuple):
@@ -35,6 +39,7 @@ class _Header(NamedTuple):
     height: int
     bits: int
     colour_type: int
+    interlaced: int
     transparent: bytes | None
     """Content of the chunk tRNS."""
 
@@ -43,6 +48,50 @@ def needs_care(content: bytes) -> bool:
     """Return whether Pillow alone would misread a still PNG: 16 bits a channel, or one colour that is transparent."""
     header = _header(content)
     return header.bits == 16 or (header.transparent is not None and header.colour_type != _PALETTE)
+
+
+def exif(content: bytes) -> bytes:
+    """Return the EXIF metadata of a file, wherever they stand; empty if there are none."""
+    return next((data for kind, data in _chunks(content) if kind == b"eXIf"), b"")
+
+
+def check_whole(content: bytes) -> None:
+    """Refuse a still PNG whose pixels Pillow would fill up with black: rows that miss, colours that its table lacks.
+
+    Raises:
+        ValueError: If there are too few rows, or a colour beyond the table.
+    """
+    header, palette, inflate = _header(content), None, zlib.decompressobj()
+    wanted, found = _raw_size(header), 0
+    for kind, data in _chunks(content):
+        if kind == b"PLTE":
+            palette = data
+        if kind == b"IDAT":
+            rest = data
+            while rest and not inflate.eof and found < wanted:
+                found += len(inflate.decompress(rest, _PIECE))
+                rest = inflate.unconsumed_tail
+    if found < wanted:
+        raise ValueError(f"only {found} bytes of pixels where {wanted} are due")
+    if header.colour_type == _PALETTE:
+        if palette is None:
+            raise ValueError("no colour table")
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as file:
+            greatest = int(np.asarray(file).max())
+        if greatest >= len(palette) // 3:
+            raise ValueError(f"colour {greatest} of a table of {len(palette) // 3}")
+
+
+def _raw_size(header: _Header) -> int:
+    """Return the number of bytes of all rows, each behind its filter's number."""
+    places = _PASSES if header.interlaced else ((0, 0, 1, 1),)
+    bits = header.bits * _CHANNELS[header.colour_type]
+    size = 0
+    for left, top, right, down in places:
+        width, height = -(-(header.width - left) // right), -(-(header.height - top) // down)
+        if width > 0:
+            size += max(height, 0) * (1 + (width * bits + 7) // 8)
+    return size
 
 
 def read_png(content: bytes) -> Pixels:
@@ -120,8 +169,13 @@ def read_animation(content: bytes) -> Animation | None:  # noqa: C901, PLR0912  
             raise ValueError(f"frame {number} with disposal {disposal} and blend {blend}")
         still = _still(width, height, shared, b"".join(stream))
         undone = ("keep", "clear", "previous")[disposal]
-        frames.append(Frame(left, top, width, height, bool(blend), undone, lambda still=still: read_png(still)))
+        frames.append(Frame(left, top, width, height, bool(blend), undone, lambda still=still: _frame(still)))
     return Animation(header.width, header.height, frames)
+
+
+def _frame(still: bytes) -> Pixels:
+    check_whole(still)
+    return read_png(still)
 
 
 def _still(width: int, height: int, shared: list[tuple[bytes, bytes]], data: bytes) -> bytes:
@@ -137,7 +191,7 @@ def _header(content: bytes) -> _Header:
     header, transparent = None, None
     for kind, data in _chunks(content):
         if kind == b"IHDR":
-            header = struct.unpack(">IIBB", data[:10])
+            header = struct.unpack(">IIBBxxB", data)
         elif kind == b"tRNS":
             transparent = data
         elif kind == b"IDAT":
@@ -154,8 +208,12 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     place = len(_SIGNATURE)
     kind = b""
     while kind != b"IEND":
+        if len(content) < place + 12:
+            raise ValueError("the file ends early")
         length, kind = struct.unpack_from(">I4s", content, place)
         data = content[place + 8 : place + 8 + length]
+        if len(content) < place + 12 + length:
+            raise ValueError("the file ends early")
         (checksum,) = struct.unpack_from(">I", content, place + 8 + length)
         if zlib.crc32(kind + data) != checksum:
             raise ValueError(f"a wrong checksum in chunk {kind!r}")

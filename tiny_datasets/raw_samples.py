@@ -1,4 +1,7 @@
-"""Samples of 16 bits a channel of a picture file: Pillow keeps the high bytes, a second reading gets the low ones."""
+"""Samples of a picture file in another layout than Pillow reads by itself.
+
+Of 16 bits a channel it keeps the high bytes; a second reading gets the low ones.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def samples_16(file: Image.Image, content: bytes) -> NDArray[np.uint16]:
     Raises:
         ValueError: If Pillow describes the pixels in an unknown way.
     """
-    raw = _raw_mode(file)
+    raw = raw_mode(file)
     if raw.startswith("I;16"):
         return np.asarray(file).astype(np.uint16)
     if raw == "LA;16B":  # four bytes a pixel, like RGBA of 8 bits
@@ -44,7 +47,7 @@ def samples_16(file: Image.Image, content: bytes) -> NDArray[np.uint16]:
     return (high << 8 | low).astype(np.uint16)
 
 
-def _raw_mode(file: Image.Image) -> str:
+def raw_mode(file: Image.Image) -> str:
     """Return Pillow's name for the layout of an open file's pixels."""
     args = _tiles(file)[0].args
     return str(args if isinstance(args, str) else (args or ("",))[0])

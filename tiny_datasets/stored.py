@@ -11,6 +11,7 @@ import safetensors.numpy
 from tiny_datasets.codebook import read_codebook
 from tiny_datasets.dataset import ClipDataset, Dataset, LatentDataset, PictureDataset, Split, TokenDataset
 from tiny_datasets.errors import DatasetError
+from tiny_datasets.limits import MAX_CODES
 from tiny_datasets.metadata_file import MetadataFile, metadata_text
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
 from tiny_datasets.token_grid import CLIP_RANK, grid_rank
@@ -91,19 +92,19 @@ def read_dataset(folder: Path) -> PictureDataset | ClipDataset | TokenDataset | 
     }
     kind = metadata.text("kind")
     if kind == "pictures":
-        white = metadata.count("white")
+        white = metadata.count("white", 255)
         train, test = (_split(file, part, np.uint8, 4, limit=white + 1, classes=len(classes)) for part in parts)
         return PictureDataset(**known, train=train, test=test, white=white)
     if kind == "clips":
-        white = metadata.count("white")
+        white = metadata.count("white", 255)
         train, test = (_split(file, part, np.uint8, 5, limit=white + 1, classes=len(classes)) for part in parts)
         return ClipDataset(**known, train=train, test=test, white=white)
     if kind == "tokens":
-        codes, rank = metadata.count("codebook_size"), grid_rank(file, "train_examples")
+        codes, rank = metadata.count("codebook_size", MAX_CODES), grid_rank(file, "train_examples")
         train, test = (_split(file, part, np.int64, rank, limit=codes, classes=len(classes)) for part in parts)
         if "codebook" in file.tensors:
-            known["patch_size"] = metadata.count("patch_size")
-            known["patch_frames"] = metadata.count("patch_frames") if rank == CLIP_RANK else 1
+            known["patch_size"] = metadata.count("patch_size", MAX_CODES)
+            known["patch_frames"] = metadata.count("patch_frames", MAX_CODES) if rank == CLIP_RANK else 1
             known["codebook"] = read_codebook(file, codes, known["patch_size"], known["patch_frames"])
         return TokenDataset(**known, train=train, test=test, codebook_size=codes)
     if kind == "latents":

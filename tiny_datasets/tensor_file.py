@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from tiny_datasets.entries import found, is_file
 from tiny_datasets.errors import DatasetError
-from tiny_datasets.plain_text import cut
+from tiny_datasets.plain_text import cut, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +115,7 @@ def read_tensor_file(path: Path, required: Sequence[str], optional: Sequence[str
             return TensorFile(path, tensors, file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise DatasetError(
-            f"{path} must be a whole safetensors file, got one that cannot be read: {cut(error)}"
+            f"{path} must be a whole safetensors file, got one that cannot be read: {reason(error)}"
         ) from error
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANES = 258, 259, 262, 277, 284
-_COLOUR_MAP, _INK_SET, _EXTRA, _FORMAT = 320, 332, 338, 339
+_COLOUR_MAP, _INK_SET, _INK_RANGE, _EXTRA, _FORMAT, _LEVELS = 320, 332, 336, 338, 339, 532
+_KIND, _OLD_KIND, _WIDTH, _HEIGHT = 254, 255, 256, 257
+_STRIPS, _ROWS, _TILES, _TILE_WIDTH, _TILE_HEIGHT = 273, 278, 324, 322, 323
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6
 _PREMULTIPLIED = 1
 
@@ -44,6 +46,7 @@ def read_tiff(content: bytes) -> Image.Image:  # noqa: PLR0911  a meaning each
     with Image.open(io.BytesIO(content), formats=("TIFF",)) as opened:
         file: TiffImageFile = opened  # pyright: ignore[reportAssignmentType]  only this plugin was allowed
         photometric, bits, extra = _checked(file)
+        _check_whole(file)
         if bits == 16:
             return _deep(samples_16(file, content), photometric, extra)
         if bits == 12:
@@ -60,6 +63,25 @@ def read_tiff(content: bytes) -> Image.Image:  # noqa: PLR0911  a meaning each
             return Image.fromarray(on_black(np.asarray(file.convert("RGBA"))))
         file.load()
         return file.convert("L") if file.mode == "1" else file.copy()
+
+
+def page_count(file: Image.Image) -> int:
+    """Return the number of pages of an open TIFF that are no reduced copies and no masks of others, at least 1.
+
+    Raises:
+        ValueError: If the first page is one of these: the whole picture stands elsewhere.
+    """
+    opened: TiffImageFile = file  # pyright: ignore[reportAssignmentType]
+    count = 0
+    for page in range(opened.n_frames):
+        opened.seek(page)
+        tags = opened.tag_v2
+        whole = not tags.get(_KIND, 0) & 0b101 and tags.get(_OLD_KIND, 1) != 2
+        if not page and not whole:
+            raise ValueError("the first page is a reduced copy or a mask of another")
+        count += whole
+    opened.seek(0)
+    return count
 
 
 def _checked(file: TiffImageFile) -> tuple[int, int, tuple[int, ...]]:
@@ -82,12 +104,32 @@ def _checked(file: TiffImageFile) -> tuple[int, int, tuple[int, ...]]:
         raise UndefinedValuesError(f"extra samples of kinds {list(extra)}")
     if photometric == _INKS and tags.get(_INK_SET, 1) != 1:
         raise UndefinedValuesError("inks that are not cyan, magenta, yellow and black")
+    whole = 2 ** max(bits) - 1
+    usual = (0, 255, 128, 255, 128, 255) if photometric == _YCBCR else (0, whole)
+    levels = tuple(tags.get(_INK_RANGE if photometric == _INKS else _LEVELS, usual))
+    if levels != usual * (len(levels) // len(usual)):
+        raise UndefinedValuesError(f"levels from {levels[0]} to {levels[1]} and not the usual ones")
     raw = tags.get(_COMPRESSION, 1) == 1
     if photometric == _YCBCR and (raw or max(bits) != 8):
         raise UndefinedValuesError("uncompressed YCbCr values")
     if tags.get(_PLANES, 1) != 1 and (max(bits) > 8 or any(extra)):
         raise UndefinedValuesError("opacity or more than 8 bits in separate planes")
     return photometric, max(bits), extra
+
+
+def _check_whole(file: TiffImageFile) -> None:
+    """Refuse a file that lacks strips or tiles: Pillow would make them black."""
+    tags = file.tag_v2
+    width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+    if _TILES in tags:
+        found = len(tags[_TILES])
+        wanted = -(-width // tags.get(_TILE_WIDTH, width)) * -(-height // tags.get(_TILE_HEIGHT, height))
+    else:
+        found, wanted = len(tags.get(_STRIPS, ())), -(-height // tags.get(_ROWS, height))
+    if tags.get(_PLANES, 1) != 1:
+        wanted *= tags.get(_SAMPLES, 1)
+    if found < wanted:
+        raise ValueError(f"only {found} strips or tiles of {wanted}")
 
 
 def _deep(samples: NDArray[np.uint16], photometric: int, extra: tuple[int, ...]) -> Image.Image:

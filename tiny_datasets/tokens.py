@@ -13,6 +13,7 @@ from tiny_datasets.codebook import read_codebook
 from tiny_datasets.dataset import TokenDataset
 from tiny_datasets.errors import DatasetError
 from tiny_datasets.labels import count_of, read_labels
+from tiny_datasets.limits import MAX_CODES
 from tiny_datasets.plain_text import plain
 from tiny_datasets.split import check_fraction, divide, held_out_counts
 from tiny_datasets.tensor_file import TensorFile, read_tensor_file
@@ -20,9 +21,6 @@ from tiny_datasets.token_grid import CLIP_RANK, grid_rank
 
 if TYPE_CHECKING:
     import os
-
-MAX_CODES = 2**24
-"""The greatest codebook size. A larger one is a mistake, and would cost gigabytes."""
 
 
 def import_tokens(
@@ -41,7 +39,7 @@ def import_tokens(
     * ``labels``: ``[count]``, any integer dtype, indices into the classes.
     * ``codebook``, optional: ``[codebook_size, patch_frames · patch_size · patch_size · channels]``, floating-point,
       the patch or tubelet of each token, flattened in the order (frame, row, column, channel) with
-      1 or 3 channels, 0 black and 1 white.
+      1 or 3 channels, 0 black and 1 white. Values may reach a little beyond.
 
     and this text metadata:
 

@@ -80,6 +80,7 @@ def sample_to_file(
         )
     check_no_file_of_a_run(path)
     check_file(path)
+    labels = np.ascontiguousarray(labels)  # safetensors writes memory as it lies
     start, known = (None, None) if given is None else (given.start, given.known)
     sampled = sample(run.parameters, config, labels, seed=seed, loops=loops, start=start, idea=run.idea)
     if run.codec is not None and path.suffix != ".safetensors":
@@ -97,7 +98,6 @@ def sample_to_file(
         # Training multiplied latents by the scale; divide to return to the encoder's units.
         dataset = load_data(config)
         scale = dataset.scale if isinstance(dataset, tiny_datasets.LatentDataset) else 1.0
-        # safetensors writes memory as it lies.
         latents = np.ascontiguousarray(sampled.samples / scale, np.float32)
         write_bytes(path, save({"latents": latents, "labels": labels}, metadata={"scale": repr(scale)}))
     return sampled

@@ -7,6 +7,7 @@ from safetensors.numpy import load_file, save
 
 from elt_ref.generation import sample
 from elt_ref.run.folder import open_run
+from elt_ref.run.sample import sample_to_file
 from elt_ref.training import CHECKPOINT
 
 
@@ -38,6 +39,12 @@ def test_tokens_are_those_of_the_average_and_the_request(done, trained, tmp_path
     run = open_run(trained)
     expected = sample(run.parameters, run.config, np.array([4, 0, 4, 0, 4]), seed=7, loops=3)
     np.testing.assert_array_equal(tensors["tokens"].reshape(5, -1), expected.samples)
+
+
+def test_labels_that_do_not_lie_in_order_are_written_as_they_are(trained, tmp_path):
+    labels = np.array([[4, 9], [0, 9], [2, 9]])[:, 0]
+    sample_to_file(open_run(trained), labels, tmp_path / "some.safetensors", loops=1, seed=0)
+    assert tokens_of(tmp_path / "some.safetensors")["labels"].tolist() == [4, 0, 2]
 
 
 def test_defaults_are_ten_of_each_class_at_the_loops_of_training(done, trained, tmp_path):

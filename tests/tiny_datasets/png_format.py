@@ -18,6 +18,18 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Adam7: first column, first row, column step, row step.
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
+ORIENTED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
+"""What turns an array upright, by the EXIF orientation."""
+
 
 @dataclass(frozen=True)
 class Png:
@@ -54,10 +66,15 @@ class Png:
                 )
         return zlib.compress(bytes(rows))
 
-    def file(self, *more):
+    def file(self, *more, data=None):
         height, width = self.samples.shape[:2]
+        data = self.data() if data is None else data
         return file_of(
-            (b"IHDR", self.header(height, width)), *self.colour_chunks(), *more, (b"IDAT", self.data()), (b"IEND", b"")
+            (b"IHDR", self.header(height, width)),
+            *self.colour_chunks(),
+            *more,
+            (b"IDAT", data),
+            (b"IEND", b""),
         )
 
     def rgba(self):

@@ -20,6 +20,7 @@ from tiny_datasets import (
     names,
 )
 from tiny_datasets.catalogue import DRAWN, SHIPPED
+from tiny_datasets.plain_text import is_device
 
 ALL_SHIPPED = ["bouncing_digits", "digits", "emoji", "moving_digits", "photos", "shapes"]
 
@@ -123,6 +124,14 @@ def test_an_unknown_name_is_answered_with_the_nearest(picture_folder, ask):
         assert f"a dataset '{wrong}'" in str(error.value)
         assert f"nearest known name is '{nearest}'" in str(error.value)
         assert "elt-ref data list" in str(error.value)
+
+
+def test_names_that_windows_keeps():
+    """A configuration may have more letters in its name than a data set."""
+    for name in ("con", "NUL", "Aux.txt", "prn ", "com0", "COM¹", "lpt²", "LPT9.tar.gz", "conin$", "CONOUT$"):
+        assert is_device(name), name
+    for name in ("", "cons", "com", "com10", "lpt", "nul-1", "xcon", "conin", "aux_"):
+        assert not is_device(name), name
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../pictures", "/", "Digits"])

@@ -64,7 +64,9 @@ def test_what_is_known_of_it(folder):
     assert isinstance(dataset, PictureDataset)
     assert dataset.classes == CLASSES
     assert dataset.white == 255
-    assert dataset.description == "7 pictures of 3 classes, 32x32 colour pixels."
+    assert (
+        dataset.description == "7 pictures of 3 classes, 32x32 colour pixels. Batches to train on: 2 of CIFAR-10's 5."
+    )
     assert dataset.source == "CIFAR's binary files in a folder called 'cifar'"
 
 
@@ -129,6 +131,21 @@ def test_size_and_grey_when_asked_for(folder):
 def test_a_missing_file(folder, refusal, name, expected):
     (folder / name).unlink()
     assert expected in refusal(folder)
+
+
+def test_a_gap_in_the_batches(folder, refusal):
+    (folder / "data_batch_2.bin").rename(folder / "data_batch_4.bin")
+    assert "must hold data_batch_1.bin to data_batch_4.bin without a gap, got only the numbers 1, 4" in refusal(folder)
+
+
+def test_all_batches_need_no_word(tmp_path):
+    dataset = import_cifar(write_ten(tmp_path, [draw_part(number, 2) for number in range(5)], draw_part(5, 2)), "mine")
+    assert dataset.description == "12 pictures of 3 classes, 32x32 colour pixels."
+
+
+def test_both_data_sets_in_one_folder(folder, refusal):
+    (folder / "train.bin").touch()
+    assert "must hold CIFAR-10 or CIFAR-100, got both: data_batch_1.bin and train.bin" in refusal(folder)
 
 
 def test_no_batches(tmp_path, refusal):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import struct
 
 import numpy as np
+import png_format
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -166,13 +168,85 @@ def test_a_size_is_reached_by_a_cut_and_means(clips):
 
 def test_no_more_frames_are_decoded_than_needed(clips):
     last = clips / "folders" / "0" / "frame4.png"
-    noise = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    Image.fromarray(noise).save(last)
-    last.write_bytes(last.read_bytes()[:80])  # the size can be read, the pixels cannot
+    # The size can be read, the pixels cannot.
+    header = (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0))
+    last.write_bytes(png_format.file_of(header, (b"IDAT", b"no pixels"), (b"IEND", b"")))
     assert len(import_clips(clips, "mine", frames=2).train) == 3  # of five frames those with index 1 and 3
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_upright_frames_are_of_one_size_whatever_their_raw_one(levels, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+
+    def write(path):
+        path.mkdir()
+        for index, level in enumerate((10, 20, 30, 40)):
+            turned = {"exif": exif} if index % 2 else {}
+            size = (2, 4) if index % 2 else (4, 2)
+            Image.new("L", size, level).save(path / f"{index}.{suffix}", quality=100, **turned)
+
+    assert np.abs(np.array(levels(write)) - [10, 20, 30, 40]).max() <= 2  # JPEG is not exact
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_frames_that_differ_only_upright(clips, refusal, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for index in range(4):
+        turned = {"exif": exif} if index == 2 else {}
+        (clips / "folders" / "1" / f"frame{index}.png").unlink()
+        Image.new("L", (4, 2)).save(clips / "folders" / "1" / f"frame{index}.{suffix}", **turned)
+    assert "must be a frame of 2x4 pixels like those before it in its clip, got 4x2" in refusal(clips)
+
+
+def test_photographs_of_phones_are_frames(levels):
+    """They hold further pictures, and Pillow calls them MPO."""
+
+    def write(path):
+        path.mkdir()
+        for level in (10, 20, 30, 40):
+            preview = Image.new("L", (2, 2), 200)
+            photo = Image.new("L", (4, 4), level)
+            photo.save(path / f"{level}.jpg", "MPO", save_all=True, append_images=[preview], quality=100)
+
+    assert np.abs(np.array(levels(write)) - [10, 20, 30, 40]).max() <= 2
+
+
 # Refusals
+
+
+@pytest.mark.parametrize(
+    "parts", [("train",), ("train", "test", "extra"), ("train_set", "Test-Set"), ("val2017", "cat")]
+)
+def test_a_divided_set_of_pictures_is_no_set_of_clips(tmp_path, refusal, parts):
+    for part in parts:
+        for name in ("cat", "dog"):
+            write_folder(tmp_path / "divided" / part / name, flat_frames(range(4)))
+    message = refusal(tmp_path / "divided")
+    assert "divided must hold one sub-folder of clips for each class, got the part" in message
+    assert "of a divided set; import one part by its own path, put all in one folder for each class" in message
+
+
+def test_clips_may_have_the_names_of_parts(tmp_path):
+    for clip in ("test1", "test2"):
+        write_folder(tmp_path / "clips" / "run" / clip, flat_frames(range(4)))
+    assert len(import_clips(tmp_path / "clips", "mine").train) == 1
+
+
+def test_a_divided_class_is_no_set_of_clips(tmp_path, refusal):
+    for name in ("cat", "dog"):
+        for part in ("train", "test"):
+            write_folder(tmp_path / "divided" / name / part, flat_frames(range(4)))
+    expected = "cat must hold one folder for each of the clips, got the parts 'test' and 'train' of a divided set"
+    assert expected in refusal(tmp_path / "divided")
+
+
+@pytest.mark.parametrize("place", ["files/pipe.gif", "folders/1/frame2.png"])
+def test_a_pipe_is_no_clip(clips, refusal, place):
+    (clips / place).unlink(missing_ok=True)
+    os.mkfifo(clips / place)
+    assert refusal(clips) == f"{clips / place} must be a picture file, got neither a file nor a folder"
 
 
 @pytest.mark.parametrize("place", ["folders/1", "files/clip.gif", "files/clip.png"])

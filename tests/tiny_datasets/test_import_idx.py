@@ -108,6 +108,13 @@ def test_a_truncated_file_is_refused(tmp_path_factory, data, compressed):
     assert not (root / "home").exists()
 
 
+@pytest.mark.parametrize("name", ["emnist-letters-train-images-idx3-ubyte.gz", "emnist-mnist-train-images.idx3-ubyte"])
+def test_two_data_sets_in_one_folder(folder, refusal, name):
+    (folder / name).touch()
+    expected = f"must hold one data set, MNIST's or EMNIST's, got train-images-idx3-ubyte and {name}"
+    assert expected in refusal(folder)
+
+
 @pytest.mark.parametrize("spelling", ["train-images-idx3-ubyte", "train-images.idx3-ubyte"])
 def test_one_file_has_a_share_held_out(folder, parts, spelling):
     path = (folder / NAMES[0]).rename(folder / spelling)

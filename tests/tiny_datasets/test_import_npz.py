@@ -13,6 +13,11 @@ from hypothesis.extra import numpy as arrays
 
 from tiny_datasets import ClipDataset, DatasetError, PictureDataset, import_npz, load
 
+LAYOUTS = (
+    "either images and labels, or x_train, y_train, x_test and y_test, "
+    "or train_images, train_labels, test_images and test_labels"
+)
+
 
 def pairs(examples, labels):
     return sorted((example.tobytes(), int(label)) for example, label in zip(examples, labels, strict=True))
@@ -168,14 +173,18 @@ def test_objects_are_refused_and_never_unpickled(store, refusal, tmp_path, key):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"labels": None}, "must hold either images and labels, or x_train, y_train, x_test and y_test, got images"),
+        ({"labels": None}, f"must hold {LAYOUTS}, got images"),
         ({"images": None, "labels": None}, "got none at all"),
         (
             dict.fromkeys(("x_train", "y_train", "x_test", "y_test"), np.zeros(1)),
-            "must hold either images and labels, or x_train, y_train, x_test and y_test, got images, labels, x_train",
+            f"must hold {LAYOUTS}, got images, labels, x_train",
         ),
         ({"labels": np.arange(9)}, "must hold one label for each of its 10 examples, got 9"),
         ({"labels": np.arange(10) - 1}, "must hold labels from 0 to 65535, got -1"),
+        (
+            {"labels": np.array([0, 2**64 - 1] * 5, np.uint64)},
+            "must hold labels from 0 to 65535, got 18446744073709551615",
+        ),
         ({"labels": np.arange(10) * 10**6}, "must hold labels from 0 to 65535, got 9000000"),
         ({"labels": np.zeros(10)}, "must hold whole numbers of shape [count], got float64 of shape [10]"),
         ({"labels": np.eye(10, dtype=int)}, "must hold whole numbers of shape [count], got int64 of shape [10, 10]"),
@@ -199,11 +208,16 @@ def test_arrays_that_are_no_labelled_pictures(store, refusal, changes, expected)
     assert expected in refusal(store(**changes))
 
 
-def test_test_examples_of_another_shape(tmp_path, refusal):
-    parts = {"x_train": np.zeros((2, 4, 4)), "y_train": [0, 1], "x_test": np.zeros((1, 4, 5)), "y_test": [0]}
-    np.savez(tmp_path / "mine.npz", **parts)
-    expected = "must hold examples of shape [4, 4, 1] as 'x_train', got [4, 5, 1]"
-    assert expected in refusal(tmp_path / "mine.npz")
+@pytest.mark.parametrize(
+    "names",
+    [("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels")],
+)
+def test_test_examples_of_another_shape(tmp_path, refusal, names):
+    arrays_in_order = (np.zeros((2, 4, 4)), [0, 1], np.zeros((1, 4, 5)), [0])
+    np.savez(tmp_path / "mine.npz", **dict(zip(names, arrays_in_order, strict=True)))
+    message = refusal(tmp_path / "mine.npz")
+    assert message.startswith(f"'{names[2]}' in ")
+    assert message.endswith(f"must hold examples of shape [4, 4, 1] as '{names[0]}', got [4, 5, 1]")
 
 
 def test_a_share_of_what_is_divided_already(tmp_path, refusal):
@@ -245,6 +259,14 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path, refusal, shape, expected):
         assert tracemalloc.get_traced_memory()[1] < 2**23
     finally:
         tracemalloc.stop()
+
+
+def test_an_archive_whose_reader_gives_no_reason(store, refusal, monkeypatch):
+    def refuse(*_):
+        raise EOFError
+
+    monkeypatch.setattr(zipfile.ZipFile, "namelist", refuse)
+    assert refusal(store()).endswith("must be a whole NPZ file, got one that cannot be read: EOFError")
 
 
 def test_another_version_of_the_format(tmp_path, refusal):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tiny_datasets
 from tiny_datasets import DatasetError, PictureDataset, import_pictures, load, names, scaled
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -204,11 +205,6 @@ def test_print_colours(imported):
     ]
 
 
-def test_only_the_first_frame_of_several(imported):
-    frames = [Image.new("L", (8, 8), grey) for grey in (40, 240)]
-    assert np.unique(imported(frames[0], "gif", save_all=True, append_images=frames[1:])).tolist() == [40]
-
-
 @pytest.mark.parametrize(
     ("orientation", "upright"),
     {
@@ -286,6 +282,42 @@ def test_parts_are_no_classes(picture_folder, refusal):
     assert expected in refusal(picture_folder)
 
 
+@pytest.mark.parametrize("name", ["train", "Training", "test_set", "val2017", "dev", "evaluation data"])
+def test_one_part_is_no_class(picture_folder, refusal, name):
+    """A part that holds folders beside a class, a part alone, or two parts beside a class."""
+    part = (picture_folder / "dogs").rename(picture_folder / name)
+    (part / "deeper").mkdir()
+    assert f"got the part {name!r} of a divided set" in refusal(picture_folder)
+    (part / "deeper").rmdir()
+    (picture_folder / "cats").rename(part / "cats")
+    assert f"got the part {name!r} of a divided set" in refusal(picture_folder)
+    (part / "cats").rename(picture_folder / "cats")
+    (picture_folder / "holdout").mkdir()
+    assert "got the parts " in refusal(picture_folder)
+
+
+@pytest.mark.parametrize("name", ["test", "train", "testament", "valley"])
+def test_a_class_may_have_the_name_of_a_part(picture_folder, name):
+    (picture_folder / "dogs").rename(picture_folder / name)
+    assert import_pictures(picture_folder, "pets").classes == ("cats", name)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_a_file_of_several_pictures(picture_folder, refusal, suffix):
+    frames = [Image.new("L", (8, 8), grey) for grey in (40, 140, 240)]
+    path = picture_folder / "cats" / f"many.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    expected = "must be one picture, got a file of 3 frames or pages; 'elt-ref data import clips' takes animations"
+    assert refusal(picture_folder) == f"{path} {expected}"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_is_no_file_is_not_opened(picture_folder, refusal, make):
+    path = picture_folder / "cats" / "x.png"
+    make(path)
+    assert refusal(picture_folder) == f"{path} must be a picture file, got neither a file nor a folder"
+
+
 def test_a_class_without_pictures(picture_folder, refusal):
     (picture_folder / "fish").mkdir()
     (picture_folder / "fish" / "notes.txt").touch()
@@ -360,6 +392,13 @@ def test_a_bad_name(picture_folder, refusal, name):
     assert f"got {name!r}" in message
 
 
+@pytest.mark.parametrize("name", ["con", "nul", "aux", "prn", "com1", "lpt9"])
+def test_a_name_of_a_device(picture_folder, refusal, name):
+    assert refusal(picture_folder, name) == (
+        f"a dataset's name must be none that Windows keeps for a device, got {name!r}"
+    )
+
+
 def test_a_shipped_name(picture_folder, refusal):
     assert "got 'digits', which already exists in this package" in refusal(picture_folder, "digits")
 
@@ -394,6 +433,21 @@ def test_a_bad_size(picture_folder, refusal, options):
 @pytest.mark.parametrize("fraction", [0, 1, float("nan")])
 def test_a_bad_fraction(picture_folder, refusal, fraction):
     assert "test_fraction must be greater than 0" in refusal(picture_folder, test_fraction=fraction)
+
+
+def test_the_home_is_looked_at_first(tmp_path):
+    """An import may read for minutes."""
+    (tmp_path / "file").touch()
+    for kind in ("cifar", "clips", "idx", "latents", "npz", "pictures", "tokens"):
+        importer = getattr(tiny_datasets, f"import_{kind}")
+        with pytest.raises(DatasetError, match=r"the data home .*below must be a folder to write to, got a file at "):
+            importer(tmp_path / "nowhere", "pets", home=tmp_path / "file" / "below")
+
+
+def test_a_home_without_leave_to_write(picture_folder, refusal, monkeypatch, home):
+    home.mkdir()
+    monkeypatch.setattr(os, "access", lambda place, _: Path(place) != home)
+    assert f"must be a folder to write to, got one without leave to write in {home}" in refusal(picture_folder)
 
 
 def test_a_home_that_is_a_file(picture_folder, tmp_path):

@@ -312,6 +312,20 @@ def test_a_codebook_of_numbers_that_are_none(store, token_tensors, refusal, valu
     assert "must hold finite float32 numbers, got a NaN or an infinity" in refusal(store())
 
 
+@pytest.mark.parametrize(("least", "most"), [(0, 255), (-1, 1), (0, 1.6)])
+def test_a_codebook_of_another_range(store, refusal, least, most):
+    codebook = np.linspace(least, most, 24).reshape(6, 4)
+    expected = f"must hold patches from 0 black to 1 white, got values from {least:.3g} to {most:.3g}"
+    assert expected in refusal(store(codebook=codebook))
+
+
+@pytest.mark.parametrize(("least", "most", "remarked"), [(0, 1, False), (-0.04, 1.04, False), (-0.4, 1, True)])
+def test_a_codebook_that_reaches_a_little_beyond(store, least, most, remarked):
+    import_tokens(store(codebook=np.linspace(least, most, 24).reshape(6, 4)), "grids")
+    expected = f"The codebook's values reach from {least:.2f} to {most:.2f}, and 0 is black and 1 is white"
+    assert (expected in " ".join(load("grids").remarks)) == remarked
+
+
 def test_a_bad_fraction(store, refusal):
     assert "test_fraction" in refusal(store(), test_fraction=1)
 

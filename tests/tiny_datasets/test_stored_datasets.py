@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def test_the_labels_of_motions_are_read_only():
 
 def test_missing_metadata(pets):
     (pets / "dataset.json").unlink()
-    assert "dataset.json must be the metadata of a dataset, got No such file" in refusal(pets)
+    assert "dataset.json must be the metadata of a dataset, got no such file" in refusal(pets)
 
 
 def test_missing_tensors(pets):
@@ -168,10 +169,10 @@ def test_a_text_that_is_no_text(pets, field):
     assert f"'{field}' in {pets / 'dataset.json'} must be a text, got 5" in refusal(pets)
 
 
-@pytest.mark.parametrize("white", [0, -1, 1.5, True, "16"])
+@pytest.mark.parametrize("white", [0, -1, 1.5, True, "16", 256, 10**30, pytest.param(10**400, id="huge")])
 def test_a_count_that_is_no_count(pets, white):
     change_metadata(pets, white=white)
-    assert f"must be a whole number above 0, got {white!r}" in refusal(pets)
+    assert f"must be a whole number from 1 to 255, got {white!r:.50}" in refusal(pets)
 
 
 @pytest.mark.parametrize("classes", [[], "cats", [1, 2], ["", "dogs"], ["cats", "cats"], {"cats": 1}])
@@ -179,6 +180,22 @@ def test_classes_that_are_no_names(pets, classes):
     change_metadata(pets, classes=classes)
     assert "must be a list of different names" in refusal(pets)
     assert f"got {classes!r}" in refusal(pets)
+
+
+@pytest.mark.parametrize("field", ["codebook_size", "patch_size", "patch_frames"])
+def test_sizes_of_a_codebook_beyond_reason(films, field):
+    """Products of such numbers have more digits than Python prints."""
+    change_metadata(films, **{field: 10**3000})
+    assert f"'{field}' in" in refusal(films)
+    assert "must be a whole number from 1 to 16777216, got 1000" in refusal(films)
+
+
+@pytest.mark.parametrize("file", ["dataset.json", "dataset.safetensors"])
+def test_a_pipe_for_a_file(pets, file):
+    (pets / file).unlink()
+    os.mkfifo(pets / file)
+    assert f"{file} must be" in refusal(pets)
+    assert refusal(pets).endswith("got neither a file nor a folder")
 
 
 def test_a_missing_tensor(pets):
@@ -218,6 +235,18 @@ def test_an_empty_split(pets):
 def test_a_label_without_a_class(pets):
     change_metadata(pets, classes=["cats"])
     assert "must hold values from 0 to 0, got 1" in refusal(pets)
+
+
+@pytest.mark.parametrize(("level", "white", "dark"), [(1, 255, True), (0, 255, True), (2, 255, False), (1, 1, False)])
+def test_pictures_too_dark_to_see_have_a_remark(pets, level, white, dark):
+    change_metadata(pets, white=white)
+    change_tensors(
+        pets,
+        train_examples=np.full((6, 8, 8, 1), level, np.uint8),
+        test_examples=np.zeros((2, 8, 8, 1), np.uint8),
+    )
+    expected = f"The brightest training value is {level}, where white is 255: all is black to the eye."
+    assert load("pets").remarks == ((expected,) if dark else ())
 
 
 def test_pictures_brighter_than_white(pets):
@@ -274,7 +303,11 @@ def test_tokens_of_pictures_to_learn_from_and_of_clips_to_test_on(films):
 @pytest.mark.parametrize("scale", [0, -1, pytest.param(10**400, id="huge"), True, "0.5", float("nan"), float("inf")])
 def test_a_scale_that_is_no_scale(codes, scale):
     change_metadata(codes, scale=scale)
-    assert f"'scale' in {codes / 'dataset.json'} must be a finite number above 0, got {scale!r:.50}" in refusal(codes)
+    message = refusal(codes)
+    assert (
+        f"'scale' in {codes / 'dataset.json'} must be a number from 1.2e-38 to 3.4e+38, the range of float32" in message
+    )
+    assert f"got {scale!r:.50}" in message
 
 
 def test_a_missing_scale(codes):

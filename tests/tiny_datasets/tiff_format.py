@@ -35,6 +35,8 @@ class Tiff:
     sample_format: int = 1
     ink_set: int | None = None
     undeclared: bool = False  # extra samples without the tag that names them
+    missing: int = 0  # strips without an offset
+    more: dict[int, tuple[str, list[int]]] | None = None  # further tags: a letter of struct, or R for fractions
 
     def file(self):
         order = ">" if self.big else "<"
@@ -56,7 +58,7 @@ class Tiff:
             259: ("H", [8 if self.deflated else 1]),
             262: ("H", [self.photometric]),
             266: ("H", [2 if self.reversed_bits else 1]),
-            273: ("I", offsets),
+            273: ("I", offsets[: len(offsets) - self.missing]),
             274: ("H", [self.orientation]),
             277: ("H", [channels]),
             278: ("I", [self.rows_per_strip]),
@@ -70,12 +72,14 @@ class Tiff:
             tags[320] = ("H", self.colour_map.T.ravel().tolist())
         if self.ink_set is not None:
             tags[332] = ("H", [self.ink_set])
+        tags |= self.more or {}
         directory, place = b"", 8 + len(body)
         entries = struct.pack(order + "H", len(tags))
         after = place + 2 + 12 * len(tags) + 4
         for tag, (code, values) in sorted(tags.items()):
-            content = struct.pack(f"{order}{len(values)}{code}", *values)
-            kind = {"H": 3, "I": 4}[code]
+            numbers = [number for value in values for number in (value, 1)] if code == "R" else values
+            content = struct.pack(f"{order}{len(numbers)}{code.replace('R', 'I')}", *numbers)
+            kind = {"B": 1, "H": 3, "I": 4, "R": 5}[code]
             entries += struct.pack(order + "HHI", tag, kind, len(values))
             if len(content) <= 4:
                 entries += content.ljust(4, b"\0")
@@ -147,6 +151,7 @@ def tiffs(draw):
         colours = channels - len(extra)
         samples[..., :colours] = np.minimum(samples[..., :colours], samples[..., colours : colours + 1])
     colour_map = draw(hnp.arrays(np.uint16, (2**bits, 3))).astype(int) if photometric == PALETTE else None
+    usual = {CMYK: {336: ("H", [0, whole] * draw(st.sampled_from([1, 4])))}, RGB: {532: ("R", [0, whole] * 3)}}
     plain, deflated = (
         not extra and bits <= 8,
         draw(st.booleans()),
@@ -163,6 +168,7 @@ def tiffs(draw):
         planar=plain and channels > 1 and draw(st.booleans()),
         reversed_bits=plain and channels == 1 and not deflated and draw(st.booleans()),
         deflated=deflated,
+        more=usual.get(photometric) if draw(st.booleans()) else None,
     )
 
 
@@ -179,6 +185,9 @@ def unclear_tiffs(draw):
                 (RGB, 8, (STRAIGHT,), {"undeclared": True}),
                 (RGB, 8, (999,), {}),
                 (CMYK, 8, (), {"ink_set": 2}),
+                (CMYK, 8, (), {"more": {336: ("B", [255, 0])}}),
+                (CMYK, 16, (), {"more": {336: ("H", [0, 65535, 0, 65535, 0, 65535, 65535, 0])}}),
+                (RGB, 8, (), {"more": {532: ("R", [16, 235] * 3)}}),
                 (YCBCR, 8, (), {}),
                 (LAB, 8, (), {}),
                 (4, 1, (), {}),
