@@ -28,14 +28,14 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 LONGEST_NAME = 100
 ODD = '/\\:*?"<>|'
 """Letters that some system does not allow in a name, or takes for a path."""
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices."""
 
 
 def _file_name(name: str) -> str:
     """Return a name that becomes a folder: one part of a path on every system."""
+    from tiny_datasets.plain_text import is_device  # noqa: PLC0415  data sets load late
+
     odd = sorted({letter for letter in name if letter in ODD or not letter.isprintable()})
-    wrong = odd or name != name.strip(" .") or not 1 <= len(name) <= LONGEST_NAME or _RESERVED.fullmatch(name)
+    wrong = odd or name != name.strip(" .") or not 1 <= len(name) <= LONGEST_NAME or is_device(name)
     if wrong:
         raise ValueError(
             f"expected 1 to {LONGEST_NAME} letters that can name a folder, none of {ODD}, no dot or space at an end, "
