@@ -176,6 +176,17 @@ def test_a_home_that_cannot_be_used(home, tmp_path):
     assert done.stderr.startswith(b"Quality"), f"more than the table is on stderr: {done.stderr}"
 
 
+@pytest.mark.parametrize("file", ["matplotlibrc", "stylelib/a.mplstyle"])
+def test_settings_of_matplotlib_that_cannot_be_used(file, tmp_path):
+    words, env = ("data", "show", "digits", "--out", tmp_path / "a.png"), {"MPLBACKEND": "garbage"}
+    clean(run(*words, env=env))
+    env["MPLCONFIGDIR"] = str(tmp_path)
+    (tmp_path / "stylelib").mkdir()
+    (tmp_path / file).write_bytes(b"lines.color: \xe9\n")
+    told = clean(run(*words, env=env), code=2).stderr
+    assert b"matplotlib: expected settings that it can read (matplotlibrc, styles), got 'utf-8' codec" in told
+
+
 @pytest.mark.whole
 def test_a_folder_with_spaces_quotes_and_markup(tmp_path):
     folder = tmp_path / """it's "a" [b]folder[b] $x_1$"""
