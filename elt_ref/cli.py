@@ -779,10 +779,6 @@ def conform_judge(
     )
 
 
-if __name__ == "__main__":
-    main()
-
-
 Exercises = Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `elt-ref learn start` has made.")]
 AnswerTime = Annotated[
     float, typer.Option("--timeout", help="Seconds that a function may take.", min=0.1, callback=_finite)
@@ -838,3 +834,7 @@ def learn_grade(
     from elt_ref.learn.commands import grade_all  # noqa: PLC0415
 
     grade_all(folder, out, timeout, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from elt_ref.run.leave import leave
+
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a batch system's time limit or `kill`, and a terminal that is closed; Windows has no SIGHUP."""
 
@@ -41,7 +43,7 @@ def signals_interrupt() -> Iterator[Stop]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in ENDING:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, leave):
                 before[number] = signal.signal(number, handle)
     try:
         yield stop
