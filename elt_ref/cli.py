@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request
 written, 130 interrupted (143 by SIGTERM, 129 by SIGHUP), 141 the reader of stdout left.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -133,6 +134,7 @@ def main() -> None:
 
 def _answer() -> int:
     try:
+        _check_completion()
         code = _commands().main(prog_name="elt-ref", standalone_mode=False)
         sys.stdout.flush()
     except TrainingError as error:
@@ -149,6 +151,18 @@ def _answer() -> int:
             raise
         return _fail(error, 2)
     return code or 0
+
+
+def _check_completion() -> None:
+    """Check what bash says of the line to complete: typer takes it for granted.
+
+    Raises:
+        RequestError: something is missing, as where a user sets the first variable alone.
+    """
+    if os.environ.get("_ELT_REF_COMPLETE") == "complete_bash" and (
+        "COMP_WORDS" not in os.environ or not os.environ.get("COMP_CWORD", "").isdecimal()
+    ):
+        raise RequestError("_ELT_REF_COMPLETE: expected COMP_WORDS and a number COMP_CWORD beside it, got others")
 
 
 @cache

@@ -158,3 +158,10 @@ def test_version_and_completion(printing):
     assert printing("--version")[1].decode() == f"elt-ref {elt_ref.__version__}\n"
     words = {"_ELT_REF_COMPLETE": "complete_bash", "COMP_WORDS": "elt-ref co", "COMP_CWORD": "1"}
     assert printing(**words)[1].split() == [b"compare", b"count", b"conform"]
+
+
+@pytest.mark.parametrize("lacking", [{}, {"COMP_WORDS": "elt-ref"}, {"COMP_WORDS": "elt-ref", "COMP_CWORD": "x"}])
+def test_completion_without_the_words_of_a_shell(printing, lacking):
+    code, out, err = printing(_ELT_REF_COMPLETE="complete_bash", **lacking)
+    assert (code, out, err.count("\n")) == (2, b"", 1), err
+    assert err.startswith("elt-ref: _ELT_REF_COMPLETE: expected COMP_WORDS and a number COMP_CWORD beside it, got others")

@@ -96,6 +96,16 @@ def test_flags_of_the_interpreter(flags, tmp_path):
     clean(run("sample", tmp_path / "run", "--out", tmp_path / "one.png", flags=flags))
 
 
+@pytest.mark.parametrize("module", ["elt_ref.run.fit_feature_network", "elt_ref.study.page", "specs.making.check"])
+def test_a_module_that_is_a_program_is_helpful(module):
+    for words, code in (("--help",), 0), ((), 2), (("nothing",), 2):
+        program = [sys.executable, "-m", module, *words]
+        done = subprocess.run(program, cwd=PROJECT, env=environment(), capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
+        assert (done.stderr or done.stdout).startswith(b"usage: python -m ")
+
+
 def test_laws_are_named_without_docstrings():
     """Under -OO there is no docstring."""
     code = "from elt_ref.conformance.fresh.laws import LAWS; print(all(each.law.words for each in LAWS))"
