@@ -24,7 +24,7 @@ from elt_ref.errors import RequestError, TrainingError
 from elt_ref.literal import sentence
 from elt_ref.run.process import settle_process
 from elt_ref.run.stop import signals_interrupt
-from elt_ref.terminal import ReaderGoneError, Terminal, print_json, print_text, settled_streams
+from elt_ref.terminal import ReaderGoneError, Terminal, check_stdout, print_json, print_text, settled_streams
 
 INTERRUPTED = 130
 
@@ -367,6 +367,7 @@ def evaluate(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.idea import load_idea  # noqa: PLC0415
 
+    check_stdout()
     schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     opened = open_run(run, idea=None if idea is None else load_idea(idea))
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
@@ -508,6 +509,7 @@ def bench(
     from elt_ref.bench.command import publish, request  # noqa: PLC0415
     from elt_ref.bench.table import tables  # noqa: PLC0415
 
+    check_stdout()
     named = {"works": work, "families": family, "sizes": size, "peers": peer, "kernels": kernels, "ports": ports}
     chosen = {name: value for name, value in named.items() if value}
     if out is None:
@@ -549,6 +551,7 @@ def study(
     if name == LIST:
         show_list(as_json=as_json)
         return
+    check_stdout()
     try:
         run_study(name, quick=quick, seeds=seeds, out=out, processes=processes, as_json=as_json)
     except KeyboardInterrupt:
@@ -649,6 +652,7 @@ def data_import(
     from elt_ref.run.suggest import training_command  # noqa: PLC0415
     from tiny_datasets import dataset_folder  # noqa: PLC0415
 
+    check_stdout()
     options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
     dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
     print_text(describe(name))
@@ -672,6 +676,7 @@ def conform_list() -> None:
 def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = SECONDS) -> None:
     from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(run_smoke(open_door(backend, program, timeout), Terminal()))
 
 
@@ -712,6 +717,7 @@ def conform_run(
     from elt_ref.conformance.commands import idea_backend, open_door, run, run_laws  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
+    check_stdout()
     inquiry = Inquiry(seed_of(seed), questions, minutes)
     subject = backend if idea is None else idea_backend(backend, program, idea)
     door = open_door(subject, program, timeout)
@@ -778,6 +784,7 @@ def conform_judge(
     from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(
         run(
             FilesDoor(folder),
@@ -835,6 +842,7 @@ def learn_check(
 ) -> None:
     from elt_ref.learn.commands import check  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(check(folder, exercise or [], timeout, as_json=as_json))
 
 
@@ -847,6 +855,7 @@ def learn_grade(
 ) -> None:
     from elt_ref.learn.commands import grade_all  # noqa: PLC0415
 
+    check_stdout()
     grade_all(folder, out, timeout, as_json=as_json)
 
 
