@@ -738,6 +738,7 @@ def conform_run(
             every=every,
             inquiry=inquiry,
             case=case,
+            inputs=[Path(each) for each in ((backend or "").rpartition(":")[0], idea or "") if each],
         )
     )
 
@@ -781,7 +782,7 @@ def conform_judge(
     every: Every = False,
     as_json: Json = False,
 ) -> None:
-    from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
+    from elt_ref.conformance.commands import FRESH, exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
     check_stdout()
@@ -796,6 +797,7 @@ def conform_judge(
             as_json=as_json,
             every=every,
             inquiry=exported_inquiry(folder),
+            inputs=[folder / "description.json", folder / FRESH],
         )
     )
 

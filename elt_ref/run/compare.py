@@ -15,7 +15,7 @@ import elt_ref
 import tiny_datasets
 from elt_ref.config import MaskedModelConfig
 from elt_ref.errors import RequestError
-from elt_ref.files import made_folder, write_text
+from elt_ref.files import check_file, made_folder, real, write_text
 from elt_ref.idea import Idea
 from elt_ref.measure import count as count_network
 from elt_ref.report.elasticity import draw_elasticity
