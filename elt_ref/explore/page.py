@@ -61,9 +61,9 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     Raises:
         RequestError: a folder is there twice.
     """
-    whole = [folder.resolve() for folder in folders]
+    whole = [real(folder) for folder in folders]
     if len(set(whole)) < len(whole):
-        twice = next(folder for folder in folders if whole.count(folder.resolve()) > 1)
+        twice = next(folder for folder in folders if whole.count(real(folder)) > 1)
         raise RequestError(f"explore: expected different run folders, got {twice} twice")
     longest = max(len(path.parts) for path in whole)
     ends = ([visible("/".join(path.parts[-parts:])) for path in whole] for parts in range(1, longest + 1))

@@ -73,7 +73,7 @@ def compare_folders(
         RequestError: `out` holds a comparison, there are too many models or two runs share a name, the runs differ in
             data set or architecture, count is too small, or a label is out of range.
     """
-    named = {folder.resolve().name: folder for folder in folders}
+    named = {real(folder).name: folder for folder in folders}
     if len(named) < len(folders) or set(named) & set(KEYS):
         names = ", ".join(map(str, folders))
         raise RequestError(
