@@ -141,7 +141,10 @@ def run(
     else:
         tell(report, console, called, every=every)
     if report.fresh is not None:
-        _write_smallest(report.fresh, console, called)
+        try:
+            _write_smallest(report.fresh, console, called)
+        except RequestError as error:  # the verdict stands
+            Terminal(stderr=True).say(f"elt-ref: {error}")
     return int(not report.passed)
 
 
