@@ -255,8 +255,12 @@ FRESH = "fresh.json"
 
 
 def export_questions(folder: Path, seed: int | None) -> int:
-    """Write the stored questions, and fresh ones if there is a seed; return their number."""
-    with made_folder(folder):
+    """Write the stored questions, and fresh ones if there is a seed; return their number.
+
+    Raises:
+        RequestError: the folder is not empty, or cannot be written to.
+    """
+    with filled_folder(folder):
         vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
         export(vectors, folder)
         if seed is not None:
