@@ -127,7 +127,12 @@ def main() -> None:
     """Run a command; an error is one sentence on stderr."""
     settle_process()
     with settled_streams(), signals_interrupt() as stop:
-        code = _answer()
+        try:
+            code = _answer()
+        except Exception:
+            if stop.signal is None:
+                raise
+            code = _fail("interrupted", INTERRUPTED)  # Python makes another error of it inside some imports
     # The library of commands answers every interruption with the code of Ctrl-C.
     sys.exit(stop.exit_code if stop.signal and code == INTERRUPTED else code)
 

@@ -118,6 +118,19 @@ def test_ctrl_c_exits_with_130_and_no_traceback():
     assert "Traceback" not in err
 
 
+def test_ctrl_c_that_an_import_turns_into_another_error(command, monkeypatch):
+    """As Python 3.11 does where it comes inside a class that calls ``__set_name__``."""
+
+    def fails(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr("elt_ref.run.show.show", fails)
+    assert command("show", "E5") == (130, "", "elt-ref: interrupted\n")
+
+
 WHILE_LOADING = """
 import os, signal, sys
 class Finder:
