@@ -7,9 +7,7 @@
 Names load on first use, so that ``import elt_ref`` is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` itself takes longer to load than all else here
 if TYPE_CHECKING:
     from elt_ref.config import Config as Config
     from elt_ref.config import load_config as load_config
@@ -64,7 +62,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module  # noqa: PLC0415
+
     if name not in _HOMES:
         raise AttributeError(f"module 'elt_ref' has no attribute '{name}'")
     value = getattr(import_module(f"elt_ref.{_HOMES[name]}"), name)

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the thing judged failed (training diverged), 2 the request
 written, 130 interrupted (143 by SIGTERM, 129 by SIGHUP, 128 and its number by another), 141 the reader of stdout left.
 """
 
+import os
 import re
 import shlex
 import sys
@@ -24,7 +25,7 @@ from elt_ref.errors import RequestError, TrainingError
 from elt_ref.literal import sentence
 from elt_ref.run.process import settle_process
 from elt_ref.run.stop import signals_interrupt
-from elt_ref.terminal import ReaderGoneError, Terminal, print_json, print_text, settled_streams
+from elt_ref.terminal import ReaderGoneError, Terminal, check_stdout, print_json, print_text, settled_streams
 
 INTERRUPTED = 130
 
@@ -134,13 +135,19 @@ def main() -> None:
     """Run a command; an error is one sentence on stderr."""
     settle_process()
     with settled_streams(), signals_interrupt() as stop:
-        code = _answer()
+        try:
+            code = _answer()
+        except Exception:
+            if stop.signal is None:
+                raise
+            code = _fail("interrupted", INTERRUPTED)  # Python makes another error of it inside some imports
     # The library of commands answers every interruption with the code of Ctrl-C.
     sys.exit(stop.exit_code if stop.signal and code == INTERRUPTED else code)
 
 
 def _answer() -> int:
     try:
+        _check_completion()
         code = _commands().main(prog_name="elt-ref", standalone_mode=False)
         sys.stdout.flush()
     except TrainingError as error:
@@ -157,6 +164,18 @@ def _answer() -> int:
             raise
         return _fail(error, 2)
     return code or 0
+
+
+def _check_completion() -> None:
+    """Check what bash says of the line to complete: typer takes it for granted.
+
+    Raises:
+        RequestError: something is missing, as where a user sets the first variable alone.
+    """
+    if os.environ.get("_ELT_REF_COMPLETE") == "complete_bash" and (
+        "COMP_WORDS" not in os.environ or not os.environ.get("COMP_CWORD", "").isdecimal()
+    ):
+        raise RequestError("_ELT_REF_COMPLETE: expected COMP_WORDS and a number COMP_CWORD beside it, got others")
 
 
 @cache
@@ -378,6 +397,7 @@ def evaluate(
     from elt_ref.run.folder import open_run  # noqa: PLC0415
     from elt_ref.run.idea import load_idea  # noqa: PLC0415
 
+    check_stdout()
     schedules = [int(part) if re.fullmatch("[0-9]{1,9}", part) else part for part in loops.split(",")]
     opened = open_run(run, idea=None if idea is None else load_idea(idea))
     judged = evaluate_run(opened, schedules, count=count, seed=seed, frames=given)
@@ -519,6 +539,7 @@ def bench(
     from elt_ref.bench.command import publish, request  # noqa: PLC0415
     from elt_ref.bench.table import tables  # noqa: PLC0415
 
+    check_stdout()
     named = {"works": work, "families": family, "sizes": size, "peers": peer, "kernels": kernels, "ports": ports}
     chosen = {name: value for name, value in named.items() if value}
     if out is None:
@@ -560,6 +581,7 @@ def study(
     if name == LIST:
         show_list(as_json=as_json)
         return
+    check_stdout()
     try:
         run_study(name, quick=quick, seeds=seeds, out=out, processes=processes, as_json=as_json)
     except KeyboardInterrupt:
@@ -660,6 +682,7 @@ def data_import(
     from elt_ref.run.suggest import training_command  # noqa: PLC0415
     from tiny_datasets import dataset_folder  # noqa: PLC0415
 
+    check_stdout()
     options = {"height": height, "width": width, "colour": colour, "frames": frames, "scale": scale}
     dataset = import_data(kind, path, name, **options, test_fraction=test_fraction)
     print_text(describe(name))
@@ -683,6 +706,7 @@ def conform_list() -> None:
 def conform_smoke(backend: BackendName = None, program: Exec = None, timeout: Timeout = SECONDS) -> None:
     from elt_ref.conformance.commands import open_door, run_smoke  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(run_smoke(open_door(backend, program, timeout), Terminal()))
 
 
@@ -723,6 +747,7 @@ def conform_run(
     from elt_ref.conformance.commands import idea_backend, open_door, run, run_laws  # noqa: PLC0415
     from elt_ref.conformance.fresh.ask import Inquiry, seed_of  # noqa: PLC0415
 
+    check_stdout()
     inquiry = Inquiry(seed_of(seed), questions, minutes)
     subject = backend if idea is None else idea_backend(backend, program, idea)
     door = open_door(subject, program, timeout)
@@ -743,6 +768,7 @@ def conform_run(
             every=every,
             inquiry=inquiry,
             case=case,
+            inputs=[Path(each) for each in ((backend or "").rpartition(":")[0], idea or "") if each],
         )
     )
 
@@ -786,9 +812,10 @@ def conform_judge(
     every: Every = False,
     as_json: Json = False,
 ) -> None:
-    from elt_ref.conformance.commands import exported_inquiry, run  # noqa: PLC0415
+    from elt_ref.conformance.commands import FRESH, exported_inquiry, run  # noqa: PLC0415
     from elt_ref.conformance.doors import FilesDoor  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(
         run(
             FilesDoor(folder),
@@ -800,6 +827,7 @@ def conform_judge(
             as_json=as_json,
             every=every,
             inquiry=exported_inquiry(folder),
+            inputs=[folder / "description.json", folder / FRESH],
         )
     )
 
@@ -846,6 +874,7 @@ def learn_check(
 ) -> None:
     from elt_ref.learn.commands import check  # noqa: PLC0415
 
+    check_stdout()
     raise typer.Exit(check(folder, exercise or [], timeout, as_json=as_json))
 
 
@@ -858,6 +887,7 @@ def learn_grade(
 ) -> None:
     from elt_ref.learn.commands import grade_all  # noqa: PLC0415
 
+    check_stdout()
     grade_all(folder, out, timeout, as_json=as_json)
 
 

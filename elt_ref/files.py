@@ -2,8 +2,9 @@
 
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,6 +60,29 @@ def check_file(path: Path) -> None:
             os.unlink(temporary)  # noqa: PTH108
 
 
+def real(path: Path) -> Path:
+    """Return what a path names behind every link; links in a circle stay.
+
+    Raises:
+        RequestError: it is relative, and the working folder is gone.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except OSError as error:
+        raise RequestError(f"{path}: expected a working folder to start from, got {error.strerror}") from error
+
+
+def check_apart(output: Path, inputs: Iterable[Path]) -> None:
+    """Check that what will be written over is nothing that was asked to be read, also through a link.
+
+    Raises:
+        RequestError: the output is one of the inputs.
+    """
+    for each in inputs:
+        if real(output) == real(each):
+            raise RequestError(f"{output}: expected another file than the input {each}, got the same")
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Make a folder that files can be written to, with its parents; return those that are new, the deepest first.
 
@@ -94,6 +118,27 @@ def made_folder(folder: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def filled_folder(folder: Path) -> Iterator[None]:
+    """Make a folder as `make_folder` does, to be filled at once; if the work inside fails, nothing of it stays.
+
+    Raises:
+        RequestError: the folder has files, or cannot be made or written to.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RequestError(f"{folder}: expected a new or empty folder, got one with files")
+    with made_folder(folder):
+        try:
+            yield
+        except BaseException:
+            for each in folder.iterdir():
+                if each.is_dir():
+                    shutil.rmtree(each, ignore_errors=True)
+                else:
+                    each.unlink(missing_ok=True)
+            raise
+
+
 def _remove_empty(folders: list[Path]) -> None:
     """Remove folders up to the first that is not empty."""
     with suppress(OSError):
@@ -107,7 +152,7 @@ def _places(path: Path) -> tuple[Path, Path]:
     Raises:
         RequestError: something else stands there: a folder, a device, a pipe.
     """
-    place = Path(os.path.realpath(path))
+    place = real(path)
     try:
         mode = place.stat().st_mode
     except OSError:

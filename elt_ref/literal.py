@@ -10,7 +10,10 @@ KEPT_END = 110
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of characters that change the line or the terminal instead of showing something."""
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&#])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&#$])")
+"""What Markdown reads, and the dollar, with which MyST and code hosts begin a formula."""
+_EMOJI = re.compile(r":(?=[\w+-]+:)")
+"""The first colon of what may be an emoji's name."""
 
 
 def visible(text: str) -> str:
@@ -39,8 +42,11 @@ def sentence(text: str) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is, also inside a table."""
-    return _MARKDOWN.sub(r"\\\1", visible(text))
+    """Return a text that Markdown shows as it is, also inside a table.
+
+    Code hosts look for names of emoji in the finished page, where no backslash is left: a space without width does.
+    """
+    return _EMOJI.sub(":&#8203;", _MARKDOWN.sub(r"\\\1", visible(text)))
 
 
 def plain_ascii(text: str) -> str:

@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from io import TextIOWrapper, UnsupportedOperation
 from typing import Any
 
 from rich.console import Console
@@ -134,6 +134,17 @@ def print_json(document: Any) -> None:
 def print_text(text: str) -> None:
     """Print our own lines on stdout; what a user named in them must be visible already."""
     print(text)  # noqa: T201
+
+
+def check_stdout() -> None:
+    """Check that stdout takes bytes, before the work whose result it will hold.
+
+    Raises:
+        RequestError: it is closed, or can only be read.
+    """
+    if isinstance(sys.stdout, _Result):
+        with sys.stdout.watched(), suppress(UnsupportedOperation):  # a stream in memory has no number
+            os.write(sys.stdout.fileno(), b"")
 
 
 READABLE = "elt_ref.readable"

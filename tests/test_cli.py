@@ -125,6 +125,45 @@ def test_ctrl_c_exits_with_130_and_no_traceback():
     assert "Traceback" not in err
 
 
+def test_ctrl_c_that_an_import_turns_into_another_error(command, monkeypatch):
+    """As Python 3.11 does where it comes inside a class that calls ``__set_name__``."""
+
+    def fails(*_, **__):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr("elt_ref.run.show.show", fails)
+    assert command("show", "E5") == (130, "", "elt-ref: interrupted\n")
+
+
+WHILE_LOADING = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "rich":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from elt_ref.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_commands_are_being_loaded():
+    words = [sys.executable, "-c", WHILE_LOADING, "show", "E5"]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_every_command_is_there_whichever_module_is_the_program():
+    for module in ("elt_ref", "elt_ref.cli"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "learn", "start", "--help"], capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
 # --- count
 
 

@@ -117,6 +117,31 @@ def test_a_failure_that_a_library_catches_is_not_forgotten():
         raw.number = None
 
 
+WORKING = {
+    "elt_ref.run.evaluate.evaluate_run": ["evaluate", "run"],
+    "elt_ref.bench.command.bench": ["bench"],
+    "elt_ref.study.command.run_study": ["study", "parity"],
+    "elt_ref.run.describe.import_data": ["data", "import", "npz", "a", "b"],
+    "elt_ref.conformance.commands.run_smoke": ["conform", "smoke", "a:B"],
+    "elt_ref.conformance.commands.run": ["conform", "run", "a:B"],
+    "elt_ref.conformance.commands.exported_inquiry": ["conform", "judge", "a"],
+    "elt_ref.learn.commands.check": ["learn", "check", "a"],
+    "elt_ref.learn.commands.grade_all": ["learn", "grade", "a"],
+}
+"""Commands whose result is worth more than the wait for it, by what they begin with."""
+
+
+@pytest.mark.parametrize("work", WORKING)
+def test_a_closed_stdout_is_told_before_the_work(printing, monkeypatch, tmp_path, work):
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("the work began"))
+    with (tmp_path / "closed").open("w+") as file, (tmp_path / "closed").open() as unwritable:
+        monkeypatch.setattr(Raw, "fileno", lambda _: unwritable.fileno())
+        code, _, err = printing(*WORKING[work])
+        assert file.read() == ""
+    assert code == 2
+    assert err == "elt-ref: stdout: expected a stream that takes the result, got Bad file descriptor\n"
+
+
 NARROW = ["0", "1", "20", "39", "79", "200", "-1", "wide", "100000"]
 
 
@@ -158,3 +183,10 @@ def test_version_and_completion(printing):
     assert printing("--version")[1].decode() == f"elt-ref {elt_ref.__version__}\n"
     words = {"_ELT_REF_COMPLETE": "complete_bash", "COMP_WORDS": "elt-ref co", "COMP_CWORD": "1"}
     assert printing(**words)[1].split() == [b"compare", b"count", b"conform"]
+
+
+@pytest.mark.parametrize("lacking", [{}, {"COMP_WORDS": "elt-ref"}, {"COMP_WORDS": "elt-ref", "COMP_CWORD": "x"}])
+def test_completion_without_the_words_of_a_shell(printing, lacking):
+    code, out, err = printing(_ELT_REF_COMPLETE="complete_bash", **lacking)
+    assert (code, out, err.count("\n")) == (2, b"", 1), err
+    assert err.startswith("elt-ref: _ELT_REF_COMPLETE: expected COMP_WORDS and a number COMP_CWORD beside it, got ")

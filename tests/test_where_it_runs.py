@@ -96,6 +96,16 @@ def test_flags_of_the_interpreter(flags, tmp_path):
     clean(run("sample", tmp_path / "run", "--out", tmp_path / "one.png", flags=flags))
 
 
+@pytest.mark.parametrize("module", ["elt_ref.run.fit_feature_network", "elt_ref.study.page", "specs.making.check"])
+def test_a_module_that_is_a_program_is_helpful(module):
+    for words, code in (("--help",), 0), ((), 2), (("nothing",), 2):
+        program = [sys.executable, "-m", module, *words]
+        done = subprocess.run(program, cwd=PROJECT, env=environment(), capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
+        assert (done.stderr or done.stdout).startswith(b"usage: python -m ")
+
+
 def test_laws_are_named_without_docstrings():
     """Under -OO there is no docstring."""
     code = "from elt_ref.conformance.fresh.laws import LAWS; print(all(each.law.words for each in LAWS))"
@@ -174,6 +184,17 @@ def test_a_home_that_cannot_be_used(home, tmp_path):
     clean(run("train", *TINY, "--out", tmp_path / "b", "--seed", "1", env=env))
     done = clean(run("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "both", "--count", 10, env=env))
     assert done.stderr.startswith(b"Quality"), f"more than the table is on stderr: {done.stderr}"
+
+
+@pytest.mark.parametrize("file", ["matplotlibrc", "stylelib/a.mplstyle"])
+def test_settings_of_matplotlib_that_cannot_be_used(file, tmp_path):
+    words, env = ("data", "show", "digits", "--out", tmp_path / "a.png"), {"MPLBACKEND": "garbage"}
+    clean(run(*words, env=env))
+    env["MPLCONFIGDIR"] = str(tmp_path)
+    (tmp_path / "stylelib").mkdir()
+    (tmp_path / file).write_bytes(b"lines.color: \xe9\n")
+    told = clean(run(*words, env=env), code=2).stderr
+    assert b"matplotlib: expected settings that it can read (matplotlibrc, styles), got 'utf-8' codec" in told
 
 
 @pytest.mark.whole

@@ -113,7 +113,7 @@ def publish(folder: Path, parts: Sequence[str], pairs: int) -> Iterator[tuple[st
     """
     chosen = _known("--part", parts, tuple(PARTS)) or tuple(PARTS)
     requests = {part: [request(**words, pairs=pairs) for words in PARTS[part]] for part in chosen}
-    page.prepare(folder)
+    page.prepare(folder, chosen)
     for part in chosen:
         document = bench(requests[part])
         page.write(folder, part, document, f"elt-ref bench --out docs --part {part} --pairs {pairs}")

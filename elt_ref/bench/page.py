@@ -27,15 +27,16 @@ MARKED = (NETWORKS, *PARTS)
 END = "<!-- end -->"
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, parts: Iterable[str] = PARTS) -> None:
     """Make the folder and, if it has no page, a page with nothing between its markers.
 
     Raises:
-        RequestError: the folder cannot be made, or its page lacks a marker.
+        RequestError: the folder cannot be made, a picture of a part cannot be written, or the page lacks a marker.
     """
     path = folder / PAGE
     make_folder(folder / PICTURES)
-    check_file(path)
+    for file in (path, *(folder / picture_of(part) for part in parts)):
+        check_file(file)
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else None
     except (OSError, UnicodeDecodeError) as error:
@@ -45,6 +46,11 @@ def prepare(folder: Path) -> None:
         write_text(path, text)
     for part in MARKED:
         between(text, part, "", path)
+
+
+def picture_of(part: str) -> str:
+    """Return the place of a part's picture in the folder."""
+    return f"{PICTURES}/bench-{part}.png"
 
 
 def between(text: str, part: str, new: str, path: Path) -> str:
@@ -72,9 +78,9 @@ def write(folder: Path, part: str, document: Document, words: str) -> None:
     Raises:
         RequestError: a file cannot be written.
     """
-    path, picture = folder / PAGE, f"{PICTURES}/bench-{part}.png"
+    path = folder / PAGE
     text = path.read_text(encoding="utf-8")
-    for name, lines in ((NETWORKS, _networks()), (part, _rendered(document, words, folder, picture))):
+    for name, lines in ((NETWORKS, _networks()), (part, _rendered(document, words, folder, picture_of(part)))):
         text = between(text, name, "\n".join(["", *lines, "", ""]), path)
     write_text(path, text)
 

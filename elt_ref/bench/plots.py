@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
-
 from elt_ref.bench.document import LoopPoint, Result
 from elt_ref.report.figure import (
     FAINT,
     INK,
     MODEL_COLOURS,
     MODEL_MARKERS,
+    Axes,
+    NullLocator,
     label,
     new_figure,
     own_style,

@@ -22,7 +22,7 @@ from elt_ref.conformance.judge import Fresh, Report, judge, selected
 from elt_ref.conformance.operations import OPERATIONS
 from elt_ref.conformance.smoke import smoke
 from elt_ref.errors import RequestError, first_words, nearest
-from elt_ref.files import check_file, made_folder, write_text
+from elt_ref.files import check_apart, check_file, filled_folder, write_text
 from elt_ref.run.idea import load_idea
 from elt_ref.terminal import Terminal, print_json
 from elt_ref.text_files import read_text
@@ -107,11 +107,14 @@ def run(
     vectors: Path | None = None,
     inquiry: Inquiry | None = None,
     case: Path | None = None,
+    inputs: Sequence[Path] = (),
 ) -> int:
     """Judge a backend, print the report, write the requested files; return the exit code.
 
+    `inputs` are the files that the door reads.
+
     Raises:
-        RequestError: `only` selects nothing, or a file is wrong or cannot be written.
+        RequestError: `only` selects nothing, or a file is wrong, is to be read and written, or cannot be written.
     """
     for word in only.split(","):
         if not any(selected(each, word) for each in clauses().values()):
@@ -119,7 +122,7 @@ def run(
             raise RequestError(
                 f"--only: expected a clause, a profile or an operation, got '{word}'{nearest(word, known_words)}"
             )
-    _check_outputs(outputs, write_known)
+    _check_outputs(outputs, write_known, [*inputs, *(each for each in (known, case) if each is not None)])
     exceptions = read_exceptions(known) if known is not None else Exceptions()
     console = Terminal(stderr=as_json)
     report, ended = _judged(door, only, exceptions, read_vectors(vectors), inquiry, case)
@@ -145,9 +148,14 @@ def run(
 def _write_smallest(fresh: Fresh, console: Terminal, called: str) -> None:
     """Write the smallest failing question of each operation, and print its numbers."""
     for vector in fresh.smallest:
-        path = write_case(CASES, vector)
+        console.say(*numbers(vector))
+        try:
+            path = write_case(CASES, vector)
+        except RequestError as error:  # the verdict stands
+            Terminal(stderr=True).say(f"elt-ref: {error}")
+            continue
         again = f"To ask it again: elt-ref conform {called} --case {path}"
-        console.say(*numbers(vector), f"  {f'Wrote {path}' if called.startswith('judge ') else again}")
+        console.say(f"  {f'Wrote {path}' if called.startswith('judge ') else again}")
 
 
 def _judged(
@@ -236,11 +244,12 @@ def run_laws(door: PythonDoor | ProcessDoor, preset: str, *, as_json: bool) -> i
     return int(not passed)
 
 
-def _check_outputs(reports_: Sequence[Path], write_known: Path | None) -> None:
+def _check_outputs(reports_: Sequence[Path], write_known: Path | None, inputs: Sequence[Path]) -> None:
     for path in reports_:
         if path.suffix not in {".json", ".md", ".html"}:
             raise RequestError(f"--report: expected a name ending in .json, .md or .html, got '{path}'")
     for path in (*reports_, *([] if write_known is None else [write_known])):
+        check_apart(path, inputs)
         check_file(path)
 
 
@@ -249,8 +258,12 @@ FRESH = "fresh.json"
 
 
 def export_questions(folder: Path, seed: int | None) -> int:
-    """Write the stored questions, and fresh ones if there is a seed; return their number."""
-    with made_folder(folder):
+    """Write the stored questions, and fresh ones if there is a seed; return their number.
+
+    Raises:
+        RequestError: the folder is not empty, or cannot be written to.
+    """
+    with filled_folder(folder):
         vectors = [*read_vectors(answers=False), *([] if seed is None else exported(seed))]
         export(vectors, folder)
         if seed is not None:

@@ -352,10 +352,8 @@ def export(vectors: list[Vector], folder: Path) -> None:
     """Write every question without its answer: ``questions/DTYPE/CLAUSE/SLUG.json`` and ``.safetensors``.
 
     Raises:
-        RequestError: the folder is not empty, or cannot be written to.
+        RequestError: the folder cannot be written to.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise RequestError(f"{folder}: expected a new or empty folder, got one with files")
     for vector in vectors:
         stored = vector.stored
         for dtype in stored.tolerance:

@@ -139,4 +139,6 @@ def serve(load: Callable[[], Backend]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m elt_ref.conformance.serve NAME, which the judge starts")
     main(sys.argv[1])

@@ -10,13 +10,18 @@ from typing import Any
 import elt_ref
 from elt_ref.errors import RequestError
 from elt_ref.explore.document import check_plain, run_document
-from elt_ref.files import check_file, write_text
+from elt_ref.files import check_apart, check_file, real, write_text
 from elt_ref.literal import visible
 from elt_ref.ports import PORTS
-from elt_ref.run.folder import open_run
+from elt_ref.run.folder import CONFIG, open_run
+from elt_ref.run.idea import COPY
+from elt_ref.run.prepare import CODEC
+from elt_ref.run.record import RECORD
+from elt_ref.training import CHECKPOINT, METRICS
 
 MOST_RUNS = 4
 """Largest number of runs side by side: there are four colours."""
+RUN_FILES = (CONFIG, RECORD, CODEC, COPY, METRICS, CHECKPOINT)
 PORT_MODULES = ("elt.mjs", "elt_streams.mjs", "elt_wasm.mjs")
 """The port, of which the page has every line."""
 OWN_MODULES = ("engine.mjs", "draw.mjs", "page.mjs")
@@ -37,6 +42,7 @@ def explore(folders: Sequence[Path], out: Path) -> int:
     if out.suffix not in {".html", ".htm"}:
         raise RequestError(f"--out: expected a name ending in .html, got '{out}'")
     names = short_names(folders)
+    check_apart(out, (folder / name for folder in folders for name in RUN_FILES))
     check_file(out)
     for folder in folders:
         check_plain(folder)
@@ -55,9 +61,9 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     Raises:
         RequestError: a folder is there twice.
     """
-    whole = [folder.resolve() for folder in folders]
+    whole = [real(folder) for folder in folders]
     if len(set(whole)) < len(whole):
-        twice = next(folder for folder in folders if whole.count(folder.resolve()) > 1)
+        twice = next(folder for folder in folders if whole.count(real(folder)) > 1)
         raise RequestError(f"explore: expected different run folders, got {twice} twice")
     longest = max(len(path.parts) for path in whole)
     ends = ([visible("/".join(path.parts[-parts:])) for path in whole] for parts in range(1, longest + 1))

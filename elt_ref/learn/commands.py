@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from elt_ref.errors import RequestError, nearest
-from elt_ref.files import check_file, write_text
+from elt_ref.files import check_apart, check_file, write_text
 from elt_ref.learn import results
 from elt_ref.learn.exercises import exercises
 from elt_ref.learn.folder import read_submission
@@ -80,6 +80,7 @@ def grade_all(folder: Path, out: Path | None, timeout: float, *, as_json: bool) 
     if not folders:
         raise RequestError(f"{folder}: expected a folder for each submission in it, got none")
     if out is not None:
+        check_apart(out, (file for each in folders for file in each.iterdir()))
         check_file(out)
     graded: dict[str, Graded | str] = {}
     with Terminal(stderr=True).working("grading …") as now:

@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-
 from elt_ref.errors import RequestError
 from elt_ref.report.figure import (
     FAINT,
@@ -13,6 +11,7 @@ from elt_ref.report.figure import (
     MODEL_COLOURS,
     MODEL_MARKERS,
     SHADE,
+    Axes,
     honest_values,
     label,
     new_figure,

@@ -6,16 +6,26 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from matplotlib import rc_context, rcdefaults
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, NullFormatter
-
+from elt_ref.errors import RequestError
 from elt_ref.files import write_bytes
 from elt_ref.literal import visible
+
+try:
+    import matplotlib.style  # noqa: F401  the user's styles, which `rcdefaults` loads
+    from matplotlib import rc_context, rcdefaults
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.patches import Rectangle
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+    from matplotlib.transforms import IdentityTransform
+except ValueError as error:
+    raise RequestError(f"matplotlib: expected settings that it can read (matplotlibrc, styles), got {error}") from error
+
+__all__ = ["Axes", "Figure", "IdentityTransform", "NullLocator", "Rectangle"]
+"""Names of matplotlib, which reads the user's settings when it is loaded: that is here, once."""
 
 INK = "#1f2430"
 FAINT = "#6b7280"

@@ -7,10 +7,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from matplotlib.axes import Axes
 
 from elt_ref.errors import RequestError
-from elt_ref.report.figure import INK, MODEL_COLOURS, honest_values, label, new_figure, own_style, save_figure, tidy
+from elt_ref.report.figure import (
+    INK,
+    MODEL_COLOURS,
+    Axes,
+    honest_values,
+    label,
+    new_figure,
+    own_style,
+    save_figure,
+    tidy,
+)
 from elt_ref.report.results import model_label
 
 Metrics: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]

@@ -5,11 +5,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.transforms import IdentityTransform
 
-from elt_ref.report.figure import INK, label, save_figure
+from elt_ref.report.figure import INK, Figure, IdentityTransform, Rectangle, label, save_figure
 
 DPI = 144
 

@@ -15,7 +15,7 @@ import elt_ref
 import tiny_datasets
 from elt_ref.config import MaskedModelConfig
 from elt_ref.errors import RequestError
-from elt_ref.files import made_folder, write_text
+from elt_ref.files import check_file, made_folder, real, write_text
 from elt_ref.idea import Idea
 from elt_ref.measure import count as count_network
 from elt_ref.report.elasticity import draw_elasticity
@@ -37,6 +37,7 @@ from elt_ref.terminal import Terminal
 from elt_ref.training import CHECKPOINT, METRICS, read_metrics
 
 RESULTS, REPORT = "results.json", "report.html"
+SAMPLES, ELASTICITY, TRAJECTORY, LOSS = PICTURES = ("samples.png", "elasticity.png", "trajectory.png", "loss.png")
 KEYS = ("max_loops", "real_distance", "seconds", "notices", "ideas", "models")
 """Keys of the results beside the names of the runs."""
 MOST_MODELS = 4
@@ -73,7 +74,7 @@ def compare_folders(
         RequestError: `out` holds a comparison, there are too many models or two runs share a name, the runs differ in
             data set or architecture, count is too small, or a label is out of range.
     """
-    named = {folder.resolve().name: folder for folder in folders}
+    named = {real(folder).name: folder for folder in folders}
     if len(named) < len(folders) or set(named) & set(KEYS):
         names = ", ".join(map(str, folders))
         raise RequestError(
@@ -81,6 +82,7 @@ def compare_folders(
         )
     check_count(count)
     check_new(out)
+    check_files(out)
     borrowed = None if idea is None else load_idea(idea)
     with made_folder(out), locked(out):
         command = ["elt-ref", "compare", *map(str, folders), "--out", str(out), "--count", str(count)]
@@ -121,8 +123,9 @@ def _compare_into(
     )
     chapter, marked = compared.chapter, notices(runs)
     ideas = {name: entry for name, run in runs.items() if (entry := run.idea_entry()) is not None}
-    write_results(out, compared, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
     write_report(out / REPORT, title="Quality at every number of loops", chapters=[chapter])
+    # The results come last: they mark the comparison as complete.
+    write_results(out, compared, **({"notices": marked} if marked else {}), **({"ideas": ideas} if ideas else {}))
     tell(chapter, console)
     console.say(f"Open {out / REPORT}; pictures and {RESULTS} are beside it.")
 
@@ -137,6 +140,16 @@ def check_new(out: Path) -> None:
     """Raise RequestError if a folder already holds a comparison."""
     if (out / RESULTS).exists():
         raise RequestError(f"{out}: expected a folder without {RESULTS}, got one with it; choose another --out")
+
+
+def check_files(out: Path) -> None:
+    """Check that each file of a comparison can be written into a folder, if it is there.
+
+    Raises:
+        RequestError: one cannot be written.
+    """
+    for name in (*PICTURES, REPORT, RESULTS) if out.is_dir() else ():
+        check_file(out / name)
 
 
 class Compared(NamedTuple):
@@ -206,10 +219,10 @@ def compare(
         label=f"class {evaluator.class_names[-1]}, {model_label(next(iter(models)))}",
         kept_title=KEPT_TITLES[first.config.model.family],
     )
-    draw_samples(out / "samples.png", pictures, max_loops, labels=headings)
-    draw_elasticity(out / "elasticity.png", results, evaluator.real_distance, max_loops)
-    draw_trajectory(out / "trajectory.png", sample)
-    draw_loss_curves(out / "loss.png", metrics)
+    draw_samples(out / SAMPLES, pictures, max_loops, labels=headings)
+    draw_elasticity(out / ELASTICITY, results, evaluator.real_distance, max_loops)
+    draw_trajectory(out / TRAJECTORY, sample)
+    draw_loss_curves(out / LOSS, metrics)
     chapter = Chapter(
         id=id_,
         heading=heading,

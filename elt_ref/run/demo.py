@@ -11,7 +11,7 @@ from elt_ref.config import Experiment, load_preset
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.files import made_folder
 from elt_ref.report.page import write_report
-from elt_ref.run.compare import REPORT, Compared, check_new, compare, tell, write_results
+from elt_ref.run.compare import REPORT, Compared, check_files, check_new, compare, tell, write_results
 from elt_ref.run.folder import check_folder, open_run
 from elt_ref.run.lock import locked
 from elt_ref.run.process import settle_process
@@ -66,6 +66,7 @@ def run_demo(folder: Path, console: Terminal, *, overrides: Mapping[str, object]
     check_new(folder)
     configs = [_configs(part, overrides or {}) for part in PARTS]
     for part, pair in zip(PARTS, configs, strict=True):
+        check_files(folder / part.folder)
         for kind, config in pair.items():
             check_folder(folder / part.folder / kind, config, resume=True)
     with made_folder(folder), locked(folder):

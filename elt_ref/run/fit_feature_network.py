@@ -4,8 +4,8 @@ The weights are written beside the data. On one machine and number of BLAS threa
 seconds. The shipped weights were fitted on two threads, for clips on one.
 """
 
+import argparse
 import math
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -112,12 +112,18 @@ def fit_beside(dataset: VisualDataset, path: Path) -> Tree:
     return parameters
 
 
-def main(name: str) -> None:
-    """Fit, write and report the feature network of the data set `name`."""
+def fit_and_report(name: str) -> None:
+    """Fit, write and report the feature network of a data set.
+
+    Raises:
+        RequestError: the data set holds neither pictures nor clips, or the file cannot be written.
+        DatasetError: there is no such data set.
+    """
     dataset = tiny_datasets.load(name)
     if not isinstance(dataset, VisualDataset):
         raise RequestError(f"{name}: expected a data set of pictures or clips, got one of {dataset.kind}")
     path = tiny_datasets.dataset_folder(name) / FILE
+    check_file(path)
     parameters = fit_beside(dataset, path)
     motions = _motions(dataset)
     for split in ("train", "test"):
@@ -130,5 +136,15 @@ def main(name: str) -> None:
     print_text(str(path))
 
 
+def main() -> None:
+    """Fit the feature network of the data set that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m elt_ref.run.fit_feature_network")
+    parser.add_argument("name", metavar="NAME", help="data set of pictures or clips")
+    try:
+        fit_and_report(parser.parse_args().name)
+    except (RequestError, tiny_datasets.DatasetError) as error:
+        parser.error(str(error))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -20,12 +20,14 @@ _LARGEST = 1 << 30
 
 
 def settle_process() -> None:
-    """Set one BLAS thread, unless the environment sets a number, keep freed memory, and hear only errors of matplotlib.
+    """Set one BLAS thread, unless the environment sets a number, keep freed memory, and quieten matplotlib.
 
     These settings affect the whole process, so the commands make them and the library does not.
     """
     for name in _THREADS:
         os.environ.setdefault(name, "1")
+    # Figures are files, whatever window the environment asks for, or garbage.
+    os.environ.pop("MPLBACKEND", None)
     # Where a home cannot be written to, matplotlib works without a cache; its paragraph about that is no news.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     keep_freed_memory()

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from elt_ref.run.leave import leave
+
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU", "SIGUSR1", "SIGUSR2")
 ENDING = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """Ctrl-C, `kill`, a terminal that is closed, and a batch system's limits or its warnings of them; Windows has two."""
@@ -47,7 +49,7 @@ def signals_interrupt() -> Iterator[Stop]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         for number in ENDING:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, leave):
                 before[number] = signal.signal(number, handle)
     try:
         yield stop

@@ -16,7 +16,7 @@ from elt_ref.run.lock import locked
 from elt_ref.study.declare import Arm, Study
 from elt_ref.study.job import DATA, Job, entries, learned_nothing, share_of, why_diverged
 from elt_ref.study.measures import Entries, HeldOutLoss
-from elt_ref.study.page import read_document, write_page
+from elt_ref.study.page import INDEX, read_document, write_page
 from elt_ref.study.rows import Rows, rows_of
 from elt_ref.study.verdict import Verdict, all_of
 from elt_ref.study.workers import perform_all
@@ -59,7 +59,8 @@ def conduct(study: Study, request: Request, console: Terminal) -> dict[str, Any]
             raise RequestError(f"{name}: expected an integer from 1 to {MOST_SEEDS:,}, got {value}")
     path = request.out / f"{study.name}.json"
     with made_folder(request.out), locked(request.out):
-        check_file(path)
+        for file in (*(path.with_suffix(suffix) for suffix in (".json", ".png", ".md")), path.parent / INDEX):
+            check_file(file)
         if request.quick and path.exists() and not read_document(path)["quick"]:
             raise RequestError(f"{path}: expected no whole study where a quick one is asked for; choose another --out")
         with _own_data(request.out / DATA):

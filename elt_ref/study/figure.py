@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from elt_ref.report.figure import (
     FAINT,
     INK,
     MODEL_COLOURS,
     MODEL_MARKERS,
+    Axes,
     honest_values,
     label,
     new_figure,

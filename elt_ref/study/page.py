@@ -1,7 +1,7 @@
 """The pages of studies, made from their JSON: ``python -m elt_ref.study.page FOLDER`` makes all of a folder again."""
 
+import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -206,8 +206,12 @@ def _index_line(document: Mapping[str, Any]) -> str:
     return f"- [{document['title']}]({document['study']}.md) ({size}, {document['seeds']} seeds): {document['claim']}"
 
 
-def main(folder: Path) -> None:
-    """Make the pages of a folder again."""
+def write_pages(folder: Path) -> None:
+    """Make the pages of a folder again.
+
+    Raises:
+        RequestError: a JSON is damaged, or a file cannot be written.
+    """
     for name in STUDIES:
         path = folder / f"{name}.json"
         if path.exists():
@@ -216,5 +220,15 @@ def main(folder: Path) -> None:
     write_index(folder)
 
 
+def main() -> None:
+    """Make the pages of the folder that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m elt_ref.study.page")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder with the JSON of studies")
+    try:
+        write_pages(parser.parse_args().folder)
+    except RequestError as error:
+        parser.error(str(error))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from elt_ref.cli import main
 from elt_ref.conformance.case import arguments, read_vectors
+from elt_ref.conformance.commands import export_questions
 from elt_ref.conformance.doors import FilesDoor, ProcessDoor, export, open_backend
 from elt_ref.conformance.judge import judge
 from elt_ref.conformance.reference import ReferenceBackend
@@ -124,7 +125,7 @@ def test_a_folder_of_answers(tmp_path):
     assert "expected the answer float32/" in again[FEW[0].stored.clause].message
     assert "expected a safetensors file" in again[FEW[-1].stored.clause].message
     with pytest.raises(RequestError, match="expected a new or empty folder"):
-        export(FEW, tmp_path)
+        export_questions(tmp_path, None)
     (tmp_path / "description.json").unlink()
     with pytest.raises(RequestError, match="expected the description of a backend"):
         judge(FilesDoor(tmp_path), FEW)

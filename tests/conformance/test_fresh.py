@@ -441,6 +441,17 @@ def test_a_mistake_of_earlier_questions_is_told_from_one_of_a_setting(tmp_path):
     assert [path.name for path in (tmp_path / "elt-conform-cases").iterdir()] == ["loss_weight.json"]
 
 
+def test_a_question_that_cannot_be_written_does_not_change_the_verdict(command, monkeypatch, tmp_path):
+    fresh = judged(UnstableSort, "MASK-01")
+    monkeypatch.setattr("elt_ref.conformance.commands._judged", lambda *_: (fresh, ""))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elt-conform-cases").touch()
+    code, out, err = command("conform", "run", "elt_ref.conformance.reference:ReferenceBackend")
+    assert code == 1
+    assert "MASK-01" in out
+    assert err == "elt-ref: elt-conform-cases: expected a folder that can be written to, got File exists\n"
+
+
 LAWLESS = """
 import numpy as np
 from elt_ref.conformance.reference import ReferenceBackend

@@ -1,7 +1,9 @@
 """Every figure is a valid PNG of a sane size, and its content follows the data."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+import elt_ref
 from elt_ref.errors import RequestError
 from elt_ref.report import elasticity, loss_curves
 from elt_ref.report.clips import film_strips
@@ -329,3 +332,10 @@ def test_a_users_matplotlibrc_changes_no_figure(results, pictures, metrics, tmp_
     with mpl.rc_context({"font.size": 30, "lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
         assert figures() == plain
         assert mpl.rcParams["font.size"] == 30, "the user's settings are back"
+
+
+def test_one_file_loads_matplotlib():
+    """Matplotlib then reads the user's settings, whose faults are told there."""
+    room = Path(elt_ref.__file__).parent
+    loads = re.compile(r"^\s*(from|import) matplotlib", re.MULTILINE)
+    assert [path.name for path in room.rglob("*.py") if loads.search(path.read_text("utf-8"))] == ["figure.py"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from elt_ref.errors import RequestError
-from elt_ref.files import check_file, made_folder, make_folder
+from elt_ref.files import check_file, made_folder, make_folder, write_bytes
 from elt_ref.training import METRICS
 
 
@@ -92,6 +92,125 @@ def test_a_disk_that_is_read_only(refused, trained, tmp_path, name):
     sentence = refused(*(FILES | FOLDERS)[name](trained, tmp_path / "out"))
     assert sentence.endswith("got Read-only file system"), sentence
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+OBSTACLES = {
+    "samples.png": FOLDERS["compare"],
+    "elasticity.png": FOLDERS["compare"],
+    "trajectory.png": FOLDERS["compare"],
+    "loss.png": FOLDERS["compare"],
+    "report.html": FOLDERS["compare"],
+    "./report.html": FOLDERS["demo"],
+    "diffusion/loss.png": FOLDERS["demo"],
+    "pictures/bench-profile.png": FOLDERS["bench"],
+    "parity.png": FOLDERS["study"],
+    "parity.md": FOLDERS["study"],
+    "README.md": FOLDERS["study"],
+}
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("file", OBSTACLES)
+def test_a_folder_that_stands_where_a_file_goes(refused, trained, tmp_path, file):
+    (tmp_path / "out" / file).mkdir(parents=True)
+    before = sorted((tmp_path / "out").rglob("*"))
+    assert refused(*OBSTACLES[file](trained, tmp_path / "out")).endswith("got Is a directory")
+    left = set((tmp_path / "out").rglob("*")) - {*before}
+    assert not [path for path in left if path.is_file()], "a result is there before the work"
+
+
+def test_a_comparison_that_fails_has_no_results(refused, trained, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise RequestError("report.html: expected a file in a folder that can be written to, got No space left")
+
+    monkeypatch.setattr("elt_ref.run.compare.write_report", full)
+    refused("compare", trained, "--out", tmp_path / "out", "--count", 10)
+    assert not (tmp_path / "out" / "results.json").exists(), "the next comparison would be refused"
+
+
+@pytest.fixture
+def inputs(copied, tmp_path, monkeypatch):
+    """Files that some commands read, in the working folder, and links to them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("known.toml", "case.json", "bad.py", "answers/description.json", "answers/fresh.json", "class/a/b.py"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("link.toml").symlink_to("known.toml")
+    Path("link.html").symlink_to(copied / "config.toml")
+
+
+RUN = ("conform", "run", BACKEND)
+
+
+@pytest.mark.usefixtures("no_work", "inputs")
+@pytest.mark.parametrize(
+    "words",
+    [
+        (*RUN, "--known", "known.toml", "--write-known", "known.toml"),
+        (*RUN, "--known", "known.toml", "--write-known", "link.toml"),
+        (*RUN, "--known", "link.toml", "--write-known", "known.toml"),
+        (*RUN, "--case", "case.json", "--report", "case.json"),
+        ("conform", "run", "bad.py:Backend", "--write-known", "bad.py"),
+        ("conform", "judge", "answers", "--report", "answers/description.json"),
+        ("conform", "judge", "answers", "--report", "answers/fresh.json"),
+        ("learn", "grade", "class", "--out", "class/a/b.py"),
+        ("explore", "copied", "--out", "link.html"),
+    ],
+    ids=" ".join,
+)
+def test_an_output_that_is_an_input(refused, tmp_path, monkeypatch, words):
+    monkeypatch.setattr("elt_ref.conformance.commands.open_door", lambda *_: None)
+    monkeypatch.setattr("elt_ref.conformance.commands.exported_inquiry", lambda _: None)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    sentence = refused(*words)
+    assert sentence.startswith(f"{words[-1]}: expected another file than the input "), sentence
+    assert sentence.endswith(", got the same")
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_an_export_that_fails_leaves_nothing(refused, tmp_path, monkeypatch, new):
+    """Else the next one is refused, for the folder has files."""
+    from elt_ref.conformance import doors
+
+    count = iter(range(5))
+
+    def fills(path, content):
+        if next(count, None) is None:
+            raise RequestError(
+                f"{path}: expected a file in a folder that can be written to, got No space left on device"
+            )
+        write_bytes(path, content)
+
+    monkeypatch.setattr(doors, "write_bytes", fills)
+    folder = tmp_path / "out"
+    if not new:
+        folder.mkdir()
+    assert "No space left on device" in refused("conform", "export", folder)
+    assert list(tmp_path.rglob("*")) == ([] if new else [folder])
+    assert next(count, None) is None, "nothing was written before the disk was full"
+
+
+def test_an_export_leaves_the_files_of_others(refused, tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    assert "expected a new or empty folder, got one with files" in refused("conform", "export", tmp_path)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("name", ["sample", "data show", "explore", "compare"])
+def test_a_working_folder_that_is_gone(refused, trained, tmp_path, monkeypatch, name):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    words = {
+        "sample": ("sample", trained, "--out", "x.png"),
+        "data show": ("data", "show", "digits", "--out", "x.png"),
+        "explore": ("explore", "x.png", "--out", tmp_path / "x.html"),
+        "compare": ("compare", "x.png", "--out", tmp_path / "x"),
+    }
+    expected = "x.png: expected a working folder to start from, got No such file or directory"
+    assert refused(*words[name]) == expected
 
 
 @pytest.mark.usefixtures("no_work")

@@ -27,6 +27,17 @@ def test_one_thread_unless_the_environment_says_otherwise(monkeypatch, asked, gi
     assert os.environ["OPENBLAS_NUM_THREADS"] == given
 
 
+def test_no_backend_of_the_environment(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "garbage")
+    settle_process()
+    assert "MPLBACKEND" not in os.environ
+
+
+def test_drawing_as_a_library_leaves_the_environment():
+    code = "import os; before = {**os.environ}; import elt_ref.report.figure; assert before == os.environ"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "MPLBACKEND": "svg"}, check=True)
+
+
 PEAK = """
 import resource, sys
 import numpy as np

@@ -21,7 +21,7 @@ from elt_ref.study import job
 from elt_ref.study.claims import STUDIES
 from elt_ref.study.conduct import Request, conduct
 from elt_ref.study.job import TRAININGS, Job, idea_source, learned_nothing
-from elt_ref.study.page import main as make_pages
+from elt_ref.study.page import write_pages as make_pages
 from elt_ref.study.verdict import at_most
 from elt_ref.study.workers import _Worker
 from elt_ref.terminal import Terminal
