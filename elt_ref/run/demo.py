@@ -15,7 +15,7 @@ from elt_ref.run.compare import REPORT, Compared, check_files, check_new, compar
 from elt_ref.run.folder import check_folder, open_run
 from elt_ref.run.lock import locked
 from elt_ref.run.process import settle_process
-from elt_ref.run.stop import signals_interrupt
+from elt_ref.run.stop import let_signals_come, signals_interrupt, start
 from elt_ref.run.train import train_run
 from elt_ref.terminal import Terminal
 
@@ -118,7 +118,7 @@ def _train_both(configs: Mapping[str, Experiment], folder: Path, console: Termin
     worker = multiprocessing.get_context("spawn").Process(
         target=_train_silently, args=(configs["vanilla"], folder / "vanilla")
     )
-    worker.start()
+    start(worker)
     try:
         train_run(configs["ilsd"], folder / "ilsd", resume=True, console=console)
         with console.working("Waiting for the vanilla model …"):
@@ -139,6 +139,7 @@ def _train_silently(config: Experiment, folder: Path) -> None:
     settle_process()
     with signals_interrupt() as stop:
         try:
+            let_signals_come()
             train_run(config, folder, resume=True, console=Terminal(quiet=True))
         except KeyboardInterrupt:
             sys.exit(stop.exit_code)

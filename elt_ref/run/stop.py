@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 from elt_ref.run.leave import leave
@@ -56,3 +57,19 @@ def signals_interrupt() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def start(process: BaseProcess) -> None:
+    """Start a process in which the signals of `ENDING` wait while it loads, until it calls `let_signals_come`."""
+    if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        process.start()
+    finally:
+        let_signals_come()
+
+
+def let_signals_come() -> None:
+    """End the waiting of signals; one that has come is handled now."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

@@ -13,7 +13,7 @@ from typing import Any
 
 from elt_ref.errors import RequestError, TrainingError
 from elt_ref.run.process import settle_process
-from elt_ref.run.stop import signals_interrupt
+from elt_ref.run.stop import let_signals_come, signals_interrupt, start
 from elt_ref.study.job import SAVING, Job, perform
 from tiny_datasets import DatasetError
 
@@ -63,7 +63,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs,))
-        self.process.start()
+        start(self.process)
         theirs.close()
 
     def answer(self) -> None:
@@ -92,6 +92,7 @@ def _work(pipe: Connection) -> None:
     settle_process()
     with signals_interrupt() as stop, suppress(EOFError, OSError):
         try:
+            let_signals_come()
             threading.Thread(target=_end_with_parent, daemon=True).start()
             while True:
                 pipe.send(_performed(pipe.recv()))

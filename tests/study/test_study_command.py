@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -289,3 +290,12 @@ def test_a_process_without_work_ends_by_itself():
     worker = _Worker()
     worker.end(busy=False)
     assert worker.process.exitcode == 0
+
+
+def test_a_signal_that_comes_while_a_process_loads_waits():
+    """An import that is interrupted would print a traceback."""
+    worker = _Worker()
+    os.kill(worker.process.pid, signal.SIGINT)
+    worker.process.join(60)
+    assert worker.process.exitcode == 128 + signal.SIGINT
+    worker.end(busy=False)
