@@ -768,6 +768,7 @@ def conform_run(
             every=every,
             inquiry=inquiry,
             case=case,
+            idea=idea,
             inputs=[Path(each) for each in ((backend or "").rpartition(":")[0], idea or "") if each],
         )
     )

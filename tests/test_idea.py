@@ -90,7 +90,7 @@ ANSWERS = {
     "NaN": (LOOP.replace("yield x", "yield x * float('nan')"), "expected a finite loss and gradient of the first step"),
     "NaN beyond L_max": (
         LOOP.replace("for _", "for loop").replace("yield x", "yield x * (float('nan') if loop > 5 else 1.0)"),
-        "expected finite predictions after 8 loops, got others",
+        "expected finite predictions after 8 loops, got NaN or infinity",
     ),
     "an infinite loss": (
         "def objective(target, exits, *, truth_weight):\n    return sum(each.sum() for each in exits.values()) / 0\n",

@@ -108,10 +108,12 @@ def run(
     inquiry: Inquiry | None = None,
     case: Path | None = None,
     inputs: Sequence[Path] = (),
+    idea: str | None = None,
 ) -> int:
     """Judge a backend, print the report, write the requested files; return the exit code.
 
-    `inputs` are the files that the door reads.
+    `inputs` are the files that the door reads. Where the package is judged with an `idea`, the report says which
+    clauses it leaves, and gives no advice.
 
     Raises:
         RequestError: `only` selects nothing, or a file is wrong, is to be read and written, or cannot be written.
@@ -139,8 +141,8 @@ def run(
     if as_json:
         print_json(document(report).model_dump(mode="json"))
     else:
-        tell(report, console, called, every=every)
-    if report.fresh is not None:
+        tell(report, console, called, every=every, idea=idea)
+    if report.fresh is not None and idea is None:
         _write_smallest(report.fresh, console, called)
     return int(not report.passed)
 
@@ -195,12 +197,13 @@ def _text(report: Report, path: Path, called: str) -> str:
     return document(report).model_dump_json(indent=1) + "\n"
 
 
-def tell(report: Report, console: Terminal, called: str, *, every: bool) -> None:
+def tell(report: Report, console: Terminal, called: str, *, every: bool, idea: str | None = None) -> None:
     """Print a report for human readers."""
     shown = reports.table(report, every=every)
     if shown.row_count:
         console.table(shown)
-    console.say(*reports.headlines(report), *reports.advice(report, called), *report.complaints)
+    advice = reports.advice(report, called) if idea is None else reports.left(report, idea)
+    console.say(*reports.headlines(report), *advice, *report.complaints)
     number = reports.plural(len(report.verdicts), "clause")
     console.say(f"{number} of suite {suite_version()} in {report.seconds:.1f} s.")
 

@@ -85,6 +85,18 @@ def advice(report: Report, called: str) -> list[str]:
     ]
 
 
+def left(report: Report, idea: str) -> list[str]:
+    """Return which clauses the package leaves with an idea, and how many it keeps."""
+    failed, kept = report.failed, sum(verdict.status == "PASS" for verdict in report.verdicts)
+    if not failed:
+        return [f"With the idea {idea} the package leaves no clause."]
+    ids = ", ".join(sorted(verdict.clause.id for verdict in failed))
+    return [
+        f"With the idea {idea} the package leaves {plural(len(failed), 'clause')} and keeps {kept}. It leaves {ids}.",
+        "elt-ref show ID says what a clause asks.",
+    ]
+
+
 def start(verdict: Verdict) -> str:
     """Return the place at which to start: the first loop and layer by the taps if they say so, and the clause."""
     apart = [(finding.layer, finding.vector) for finding in verdict.findings if finding.layer is not None]

@@ -109,10 +109,10 @@ def check_borrowed(folder: Path, config: Experiment, own: Idea | None, idea: Ide
     if own is not None:
         return
     if idea.init is not None or not SAMPLING & set(idea.replaces):
-        got = "init" if idea.init is not None else ", ".join(idea.replaces)
+        got = "init" if idea.init is not None else " and ".join(idea.replaces)
         raise RequestError(
-            f"{folder}: expected, for a run trained without it, an idea with {', '.join(sorted(SAMPLING))} and nothing "
-            f"to train, got {idea.name} with {got}"
+            f"{folder}: expected, for a run trained without it, an idea with nothing but some of "
+            f"{', '.join(sorted(SAMPLING))}, got {idea.name} with {got}"
         )
     try_idea(config, idea)
 
@@ -145,7 +145,7 @@ def try_idea(config: Experiment, idea: Idea) -> None:
         inputs, _ = CORRUPTIONS[type(config)](config, batch, draws)
         (prediction,) = forward(state.parameters, config, *inputs, exits=[most], idea=idea)
         if not np.isfinite(prediction).all():
-            raise IdeaError(f"idea {idea.name}: expected finite predictions after {most} loops, got others")
+            raise IdeaError(f"idea {idea.name}: expected finite predictions after {most} loops, got NaN or infinity")
         once = config.model_copy(update={"sampling": config.sampling.model_copy(update={"steps": 1})})
         sample(state.parameters, once, batch.labels, loops=EarlyExit(0.0, most), idea=idea)
 

@@ -33,8 +33,10 @@ def models_of(runs: Mapping[str, Run]) -> dict[str, list[str]]:
             groups.append([name])
     models: dict[str, list[str]] = {}
     for group in groups:
-        start = commonprefix(group)  # noqa: RUF071  names, not paths
-        common = re.sub(r"[-_. ]*(seed)?[-_. ]*\d*$", "", start) if len(group) > 1 else group[0]
+        mark = runs[group[0]].marked("")  # of an idea: its name stays
+        start = commonprefix([name.removesuffix(mark) for name in group])  # noqa: RUF071  names, not paths
+        common = re.sub(r"[-_. ]*(seed)?[-_. ]*\d*$", "", start) if len(group) > 1 else start
+        common = common and common + mark
         taken = not common or common in models or (common in runs and common not in group)
         models[group[0] if taken else common] = group
     return models

@@ -63,6 +63,18 @@ def test_the_report_names_the_idea():
     assert IdeaBackend(load_idea("loop_index")).describe().name == "elt_ref + loop_index"
 
 
+def test_the_command_says_what_an_idea_leaves_and_keeps_and_gives_no_advice(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("conform", "run", "--idea", "cosine_weight", "--only", "trainer", "--questions", "4")
+    code, out, _ = command(*words)
+    assert code == 1
+    said = " ".join(out.split())
+    assert "With the idea cosine_weight the package leaves " in said
+    assert "STEP-05" in said
+    assert "fail alike" not in said
+    assert not [*tmp_path.iterdir()], "no question is written: nothing is to be mended"
+
+
 def test_an_idea_is_judged_alone(refused, tmp_path):
     words = ["conform", "run", "--idea", "loop_index"]
     assert "--idea: expected no other backend, got mine.py:Backend" in refused(*words, "mine.py:Backend")

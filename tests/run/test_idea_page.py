@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from elt_ref.arrays import tree_items
 from elt_ref.idea import FUNCTIONS
+from elt_ref.run.folder import open_run
 from elt_ref.run.idea import shipped_ideas
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ideas.md").read_text(encoding="utf-8")
@@ -47,8 +49,17 @@ def test_the_commands_of_the_page_run_in_order(command, here):
 
 @pytest.mark.usefixtures("here")
 def test_every_file_of_the_page_trains(done):
-    assert [name for name, _ in FILES] == ["damped.py", "gated.py"]
+    assert [name for name, _ in FILES] == ["damped.py", "plain.py", "gated.py"]
     done("train", "digits-masked", "--idea", "gated.py", "--out", "gated", *SMALLER["train"])
+
+
+@pytest.mark.usefixtures("here")
+def test_the_papers_own_loss_as_an_idea_is_the_plain_model_to_the_bit(done):
+    done("train", "digits-masked", "--out", "without", *SMALLER["train"], "--steps", 5)
+    done("train", "digits-masked", "--idea", "plain.py", "--out", "with", *SMALLER["train"], "--steps", 5)
+    without, with_it = (tree_items(open_run(Path(name)).parameters) for name in ("without", "with"))
+    for (name, leaf), (_, same) in zip(without, with_it, strict=True):
+        assert leaf.tobytes() == same.tobytes(), name
 
 
 def test_the_tables_name_what_there_is():

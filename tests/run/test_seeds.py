@@ -35,6 +35,11 @@ def test_a_model_has_what_the_names_of_its_runs_begin_with(names, model):
     assert models_of({name: run(seed) for seed, name in enumerate(names)}) == {model: names}
 
 
+def test_a_model_with_an_idea_keeps_the_idea_in_its_name():
+    runs = {f"d{seed} drawn with exit_kl": replace(run(seed), idea=load_idea("exit_kl")) for seed in range(2)}
+    assert models_of(runs) == {"d drawn with exit_kl": list(runs)}
+
+
 def test_a_name_that_a_model_has_is_not_given_again():
     longer = {"steps": ("steps = 4", "steps = 5")}
     runs = {"ilsd": run(0, **longer), "ilsd-1": run(1), "ilsd-2": run(2)}
