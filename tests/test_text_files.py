@@ -48,6 +48,6 @@ def test_big_and_little_ends():
 
 @pytest.mark.parametrize("name", ["known.toml", "metrics.jsonl"])
 def test_another_encoding_is_one_sentence(tmp_path, name):
-    (tmp_path / name).write_bytes("größer".encode("cp1252"))
+    (tmp_path / name).write_bytes("größer\n{}\n".encode("cp1252"))
     with pytest.raises(RequestError, match="expected"):
         {"known.toml": read_exceptions, "metrics.jsonl": read_metrics}[name](tmp_path / name)

@@ -7,7 +7,7 @@ import tiny_datasets
 from elt_ref.arrays import Tree
 from elt_ref.config import Experiment, dump_config, load_config
 from elt_ref.errors import RequestError
-from elt_ref.files import write_bytes, write_text
+from elt_ref.files import real, write_bytes, write_text
 from elt_ref.idea import Idea
 from elt_ref.run.idea import COPY, check_borrowed, check_copy, copy_idea, stored_idea
 from elt_ref.run.prepare import CODEC, Prepared, load_data, open_codec
@@ -133,7 +133,7 @@ def _extension(folder: Path, stored: Experiment, config: Experiment, idea: Idea 
 
 def check_no_file_of_a_run(path: Path) -> None:
     """Raise RequestError if a path for other things names a file that a run needs, also through a link."""
-    place = path.resolve()
+    place = real(path)
     if place.name in (CONFIG, RECORD, METRICS, CHECKPOINT, CODEC, COPY) and (place.parent / CONFIG).exists():
         raise RequestError(f"--out: expected a file that belongs to no run, got {path} of the run {place.parent}")
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -62,6 +63,7 @@ def signals_interrupt() -> Iterator[Stop]:
 def start(process: BaseProcess) -> None:
     """Start a process in which the signals of `ENDING` wait while it loads, until it calls `let_signals_come`."""
     if hasattr(signal, "pthread_sigmask"):  # Windows has none
+        resource_tracker.ensure_running()  # to start it later would let the signals come
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         process.start()

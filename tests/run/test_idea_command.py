@@ -255,7 +255,7 @@ def test_a_plain_run_is_drawn_with_an_idea_that_trains_nothing(done, trained, mi
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("loop_index", "and nothing to train, got loop_index with init"),
+        ("loop_index", "post_norm_layer, got loop_index with init"),
         ("cosine_weight", "got cosine_weight with truth_weight_at"),
     ],
 )

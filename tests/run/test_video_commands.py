@@ -158,7 +158,7 @@ def test_given_frames_are_framed_on_the_contact_sheet(done, trained_video, tmp_p
         ("1-2", "given: expected whole tubelets of 2 frames, such as 0-1, got 1 alone"),
         ("2-4", "given: expected a clip's frames, 0…3, got 4"),
         ("first", "given: expected frames such as 0-1 or 0-1,6-7, got 'first'"),
-        ("", "given: expected frames such as 0-1 or 0-1,6-7, got ''"),
+        (" ", "given: expected frames such as 0-1 or 0-1,6-7, got ' '"),
     ],
 )
 def test_frames_that_cannot_be_given(refused, trained_video, tmp_path, frames, sentence):
