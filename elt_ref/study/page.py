@@ -94,7 +94,8 @@ def page_lines(study: Study, document: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"Verdict: **{document['verdict']}**.", "")
     yield from (f"**Claim** ({document['place']}). {document['claim']}", "")
     yield from (f"**Criterion**, written before the run. {document['criterion']}", "")
-    yield from (f"**Found**, over {document['seeds']} seeds. {paragraph(document)}", "")
+    yield from (f"**Found**, over {document['seeds']} seeds: {tally(document)}.", "")
+    yield from _findings(document)
     yield from (f"![{document['title']}]({study.name}.png)", "")
     for measure in study.tables:
         yield from _table(study, document["rows"], measure)
@@ -105,14 +106,41 @@ def page_lines(study: Study, document: Mapping[str, Any]) -> Iterator[str]:
     yield from _models(document["models"])
 
 
-def paragraph(document: Mapping[str, Any]) -> str:
-    """Return what was found in sentences: first the models that did not learn, then the failing findings."""
-    failed = [
+def tally(document: Mapping[str, Any]) -> str:
+    """Return how many conditions of the criterion hold, do not, and are not decidable."""
+    verdicts = [finding["verdict"] for finding in document["findings"]]
+    holds, undecided, fails = (verdicts.count(verdict) for verdict in reversed(RANKS))
+    parts = [f"{holds} of {len(verdicts)} conditions {'holds' if holds == 1 else 'hold'}"]
+    parts += [f"{undecided} cannot be decided"] if undecided else []
+    parts += [f"{fails} {'fails' if fails == 1 else 'fail'}"] if fails else []
+    return ", ".join(parts)
+
+
+def _findings(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the models that did not learn, and a table of the conditions; those that fail come first."""
+    for sentence_ in _unlearned(document):
+        yield from (sentence_, "")
+    yield from ("| condition | found | asked | verdict |", "|---|---|---|---|")
+    for finding in _ranked(document):
+        quantity = in_markdown(finding["quantity"].rstrip(","))
+        yield f"| {quantity} | {with_interval(finding)} | {finding['asked']} | {finding['verdict']} |"
+    yield ""
+
+
+def _ranked(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(document["findings"], key=lambda finding: RANKS.index(Verdict(finding["verdict"])))
+
+
+def _unlearned(document: Mapping[str, Any]) -> list[str]:
+    return [
         f"{name} learned nothing in {count} of {document['seeds']} trainings: its loss is no better than guessing."
         for name, count in document["unlearned"].items()
     ]
-    ranked = sorted(document["findings"], key=lambda finding: RANKS.index(Verdict(finding["verdict"])))
-    return " ".join([*failed, *(sentence(finding) for finding in ranked)])
+
+
+def paragraph(document: Mapping[str, Any]) -> str:
+    """Return what was found in sentences: first the models that did not learn, then the failing findings."""
+    return " ".join([*_unlearned(document), *map(sentence, _ranked(document))])
 
 
 def sentence(finding: Mapping[str, Any]) -> str:
@@ -203,7 +231,8 @@ def index_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _index_line(document: Mapping[str, Any]) -> str:
     size = "quick" if document["quick"] else "whole"
-    return f"- [{document['title']}]({document['study']}.md) ({size}, {document['seeds']} seeds): {document['claim']}"
+    title = f"[{document['title']}]({document['study']}.md)"
+    return f"- {title}: {document['claim']} ({size}, {document['seeds']} seeds; {tally(document)})"
 
 
 def write_pages(folder: Path) -> None:

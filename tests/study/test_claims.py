@@ -14,7 +14,7 @@ from elt_ref.study.claims.convergence import steps_to
 from elt_ref.study.claims.pareto import fit, front
 from elt_ref.study.claims.terms import OFF
 from elt_ref.study.measures import HeldOutLoss, Quality, Updates
-from elt_ref.study.page import page_lines, paragraph, write_page
+from elt_ref.study.page import page_lines, paragraph, tally, write_page
 from elt_ref.study.rows import Rows, rows_of
 from elt_ref.study.verdict import all_of
 
@@ -170,6 +170,18 @@ def test_what_does_not_hold_is_said_first(tmp_path):
     assert index.index("beyond.md") < index.index("parity.md") < index.index("Not run yet")
     found = paragraph(document_of("equal-depth", FALSE["equal-depth"], 0.003))
     assert found.index("That is not so here") < found.index("That is so")
+
+
+@pytest.mark.parametrize(("worlds", "verdict"), [(TRUE, "holds here"), (FALSE, "does not")])
+def test_a_page_has_a_row_for_each_condition_and_counts_them(worlds, verdict):
+    document = document_of("equal-depth", worlds["equal-depth"], 0.003)
+    lines = [*page_lines(STUDIES["equal-depth"], document)]
+    rows = [line for line in lines if line.endswith(f"| {verdict} |")]
+    right, number = sum(finding["verdict"] == verdict for finding in document["findings"]), len(document["findings"])
+    assert len(rows) == right > 0
+    held = sum(finding["verdict"] == "holds here" for finding in document["findings"])
+    assert tally(document).startswith(f"{held} of {number} conditions ")
+    assert any(tally(document) in line for line in lines)
 
 
 def test_the_fit_finds_the_papers_numbers():
