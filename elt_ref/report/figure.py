@@ -20,7 +20,7 @@ try:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Rectangle
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
-    from matplotlib.transforms import IdentityTransform
+    from matplotlib.transforms import IdentityTransform, ScaledTranslation, Transform
 except ValueError as error:
     raise RequestError(f"matplotlib: expected settings that it can read (matplotlibrc, styles), got {error}") from error
 
@@ -97,6 +97,11 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def moved(axes: Axes, points: float) -> Transform:
+    """Return the transform of data to places a few points to the right, so that intervals do not hide one another."""
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
 def honest_values(axes: Axes, values: Sequence[float]) -> str:

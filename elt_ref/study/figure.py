@@ -14,6 +14,7 @@ from elt_ref.report.figure import (
     Axes,
     honest_values,
     label,
+    moved,
     new_figure,
     own_style,
     save_figure,
@@ -24,8 +25,14 @@ from elt_ref.study.rows import Rows
 
 MOST_TICKS = 8
 FADED = 0.5
+MARGIN = 0.07
+"""Room at each end of the horizontal axis, as a share of it."""
 WIDTH, HEIGHT = 4.6, 4.0
 """Inches of a panel."""
+APART, SPREAD = 3.0, 12.0
+"""Points between intervals of neighbouring series at one place, and from the first to the last of them."""
+MOST_END = 1.5
+"""Ends of intervals within this factor of the least and the largest mean are inside the axes; others leave them."""
 
 
 @own_style()
@@ -60,7 +67,8 @@ def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], t
 
 def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -> None:
     tidy(axes)
-    values = []
+    values, ends, across = [], [], []
+    apart = min(APART, SPREAD / max(1, len(series) - 1))
     for place, name in enumerate(series):
         mine = [row for row in rows.matching({figure.series: name}) if row["mean"] is not None]
         mine = [row for row in mine if isinstance(row[figure.x], int | float)]
@@ -82,18 +90,33 @@ def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -
             capsize=3,
             elinewidth=1,
             label=label(f"{figure.series} {name}" if isinstance(name, int) else str(name)),
+            transform=moved(axes, apart * (place - (len(series) - 1) / 2)),
         )
         values += mean
+        across += [row[figure.x] for row in mine]
+        ends += [end for row in mine for end in (row["low"], row["high"]) if end is not None]
     ticks = sorted(set(rows.labels(figure.x)), key=str)
     if all(isinstance(tick, int) and tick <= MOST_TICKS for tick in ticks):
         axes.set_xticks(ticks)
     if figure.log_x:
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
-    scale = honest_values(axes, values) if values else ""
+    if across:  # matplotlib does not look at what was moved
+        axes.set_xlim(*_room(min(across), max(across), logarithmic=figure.log_x))
+    ends = [min(max(end, min(values) / MOST_END), MOST_END * max(values)) for end in ends]
+    scale = honest_values(axes, [*values, *ends]) if values else ""
     axes.set_xlabel(label(figure.x_title), fontsize=10, color=INK)
     axes.set_ylabel(label(figure.y_title) + scale, fontsize=10, color=INK)
     axes.tick_params(colors=FAINT)
+
+
+def _room(low: float, high: float, *, logarithmic: bool) -> tuple[float, float]:
+    """Return the ends of an axis that leaves a little room beside its first and last place."""
+    if logarithmic:
+        factor = (high / low) ** MARGIN if high > low else 2.0
+        return low / factor, high * factor
+    room = MARGIN * (high - low) or 1.0
+    return low - room, high + room
 
 
 def _draw_fit(axes: Axes, rows: Rows) -> None:
