@@ -123,7 +123,8 @@ def _findings(document: Mapping[str, Any]) -> Iterator[str]:
     yield from ("| condition | found | asked | verdict |", "|---|---|---|---|")
     for finding in _ranked(document):
         quantity = in_markdown(finding["quantity"].rstrip(","))
-        yield f"| {quantity} | {with_interval(finding)} | {finding['asked']} | {finding['verdict']} |"
+        found = "could not be computed" if finding["mean"] is None else with_interval(finding)
+        yield f"| {quantity} | {found} | {finding['asked']} | {finding['verdict']} |"
     yield ""
 
 

@@ -41,8 +41,8 @@ STUDY = Study(
     criterion="The Fréchet distance with 16 steps of 6 loops, and with 16 steps of 4, is at most as great as with "
     "8 steps of 4 (L_max = 4); and with a single step, 4 loops are at most as far as 1 loop.",
     data=WHY_SHAPES,
-    limits=f"{SMALL} A single step draws all tokens independently of one another, so none of its pictures is valid, at any "
-    "L. The distance does not show that: it compares means and covariances of features.",
+    limits=f"{SMALL} A single step draws all tokens independently of one another, so none of its pictures is valid, at "
+    "any L. The distance does not show that: it compares means and covariances of features.",
     arms=arms,
     judge=judge,
     figure=Figure(
