@@ -40,10 +40,11 @@ def test_a_port_is_awarded_every_profile(name, only, questions, profiles):
         "run",
         f"elt_ref.ports.{name}_backend:Backend",
         "--json",
-        "--only",
-        only,
+        *(["--only", only] if only else []),
         "--questions",
         questions,
+        "--timeout",  # four processes of PyTorch start for one answer
+        "240",
     ]
     # These networks take longer to compile than to run.
     quick = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
