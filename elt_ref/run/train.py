@@ -69,9 +69,8 @@ def _train(config: Experiment, folder: Path, *, resume: bool, console: Terminal,
     if resume and (folder / CHECKPOINT).exists():  # before anything is written: a damaged log changes nothing
         step = load_checkpoint(folder / CHECKPOINT, config, idea).step
         if gaps := missing_steps(folder / METRICS, config, step):
-            console.say(
-                f"Warning: {folder / METRICS} lacks {len(gaps)} entries from step {gaps[0]} on; they stay lost."
-            )
+            lost = ", ".join(map(str, gaps[:3])) + (", …" if gaps[3:] else "")
+            console.say(f"Warning: {folder / METRICS} lacks what step {lost} logged; that stays lost.")
     if resume and (folder / CONFIG).exists() and not (folder / CHECKPOINT).exists():
         console.say(f"No checkpoint in {folder} yet; starting at the first step.")
     console.say(*load_data(config).remarks)

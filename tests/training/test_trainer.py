@@ -214,6 +214,14 @@ def test_a_damaged_line_of_the_log(tmp_path, line):
         read_metrics(path)
 
 
+@pytest.mark.parametrize("value", ['"x"', "[1, null]", "true", "null", "NaN", "1e999", "1" + "0" * 400, "{}"])
+def test_a_value_of_the_log_that_is_no_number(tmp_path, value):
+    path = tmp_path / METRICS
+    path.write_text(f'{{"step": 1}}\n{{"step": 2, "teacher_truth": {value}}}\n', encoding="utf-8")
+    with pytest.raises(RequestError, match=r"expected finite numbers in line 2, got teacher_truth = "):
+        read_metrics(path)
+
+
 def test_a_log_that_is_not_there(tmp_path):
     with pytest.raises(RequestError, match=r"metrics\.jsonl: expected a readable log, got No such file"):
         read_metrics(tmp_path / METRICS)
