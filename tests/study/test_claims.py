@@ -44,10 +44,10 @@ def made_up(arm, seed, world, noise):
                     {"measure": "gflops_per_sample", **labels, "value": cost},
                 ]
         elif isinstance(measure, HeldOutLoss):
-            entries += [
-                {"measure": "held_out_loss", "loops": loops, "value": noisy(world(arm, loops=loops, steps=8, cost=1))}
-                for loops in measure.loops
-            ]
+            for loops in measure.loops:
+                cost = loops * config.model.width**2 * config.model.layers * config.sampling.steps / 1e5
+                loss = noisy(world(arm, loops=loops, steps=8, cost=cost))
+                entries.append({"measure": "held_out_loss", "loops": loops, "value": loss})
         else:
             assert isinstance(measure, Updates)
             for step in range(config.sampling.steps):

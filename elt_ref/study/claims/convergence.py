@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.measure.interval import Interval, ratio_interval
-from elt_ref.study.claims.common import SHORT, SMALL, WHOLE, WHY_SHAPES, looped
+from elt_ref.study.claims.common import BY_LOSS, SHORT, SMALL, WHOLE, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, bounds
@@ -34,14 +34,14 @@ def arms(quick: bool) -> Sequence[Arm]:
 
 
 def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
-    """Return how many times fewer steps the looped models need for the distance that the unlooped one ends with."""
+    """Return how many times fewer steps the looped models need for the loss that the unlooped one ends with."""
     return [_speedup(rows, name) for name in MODELS if name != UNLOOPED]
 
 
 def _speedup(rows: Rows, name: str) -> dict[str, Any]:
-    lengths = rows.labels("training_steps", measure="frechet_distance")
+    lengths = rows.labels("training_steps", measure="held_out_loss")
     looped_values, unlooped = (
-        np.array([rows.values("frechet_distance", network=network, training_steps=steps) for steps in lengths])
+        np.array([rows.values("held_out_loss", network=network, training_steps=steps) for steps in lengths])
         for network in (name, UNLOOPED)
     )
     seeds = range(unlooped.shape[1])
@@ -54,20 +54,20 @@ def _interval(speedups: np.ndarray) -> Interval:
     return ratio_interval(speedups, np.ones(len(speedups)))
 
 
-def steps_to(lengths: Sequence[int], distances: np.ndarray, wanted: float) -> float:
-    """Return the steps after which distances stay within `wanted`, between two lengths on logarithmic axes.
+def steps_to(lengths: Sequence[int], losses: np.ndarray, wanted: float) -> float:
+    """Return the steps after which losses stay within `wanted`, between two lengths on logarithmic axes.
 
-    It is at least the first length. Where the last distance is greater, it is twice the last length.
+    It is at least the first length. Where the last loss is greater, it is twice the last length.
     """
-    if not np.isfinite([*distances, wanted]).all():
+    if not np.isfinite([*losses, wanted]).all():
         return math.nan
-    beyond = np.flatnonzero(distances > wanted)
+    beyond = np.flatnonzero(losses > wanted)
     place = int(beyond[-1]) + 1 if len(beyond) else 0
     if place == 0:
         return float(lengths[0])
     if place == len(lengths):
         return 2.0 * lengths[-1]
-    before, after = np.log(distances[place - 1 : place + 1])
+    before, after = np.log(losses[place - 1 : place + 1])
     way = (before - math.log(wanted)) / (before - after)
     return float(lengths[place - 1] * (lengths[place] / lengths[place - 1]) ** way)
 
@@ -87,22 +87,22 @@ STUDY = Study(
     claim="At equal depth a looped model reaches the quality of the unlooped one in fewer training steps: 2.0 times "
     "fewer for 16N×2L, 1.4 times fewer for 8N×4L.",
     place="figure “Faster Training Convergence”",
-    criterion="At depth 8, the unlooped steps over the steps after which 4 × 2, and 2 × 4, stay within the Fréchet "
-    "distance that 8 unlooped layers have in the end are at least 1.",
-    data=f"{WHY_SHAPES} Every model has its own best learning rate at the whole length, chosen by the held-out loss "
-    "of seed 0. Each point is a training of its own length, because λ ends with the training.",
+    criterion="At depth 8, the unlooped steps over the steps after which 4 × 2, and 2 × 4, stay within the held-out "
+    "loss that 8 unlooped layers have in the end are at least 1.",
+    data=f"{WHY_SHAPES} {BY_LOSS} Every model has its own best rate at the whole length, chosen by the loss of seed "
+    "0. Each point is a training of its own length, because λ ends with the training.",
     limits=f"{SMALL} Three lengths stand for a curve: the speed-up is read between them, at most 4, and ½ where the "
     "looped model never gets there.",
     arms=arms,
     judge=judge,
     derive=derive,
     figure=Figure(
-        "frechet_distance",
+        "held_out_loss",
         x="training_steps",
         x_title="training steps",
-        y_title="Fréchet distance",
+        y_title="held-out loss",
         series="network",
         log_x=True,
     ),
-    tables=("frechet_distance", "valid_share"),
+    tables=("held_out_loss", "frechet_distance", "valid_share"),
 )

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.measure.interval import t_interval
-from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, by_cost, looped
+from elt_ref.study.claims.common import BY_LOSS, OWN_RATE, SMALL, WHY_SHAPES, by_cost, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_least, at_most, bounds
@@ -31,41 +31,39 @@ def arms(quick: bool) -> Sequence[Arm]:
     return made
 
 
-def front(costs: Float[np.ndarray, " points"], distances: Float[np.ndarray, " points"]) -> list[int]:
+def front(costs: Float[np.ndarray, " points"], losses: Float[np.ndarray, " points"]) -> list[int]:
     """Return the places that no other is cheaper and better than, by rising cost."""
     best, places = math.inf, []
     for place in np.argsort(costs, kind="stable"):
-        if distances[place] < best:
-            best = float(distances[place])
+        if losses[place] < best:
+            best = float(losses[place])
             places.append(int(place))
     return places
 
 
-def fit(
-    costs: Float[np.ndarray, " points"], distances: Float[np.ndarray, " points"]
-) -> tuple[float, float, float, float]:
-    """Return a, b, c of distance = a · G^−b + c, by least squares of log(distance − c), and the R² of distances.
+def fit(costs: Float[np.ndarray, " points"], losses: Float[np.ndarray, " points"]) -> tuple[float, float, float, float]:
+    """Return a, b, c of loss = a · G^−b + c, by least squares of log(loss − c), and the R² of losses.
 
-    c is the best of `OFFSETS` values from 0 to just below the least distance. With fewer than three points all is NaN.
+    c is the best of `OFFSETS` values from 0 to just below the least loss. With fewer than three points all is NaN.
     """
-    if len(costs) < 3 or not np.isfinite(distances).all():
+    if len(costs) < 3 or not np.isfinite(losses).all():
         return math.nan, math.nan, math.nan, math.nan
     best = (math.inf, math.nan, math.nan, math.nan)
-    for offset in np.linspace(0, 0.99 * distances.min(), OFFSETS):
-        slope, level = np.polyfit(np.log(costs), np.log(distances - offset), 1)
-        error = float(np.sum((np.exp(level) * costs**slope + offset - distances) ** 2))
+    for offset in np.linspace(0, 0.99 * losses.min(), OFFSETS):
+        slope, level = np.polyfit(np.log(costs), np.log(losses - offset), 1)
+        error = float(np.sum((np.exp(level) * costs**slope + offset - losses) ** 2))
         best = min(best, (error, math.exp(level), -float(slope), float(offset)))
     error, scale, power, offset = best
-    return scale, power, offset, 1 - error / float(np.sum((distances - distances.mean()) ** 2))
+    return scale, power, offset, 1 - error / float(np.sum((losses - losses.mean()) ** 2))
 
 
 def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
-    """Return rows of distances over the cost, and of the fit of each seed's front."""
-    points = by_cost(rows)
+    """Return rows of losses over the cost, and of the fit of each seed's front."""
+    points = by_cost(rows, "held_out_loss", "loss_by_cost")
     costs = np.array([point["gflops"] for point in points], float)
-    distances = np.array([[math.nan if value is None else value for value in point["values"]] for point in points])
+    losses = np.array([[math.nan if value is None else value for value in point["values"]] for point in points])
     fits = []
-    for seed in distances.T:
+    for seed in losses.T:
         places = front(costs, seed) if np.isfinite(seed).all() else []
         fits.append(fit(costs[places], seed[places]))
     made = []
@@ -81,11 +79,11 @@ def judge(rows: Rows) -> Sequence[Finding]:
         at_least("The power b of the fit to the front", t_interval(rows.values("fit_power")), 0.0),
         at_least("The share R² that the fit explains", t_interval(rows.values("fit_explained")), EXPLAINED),
     ]
-    for name in rows.labels("model", measure="distance_by_cost"):
-        loops = rows.labels("loops", model=name, measure="frechet_distance")
+    for name in rows.labels("model", measure="loss_by_cost"):
+        loops = rows.labels("loops", model=name, measure="held_out_loss")
         last, first = ({"model": name, "loops": number} for number in (max(loops), min(loops)))
-        ratio = rows.ratio("frechet_distance", last, first)
-        found.append(at_most(f"The ratio of distances of {name}, L_max to L = 1,", ratio, 1.0))
+        ratio = rows.ratio("held_out_loss", last, first)
+        found.append(at_most(f"The ratio of losses of {name}, L_max to L = 1,", ratio, 1.0))
     return found
 
 
@@ -95,16 +93,17 @@ STUDY = Study(
     claim="Over width, N and L the best distance for a compute budget follows FID = a · G^−b + c, and in each run more "
     "inference loops improve the distance.",
     place="figure of the Pareto front (FID = 1922.5 · G^−0.95 + 1.48), section “Scaling Inference GFLOPs”",
-    criterion="The paper's form, fitted to the front of each seed, has a power b of at least 0 and explains at least "
-    f"{EXPLAINED:.0%} of the variance of its distances; and each model is at L_max at most as far as at L = 1.",
-    data=f"{WHY_SHAPES} {OWN_RATE} GFLOPs are what sampling does, counted while it runs.",
+    criterion="The paper's form, with the held-out loss in the place of FID, fitted to the front of each seed, has a "
+    f"power b of at least 0 and explains at least {EXPLAINED:.0%} of the variance of the losses; and the loss of each "
+    "model at L_max is at most as great as at L = 1.",
+    data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} GFLOPs are what sampling does, counted while it runs.",
     limits=f"{SMALL} The front of a few points is fitted by three numbers, so a good fit says little.",
     arms=arms,
     judge=judge,
     derive=derive,
     figure=Figure(
-        "distance_by_cost", x="gflops", x_title="GFLOPs per sample", y_title="Fréchet distance", log_x=True, faded=True
+        "loss_by_cost", x="gflops", x_title="GFLOPs per sample", y_title="held-out loss", log_x=True, faded=True
     ),
-    tables=("frechet_distance", "gflops_per_sample"),
+    tables=("held_out_loss", "frechet_distance", "gflops_per_sample"),
     table_x="loops",
 )

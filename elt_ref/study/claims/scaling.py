@@ -8,7 +8,7 @@ import numpy as np
 
 from elt_ref.measure.count import parameter_count
 from elt_ref.measure.interval import t_interval
-from elt_ref.study.claims.common import OWN_RATE, SMALL, WHY_SHAPES, looped
+from elt_ref.study.claims.common import BY_LOSS, OWN_RATE, SMALL, WHY_SHAPES, looped
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.rows import Rows
 from elt_ref.study.verdict import Finding, at_most
@@ -30,13 +30,13 @@ def arms(quick: bool) -> Sequence[Arm]:
 
 
 def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of distances once more, over the parameters."""
-    return [{**row, "measure": "distance_by_parameters"} for row in rows.matching({"measure": "frechet_distance"})]
+    """Return the rows of losses once more, over the parameters."""
+    return [{**row, "measure": "loss_by_parameters"} for row in rows.matching({"measure": "held_out_loss"})]
 
 
 def slopes(rows: Rows) -> np.ndarray:
-    """Return, a seed, the slope of log distance over log parameters across all models."""
-    models = rows.matching({"measure": "frechet_distance"})
+    """Return, a seed, the slope of log loss over log parameters across all models."""
+    models = rows.matching({"measure": "held_out_loss"})
     sizes = np.log([row["parameters"] for row in models])
     values = np.log([[math.nan if value is None else value for value in row["values"]] for row in models])
     return np.array([np.polyfit(sizes, seed, 1)[0] if np.isfinite(seed).all() else math.nan for seed in values.T])
@@ -44,19 +44,19 @@ def slopes(rows: Rows) -> np.ndarray:
 
 def judge(rows: Rows) -> Sequence[Finding]:
     """Return the findings about width, and about parameters."""
-    widths = rows.labels("width", measure="frechet_distance")
+    widths = rows.labels("width", measure="held_out_loss")
     found = [
         at_most(
-            f"At N = {layers}, the ratio of distances, width {max(widths)} to width {min(widths)},",
-            rows.ratio("frechet_distance", *({"N": layers, "width": width} for width in (max(widths), min(widths)))),
+            f"At N = {layers}, the ratio of losses, width {max(widths)} to width {min(widths)},",
+            rows.ratio("held_out_loss", *({"N": layers, "width": width} for width in (max(widths), min(widths)))),
             NARROW_TO_WIDE,
         )
-        for layers in rows.labels("N", measure="frechet_distance")
+        for layers in rows.labels("N", measure="held_out_loss")
     ]
     by_width, by_layers = power_of(rows, "width", "N"), power_of(rows, "N", "width")
     return [
         *found,
-        at_most("The power of the parameters in the distance", t_interval(slopes(rows)), 0.0),
+        at_most("The power of the parameters in the loss", t_interval(slopes(rows)), 0.0),
         at_most("Their power by width, less their power by N,", t_interval(by_width - by_layers), 0.0),
     ]
 
@@ -67,8 +67,8 @@ def power_of(rows: Rows, grown: str, fixed: str) -> np.ndarray:
     It is the mean over the values of the label `fixed`.
     """
     powers = []
-    for value in rows.labels(fixed, measure="frechet_distance"):
-        where = {"measure": "frechet_distance", fixed: value}
+    for value in rows.labels(fixed, measure="held_out_loss"):
+        where = {"measure": "held_out_loss", fixed: value}
         sizes = rows.labels(grown, **where)
         (small,), (large,) = (rows.matching({**where, grown: size}) for size in (min(sizes), max(sizes)))
         gain = np.log(rows.values(**where, **{grown: max(sizes)}) / rows.values(**where, **{grown: min(sizes)}))
@@ -81,22 +81,22 @@ STUDY = Study(
     title="Quality against parameters and width",
     claim="The best distance falls with the number of parameters as a power law, and most where the width grows.",
     place="figure “Scaling with Parameters”, section “Scaling Parameters”",
-    criterion=f"At each N, the widest model has at most {NARROW_TO_WIDE:g} times the Fréchet distance of the "
-    "narrowest; and the slope of log distance over log looped parameters, across all models, is at most 0, and "
+    criterion=f"At each N, the widest model has at most {NARROW_TO_WIDE:g} times the held-out loss of the "
+    "narrowest; and the slope of log loss over log looped parameters, across all models, is at most 0, and "
     "lower by width alone than by N alone.",
-    data=f"{WHY_SHAPES} {OWN_RATE} All have depth 8.",
+    data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} All have depth 8.",
     limits=SMALL,
     arms=arms,
     judge=judge,
     derive=derive,
     figure=Figure(
-        "distance_by_parameters",
+        "loss_by_parameters",
         x="parameters",
         x_title="looped parameters",
-        y_title="Fréchet distance",
+        y_title="held-out loss",
         series="series",
         log_x=True,
     ),
-    tables=("frechet_distance",),
+    tables=("held_out_loss", "frechet_distance"),
     table_x="N",
 )

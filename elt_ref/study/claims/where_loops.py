@@ -1,6 +1,7 @@
 """Study 13: where loops matter: early, late, evenly, or until the prediction settles."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from elt_ref.study.claims.common import SHAPES, SMALL, WHY_SHAPES, by_cost, samples, settings
 from elt_ref.study.declare import Arm, Figure, Study
@@ -50,7 +51,7 @@ STUDY = Study(
     limits=f"{SMALL} The better of two leans is judged, which favours the claim. The paper has no figures for it.",
     arms=arms,
     judge=judge,
-    derive=by_cost,
+    derive=partial(by_cost, measure="frechet_distance", name="distance_by_cost"),
     figure=Figure(
         "distance_by_cost", x="gflops", x_title="GFLOPs per sample", y_title="Fréchet distance", series="loops"
     ),
