@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
+from elt_ref.ops.broadcast import combine_rows
 from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.linear import as_rows
@@ -30,8 +31,9 @@ def norm_value(
     variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
     centred *= inverse_deviation
-    output = centred * scale
-    output += bias
+    output = np.empty_like(centred)
+    combine_rows(np.multiply, as_rows(centred), scale, as_rows(output))
+    combine_rows(np.add, as_rows(output), bias, as_rows(output))
     return output, (centred, inverse_deviation, scale)
 
 
@@ -45,7 +47,8 @@ def norm_vjp(cotangent: np.ndarray, kept: NormKept) -> tuple[np.ndarray, np.ndar
     bias_gradient, scale_gradient = sum_of_rows(as_rows(cotangent)), sum_of_rows(as_rows(products))
     # The mean of a row times γ is a product with γ.
     mean, projection = (cotangent @ scale)[..., None] / width, (products @ scale)[..., None] / width
-    gradient = cotangent * scale
+    gradient = np.empty_like(products)
+    combine_rows(np.multiply, as_rows(cotangent), scale, as_rows(gradient))
     gradient -= mean
     gradient -= np.multiply(normalised, projection, out=products)
     gradient *= inverse_deviation

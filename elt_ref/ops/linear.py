@@ -15,6 +15,7 @@ from autograd.extend import defvjp, primitive
 from jaxtyping import Float
 
 from elt_ref.arrays import Array
+from elt_ref.ops.broadcast import combine_rows
 from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.sums import sum_of_rows
 
@@ -30,7 +31,7 @@ def rows_times(
     output = rows @ weight
     count_work(macs=rows.size * bias.size, elementwise_flops=output.size)
     count_passes(output.size, arithmetic=1)
-    output += bias
+    combine_rows(np.add, output, bias, output)
     return output
 
 
