@@ -29,12 +29,19 @@ def machine(kernels: str | None = None) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """Return the name of the processor."""
-    path = Path("/proc/cpuinfo")
+def processor(path: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the name of the processor, with its family and model where Linux knows them: names alone say little."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or "unknown")
+    facts: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name", platform.processor() or "unknown")
+    return (
+        f"{name}, family {facts['cpu family']} model {facts['model']}"
+        if {"cpu family", "model"} <= facts.keys()
+        else name
+    )
 
 
 def caches(folder: Path = _CACHES) -> dict[str, int]:
