@@ -94,7 +94,7 @@ def _measure(request: Request, progress: Callable[[str], None]) -> Document:
     facts = machine(request.kernels)
     peak, results = measure(request, progress)
     points = loop_cache(request, progress) if LOOP_CACHE in request.works else ()
-    shares = profiles(request, progress) if PROFILE in request.works else ()
+    shares = profiles(request, peak, progress) if PROFILE in request.works else ()
     memory = training_memory(request, progress) if MEMORY in request.works else ()
     return Document(facts, request.threads, peak, results, points, shares, memory)
 

@@ -89,6 +89,8 @@ class Profile:
     size: str
     shares: dict[str, float]
     """Share of the time by part (`elt_ref.bench.profile.PARTS`, and the rest)."""
+    over_floor: dict[str, float]
+    """Time of a part ÷ its NumPy floor; a part that counts nothing has none."""
 
 
 @dataclass(frozen=True)

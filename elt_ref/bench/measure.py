@@ -72,14 +72,25 @@ def measure(request: Request, progress: Callable[[str], None]) -> tuple[float, t
     return peak / 1e9, tuple(_result(timing, peak) for timing in timings)
 
 
-def profiles(request: Request, progress: Callable[[str], None]) -> tuple[Profile, ...]:
-    """Return the time profile of training and of sampling, for every family and size of the request."""
-    shares = []
+def profiles(request: Request, peak: float, progress: Callable[[str], None]) -> tuple[Profile, ...]:
+    """Return the time profile of training and of sampling, for every family and size of the request.
+
+    Args:
+        request: its families and sizes.
+        peak: rate of matrix products in 10⁹ FLOPs a second, for the floors.
+        progress: is told what is measured.
+    """
+    made = []
     for work, family, size in product(NETWORK_WORKS, request.families, request.sizes):
         progress(f"profile {work} {family} {size}")
         with Worker(request.job("elt_ref", work, benched(family, size))) as side:
-            shares.append(Profile(work, family, size, side.shares()))
-    return tuple(shares)
+            parts = side.profile()
+        whole = sum(seconds for seconds, _, _ in parts.values())
+        shares = {part: seconds / whole for part, (seconds, _, _) in parts.items()}
+        floors = {part: 2 * macs / (1e9 * peak) + passes for part, (_, macs, passes) in parts.items()}
+        over_floor = {part: parts[part][0] / floor for part, floor in floors.items() if floor}
+        made.append(Profile(work, family, size, shares, over_floor))
+    return tuple(made)
 
 
 def comparisons(request: Request) -> Iterator[tuple[Job, str, str, str | None]]:

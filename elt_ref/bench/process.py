@@ -2,7 +2,8 @@
 
     {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
     {"do": "work"}                              → {"macs": 123, "pass_seconds": 0.01}   of one of our repetitions
-    {"do": "shares"}                            → {"shares": {"linear": 0.7, …}}   profile of one of our repetitions
+    {"do": "profile"}                           → {"profile": {"linear": [0.7, 123, 0.01], …}}   of one of our repetitions:
+                                                  by part seconds, multiply-adds, seconds of its passes alone
     {"do": "memory"}                            → {"megabytes": 80.1}
 
 It is idle between requests. An error is reported as ``{"error": "one sentence"}``.
@@ -66,10 +67,10 @@ def _opener(job: Job) -> Callable[[Job], Repetition]:
 def _reply(repetition: Repetition, request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "memory":
         return {"megabytes": peak_memory_mb()}
-    if request["do"] == "shares":
-        from elt_ref.bench.profile import shares  # noqa: PLC0415
+    if request["do"] == "profile":
+        from elt_ref.bench.profile import spent  # noqa: PLC0415
 
-        return {"shares": shares(repetition)}
+        return {"profile": spent(repetition)}
     if request["do"] == "work":
         from elt_ref.bench.floor import pass_seconds  # noqa: PLC0415
         from elt_ref.ops import counting  # noqa: PLC0415

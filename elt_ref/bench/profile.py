@@ -1,16 +1,21 @@
 """Time profile of a repetition, by the rooms of the package: each op alone, the optimizer, the rest.
 
 Python reports every call and return; the time in between belongs to the innermost active function of a part.
-The cost of the reports is left out, except some tenths of a microsecond a call.
+The cost of the reports is left out, except some tenths of a microsecond a call. What the ops count in between belongs
+to the same part, so that each part's time has a floor of its own.
 """
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import elt_ref
+from elt_ref.bench.floor import pass_seconds
 from elt_ref.bench.job import Repetition
+from elt_ref.ops import Work, count_for
 
 WARM_UP, REPETITIONS = 3, 12
 PARTS = {
@@ -28,29 +33,58 @@ _FOLDER = Path(elt_ref.__file__).parent
 _PART_OF = {str(_FOLDER / file): part for part, files in PARTS.items() for file in files}
 
 
-def shares(repetition: Repetition) -> dict[str, float]:
-    """Return the share of the time spent in each of `PARTS`, and in the rest."""
-    spent = dict.fromkeys((*PARTS, REST), 0.0)
+class Spent(NamedTuple):
+    """What one part takes in a repetition."""
+
+    seconds: float
+    macs: int
+    """Multiply-adds of its products."""
+    pass_seconds: float
+    """Seconds that its fewest passes take alone."""
+
+
+def spent(repetition: Repetition) -> dict[str, Spent]:
+    """Return what each of `PARTS` takes in a repetition, and the rest."""
+    seconds = dict.fromkeys((*PARTS, REST), 0.0)
+    counted = {part: Work() for part in seconds}
+    for index in range(WARM_UP):
+        repetition(index)
+    since = time.perf_counter()
+
+    def leave(part: str) -> None:
+        seconds[part] += time.perf_counter() - since
+
+    def enter(_part: str) -> None:
+        nonlocal since
+        since = time.perf_counter()
+
+    _watch(repetition, REPETITIONS, leave, enter)
+    count_for(counted[REST])
+    _watch(repetition, 1, lambda _part: None, lambda part: count_for(counted[part]))
+    count_for(None)
+    return {
+        part: Spent(seconds[part] / REPETITIONS, work.macs, pass_seconds(work.passes)) for part, work in counted.items()
+    }
+
+
+def _watch(
+    repetition: Repetition, times: int, leave: Callable[[str], None], enter: Callable[[str], None]
+) -> None:
+    """Repeat; at every call and return, leave the part that was at work, then enter the one that is."""
     at_work = [REST]
 
     def on_event(frame: FrameType, event: str, _argument: object) -> None:
-        nonlocal since
         if event in {"call", "return"}:
-            spent[at_work[-1]] += time.perf_counter() - since
+            leave(at_work[-1])
             if event == "call":
                 at_work.append(_PART_OF.get(frame.f_code.co_filename, at_work[-1]))
             elif len(at_work) > 1:  # the first return belongs to a call that was not reported
                 at_work.pop()
-            since = time.perf_counter()
+            enter(at_work[-1])
 
-    for index in range(WARM_UP):
-        repetition(index)
-    since = time.perf_counter()
     sys.setprofile(on_event)
     try:
-        for index in range(REPETITIONS):
+        for index in range(times):
             repetition(index)
     finally:
         sys.setprofile(None)
-    total = sum(spent.values())
-    return {part: seconds / total for part, seconds in spent.items()}

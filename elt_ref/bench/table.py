@@ -66,8 +66,12 @@ def memory_row(point: MemoryPoint) -> tuple[str, ...]:
 
 
 def profile_row(profile: Profile) -> tuple[str, ...]:
-    """Return the cells of a profile, under `PROFILE_COLUMNS`."""
-    return profile.work, f"{profile.family} {profile.size}", *(f"{share:.0%}" for share in profile.shares.values())
+    """Return the cells of a profile, under `PROFILE_COLUMNS`: share, and the time over the part's floor."""
+    cells = (
+        f"{share:.0%} ({profile.over_floor[part]:.2f})" if part in profile.over_floor else f"{share:.0%}"
+        for part, share in profile.shares.items()
+    )
+    return profile.work, f"{profile.family} {profile.size}", *cells
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -87,9 +87,9 @@ class Worker:
         flat = np.array(reply["answer"]) if answer else None
         return Timed(reply["seconds"], reply["processor_seconds"], flat)
 
-    def shares(self) -> dict[str, float]:
-        """Return the share of a repetition's time spent in each part; only our side has parts."""
-        return self._ask(json.dumps({"do": "shares"}))["shares"]
+    def profile(self) -> dict[str, tuple[float, int, float]]:
+        """Return what a repetition takes in each part, as `elt_ref.bench.profile.Spent`; only our side has parts."""
+        return {part: tuple(spent) for part, spent in self._ask(json.dumps({"do": "profile"}))["profile"].items()}
 
     def work(self) -> tuple[int, float]:
         """Return the multiply-adds of one of our repetitions, and the seconds that its fewest passes take alone."""

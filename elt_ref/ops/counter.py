@@ -52,6 +52,11 @@ def counting() -> Iterator[Work]:
             outer.passes.update(work.passes)
 
 
+def count_for(work: Work | None) -> None:
+    """Make `work` the active counter of this context, or none: for a profile, which changes it from part to part."""
+    _active.set(work)
+
+
 def count_work(*, macs: int = 0, elementwise_flops: int = 0) -> None:
     """Report work to the active counter, if there is one."""
     if (work := _active.get()) is not None:

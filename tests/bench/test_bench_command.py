@@ -45,7 +45,7 @@ def document(results=(), points=(), profiles=(), memory=()):
     return Document(machine, 1, 100.0, tuple(results), tuple(points), tuple(profiles), tuple(memory))
 
 
-SHARES = Profile("train", "video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0})
+SHARES = Profile("train", "video", "tiny", {"linear": 0.25, "attention": 0.1, "GELU": 0.0}, {"linear": 1.5})
 POINTS = [LoopPoint(width, 1, 17, 1, 12, 2**20, 12 * 2**20, 1.1, 1.0, 1.2, 500.0) for width in (64, 256)]
 
 
@@ -200,7 +200,7 @@ def test_without_ratios_no_picture_is_drawn(tmp_path):
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     assert "| train | masked small | – | 40 |" in text
     assert "| work | network | linear | attention |" in text
-    assert "| train | video tiny | 25% | 10% | 0% |" in text
+    assert "| train | video tiny | 25% (1.50) | 10% | 0% |" in text
 
 
 def test_every_part_is_written_as_soon_as_it_is_measured(command, tmp_path, monkeypatch):

@@ -17,12 +17,12 @@ from elt_ref.bench.loop_cache import looped_network
 from elt_ref.bench.machine import caches
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.process import open_side
-from elt_ref.bench.profile import PARTS, REST, shares
+from elt_ref.bench.profile import PARTS, REST, spent
 from elt_ref.bench.sizes import FAMILIES, SIZES, benched, tokens_a_batch
 from elt_ref.bench.worker import SideError, Timed, Worker, environment
 from elt_ref.generation import sample
 from elt_ref.measure import count
-from elt_ref.ops import counting
+from elt_ref.ops import count_work, counting
 from elt_ref.ports import PORTS
 
 
@@ -114,12 +114,13 @@ def test_memory_is_kept_in_one_arena_unless_the_environment_says_otherwise(monke
 
 
 @pytest.mark.parametrize("work", ["train", "sample"])
-def test_the_shares_of_a_work_are_those_of_its_ops_and_make_a_whole(work):
+def test_the_parts_of_a_work_take_time_and_share_its_products(work):
     with Worker(job("elt_ref", work, benched("masked", "tiny"))) as side:
-        shown = side.shares()
+        shown = side.profile()
+        macs, _ = side.work()
     assert list(shown) == [*PARTS, REST]
-    assert np.isclose(sum(shown.values()), 1)
-    idle = [part for part, share in shown.items() if share == 0]
+    assert sum(counted for _, counted, _ in shown.values()) == macs, "each product belongs to one part"
+    idle = [part for part, (seconds, _, _) in shown.items() if seconds == 0]
     assert idle == ([] if work == "train" else ["optimizer"]), f"parts that take no time: {shown}"
 
 
@@ -139,6 +140,7 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
             pass_time(2)
             inner()
             pass_time(2)
+            count_work(macs=6)
 
         work.__code__ = work.__code__.replace(co_filename=str(Path(elt_ref.__file__).parent / file))
         return work
@@ -150,9 +152,11 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
         pass_time(4)
         return np.zeros(1)
 
-    shown = shares(repetition)
-    expected = {"GELU": 1 / 2, "norms and gates": 1 / 4, REST: 1 / 4}
-    assert shown == {part: expected.get(part, 0) for part in shown}
+    shown = spent(repetition)
+    expected = {"GELU": (8, 12), "norms and gates": (4, 6), REST: (4, 0)}
+    assert {part: (each.seconds, each.macs) for part, each in shown.items()} == {
+        part: expected.get(part, (0, 0)) for part in shown
+    }
 
 
 # --- in turn
