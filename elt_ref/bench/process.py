@@ -2,8 +2,8 @@
 
     {"do": "run", "index": 3, "answer": true}   → {"seconds": 0.02, "processor_seconds": 0.02, "answer": [1.5]}
     {"do": "work"}                              → {"macs": 123, "pass_seconds": 0.01}   of one of our repetitions
-    {"do": "profile"}                           → {"profile": {"linear": [0.7, 123, 0.01], …}}   of one of our repetitions:
-                                                  by part seconds, multiply-adds, seconds of its passes alone
+    {"do": "profile"}                           → {"profile": {"linear": [0.7, 123, 0.01], …}}   by part seconds,
+                                                  multiply-adds, and seconds of the fewest passes alone
     {"do": "memory"}                            → {"megabytes": 80.1}
 
 It is idle between requests. An error is reported as ``{"error": "one sentence"}``.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import elt_ref
 from elt_ref.bench.floor import pass_seconds
 from elt_ref.bench.job import Repetition
-from elt_ref.ops import Work, count_for
+from elt_ref.ops.counter import Work, count_for
 
 WARM_UP, REPETITIONS = 3, 12
 PARTS = {
@@ -67,9 +67,7 @@ def spent(repetition: Repetition) -> dict[str, Spent]:
     }
 
 
-def _watch(
-    repetition: Repetition, times: int, leave: Callable[[str], None], enter: Callable[[str], None]
-) -> None:
+def _watch(repetition: Repetition, times: int, leave: Callable[[str], None], enter: Callable[[str], None]) -> None:
     """Repeat; at every call and return, leave the part that was at work, then enter the one that is."""
     at_work = [REST]
 

@@ -1,7 +1,7 @@
 """Differentiable primitives: one file an idea, with value, vector-Jacobian product and FLOP count side by side."""
 
 from elt_ref.ops.adaln_zero_layer import adaln_zero_layer
-from elt_ref.ops.counter import Work, count_call, count_for, count_passes, count_work, counting
+from elt_ref.ops.counter import Work, count_call, count_passes, count_work, counting
 from elt_ref.ops.drop_first import drop_first
 from elt_ref.ops.embedding import embedding, unembedding
 from elt_ref.ops.gelu import gelu
@@ -20,7 +20,6 @@ __all__ = [
     "adaln_zero_layer",
     "constant",
     "count_call",
-    "count_for",
     "count_passes",
     "count_work",
     "counting",

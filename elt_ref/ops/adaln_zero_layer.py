@@ -18,6 +18,7 @@ from elt_ref.ops.fused import fused
 from elt_ref.ops.gelu import GeluKept, gelu_value, gelu_vjp
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
 from elt_ref.ops.modulation import ModulatedKept, gated, gated_vjp, modulated_value, modulated_vjp
+from elt_ref.ops.samples import by_samples
 
 SHIFT, GATE, MLP = 0, 2, 3
 """Chunks of a modulation: shift, scale, gate of the attention; from `MLP` on the same of the MLP."""
@@ -85,7 +86,7 @@ def _vjp(cotangent: np.ndarray, kept: _Kept, *, heads: int, epsilon: float) -> t
     return x, modulation_gradient, *joint, *output, *up, *down
 
 
-_adaln_zero_layer = fused(_value, _vjp, name="adaln_zero_layer")
+_adaln_zero_layer = fused(*by_samples(_value, _vjp, batched=2), name="adaln_zero_layer")
 
 
 def adaln_zero_layer(

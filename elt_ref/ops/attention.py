@@ -23,7 +23,6 @@ from jaxtyping import Float, Int
 
 from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
-from elt_ref.ops.pool import by_rows
 from elt_ref.ops.sums import last_axis_sum
 
 SMALLEST_SUM, LARGEST_SUM = 1e-15, 1e15
@@ -129,13 +128,12 @@ def attend(query: Queries, key: Heads, value: Heads) -> Attended:
     count_work(macs=2 * scores.size * key.shape[-1], elementwise_flops=6 * scores.size)
     count_passes(scores.size, arithmetic=2, exp=1)  # a scale, a sum
     count_passes(query.size, arithmetic=1)  # division of the output by the sums
-    exps = np.empty_like(scores)
     with np.errstate(over="ignore"):  # where an exp or a sum overflows, the scores are shifted
-        by_rows(np.exp, scores, exps)
+        exps = np.exp(scores)
         sums = last_axis_sum(exps)
     if not SMALLEST_SUM <= sums.min() <= sums.max() <= LARGEST_SUM:
         scores -= scores.max(axis=-1, keepdims=True)
-        by_rows(np.exp, scores, exps)
+        exps = np.exp(scores)
         sums = last_axis_sum(exps)
     inverse_sums = 1 / sums
     batch, heads, queries, head_width = query.shape
@@ -161,15 +159,11 @@ def attend_vjp(
     scaled = (cotangent * inverse_sums.swapaxes(1, 2)).swapaxes(1, 2)
     np.matmul(exps.swapaxes(-1, -2), scaled, out=value_gradient)
     score_gradient = scaled @ transposed(value)
-    by_rows(_rows_score_gradient, score_gradient, projection, exps)
+    score_gradient -= projection
+    score_gradient *= exps
     score_gradient *= 1 / math.sqrt(key.shape[-1])
     np.matmul(score_gradient.swapaxes(-1, -2), query, out=key_gradient)
     np.matmul(score_gradient, key, out=query_gradient)
-
-
-def _rows_score_gradient(gradient: np.ndarray, projection: np.ndarray, exps: np.ndarray) -> None:
-    gradient -= projection
-    gradient *= exps
 
 
 def transposed(heads: Heads) -> Float[np.ndarray, "batch heads head_width tokens"]:

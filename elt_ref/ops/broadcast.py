@@ -5,6 +5,8 @@ buffer first, which doubles the time. So as many copies of the vector as fill a 
 number stays as it is, to the bit.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float
 
@@ -15,7 +17,7 @@ SMALLEST = 1 << 16
 
 
 def combine_rows(
-    function: np.ufunc,
+    function: Callable[..., np.ndarray],
     rows: Float[np.ndarray, "rows width"],
     vector: Float[np.ndarray, " width"],
     out: Float[np.ndarray, "rows width"],

@@ -57,6 +57,11 @@ def count_for(work: Work | None) -> None:
     _active.set(work)
 
 
+def is_counting() -> bool:
+    """Return whether there is an active counter."""
+    return _active.get() is not None
+
+
 def count_work(*, macs: int = 0, elementwise_flops: int = 0) -> None:
     """Report work to the active counter, if there is one."""
     if (work := _active.get()) is not None:

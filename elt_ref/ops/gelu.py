@@ -18,7 +18,6 @@ from elt_ref.arrays import Array
 from elt_ref.ops.counter import count_passes, count_work
 from elt_ref.ops.fused import fused
 from elt_ref.ops.logistic import SCALE, logistic
-from elt_ref.ops.pool import by_rows
 
 SLOPE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715
@@ -37,36 +36,26 @@ def gelu_value(x: np.ndarray) -> tuple[np.ndarray, GeluKept]:
     """Return GELU and what its way back needs."""
     count_work(elementwise_flops=9 * x.size)
     count_passes(x.size, arithmetic=7, exp=1)
-    gate, output = np.empty_like(x), np.empty_like(x)
-    by_rows(_rows_value, x, gate, output)
-    return output, GeluKept(x, gate, output)
-
-
-def _rows_value(x: np.ndarray, gate: np.ndarray, output: np.ndarray) -> None:
-    np.multiply(x, x, out=gate)
+    gate = x * x
     gate *= 2 * SCALE * CUBIC * SLOPE
     gate += 2 * SCALE * SLOPE
     gate *= x
-    np.multiply(x, logistic(gate), out=output)
+    output = x * logistic(gate)
+    return output, GeluKept(x, gate, output)
 
 
 def gelu_vjp(cotangent: np.ndarray, kept: GeluKept) -> tuple[np.ndarray]:
     """Return the gradient of x."""
     count_work(elementwise_flops=13 * cotangent.size)
     count_passes(cotangent.size, arithmetic=8)
-    gradient = np.empty_like(cotangent)
-    by_rows(_rows_vjp, cotangent, *kept, gradient)
-    return (gradient,)
-
-
-def _rows_vjp(cotangent: np.ndarray, x: np.ndarray, gate: np.ndarray, output: np.ndarray, gradient: np.ndarray) -> None:
-    np.multiply(x, x, out=gradient)
+    gradient = kept.x * kept.x
     gradient *= 6 * CUBIC * SLOPE
     gradient += 2 * SLOPE
-    gradient *= output
-    gradient *= 1 - gate
-    gradient += gate
+    gradient *= kept.output
+    gradient *= 1 - kept.gate
+    gradient += kept.gate
     gradient *= cotangent
+    return (gradient,)
 
 
 _gelu = fused(gelu_value, gelu_vjp, name="gelu")

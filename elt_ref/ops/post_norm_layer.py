@@ -22,6 +22,7 @@ from elt_ref.ops.fused import fused
 from elt_ref.ops.gelu import GeluKept, gelu_value, gelu_vjp
 from elt_ref.ops.layer_norm import NormKept, norm_value, norm_vjp
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
+from elt_ref.ops.samples import by_samples
 
 
 class _Kept(NamedTuple):
@@ -72,7 +73,7 @@ def _value(
 def _vjp(
     cotangent: np.ndarray, kept: _Kept, *, heads: int, epsilon: float, rows: np.ndarray | None
 ) -> tuple[np.ndarray, ...]:
-    del heads, epsilon  # settings of the value
+    del heads, epsilon, rows  # settings of the value
     count_passes(cotangent.size, arithmetic=2)
     residual, *second_norm = norm_vjp(as_rows(cotangent), kept.second_norm)
     gradient, *down = rows_times_vjp(residual, kept.gelu.output, kept.down_weight)
@@ -82,15 +83,15 @@ def _vjp(
     residual, *first_norm = norm_vjp(gradient, kept.first_norm)
     gradient, *output = rows_times_vjp(residual, kept.joined, kept.output_weight)
     gradient, *joint = attention_vjp(gradient, kept.attention)
-    if rows is None:
+    if kept.attention.rows is None:
         gradient += residual
     else:
-        gradient[rows] += residual
+        gradient[kept.attention.rows] += residual
     x = gradient.reshape(kept.attention.state.shape)
     return x, *joint, *output, *first_norm, *up, *down, *second_norm
 
 
-_post_norm_layer = fused(_value, _vjp, name="post_norm_layer")
+_post_norm_layer = fused(*by_samples(_value, _vjp, batched=1), name="post_norm_layer")
 
 
 def post_norm_layer(

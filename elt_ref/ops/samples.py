@@ -1,0 +1,139 @@
+"""A layer computed by shares of the samples, one on each of as many threads as matrix products have.
+
+Nothing in a layer crosses samples, and NumPy lets other threads work while it computes. So each thread computes the
+whole layer of its share, with products of one thread each; otherwise one thread alone would make the passes between
+products. No more threads work than OPENBLAS_NUM_THREADS allows. Gradients of parameters are sums over shares: like
+products on several threads, they differ from those of one thread by rounding.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cache, partial, reduce
+from itertools import pairwise
+from operator import iadd
+from typing import Any
+
+import numpy as np
+from threadpoolctl import LibController, ThreadpoolController
+
+from elt_ref.ops.counter import is_counting
+
+SMALLEST = 1 << 17
+"""Numbers of a state below which one thread computes the layer: handing it to others costs more than it saves."""
+
+Value = Callable[..., tuple[np.ndarray, Any]]
+Vjp = Callable[..., tuple[np.ndarray, ...]]
+
+
+def by_samples(value: Value, vjp: Vjp, *, batched: int) -> tuple[Value, Vjp]:
+    """Return a layer's value and VJP, as `fused` takes them, that share the samples among threads.
+
+    Args:
+        value: ``value(x, *arrays, **settings) -> (output, kept)``. A setting ``rows``, if there is one and it is not
+            None, names rows of the flattened x, ascending, and the output has these rows only.
+        vjp: ``vjp(cotangent, kept, **settings) -> gradients`` of all arrays.
+        batched: how many arrays, x among them, have an axis of samples; they come first. The others belong to all.
+    """
+
+    def shared_value(*arrays: np.ndarray, **settings: Any) -> tuple[np.ndarray, list[tuple[int, Any]]]:
+        samples, others = arrays[:batched], arrays[batched:]
+        calls = [
+            partial(
+                value,
+                *(array[first:last] for array in samples),
+                *others,
+                **_of_share(settings, samples[0], first, last),
+            )
+            for first, last in pairwise(_bounds(samples[0]))
+        ]
+        outputs, kept = zip(*at_once(calls), strict=True)
+        return _joined(outputs), [(len(output), each) for output, each in zip(outputs, kept, strict=True)]
+
+    def shared_vjp(cotangent: np.ndarray, kept: list[tuple[int, Any]], **settings: Any) -> tuple[np.ndarray, ...]:
+        ends = np.cumsum([length for length, _ in kept])
+        shares = zip(np.split(cotangent, ends[:-1]), kept, strict=True)
+        gradients = at_once([partial(vjp, part, each, **settings) for part, (_, each) in shares])
+        by_array = [*zip(*gradients, strict=True)]
+        return *map(_joined, by_array[:batched]), *(reduce(iadd, parts) for parts in by_array[batched:])
+
+    return shared_value, shared_vjp
+
+
+def _bounds(x: np.ndarray) -> list[int]:
+    """Return where each share of the samples begins, and where the last ends."""
+    shares = min(threads(), len(x)) if x.size >= SMALLEST else 1
+    return [len(x) * share // shares for share in range(shares + 1)]
+
+
+def _of_share(settings: dict[str, Any], x: np.ndarray, first: int, last: int) -> dict[str, Any]:
+    rows = settings.get("rows")
+    if rows is None or last - first == len(x):
+        return settings
+    tokens = x.shape[1]
+    place, end = np.searchsorted(rows, [first * tokens, last * tokens])
+    return {**settings, "rows": rows[place:end] - first * tokens}
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Return what the calls return. Each has a thread of its own, unless their work is counted."""
+    if len(calls) == 1 or is_counting():  # a counter belongs to one thread
+        return [call() for call in calls]
+    with _one_thread_a_product():
+        waiting = [_pool(len(calls) - 1).submit(call) for call in calls[1:]]
+        try:
+            mine = calls[0]()
+        finally:
+            wait(waiting)
+    return [mine, *(each.result() for each in waiting)]
+
+
+def threads() -> int:
+    """Return the number of threads that OPENBLAS_NUM_THREADS states, at most a core each; 1 if it states none."""
+    stated = re.fullmatch("0*([1-9][0-9]{0,8})", os.environ.get("OPENBLAS_NUM_THREADS", "1"))
+    return min(int(stated[1]), max(1, os.cpu_count() or 1)) if stated else 1
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="elt_ref samples")
+
+
+@cache
+def _libraries() -> list[tuple[LibController, int]]:
+    """Return the process's BLAS libraries, and how many threads each uses."""
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [(library, library.num_threads) for library in found]
+
+
+_at_work, _lock = 0, threading.Lock()
+
+
+@contextmanager
+def _one_thread_a_product() -> Iterator[None]:
+    """Inside, a matrix product uses one thread, wherever in the process it is made."""
+    _count_at_work(1)
+    try:
+        yield
+    finally:
+        _count_at_work(-1)
+
+
+def _count_at_work(more: int) -> None:
+    global _at_work  # noqa: PLW0603  the libraries' setting is the process's, too
+    with _lock:
+        _at_work += more
+        if (_at_work, more) in {(1, 1), (0, -1)}:  # the first to begin, the last to end
+            for library, number in _libraries():
+                library.set_num_threads(1 if _at_work else number)
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
