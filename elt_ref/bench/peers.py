@@ -43,6 +43,11 @@ def is_checkout(name: str) -> bool:
     return Path(name).name != name and Path(name, "elt_ref", "bench", "process.py").is_file()
 
 
+def shares_samples(name: str) -> bool:
+    """Return whether a side is elt_ref, or a checkout, whose layers share samples among threads."""
+    return name == "elt_ref" or (is_checkout(name) and Path(name, "elt_ref", "ops", "samples.py").is_file())
+
+
 def works_of(name: str) -> tuple[str, ...]:
     """Return the workloads that a peer supports."""
     return PEERS[name].works if name in PEERS else CHECKOUT_WORKS

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from elt_ref.bench.job import Job
-from elt_ref.bench.peers import is_checkout
+from elt_ref.bench.peers import is_checkout, shares_samples
 from elt_ref.errors import RequestError
 
 _THREAD_VARIABLES = (
@@ -121,8 +121,10 @@ class Worker:
 
 
 def environment(job: Job) -> dict[str, str]:
-    """Return the environment of a side: the thread count for NumPy's BLAS, OpenMP and XLA, and the kernels."""
+    """Return the environment of a side: thread counts, and the kernels."""
     settings = {name: str(job.threads) for name in _THREAD_VARIABLES}
+    if shares_samples(job.side):
+        settings |= {"ELT_REF_THREADS": str(job.threads), "OPENBLAS_NUM_THREADS": "1"}
     # XLA returns the memory it frees in its own arena and maps it again at every call; 0 leaves it so.
     settings["MALLOC_ARENA_MAX"] = os.environ.get("MALLOC_ARENA_MAX", "1")
     settings["JAX_PLATFORMS"] = "cpu"

@@ -1,27 +1,28 @@
-"""A layer computed by shares of the samples, one on each of as many threads as matrix products have.
+"""A layer computed by shares of the samples, each on a thread of its own.
 
 Nothing in a layer crosses samples, and NumPy lets other threads work while it computes. So each thread computes the
-whole layer of its share, with products of one thread each; otherwise one thread alone would make the passes between
-products. No more threads work than OPENBLAS_NUM_THREADS allows. Gradients of parameters are sums over shares: like
-products on several threads, they differ from those of one thread by rounding.
+whole layer of its share, products and passes alike; threads of the BLAS would share the products alone. Those are off
+meanwhile: after a product they wait for the next one in a busy loop, and would take the processor from a share.
+
+States have the same bits on any number of threads, as far as the BLAS gives a row of a product the same bits among
+fewer rows. Gradients of parameters are sums over shares, which round otherwise.
 """
 
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import cache, partial, reduce
 from itertools import pairwise
 from operator import iadd
 from typing import Any
 
 import numpy as np
-from threadpoolctl import LibController, ThreadpoolController
 
 from elt_ref.ops.counter import is_counting
 
+VARIABLE = "ELT_REF_THREADS"
+"""Environment variable with the number of threads."""
 SMALLEST = 1 << 17
 """Numbers of a state below which one thread computes the layer: handing it to others costs more than it saves."""
 
@@ -86,53 +87,28 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """Return what the calls return. Each has a thread of its own, unless their work is counted."""
     if len(calls) == 1 or is_counting():  # a counter belongs to one thread
         return [call() for call in calls]
-    with _one_thread_a_product():
-        waiting = [_pool(len(calls) - 1).submit(call) for call in calls[1:]]
-        try:
-            mine = calls[0]()
-        finally:
-            wait(waiting)
+    waiting = [_pool(len(calls) - 1).submit(call) for call in calls[1:]]
+    try:
+        mine = calls[0]()
+    finally:
+        wait(waiting)
     return [mine, *(each.result() for each in waiting)]
 
 
 def threads() -> int:
-    """Return the number of threads that OPENBLAS_NUM_THREADS states, at most a core each; 1 if it states none."""
-    stated = re.fullmatch("0*([1-9][0-9]{0,8})", os.environ.get("OPENBLAS_NUM_THREADS", "1"))
-    return min(int(stated[1]), max(1, os.cpu_count() or 1)) if stated else 1
+    """Return the number of threads that ELT_REF_THREADS states, at most a core each; 1 if it states none.
+
+    It is 1 as well unless OPENBLAS_NUM_THREADS is: then a product of each share could use all cores.
+    """
+    stated = re.fullmatch("0*([1-9][0-9]{0,8})", os.environ.get(VARIABLE, "1"))
+    if stated is None or os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        return 1
+    return min(int(stated[1]), max(1, os.cpu_count() or 1))
 
 
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="elt_ref samples")
-
-
-@cache
-def _libraries() -> list[tuple[LibController, int]]:
-    """Return the process's BLAS libraries, and how many threads each uses."""
-    found = ThreadpoolController().select(user_api="blas").lib_controllers
-    return [(library, library.num_threads) for library in found]
-
-
-_at_work, _lock = 0, threading.Lock()
-
-
-@contextmanager
-def _one_thread_a_product() -> Iterator[None]:
-    """Inside, a matrix product uses one thread, wherever in the process it is made."""
-    _count_at_work(1)
-    try:
-        yield
-    finally:
-        _count_at_work(-1)
-
-
-def _count_at_work(more: int) -> None:
-    global _at_work  # noqa: PLW0603  the libraries' setting is the process's, too
-    with _lock:
-        _at_work += more
-        if (_at_work, more) in {(1, 1), (0, -1)}:  # the first to begin, the last to end
-            for library, number in _libraries():
-                library.set_num_threads(1 if _at_work else number)
 
 
 if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not its threads

@@ -1,7 +1,8 @@
-"""Settings of a command's process, made before NumPy is loaded: BLAS threads, and freed memory.
+"""Settings of a command's process, made before NumPy is loaded: threads, and freed memory.
 
-Rounding depends on how many threads share a matrix product, and training amplifies rounding: with another number of
-threads, a resumed or repeated run would give other numbers. The products here are small enough for one thread.
+Rounding depends on how many threads share the work, and training amplifies rounding: with another number of threads, a
+resumed or repeated run would give other numbers. So it is one, unless the environment asks for more; then the layers
+have them, see `elt_ref.ops.samples`, and the BLAS still has one.
 
 Every training step allocates and frees the same few hundred arrays of about a megabyte. The C library of Linux returns
 each to the system and requests it again, page by page: some 12,000 page faults a step of `digits-masked`, about a third
@@ -13,18 +14,21 @@ import logging
 import os
 import sys
 
-_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
+_BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Options of mallopt(3)."""
 _LARGEST = 1 << 30
 
 
 def settle_process() -> None:
-    """Set one BLAS thread, unless the environment sets a number, keep freed memory, and quieten matplotlib.
+    """Leave the BLAS one thread and the layers as many as the environment sets, keep freed memory, quieten matplotlib.
+
+    The environment sets a number by ELT_REF_THREADS, or by OPENBLAS_NUM_THREADS as for other programs of NumPy.
 
     These settings affect the whole process, so the commands make them and the library does not.
     """
-    for name in _THREADS:
+    os.environ.setdefault("ELT_REF_THREADS", os.environ.pop("OPENBLAS_NUM_THREADS", "1"))
+    for name in _BLAS_THREADS:
         os.environ.setdefault(name, "1")
     # Figures are files, whatever window the environment asks for, or garbage.
     os.environ.pop("MPLBACKEND", None)

@@ -86,10 +86,17 @@ def test_a_job_survives_its_journey(family, size):
     assert Job.from_json(alone.to_json()) == alone
 
 
-def test_every_side_is_given_as_many_threads():
+def test_every_side_is_given_as_many_threads(tmp_path):
+    before = tmp_path / "elt_ref" / "bench" / "process.py"  # a checkout whose layers share no samples
+    before.parent.mkdir(parents=True)
+    before.touch()
     for threads in (1, 2):
-        given_to = environment(replace(job("elt_ref", "train", None), threads=threads))
-        assert {given_to[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC")} == {str(threads)}
+        for side in ("torch", "jax", "matmul", str(tmp_path)):
+            given_to = environment(replace(job(side, "train", None), threads=threads))
+            assert {given_to[name] for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NPROC")} == {str(threads)}
+        for side in ("elt_ref", str(Path(elt_ref.__file__).parents[1])):
+            ours = environment(replace(job(side, "train", None), threads=threads))
+            assert (ours["ELT_REF_THREADS"], ours["OPENBLAS_NUM_THREADS"]) == (str(threads), "1")
     assert "eigen=false" in environment(job("jax", "train", None))["XLA_FLAGS"]
 
 

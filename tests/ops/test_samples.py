@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ops.op_cases import pull
-from threadpoolctl import ThreadpoolController
 
 from elt_ref import ops
 from elt_ref.ops import counting, samples
@@ -30,7 +29,8 @@ def on_threads(number, function, arrays):
     """Return the value and all gradients of a layer on so many threads, every state being large."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(samples.os, "cpu_count", lambda: 4)
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", str(number))
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+        monkeypatch.setenv("ELT_REF_THREADS", str(number))
         monkeypatch.setattr(samples, "SMALLEST", 1)
         value, backward = pull(function, arrays)
         return value, backward(np.cos(value))
@@ -55,9 +55,10 @@ def test_on_any_number_of_threads_a_layer_is_the_same(layer, dtype, count, token
             np.testing.assert_allclose(one, other, rtol=0, atol=1e4 * np.finfo(dtype).eps * largest)
 
 
-def shares(monkeypatch, stated, size):
+def shares(monkeypatch, stated, size, blas="1"):
     """Return the samples that each call got."""
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", stated)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", blas)
+    monkeypatch.setenv("ELT_REF_THREADS", stated)
     calls = []
 
     def value(x):
@@ -76,40 +77,14 @@ def test_large_states_are_shared_and_small_ones_left_alone(monkeypatch):
     assert shares(monkeypatch, "2", large) == [3, 4]
     assert shares(monkeypatch, "1", large) == [7]
     assert shares(monkeypatch, "2", large // 7 - 1) == [7]
+    assert shares(monkeypatch, "2", large, blas="2") == [7], "products of each share would have two threads"
     for word in ("", "many", "0", "9" * 5000):
-        assert shares(monkeypatch, word, large) == [7], f"OPENBLAS_NUM_THREADS={word}"
+        assert shares(monkeypatch, word, large) == [7], f"ELT_REF_THREADS={word}"
 
 
-def product_threads():
-    return [library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers]
-
-
-def test_products_of_a_share_use_one_thread_and_afterwards_as_many_as_before():
-    with ThreadpoolController().limit(limits=3, user_api="blas"):
-        samples._libraries.cache_clear()  # as in a process that began with three
-        before, seen, meet = product_threads(), [], threading.Barrier(2)
-
-        def another():
-            meet.wait(30)
-            samples.at_once([lambda: 1, lambda: 2, lambda: 3])  # another layer, in the middle of the first one
-            seen.append(product_threads())
-            meet.wait(30)
-
-        def share():
-            return threading.get_ident()
-
-        def slow_share():
-            meet.wait(30)
-            meet.wait(30)
-            return threading.get_ident()
-
-        thread = threading.Thread(target=another)
-        thread.start()
-        assert len(set(samples.at_once([slow_share, share]))) == 2, "a thread each"
-        thread.join()
-        assert seen == [[1] * len(before)], "the first layer was not at its end"
-        assert product_threads() == before
-    samples._libraries.cache_clear()
+def test_shares_are_computed_at_once():
+    meet = threading.Barrier(2)
+    assert len(set(samples.at_once([lambda: (meet.wait(30), threading.get_ident())[1]] * 2))) == 2
 
 
 def test_counted_work_stays_on_its_thread_and_is_the_same():
@@ -126,7 +101,6 @@ def test_counted_work_stays_on_its_thread_and_is_the_same():
 @pytest.mark.parametrize("place", [0, 1])
 def test_an_error_in_any_share_is_raised_after_all_have_ended(place):
     ended = []
-    before = product_threads()
 
     def call(number):
         if number == place:
@@ -136,4 +110,3 @@ def test_an_error_in_any_share_is_raised_after_all_have_ended(place):
     with pytest.raises(ValueError, match=f"in share {place}"):
         samples.at_once([lambda: call(0), lambda: call(1)])
     assert ended == [1 - place]
-    assert product_threads() == before

@@ -17,14 +17,26 @@ def test_the_commands_load_no_numpy_before_they_have_settled_the_process():
     assert json.loads(done.stdout) is False, "importing the commands loads NumPy, which then has its threads already"
 
 
-@pytest.mark.parametrize(("asked", "given"), [(None, "1"), ("3", "3")])
-def test_one_thread_unless_the_environment_says_otherwise(monkeypatch, asked, given):
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    if asked:
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", asked)
-    settle_process()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == given
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({}, "1"),
+        ({"OPENBLAS_NUM_THREADS": "3"}, "3"),
+        ({"ELT_REF_THREADS": "2"}, "2"),
+        ({"OPENBLAS_NUM_THREADS": "3", "ELT_REF_THREADS": "2"}, "2"),
+    ],
+)
+def test_one_thread_unless_the_environment_says_otherwise_and_the_blas_always_has_one(monkeypatch, asked, given):
+    blas = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
+    for name in ("ELT_REF_THREADS", *blas):
+        monkeypatch.setenv(name, "0")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):  # a process that this one starts settles itself, too
+        settle_process()
+        assert os.environ["ELT_REF_THREADS"] == given
+        assert {os.environ[name] for name in blas} == {"1"}
 
 
 def test_no_backend_of_the_environment(monkeypatch):
