@@ -17,7 +17,7 @@ from elt_ref.bench.floor import pass_seconds
 from elt_ref.bench.job import Repetition
 from elt_ref.ops.counter import Work, count_for
 
-WARM_UP, REPETITIONS = 3, 12
+WARM_UP, REPETITIONS = 2, 6
 PARTS = {
     "linear": ("ops/linear.py",),
     "attention": ("ops/attention.py",),

@@ -123,18 +123,19 @@ def attention_vjp(
 
 def attend(query: Queries, key: Heads, value: Heads) -> Attended:
     """Return the output of attention with its intermediate results."""
-    scores = query @ transposed(key)
-    scores *= 1 / math.sqrt(key.shape[-1])
-    count_work(macs=2 * scores.size * key.shape[-1], elementwise_flops=6 * scores.size)
-    count_passes(scores.size, arithmetic=2, exp=1)  # a scale, a sum
+    factor, key_columns = 1 / math.sqrt(key.shape[-1]), transposed(key)
+    exps = query @ key_columns
+    exps *= factor
+    count_work(macs=2 * exps.size * key.shape[-1], elementwise_flops=6 * exps.size)
+    count_passes(exps.size, arithmetic=2, exp=1)  # a scale, a sum
     count_passes(query.size, arithmetic=1)  # division of the output by the sums
     with np.errstate(over="ignore"):  # where an exp or a sum overflows, the scores are shifted
-        exps = np.exp(scores)
-        sums = last_axis_sum(exps)
+        sums = last_axis_sum(np.exp(exps, out=exps))
     if not SMALLEST_SUM <= sums.min() <= sums.max() <= LARGEST_SUM:
-        scores -= scores.max(axis=-1, keepdims=True)
-        exps = np.exp(scores)
-        sums = last_axis_sum(exps)
+        np.matmul(query, key_columns, out=exps)
+        exps *= factor
+        exps -= exps.max(axis=-1, keepdims=True)
+        sums = last_axis_sum(np.exp(exps, out=exps))
     inverse_sums = 1 / sums
     batch, heads, queries, head_width = query.shape
     output = np.empty((batch, queries, heads, head_width), query.dtype)

@@ -2,7 +2,8 @@
 
 Nothing in a layer crosses samples, and NumPy lets other threads work while it computes. So each thread computes the
 whole layer of its share, products and passes alike; threads of the BLAS would share the products alone. Those are off
-meanwhile: after a product they wait for the next one in a busy loop, and would take the processor from a share.
+then: after a product they wait for the next one in a busy loop, and would take the processor from a share. Small states
+are not shared: there the threads would wait for one another at every pass, and those of the BLAS gain more.
 
 States have the same bits on any number of threads, as far as the BLAS gives a row of a product the same bits among
 fewer rows. Gradients of parameters are sums over shares, which round otherwise.
@@ -18,13 +19,14 @@ from operator import iadd
 from typing import Any
 
 import numpy as np
+from threadpoolctl import LibController, ThreadpoolController
 
 from elt_ref.ops.counter import is_counting
 
 VARIABLE = "ELT_REF_THREADS"
 """Environment variable with the number of threads."""
 SMALLEST = 1 << 17
-"""Numbers of a state below which one thread computes the layer: handing it to others costs more than it saves."""
+"""Numbers of a state below which a layer is not shared."""
 
 Value = Callable[..., tuple[np.ndarray, Any]]
 Vjp = Callable[..., tuple[np.ndarray, ...]]
@@ -65,8 +67,11 @@ def by_samples(value: Value, vjp: Vjp, *, batched: int) -> tuple[Value, Vjp]:
 
 
 def _bounds(x: np.ndarray) -> list[int]:
-    """Return where each share of the samples begins, and where the last ends."""
-    shares = min(threads(), len(x)) if x.size >= SMALLEST else 1
+    """Return where each share of the samples begins, and where the last ends; give products what is left of threads."""
+    allowed = threads()
+    shares = min(allowed, len(x)) if x.size >= SMALLEST else 1
+    if allowed > 1:
+        _give_products(allowed if shares == 1 else 1)
     return [len(x) * share // shares for share in range(shares + 1)]
 
 
@@ -104,6 +109,24 @@ def threads() -> int:
     if stated is None or os.environ.get("OPENBLAS_NUM_THREADS") != "1":
         return 1
     return min(int(stated[1]), max(1, os.cpu_count() or 1))
+
+
+_of_products = 1
+"""Threads of the BLAS: one at the beginning, see `threads`."""
+
+
+def _give_products(number: int) -> None:
+    """Give matrix products so many threads, from now on: the layers of a network are alike, so this seldom changes."""
+    global _of_products  # noqa: PLW0603  so is the setting of the libraries
+    if number != _of_products:
+        for library in _libraries():
+            library.set_num_threads(number)
+        _of_products = number
+
+
+@cache
+def _libraries() -> list[LibController]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @cache

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ops.op_cases import pull
+from threadpoolctl import ThreadpoolController
 
 from elt_ref import ops
 from elt_ref.ops import counting, samples
@@ -80,6 +81,28 @@ def test_large_states_are_shared_and_small_ones_left_alone(monkeypatch):
     assert shares(monkeypatch, "2", large, blas="2") == [7], "products of each share would have two threads"
     for word in ("", "many", "0", "9" * 5000):
         assert shares(monkeypatch, word, large) == [7], f"ELT_REF_THREADS={word}"
+
+
+@pytest.fixture
+def products():
+    """How many threads products have now; the setting is put back."""
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    before = [library.num_threads for library in libraries]
+    yield lambda: {library.num_threads for library in libraries}
+    for library, number in zip(libraries, before, strict=True):
+        library.set_num_threads(number)
+
+
+def test_products_have_the_threads_that_shares_leave(monkeypatch, products):
+    monkeypatch.setattr(samples.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(samples, "_of_products", None)
+    for stated, size, left in (("2", samples.SMALLEST, 1), ("2", 1, 2), ("2", samples.SMALLEST, 1)):
+        shares(monkeypatch, stated, size)
+        assert products() == {left}
+    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+        library.set_num_threads(2)
+    shares(monkeypatch, "1", 1)
+    assert products() == {2}, "who asks for no threads keeps the BLAS's own"
 
 
 def test_shares_are_computed_at_once():
