@@ -14,7 +14,11 @@ from autograd.tracer import isbox
 
 
 def fused(
-    value: Callable[..., tuple[Any, Any]], vjp: Callable[..., tuple[Any, ...]], *, name: str
+    value: Callable[..., tuple[Any, Any]],
+    vjp: Callable[..., tuple[Any, ...]],
+    *,
+    name: str,
+    alone: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Make a differentiable op of a value and its VJP.
 
@@ -23,6 +27,8 @@ def fused(
         vjp: ``vjp(cotangent, kept, **settings) -> (gradient of each positional argument, ...)``; the gradient of an
             argument that is never differentiated (integer targets) is None.
         name: name of the op, for the error.
+        alone: ``alone(*arrays, **settings) -> output``, which keeps nothing; by default `value` without what it keeps.
+            It computes the output where nothing is differentiated.
 
     Returns:
         The op ``op(*arrays, **settings) -> output``. It can be differentiated once: autograd does not trace `kept`, so
@@ -52,6 +58,8 @@ def fused(
     defvjp_argnums(traced, make_vjp)
 
     def op(*arrays: Any, **settings: Any) -> Any:
+        if alone is not None and not any(isbox(array) for array in arrays):
+            return alone(*arrays, **settings)
         return traced(*arrays, residuals=[], **settings)
 
     return op

@@ -18,80 +18,118 @@ from jaxtyping import Float, Int
 from elt_ref.arrays import Array
 from elt_ref.ops.attention import AttentionKept, attention_value, attention_vjp
 from elt_ref.ops.counter import count_passes, count_work
-from elt_ref.ops.fused import fused
 from elt_ref.ops.gelu import GeluKept, gelu_value, gelu_vjp
 from elt_ref.ops.layer_norm import NormKept, norm_value, norm_vjp
 from elt_ref.ops.linear import as_rows, rows_times, rows_times_vjp
 from elt_ref.ops.samples import by_samples
 
 
-class _Kept(NamedTuple):
+class _AttentionKept(NamedTuple):
     attention: AttentionKept
     joined: np.ndarray
     output_weight: np.ndarray
-    first_norm: NormKept
+    norm: NormKept
+
+
+class _MlpKept(NamedTuple):
     middle: np.ndarray
     up_weight: np.ndarray
     gelu: GeluKept
     down_weight: np.ndarray
-    second_norm: NormKept
+    norm: NormKept
 
 
 def _value(
+    x: np.ndarray,
+    *parameters: np.ndarray,
+    heads: int,
+    epsilon: float,
+    rows: np.ndarray | None,
+    keep: bool,
+) -> tuple[np.ndarray, tuple[_AttentionKept, _MlpKept] | None]:
+    of_attention, of_mlp = parameters[:6], parameters[6:]
+    middle, first = _attention_half(x, *of_attention, heads=heads, epsilon=epsilon, rows=rows)
+    if not keep:
+        first = None  # frees what the attention kept before the MLP begins
+    output, second = _mlp_half(middle, *of_mlp, epsilon=epsilon, keep=keep)
+    kept = (first, second) if first is not None and second is not None else None
+    return output.reshape(x.shape) if rows is None else output, kept
+
+
+def _attention_half(
     x: np.ndarray,
     joint_weight: np.ndarray,
     joint_bias: np.ndarray,
     output_weight: np.ndarray,
     output_bias: np.ndarray,
-    first_scale: np.ndarray,
-    first_bias: np.ndarray,
-    up_weight: np.ndarray,
-    up_bias: np.ndarray,
-    down_weight: np.ndarray,
-    down_bias: np.ndarray,
-    second_scale: np.ndarray,
-    second_bias: np.ndarray,
+    scale: np.ndarray,
+    bias: np.ndarray,
     *,
     heads: int,
     epsilon: float,
     rows: np.ndarray | None,
-) -> tuple[np.ndarray, _Kept]:
+) -> tuple[np.ndarray, _AttentionKept | None]:
     joined, attention = attention_value(x, joint_weight, joint_bias, heads=heads, rows=rows)
     total = rows_times(joined, output_weight, output_bias)
     total += as_rows(x) if rows is None else as_rows(x)[rows]
-    middle, first_norm = norm_value(total, first_scale, first_bias, epsilon=epsilon)
-    activated, gelu = gelu_value(rows_times(middle, up_weight, up_bias))
+    _count_residual(total)
+    middle, norm = norm_value(total, scale, bias, epsilon=epsilon)
+    return middle, _AttentionKept(attention, joined, output_weight, norm)
+
+
+def _mlp_half(
+    middle: np.ndarray,
+    up_weight: np.ndarray,
+    up_bias: np.ndarray,
+    down_weight: np.ndarray,
+    down_bias: np.ndarray,
+    scale: np.ndarray,
+    bias: np.ndarray,
+    *,
+    epsilon: float,
+    keep: bool,
+) -> tuple[np.ndarray, _MlpKept | None]:
+    activated, gelu = gelu_value(rows_times(middle, up_weight, up_bias), keep=keep)
     total = rows_times(activated, down_weight, down_bias)
     total += middle
-    output, second_norm = norm_value(total, second_scale, second_bias, epsilon=epsilon)
-    count_work(elementwise_flops=2 * output.size)
-    count_passes(output.size, arithmetic=2)
-    kept = _Kept(attention, joined, output_weight, first_norm, middle, up_weight, gelu, down_weight, second_norm)
-    return output.reshape(x.shape) if rows is None else output, kept
+    _count_residual(total)
+    output, norm = norm_value(total, scale, bias, epsilon=epsilon)
+    return output, None if gelu is None else _MlpKept(middle, up_weight, gelu, down_weight, norm)
+
+
+def _count_residual(total: np.ndarray) -> None:
+    count_work(elementwise_flops=total.size)
+    count_passes(total.size, arithmetic=1)
 
 
 def _vjp(
-    cotangent: np.ndarray, kept: _Kept, *, heads: int, epsilon: float, rows: np.ndarray | None
+    cotangent: np.ndarray,
+    kept: tuple[_AttentionKept, _MlpKept],
+    *,
+    heads: int,
+    epsilon: float,
+    rows: np.ndarray | None,
 ) -> tuple[np.ndarray, ...]:
     del heads, epsilon, rows  # settings of the value
+    first, second = kept
     count_passes(cotangent.size, arithmetic=2)
-    residual, *second_norm = norm_vjp(as_rows(cotangent), kept.second_norm)
-    gradient, *down = rows_times_vjp(residual, kept.gelu.output, kept.down_weight)
-    (gradient,) = gelu_vjp(gradient, kept.gelu)
-    gradient, *up = rows_times_vjp(gradient, kept.middle, kept.up_weight)
+    residual, *second_norm = norm_vjp(as_rows(cotangent), second.norm)
+    gradient, *down = rows_times_vjp(residual, second.gelu.output, second.down_weight)
+    (gradient,) = gelu_vjp(gradient, second.gelu)
+    gradient, *up = rows_times_vjp(gradient, second.middle, second.up_weight)
     gradient += residual
-    residual, *first_norm = norm_vjp(gradient, kept.first_norm)
-    gradient, *output = rows_times_vjp(residual, kept.joined, kept.output_weight)
-    gradient, *joint = attention_vjp(gradient, kept.attention)
-    if kept.attention.rows is None:
+    residual, *first_norm = norm_vjp(gradient, first.norm)
+    gradient, *output = rows_times_vjp(residual, first.joined, first.output_weight)
+    gradient, *joint = attention_vjp(gradient, first.attention)
+    if first.attention.rows is None:
         gradient += residual
     else:
-        gradient[kept.attention.rows] += residual
-    x = gradient.reshape(kept.attention.state.shape)
+        gradient[first.attention.rows] += residual
+    x = gradient.reshape(first.attention.state.shape)
     return x, *joint, *output, *first_norm, *up, *down, *second_norm
 
 
-_post_norm_layer = fused(*by_samples(_value, _vjp, batched=1), name="post_norm_layer")
+_post_norm_layer = by_samples(_value, _vjp, batched=1, name="post_norm_layer")
 
 
 def post_norm_layer(

@@ -22,6 +22,7 @@ import numpy as np
 from threadpoolctl import LibController, ThreadpoolController
 
 from elt_ref.ops.counter import is_counting
+from elt_ref.ops.fused import fused
 
 VARIABLE = "ELT_REF_THREADS"
 """Environment variable with the number of threads."""
@@ -32,29 +33,33 @@ Value = Callable[..., tuple[np.ndarray, Any]]
 Vjp = Callable[..., tuple[np.ndarray, ...]]
 
 
-def by_samples(value: Value, vjp: Vjp, *, batched: int) -> tuple[Value, Vjp]:
-    """Return a layer's value and VJP, as `fused` takes them, that share the samples among threads.
+def by_samples(value: Value, vjp: Vjp, *, batched: int, name: str) -> Callable[..., Any]:
+    """Make a layer an op that shares the samples among threads.
 
     Args:
-        value: ``value(x, *arrays, **settings) -> (output, kept)``. A setting ``rows``, if there is one and it is not
-            None, names rows of the flattened x, ascending, and the output has these rows only.
+        value: ``value(x, *arrays, **settings, keep) -> (output, kept)``. A setting ``rows``, if there is one and it is
+            not None, names rows of the flattened x, ascending, and the output has these rows only. Where nothing is
+            differentiated, `keep` is False, and what is kept is of no use.
         vjp: ``vjp(cotangent, kept, **settings) -> gradients`` of all arrays.
         batched: how many arrays, x among them, have an axis of samples; they come first. The others belong to all.
+        name: name of the op.
     """
 
-    def shared_value(*arrays: np.ndarray, **settings: Any) -> tuple[np.ndarray, list[tuple[int, Any]]]:
+    def shares_of(arrays: tuple[np.ndarray, ...], settings: dict[str, Any], *, keep: bool) -> list[Any]:
         samples, others = arrays[:batched], arrays[batched:]
-        calls = [
-            partial(
-                value,
-                *(array[first:last] for array in samples),
-                *others,
-                **_of_share(settings, samples[0], first, last),
-            )
-            for first, last in pairwise(_bounds(samples[0]))
-        ]
-        outputs, kept = zip(*at_once(calls), strict=True)
+        bounds = pairwise(_bounds(samples[0]))
+        calls = []
+        for first, last in bounds:
+            share = [array[first:last] for array in samples]
+            calls.append(partial(value, *share, *others, **_of_share(settings, samples[0], first, last), keep=keep))
+        return at_once(calls)
+
+    def shared_value(*arrays: np.ndarray, **settings: Any) -> tuple[np.ndarray, list[tuple[int, Any]]]:
+        outputs, kept = zip(*shares_of(arrays, settings, keep=True), strict=True)
         return _joined(outputs), [(len(output), each) for output, each in zip(outputs, kept, strict=True)]
+
+    def shared_alone(*arrays: np.ndarray, **settings: Any) -> np.ndarray:
+        return _joined([output for output, _ in shares_of(arrays, settings, keep=False)])
 
     def shared_vjp(cotangent: np.ndarray, kept: list[tuple[int, Any]], **settings: Any) -> tuple[np.ndarray, ...]:
         ends = np.cumsum([length for length, _ in kept])
@@ -63,7 +68,7 @@ def by_samples(value: Value, vjp: Vjp, *, batched: int) -> tuple[Value, Vjp]:
         by_array = [*zip(*gradients, strict=True)]
         return *map(_joined, by_array[:batched]), *(reduce(iadd, parts) for parts in by_array[batched:])
 
-    return shared_value, shared_vjp
+    return fused(shared_value, shared_vjp, name=name, alone=shared_alone)
 
 
 def _bounds(x: np.ndarray) -> list[int]:
