@@ -49,6 +49,7 @@ def test_on_any_number_of_threads_a_layer_is_the_same(layer, dtype, count, token
     arrays = arrays_of(layer, count, tokens, dtype, seed)
     function = lambda *given_arrays: getattr(ops, layer)(*given_arrays, heads=HEADS, epsilon=1e-5, **more)  # noqa: E731
     alone, gradients = on_threads(1, function, arrays)
+    assert np.array_equal(function(*arrays), alone), "a layer that keeps nothing is the same"
     for number in (2, 4):
         shared, shared_gradients = on_threads(number, function, arrays)
         for one, other in zip([shared, *shared_gradients], [alone, *gradients], strict=True):
