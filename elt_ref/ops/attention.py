@@ -123,7 +123,8 @@ def attention_vjp(
 
 def attend(query: Queries, key: Heads, value: Heads) -> Attended:
     """Return the output of attention with its intermediate results."""
-    factor, key_columns = 1 / math.sqrt(key.shape[-1]), transposed(key)
+    factor = 1 / math.sqrt(key.shape[-1])
+    key_columns = transposed(key)
     exps = query @ key_columns
     exps *= factor
     count_work(macs=2 * exps.size * key.shape[-1], elementwise_flops=6 * exps.size)

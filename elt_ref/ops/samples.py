@@ -3,7 +3,7 @@
 Nothing in a layer crosses samples, and NumPy lets other threads work while it computes. So each thread computes the
 whole layer of its share, products and passes alike; threads of the BLAS would share the products alone. Those are off
 then: after a product they wait for the next one in a busy loop, and would take the processor from a share. Small states
-are not shared: there the threads would wait for one another at every pass, and those of the BLAS gain more.
+are not shared: there the threads would wait for one another at every pass, and the BLAS makes more of them.
 
 States have the same bits on any number of threads, as far as the BLAS gives a row of a product the same bits among
 fewer rows. Gradients of parameters are sums over shares, which round otherwise.
