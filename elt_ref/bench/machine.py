@@ -37,11 +37,9 @@ def processor(path: Path = Path("/proc/cpuinfo")) -> str:
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
     name = facts.get("model name", platform.processor() or "unknown")
-    return (
-        f"{name}, family {facts['cpu family']} model {facts['model']}"
-        if {"cpu family", "model"} <= facts.keys()
-        else name
-    )
+    if {"cpu family", "model"} <= facts.keys():
+        return f"{name}, family {facts['cpu family']} model {facts['model']}"
+    return name
 
 
 def caches(folder: Path = _CACHES) -> dict[str, int]:

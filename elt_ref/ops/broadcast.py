@@ -18,17 +18,21 @@ SMALLEST = 1 << 16
 
 def combine_rows(
     function: Callable[..., np.ndarray],
-    rows: Float[np.ndarray, "rows width"],
+    x: Float[np.ndarray, "*batch width"],
     vector: Float[np.ndarray, " width"],
-    out: Float[np.ndarray, "rows width"],
-) -> None:
-    """Write ``function(rows, vector)`` into `out`, which may be `rows`; both lie in one piece."""
+    out: Float[np.ndarray, "*batch width"] | None = None,
+) -> Float[np.ndarray, "*batch width"]:
+    """Return ``function(x, vector)``, in `out` if that is given, which may be `x`."""
+    out = np.empty(x.shape, np.result_type(x, vector)) if out is None else out
+    if x.size < SMALLEST or not (x.flags.c_contiguous and out.flags.c_contiguous):
+        return function(x, vector, out=out)
+    rows, results = (array.reshape(-1, vector.size) for array in (x, out))  # views
     copies = -(-BUFFER // vector.size)
-    whole = len(rows) // copies * copies if rows.size >= SMALLEST else 0
-    if whole:
-        many = np.empty((copies, vector.size), vector.dtype)
-        many[:] = vector
-        shape = (-1, many.size)
-        function(rows[:whole].reshape(shape), many.reshape(-1), out=out[:whole].reshape(shape))
+    whole = len(rows) // copies * copies
+    many = np.empty((copies, vector.size), vector.dtype)
+    many[:] = vector
+    shape = (-1, many.size)
+    function(rows[:whole].reshape(shape), many.reshape(-1), out=results[:whole].reshape(shape))
     if whole < len(rows):
-        function(rows[whole:], vector, out=out[whole:])
+        function(rows[whole:], vector, out=results[whole:])
+    return out

@@ -31,9 +31,8 @@ def norm_value(
     variance = np.einsum("...d,...d->...", centred, centred)[..., None] / width
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
     centred *= inverse_deviation
-    output = np.empty_like(centred)
-    combine_rows(np.multiply, as_rows(centred), scale, as_rows(output))
-    combine_rows(np.add, as_rows(output), bias, as_rows(output))
+    output = combine_rows(np.multiply, centred, scale)
+    combine_rows(np.add, output, bias, output)
     return output, (centred, inverse_deviation, scale)
 
 
@@ -47,8 +46,7 @@ def norm_vjp(cotangent: np.ndarray, kept: NormKept) -> tuple[np.ndarray, np.ndar
     bias_gradient, scale_gradient = sum_of_rows(as_rows(cotangent)), sum_of_rows(as_rows(products))
     # The mean of a row times γ is a product with γ.
     mean, projection = (cotangent @ scale)[..., None] / width, (products @ scale)[..., None] / width
-    gradient = np.empty_like(products)
-    combine_rows(np.multiply, as_rows(cotangent), scale, as_rows(gradient))
+    gradient = combine_rows(np.multiply, cotangent, scale)
     gradient -= mean
     gradient -= np.multiply(normalised, projection, out=products)
     gradient *= inverse_deviation

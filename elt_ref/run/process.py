@@ -2,7 +2,7 @@
 
 Rounding depends on how many threads share the work, and training amplifies rounding: with another number of threads, a
 resumed or repeated run would give other numbers. So it is one, unless the environment asks for more; then the layers
-have them, see `elt_ref.ops.samples`, and the BLAS still has one.
+have them, and give some to the BLAS: see `elt_ref.ops.samples`.
 
 Every training step allocates and frees the same few hundred arrays of about a megabyte. The C library of Linux returns
 each to the system and requests it again, page by page: some 12,000 page faults a step of `digits-masked`, about a third
@@ -21,7 +21,7 @@ _LARGEST = 1 << 30
 
 
 def settle_process() -> None:
-    """Leave the BLAS one thread and the layers as many as the environment sets, keep freed memory, quieten matplotlib.
+    """Begin with one thread of the BLAS, and leave the layers as many as the environment sets; keep freed memory.
 
     The environment sets a number by ELT_REF_THREADS, or by OPENBLAS_NUM_THREADS as for other programs of NumPy.
 

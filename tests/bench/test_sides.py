@@ -14,7 +14,7 @@ import elt_ref
 from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
-from elt_ref.bench.machine import caches
+from elt_ref.bench.machine import caches, processor
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.process import open_side
 from elt_ref.bench.profile import PARTS, REST, spent
@@ -266,3 +266,12 @@ def test_caches_are_read_in_bytes_and_instructions_left_out(tmp_path):
     (tmp_path / "index9").mkdir()  # as some virtual machines have it, without a size
     assert caches(tmp_path) == {"L1": 48 * 2**10, "L3": 4 * 2**20}
     assert caches(Path(tmp_path / "nowhere")) == {}
+
+
+def test_a_processor_is_named_with_family_and_model(tmp_path):
+    file = tmp_path / "cpuinfo"
+    block = "processor\t: {}\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n\n"
+    file.write_text("".join(map(block.format, (0, 1))), encoding="utf-8")
+    assert processor(file) == "AMD EPYC, family 25 model 17"
+    file.write_text("model name\t: Some ARM\n", encoding="utf-8")
+    assert processor(file) == "Some ARM"

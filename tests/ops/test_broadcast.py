@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ops.op_cases import pull
 
+from elt_ref import ops
 from elt_ref.ops import broadcast
 from elt_ref.ops.broadcast import combine_rows
 
@@ -20,10 +22,30 @@ def test_the_same_bits_as_a_plain_broadcast(function, dtype, rows, width, buffer
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(broadcast, "SMALLEST", 1)
         monkeypatch.setattr(broadcast, "BUFFER", buffer)
-        combine_rows(function, x, vector, output)
+        assert combine_rows(function, x, vector, output) is output
+        alone = combine_rows(function, x, vector)
         combine_rows(function, x, vector, x)
     assert np.array_equal(output, expected)
+    assert np.array_equal(alone, expected)
     assert np.array_equal(x, expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ops_take_arrays_of_any_order(order):
+    generator = np.random.default_rng(0)
+    scale, bias = generator.standard_normal((2, 5))
+    plain = generator.standard_normal((3, 4, 5))
+    x = np.asarray(plain, order=order)
+    for op in (
+        lambda x: ops.layer_norm(x, scale, bias, epsilon=1e-5),
+        lambda x: ops.residual_layer_norm(x, x, scale, bias, epsilon=1e-5),
+        lambda x: ops.linear(x, np.outer(scale, bias), bias),
+    ):
+        expected, expected_backward = pull(op, [plain])
+        value, backward = pull(op, [x])
+        np.testing.assert_allclose(value, expected, rtol=1e-13)
+        for cotangent in (plain, x):
+            np.testing.assert_allclose(backward(cotangent)[0], expected_backward(plain)[0], rtol=1e-12)
 
 
 def test_many_rows_meet_copies_that_fill_the_buffer_and_few_meet_the_vector_itself():
@@ -31,7 +53,7 @@ def test_many_rows_meet_copies_that_fill_the_buffer_and_few_meet_the_vector_itse
 
     def recorded(rows, vector, out):
         met.append((rows.shape, vector.shape))
-        np.add(rows, vector, out=out)
+        return np.add(rows, vector, out=out)
 
     for count in (1000, 1030):
         x = np.zeros((count, 128), np.float32)

@@ -1,4 +1,4 @@
-"""A layer whose samples are shared among threads is the layer: states to the bit, gradients up to rounding."""
+"""A layer whose samples are shared among threads is the layer: up to rounding."""
 
 import threading
 
