@@ -24,9 +24,9 @@ def combine_rows(
 ) -> Float[np.ndarray, "*batch width"]:
     """Return ``function(x, vector)``, in `out` if that is given, which may be `x`."""
     out = np.empty(x.shape, np.result_type(x, vector)) if out is None else out
-    if x.size < SMALLEST or not (x.flags.c_contiguous and out.flags.c_contiguous):
+    if x.size < SMALLEST or not out.flags.c_contiguous:  # then a reshaped `out` would be a copy
         return function(x, vector, out=out)
-    rows, results = (array.reshape(-1, vector.size) for array in (x, out))  # views
+    rows, results = (array.reshape(-1, vector.size) for array in (x, out))
     copies = -(-BUFFER // vector.size)
     whole = len(rows) // copies * copies
     many = np.empty((copies, vector.size), vector.dtype)

@@ -15,6 +15,7 @@ from elt_ref.bench.inputs import parameters_of
 from elt_ref.bench.job import Job
 from elt_ref.bench.loop_cache import looped_network
 from elt_ref.bench.machine import caches, processor
+from elt_ref.bench.measure import Request, profiles
 from elt_ref.bench.pairs import TOLERANCE, DisagreementError, check_agreement, interleave, quartiles, warm_up
 from elt_ref.bench.process import open_side
 from elt_ref.bench.profile import PARTS, REST, spent
@@ -164,6 +165,27 @@ def test_time_belongs_to_the_innermost_part_at_work(monkeypatch):
     assert {part: (each.seconds, each.macs) for part, each in shown.items()} == {
         part: expected.get(part, (0, 0)) for part in shown
     }
+
+
+def test_a_parts_time_stands_beside_its_products_at_the_peak_and_its_passes(monkeypatch):
+    taken = {"linear": (3.0, 500, 0.5), "optimizer": (1.0, 0, 0.0)}
+
+    class Side:
+        def __init__(self, _job):
+            pass
+
+        def __enter__(self):
+            return SimpleNamespace(profile=lambda: taken)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr("elt_ref.bench.measure.Worker", Side)
+    asked = Request((), ("masked",), ("tiny",), (), 2, 1, PORTS)
+    trained, sampled = profiles(asked, 1e-6, lambda _: None)  # 1,000 FLOPs a second
+    assert (trained.work, sampled.work) == ("train", "sample")
+    assert trained.shares == {"linear": 0.75, "optimizer": 0.25}
+    assert trained.over_floor == pytest.approx({"linear": 3 / (2 * 500 / 1000 + 0.5)})
 
 
 # --- in turn

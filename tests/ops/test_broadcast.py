@@ -24,14 +24,18 @@ def test_the_same_bits_as_a_plain_broadcast(function, dtype, rows, width, buffer
         monkeypatch.setattr(broadcast, "BUFFER", buffer)
         assert combine_rows(function, x, vector, output) is output
         alone = combine_rows(function, x, vector)
+        across = combine_rows(function, x, vector, np.empty_like(x, order="F"))
         combine_rows(function, x, vector, x)
+    assert np.array_equal(across, expected)
     assert np.array_equal(output, expected)
     assert np.array_equal(alone, expected)
     assert np.array_equal(x, expected)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_ops_take_arrays_of_any_order(order):
+def test_ops_take_arrays_of_any_order(order, monkeypatch):
+    monkeypatch.setattr(broadcast, "SMALLEST", 1)
+    monkeypatch.setattr(broadcast, "BUFFER", 8)
     generator = np.random.default_rng(0)
     scale, bias = generator.standard_normal((2, 5))
     plain = generator.standard_normal((3, 4, 5))
