@@ -20,7 +20,7 @@ OFFSETS = 200
 
 def arms(quick: bool) -> Sequence[Arm]:
     """Return models over width, N and L_max, each judged at several loops."""
-    widths = (16, 32, 48) if quick else (24, 32, 48, 64)
+    widths = (16, 32, 48) if quick else (24, 48, 64)
     shapes = ((2, 4),) if quick else ((1, 4), (2, 4), (4, 2))
     made = []
     for width in widths:

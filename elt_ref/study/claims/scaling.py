@@ -20,7 +20,7 @@ NARROW_TO_WIDE = 0.9
 def arms(quick: bool) -> Sequence[Arm]:
     """Return models over width and N, all of depth 8; N · L_max = 8 keeps the compute of a width."""
     made = []
-    for width in (16, 32) if quick else (24, 32, 48, 64):
+    for width in (16, 32) if quick else (24, 48, 64):
         for layers in (2, 4) if quick else (1, 2, 4):
             more: dict[str, Any] = {"model__width": width, "model__mlp_width": 4 * width}
             arm = looped(f"d = {width}, {layers} × {DEPTH // layers}", layers, DEPTH // layers, quick=quick, **more)
