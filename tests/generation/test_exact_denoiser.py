@@ -1,0 +1,40 @@
+"""The exact denoiser of `shapes`, against which a diffusion model is measured."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elt_ref.config import load_preset
+from specs.making.exact_denoiser import errors, exact_denoiser, noise_at, valid_share
+from tiny_datasets.shapes import CLASSES, PLACES, members
+
+PRESET = load_preset("shapes-diffusion", {"sampling.steps": 12})
+EXACT = exact_denoiser(PRESET)
+labels = st.integers(0, len(CLASSES) - 1)
+
+
+def blind(noisy, _time, labels):
+    """The mean of the class, whatever is seen."""
+    means = np.stack([2 * (members(label) / 255).mean(axis=0) - 1 for label in range(len(CLASSES))])
+    return means[labels].astype(noisy.dtype)
+
+
+@given(label=labels, place=st.integers(0, len(PLACES) - 1))
+def test_a_picture_with_little_noise_is_itself_and_noise_alone_the_mean_of_the_class(label, place):
+    picture = 2 * (members(label)[[place]] / 255) - 1
+    _, alpha, _ = noise_at(0.05, PRESET)
+    np.testing.assert_allclose(EXACT(alpha * picture, 0.05, np.array([label])), picture, atol=1e-6)
+    steep = PRESET.model_copy(update={"diffusion": PRESET.diffusion.model_copy(update={"log_snr_min": -40.0})})
+    found = exact_denoiser(steep)(np.zeros_like(picture), 1.0, np.array([label]))
+    np.testing.assert_allclose(found, blind(picture, 1.0, np.array([label])), atol=1e-6)
+
+
+def test_no_prediction_has_a_smaller_error():
+    for _, (exact, mean, mixed) in errors(PRESET, (EXACT, blind, lambda *seen: (EXACT(*seen) + blind(*seen)) / 2), 90):
+        assert exact <= min(mean, mixed) * 1.01  # on 90 pictures
+
+
+def test_the_sampler_draws_valid_pictures_with_it_and_none_with_the_mean():
+    assert valid_share(PRESET, EXACT, EXACT, 1.0, 9) == 1
+    assert valid_share(PRESET, blind, blind, 1.0, 9) == 0
+    assert valid_share(PRESET, blind, EXACT, 0.5, 9) == 1, "the later part of the steps decides"
