@@ -45,7 +45,7 @@ def arms(quick: bool) -> Sequence[Arm]:
     """Return ILSD and its changes, all at one rate."""
     chosen = settings(quick=quick, objective__kind="ilsd")
     chosen["training.steps"] = SHORTER if quick else FEWER
-    measures = (Quality(LOOPS, samples(quick=quick)), HeldOutLoss(LOOPS))
+    measures = (Quality((LOOPS[0], LOOPS[-1]), samples(quick=quick)), HeldOutLoss(LOOPS))
     ideas = {ILSD: None, **OFF, **GRADUAL, **OTHERS}
     return [
         Arm(name, SHAPES, chosen, measures, idea=idea, may_fail=name not in (ILSD, *GRADUAL))
