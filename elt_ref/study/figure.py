@@ -23,7 +23,7 @@ from elt_ref.report.figure import (
 from elt_ref.study.declare import Figure
 from elt_ref.study.rows import Rows
 
-MOST_TICKS = 8
+MOST_TICKS, FEW_PLACES = 8, 4
 FADED = 0.5
 MARGIN = 0.07
 """Room at each end of the horizontal axis, as a share of it."""
@@ -100,6 +100,8 @@ def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -
         axes.set_xticks(ticks)
     if figure.log_x:
         axes.set_xscale("log", base=2)
+        if len(ticks) <= FEW_PLACES:
+            axes.set_xticks(ticks)
         axes.xaxis.set_major_formatter("{x:g}")
     if across:  # matplotlib does not look at what was moved
         axes.set_xlim(*_room(min(across), max(across), logarithmic=figure.log_x))
