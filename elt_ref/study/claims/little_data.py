@@ -47,9 +47,9 @@ STUDY = Study(
     place="introduction, and section “Video Generation” (about 13.7M training tokens)",
     criterion="At equal depth 8, and with 10 % and with 30 % of the training pictures, the held-out loss of 2 × 4 is "
     "at most as great as with 8 unlooped layers.",
-    data=f"{WHY_SHAPES} 10 % are 255 pictures; all patches occur among them, so losses compare across shares. The "
-    "held-out part is whole. Every model has its own best learning rate at each share, chosen by the held-out loss "
-    "of seed 0.",
+    data=f"{WHY_SHAPES} 10 % are 252 pictures, 30 % are 765; all patches occur among them, so losses compare across "
+    "shares. The held-out part is whole. Every model has its own best learning rate at each share, chosen by the "
+    "held-out loss of seed 0.",
     limits="The pictures are regular, so a model can also learn the rule from few of them. The rate is chosen by the "
     "loss that is judged, which helps both alike.",
     arms=arms,

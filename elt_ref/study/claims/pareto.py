@@ -97,7 +97,8 @@ STUDY = Study(
     f"power b of at least 0 and explains at least {EXPLAINED:.0%} of the variance of the losses; and the loss of each "
     "model at L_max is at most as great as at L = 1.",
     data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} GFLOPs are what sampling does, counted while it runs.",
-    limits=f"{SMALL} The front of a few points is fitted by three numbers, so a good fit says little.",
+    limits=f"{SMALL} The front of a few points is fitted by three numbers, so a good fit says little. "
+    "All widths start from the same deviation of the parameters, 0.09.",
     arms=arms,
     judge=judge,
     derive=derive,

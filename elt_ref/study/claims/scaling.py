@@ -85,7 +85,7 @@ STUDY = Study(
     "narrowest; and the slope of log loss over log looped parameters, across all models, is at most 0, and "
     "lower by width alone than by N alone.",
     data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} All have depth 8.",
-    limits=SMALL,
+    limits=f"{SMALL} All widths start from the same deviation of the parameters, 0.09.",
     arms=arms,
     judge=judge,
     derive=derive,

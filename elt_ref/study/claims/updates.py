@@ -33,7 +33,7 @@ def arms(quick: bool) -> Sequence[Arm]:
 
 
 def late_loops(rows: Rows, family: str, steps: Sequence[int]) -> np.ndarray:
-    """Return, a seed, the share of an ILSD model's way that its last half of loops goes, mean over these steps."""
+    """Return, a seed, the share of an ILSD model's way in its loops after the first half, mean over these steps."""
     where = {"family": family, "training": "ILSD"}
     loops = rows.labels("loop", measure="update_share", **where)
     late = [loop for loop in loops if loop > len(loops) / 2]
@@ -59,8 +59,8 @@ STUDY = Study(
     claim="Early denoising steps update the state more in late loops than late denoising steps do: they need more "
     "loops.",
     place="second version on arXiv (2604.09168v2), norm of ‖x_(ℓ+1) − x_ℓ‖ by loop and step",
-    criterion="In both families, the share of a step's way ‖x_ℓ − x_ℓ−1‖ that the last half of the loops goes is, "
-    "for ILSD, at least as great in the first third of the sampling steps as in the last third.",
+    criterion="In both families, the share of a step's way ‖x_ℓ − x_(ℓ−1)‖ in the loops after the first half (2 and 3 "
+    "of 3, 3 and 4 of 4) is, for ILSD, at least as great in the first third of the sampling steps as in the last third.",
     data="Diffusion: handwritten digits in pixel space, as the claim is about denoising. Masked: `shapes` by tokens.",
     limits=f"{SMALL} A norm says how far a loop moves, and not whether the way is of use. Post-LN states (masked) "
     "have nearly constant norms, adaLN states (diffusion) grow.",
