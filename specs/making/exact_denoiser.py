@@ -1,10 +1,13 @@
 """What keeps a diffusion model on `shapes` from valid pictures: ``python -m specs.making.exact_denoiser RUN``.
 
 `shapes` is a finite set, so the best prediction of x0 is known: the mean of the class's members, each weighted by how
-likely the noisy picture is with it. Two tables come of it, both at L_max:
+likely the noisy picture is with it. Two tables come of it, at L_max and without guidance:
 
 * the squared error of the network and of the exact denoiser on members with noise, by log-SNR;
-* the share of valid samples where the exact denoiser takes one part of the sampling steps, and the network the rest.
+* the share of valid samples where the exact denoiser takes the first part of the sampling steps, and the network the
+  rest. (The other way round says nothing: one step of the exact denoiser makes a member of anything.)
+
+The members are all valid pictures, also those that the network was not trained with.
 """
 
 import argparse
@@ -28,6 +31,7 @@ from elt_ref.run.folder import Run, open_run  # noqa: E402
 from elt_ref.schedules import log_snr, time_grid  # noqa: E402
 from elt_ref.schedules.noise import signal_and_noise  # noqa: E402
 from elt_ref.streams import stream  # noqa: E402
+from tiny_datasets.errors import DatasetError  # noqa: E402
 from tiny_datasets.shapes import CLASSES, is_valid, members  # noqa: E402
 
 Pictures = Float[np.ndarray, "batch height width channels"]
@@ -35,8 +39,8 @@ Labels = Int[np.ndarray, " batch"]
 Denoiser = Callable[[Pictures, float, Labels], Pictures]
 """``denoiser(noisy, time, labels)``, a prediction of x0."""
 
-PARTS = (0.25, 0.5, 0.75)
-"""Shares of the sampling steps after which one denoiser gives way to the other."""
+PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the sampling steps after which the exact denoiser gives way to the network."""
 TIMES = 9
 """Times between 0 and 1 at which errors are told."""
 
@@ -77,7 +81,7 @@ def errors(
 
 
 def valid_share(config: DiffusionExperiment, early: Denoiser, late: Denoiser, part: float, count: int) -> float:
-    """Return the share of valid samples, with one denoiser in this part of the steps and the other in the rest."""
+    """Return the share of valid samples, with one denoiser in the first part of the steps and the other in the rest."""
     labels, steps = np.arange(count) % len(CLASSES), config.sampling.steps
     times = time_grid(steps)
     snr = log_snr(times, config.diffusion)
@@ -100,36 +104,45 @@ def tables(run: Run, count: int) -> Iterator[str]:
     """Yield the lines of both tables, in Markdown.
 
     Raises:
-        RequestError: the run is none of the diffusion family on `shapes`.
+        RequestError: the run is none of the diffusion family on `shapes`, or the count below 1.
     """
     config = run.config
-    if not isinstance(config, DiffusionExperiment) or config.data is None or config.data.name != "shapes":
-        raise RequestError(f"run: expected one of the diffusion family on 'shapes', got {config.name}")
+    data = None if config.data is None else config.data.name
+    if not isinstance(config, DiffusionExperiment) or config.latents is not None or data != "shapes":
+        got = f"{config.model.family} of '{data}'" + ("" if config.latents is None else " in latents")
+        raise RequestError(f"run: expected one of the diffusion family in the pixels of 'shapes', got {got}")
+    if count < 1:
+        raise RequestError(f"--count: expected at least 1, got {count}")
 
     def network(noisy: Pictures, time: float, labels: Labels) -> Pictures:
         loops = config.model.max_loops
-        return predict_clean(run.parameters, config, noisy, time, labels, loops=loops, guidance_scale=1.0)[0]
+        return predict_clean(
+            run.parameters, config, noisy, time, labels, loops=loops, guidance_scale=1.0, idea=run.idea
+        )[0]
 
     exact = exact_denoiser(config)
     yield from ("| log-SNR | network | exact |", "|---|---|---|")
     for snr, found in errors(config, (network, exact), count):
         yield f"| {snr:.1f} | {found[0]:.4f} | {found[1]:.4f} |"
-    yield from ("", "| steps | first exact, then the network | first the network, then exact |", "|---|---|---|")
-    for part in (0.0, *PARTS, 1.0):
-        shares = [valid_share(config, *pair, part, count) for pair in ((exact, network), (network, exact))]
-        yield f"| {part:.0%} | {shares[0]:.3f} | {shares[1]:.3f} |"
+    yield from ("", "| exact steps | log-SNR after them | valid |", "|---|---|---|")
+    for part in PARTS:
+        snr, _, _ = noise_at(1 - part, config)
+        yield f"| {part:.0%} | {snr:.1f} | {valid_share(config, exact, network, part, count):.3f} |"
 
 
 def main() -> None:
     """Measure a run and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m specs.making.exact_denoiser", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m specs.making.exact_denoiser",
+        description="The error of a diffusion network on shapes beside the least possible one.",
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--count", type=int, default=450, help="pictures of a figure")
     chosen = parser.parse_args()
     try:
         for line in tables(open_run(chosen.run), chosen.count):
             sys.stdout.write(f"{line}\n")
-    except RequestError as error:
+    except (RequestError, DatasetError) as error:
         parser.error(str(error))
 
 

@@ -1,11 +1,14 @@
 """The exact denoiser of `shapes`, against which a diffusion model is measured."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elt_ref.config import load_preset
-from specs.making.exact_denoiser import errors, exact_denoiser, noise_at, valid_share
+from elt_ref.errors import RequestError
+from elt_ref.run.folder import Run
+from specs.making.exact_denoiser import errors, exact_denoiser, noise_at, tables, valid_share
 from tiny_datasets.shapes import CLASSES, PLACES, members
 
 PRESET = load_preset("shapes-diffusion", {"sampling.steps": 12})
@@ -37,4 +40,12 @@ def test_no_prediction_has_a_smaller_error():
 def test_the_sampler_draws_valid_pictures_with_it_and_none_with_the_mean():
     assert valid_share(PRESET, EXACT, EXACT, 1.0, 9) == 1
     assert valid_share(PRESET, blind, blind, 1.0, 9) == 0
-    assert valid_share(PRESET, blind, EXACT, 0.5, 9) == 1, "the later part of the steps decides"
+    assert valid_share(PRESET, EXACT, blind, 0.5, 9) == 0, "the rest of the steps is the second's"
+
+
+def test_what_it_cannot_measure_is_one_sentence():
+    masked = Run(load_preset("shapes-masked"), {}, None, 0)
+    with pytest.raises(RequestError, match="diffusion family in the pixels of 'shapes', got masked of 'shapes'"):
+        next(tables(masked, 1))
+    with pytest.raises(RequestError, match="--count: expected at least 1, got 0"):
+        next(tables(Run(PRESET, {}, None, 0), 0))

@@ -60,7 +60,8 @@ STUDY = Study(
     "loops.",
     place="second version on arXiv (2604.09168v2), norm of ‖x_(ℓ+1) − x_ℓ‖ by loop and step",
     criterion="In both families, the share of a step's way ‖x_ℓ − x_(ℓ−1)‖ in the loops after the first half (2 and 3 "
-    "of 3, 3 and 4 of 4) is, for ILSD, at least as great in the first third of the sampling steps as in the last third.",
+    "of 3, 3 and 4 of 4) is, for ILSD, at least as great in the first third of the sampling steps as in the last "
+    "third.",
     data="Diffusion: handwritten digits in pixel space, as the claim is about denoising. Masked: `shapes` by tokens.",
     limits=f"{SMALL} A norm says how far a loop moves, and not whether the way is of use. Post-LN states (masked) "
     "have nearly constant norms, adaLN states (diffusion) grow.",
