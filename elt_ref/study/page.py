@@ -19,6 +19,8 @@ from elt_ref.text_files import read_text
 
 INDEX = "README.md"
 KEYS = ("study", "title", "claim", "criterion", "verdict", "quick", "seeds", "unlearned", "findings", "models", "rows")
+COLUMNS = {"steps": "sampling steps", "training_steps": "training steps", "loops": "loops L"}
+"""What labels mean that are no words by themselves."""
 UNITS = {
     "frechet_distance": "Fréchet distance (lower is better)",
     "label_accuracy": "label accuracy",
@@ -170,7 +172,7 @@ def _table(study: Study, rows: Sequence[Mapping[str, Any]], measure: str) -> Ite
         return
     panels = shown.labels(figure.panel) if figure.panel else [None]
     yield from (f"{UNITS.get(measure, measure)}:", "")
-    yield f"| {down} \\ {across.replace('_', ' ')} | {' | '.join(map(str, places))} |"
+    yield f"| {down} \\ {COLUMNS.get(across, across)} | {' | '.join(map(str, places))} |"
     yield f"|{'---|' * (len(places) + 1)}"
     for panel in panels:
         for name in shown.labels(down):
