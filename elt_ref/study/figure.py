@@ -29,8 +29,12 @@ MARGIN = 0.07
 """Room at each end of the horizontal axis, as a share of it."""
 WIDTH, HEIGHT = 4.6, 4.0
 """Inches of a panel."""
-APART, SPREAD = 3.0, 12.0
-"""Points between intervals of neighbouring series at one place, and from the first to the last of them."""
+MANY, LONG_LEGEND = 10, 3.0
+"""With more series than that, the legend is long in both directions and gets so many inches more."""
+LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
+APART, SPREAD, WIDE_SPREAD = 3.0, 12.0, 30.0
+"""Points between intervals of neighbouring series at one place, and at most from the first to the last of them: of few
+series, and of many."""
 MOST_END = 1.5
 """Ends of intervals within this factor of the least and the largest mean are inside the axes; others leave them."""
 
@@ -44,9 +48,10 @@ def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], t
     """
     shown = Rows(Rows(rows).matching({"measure": figure.measure}))
     panels = shown.labels(figure.panel) if figure.panel else [None]
-    canvas = new_figure(max(6.4, WIDTH * len(panels) + 1.2), HEIGHT)
-    canvas.suptitle(label(title), x=0.02, ha="left", fontsize=12, weight="bold", color=INK)
     series = shown.labels(figure.series)
+    wider = LONG_LEGEND if len(series) > MANY else 0
+    canvas = new_figure(max(6.4, WIDTH * len(panels) + 1.2) + wider, HEIGHT)
+    canvas.suptitle(label(title), x=0.02, ha="left", fontsize=12, weight="bold", color=INK)
     for place, panel in enumerate(panels):
         axes = canvas.add_subplot(1, len(panels), place + 1)
         where = {} if figure.panel is None else {figure.panel: panel}
@@ -68,7 +73,8 @@ def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], t
 def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -> None:
     tidy(axes)
     values, ends, across = [], [], []
-    apart = min(APART, SPREAD / max(1, len(series) - 1))
+    spread = WIDE_SPREAD if len(series) > MANY else SPREAD
+    apart = min(APART, spread / max(1, len(series) - 1))
     for place, name in enumerate(series):
         mine = [row for row in rows.matching({figure.series: name}) if row["mean"] is not None]
         mine = [row for row in mine if isinstance(row[figure.x], int | float)]
@@ -83,7 +89,7 @@ def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -
             yerr=[down, up],
             marker=MODEL_MARKERS[(place + place // len(MODEL_COLOURS)) % len(MODEL_MARKERS)],
             color=MODEL_COLOURS[place % len(MODEL_COLOURS)],
-            linestyle=("-", "--", ":", "-.")[place // len(MODEL_COLOURS) % 4],
+            linestyle=LINES[place // len(MODEL_COLOURS) % len(LINES)],
             linewidth=1.8,
             alpha=FADED if figure.faded else 1.0,
             markersize=5,

@@ -91,7 +91,8 @@ STUDY = Study(
     data=f"{WHY_SHAPES} {BY_LOSS}",
     limits=f"{SMALL} All have the same learning rate, and {FEWER} steps, because there are many. The KL "
     "divergence differs from the cross-entropy by a number without gradient, so its training can differ by rounding "
-    "only.",
+    "only. What stands in the place of a term is measured and not judged: ground truth at every loop, without a "
+    "teacher, has the least loss of all here, which a study of its own would have to test.",
     arms=arms,
     judge=judge,
     derive=derive,
