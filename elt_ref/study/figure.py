@@ -107,7 +107,7 @@ def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -
     if figure.log_x:
         axes.set_xscale("log", base=2)
         if len(ticks) <= FEW_PLACES:
-            axes.set_xticks(ticks)
+            axes.set_xticks(sorted(ticks))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}" if value < 1 else f"{value:,g}")
     if across:  # matplotlib does not look at what was moved
         axes.set_xlim(*_room(min(across), max(across), logarithmic=figure.log_x))

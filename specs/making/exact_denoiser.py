@@ -82,7 +82,13 @@ def errors(
 
 def valid_share(config: DiffusionExperiment, early: Denoiser, late: Denoiser, part: float, count: int) -> float:
     """Return the share of valid samples, with one denoiser in the first part of the steps and the other in the rest."""
-    labels, steps = np.arange(count) % len(CLASSES), config.sampling.steps
+    labels = np.arange(count) % len(CLASSES)
+    return float(is_valid(np.clip((draw(config, early, late, part, labels) + 1) / 2, 0, 1), labels).mean())
+
+
+def draw(config: DiffusionExperiment, early: Denoiser, late: Denoiser, part: float, labels: Labels) -> Pictures:
+    """Return samples as `generation.sample` draws them with seed 0, but with one denoiser and then another."""
+    steps, count = config.sampling.steps, len(labels)
     times = time_grid(steps)
     snr = log_snr(times, config.diffusion)
     noisy = initial_noise(config, 0, count)
@@ -97,7 +103,19 @@ def valid_share(config: DiffusionExperiment, early: Denoiser, late: Denoiser, pa
             last=step == steps - 1,
             diffusion=config.diffusion,
         )
-    return float(is_valid(np.clip((noisy + 1) / 2, 0, 1), labels).mean())
+    return noisy
+
+
+def network_of(run: Run, config: DiffusionExperiment) -> Denoiser:
+    """Return what the network of a run predicts at L_max, without guidance."""
+
+    def predict(noisy: Pictures, time: float, labels: Labels) -> Pictures:
+        loops = config.model.max_loops
+        return predict_clean(
+            run.parameters, config, noisy, time, labels, loops=loops, guidance_scale=1.0, idea=run.idea
+        )[0]
+
+    return predict
 
 
 def tables(run: Run, count: int) -> Iterator[str]:
@@ -114,13 +132,7 @@ def tables(run: Run, count: int) -> Iterator[str]:
     if count < 1:
         raise RequestError(f"--count: expected at least 1, got {count}")
 
-    def network(noisy: Pictures, time: float, labels: Labels) -> Pictures:
-        loops = config.model.max_loops
-        return predict_clean(
-            run.parameters, config, noisy, time, labels, loops=loops, guidance_scale=1.0, idea=run.idea
-        )[0]
-
-    exact = exact_denoiser(config)
+    network, exact = network_of(run, config), exact_denoiser(config)
     yield from ("| log-SNR | network | exact |", "|---|---|---|")
     for snr, found in errors(config, (network, exact), count):
         yield f"| {snr:.1f} | {found[0]:.4f} | {found[1]:.4f} |"

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from elt_ref.config import load_preset
 from elt_ref.errors import RequestError
+from elt_ref.generation import sample
+from elt_ref.model import init_parameters
 from elt_ref.run.folder import Run
-from specs.making.exact_denoiser import errors, exact_denoiser, noise_at, tables, valid_share
+from specs.making.exact_denoiser import draw, errors, exact_denoiser, network_of, noise_at, tables, valid_share
 from tiny_datasets.shapes import CLASSES, PLACES, members
 
 PRESET = load_preset("shapes-diffusion", {"sampling.steps": 12})
@@ -41,6 +43,17 @@ def test_the_sampler_draws_valid_pictures_with_it_and_none_with_the_mean():
     assert valid_share(PRESET, EXACT, EXACT, 1.0, 9) == 1
     assert valid_share(PRESET, blind, blind, 1.0, 9) == 0
     assert valid_share(PRESET, EXACT, blind, 0.5, 9) == 0, "the rest of the steps is the second's"
+
+
+def test_the_network_draws_as_sample_does():
+    parameters = init_parameters(PRESET)
+    output = parameters["head"]["output"]  # its weights begin as zeros
+    output["weight"] = np.random.default_rng(0).normal(size=output["weight"].shape).astype(output["weight"].dtype)
+    network, labels = network_of(Run(PRESET, parameters, None, 0), PRESET), np.arange(4)
+    expected = sample(parameters, PRESET, labels, seed=0).samples
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_array_equal(draw(PRESET, network, network, 0.5, labels), expected)
+    assert (draw(PRESET, EXACT, network, 0.5, labels) != expected).any()
 
 
 def test_what_it_cannot_measure_is_one_sentence():

@@ -44,7 +44,7 @@ STUDY = Study(
     f"{TWICE:g} times, its distance at L_max; and at L = 8 vanilla's is at least ILSD's. The paper says nothing "
     "beyond; up to 64 loops are measured and not judged.",
     data=f"{WHY_SHAPES} {OWN_RATE}",
-    limits=f"{SMALL} A distance has 225 samples here, half as many as elsewhere, so it is larger than on other pages.",
+    limits=f"{SMALL} In the whole study a distance has 225 samples, half as many as in others, so it is larger.",
     arms=arms,
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance", log_x=True),

@@ -51,7 +51,7 @@ STUDY = Study(
     "about the cost of the small model at L = 8, has at most its distance.",
     data=f"{WHY_SHAPES} Widths 48 and 72 (quick: 32 and 48) differ by about 2 in cost.",
     limits=f"{SMALL} L = 8 lies beyond the loops of training, as the paper's faded points partly do. Both have the "
-    "same learning rate, and start from the same deviation of the parameters, 0.09.",
+    "same learning rate, and start from the same deviation of the parameters.",
     arms=arms,
     judge=judge,
     figure=Figure("frechet_distance", x="loops", x_title="loops L", y_title="Fréchet distance", log_x=True),

@@ -98,7 +98,7 @@ STUDY = Study(
     "model at L_max is at most as great as at L = 1.",
     data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} GFLOPs are what sampling does, counted while it runs.",
     limits=f"{SMALL} The front of a few points is fitted by three numbers, so a good fit says little. "
-    "All widths start from the same deviation of the parameters, 0.09.",
+    "All widths start from the same deviation of the parameters.",
     arms=arms,
     judge=judge,
     derive=derive,

@@ -85,7 +85,7 @@ STUDY = Study(
     "narrowest; and the slope of log loss over log looped parameters, across all models, is at most 0, and "
     "lower by width alone than by N alone.",
     data=f"{WHY_SHAPES} {BY_LOSS} {OWN_RATE} All have depth 8.",
-    limits=f"{SMALL} All widths start from the same deviation of the parameters, 0.09. A held-out loss has a floor "
+    limits=f"{SMALL} All widths start from the same deviation of the parameters. A held-out loss has a floor "
     "above 0, for what is masked is not determined; so ratios of losses are nearer to 1 than distances would have, and "
     "0.9 asks more than it seems.",
     arms=arms,

@@ -89,7 +89,7 @@ STUDY = Study(
     "three terms, or without the stop-gradient, it is at least ILSD's; and with a cosine λ it is between 1/1.05 and "
     "1.05 times what it is with the linear λ.",
     data=f"{WHY_SHAPES} {BY_LOSS}",
-    limits=f"{SMALL} All have the same learning rate, and {FEWER} steps, because there are many. The KL "
+    limits=f"{SMALL} All have the same learning rate, and fewer steps than elsewhere, because there are many. The KL "
     "divergence differs from the cross-entropy by a number without gradient, so its training can differ by rounding "
     "only. What stands in the place of a term is measured and not judged: ground truth at every loop, without a "
     "teacher, has the least loss of all here, which a study of its own would have to test.",

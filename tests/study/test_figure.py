@@ -1,0 +1,47 @@
+"""The figure of a study: what can be told apart, and where its axis has numbers."""
+
+import pytest
+
+from elt_ref.study import figure as drawing
+from elt_ref.study.declare import Figure
+
+LOSS = Figure("held_out_loss", x="steps", x_title="training steps", y_title="held-out loss", log_x=True)
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Return the canvas of a figure of so many models at these places."""
+
+    def draw(models, places):
+        kept = []
+        monkeypatch.setattr(drawing, "save_figure", lambda canvas, _path: kept.append(canvas))
+        rows = [
+            {"measure": "held_out_loss", "model": f"m{model}", "steps": place, "mean": 1.0, "low": 0.9, "high": 1.1}
+            for model in range(models)
+            for place in places
+        ]
+        drawing.draw_figure(tmp_path / "figure.png", LOSS, rows, "title")
+        return kept[0]
+
+    return draw
+
+
+@pytest.mark.parametrize(("places", "words"), [((300, 600, 1200), ["300", "600", "1,200"]), ((0.1, 1), ["0.1", "1"])])
+def test_few_places_are_the_ticks_of_a_logarithmic_axis(drawn, places, words):
+    (axes,) = drawn(2, places).axes
+    assert axes.get_xticks().tolist() == list(places)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == words
+
+
+def test_small_numbers_of_an_axis_are_short(drawn):
+    (axes,) = drawn(1, (0.0191, 0.05, 0.1, 0.4, 0.974)).axes
+    texts = axes.xaxis.get_major_formatter().format_ticks([0.015625, 0.03125, 0.5, 2])
+    assert texts == ["0.016", "0.031", "0.5", "2"]
+
+
+def test_many_models_have_looks_of_their_own_and_room_for_their_names(drawn):
+    few, many = drawn(3, (300, 600)), drawn(17, (300, 600))
+    assert many.get_figwidth() > few.get_figwidth()
+    lines = [container.lines[0] for container in many.axes[0].containers]
+    looks = {(line.get_color(), line.get_marker(), line._dash_pattern and str(line._dash_pattern)) for line in lines}
+    assert len(lines) == len(looks) == 17
