@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logsumexp
+from scipy.stats import norm
 
 from elt_ref.config import load_preset
 from elt_ref.errors import RequestError
@@ -32,6 +34,23 @@ def test_a_picture_with_little_noise_is_itself_and_noise_alone_the_mean_of_the_c
     steep = PRESET.model_copy(update={"diffusion": PRESET.diffusion.model_copy(update={"log_snr_min": -40.0})})
     found = exact_denoiser(steep)(np.zeros_like(picture), 1.0, np.array([label]))
     np.testing.assert_allclose(found, blind(picture, 1.0, np.array([label])), atol=1e-6)
+
+
+@given(label=labels, place=st.integers(0, len(PLACES) - 1), time=st.floats(0.2, 0.9), seed=st.integers(0, 9))
+def test_members_weigh_as_likely_as_the_noisy_picture_is_with_them(label, place, time, seed):
+    _, alpha, sigma = noise_at(time, PRESET)
+    every = 2 * (members(label) / 255) - 1
+    noisy = alpha * every[place] + sigma * np.random.default_rng(seed).standard_normal(every[place].shape)
+    logarithms = norm.logpdf(noisy, loc=alpha * every, scale=sigma).sum(axis=(1, 2, 3))
+    weights = np.exp(logarithms - logsumexp(logarithms))
+    found = EXACT(noisy[None], time, np.array([label]))[0]
+    np.testing.assert_allclose(found, (weights[:, None, None, None] * every).sum(axis=0), atol=1e-9)
+
+
+def test_noise_and_picture_have_a_mean_square_of_one_together():
+    seen = []
+    list(errors(PRESET, [lambda noisy, *_: seen.append(np.square(noisy).mean()) or noisy], 90))
+    np.testing.assert_allclose(seen, 1, atol=0.02)  # α² + σ², for pixels are ±1
 
 
 def test_no_prediction_has_a_smaller_error():
