@@ -1,11 +1,14 @@
 """The package as a whole: quick to import, its names where they are promised, its rooms in order."""
 
 import ast
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -168,6 +171,48 @@ def test_offences_are_noticed(tmp_path, line, offence):
     path = tmp_path / "guilty.py"
     path.write_text(line + "\nnp.random.Generator(np.random.Philox())\nnp.random.default_rng(0)\n", encoding="utf-8")
     assert list(offences(path)) == [offence]
+
+
+# --- what a test may import
+
+
+def needed_by_collection(tree):
+    """The packages without which pytest cannot read a file of tests."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (name.partition(".")[0] for name in imported(ast.Module([node], [])))
+
+
+def plain(requirement):
+    """The name of what a requirement asks for, as every writing of it is compared."""
+    return re.sub("[-_.]+", "-", re.match(r"[\w.-]+", requirement).group()).lower()
+
+
+def installed_for_tests():
+    """The distributions that the extra ``test`` brings, with all that they need."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found, waiting = set(), [plain(name) for name in project["dependencies"] + project["optional-dependencies"]["test"]]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            with contextlib.suppress(PackageNotFoundError):  # what only another system needs
+                waiting += [plain(needed) for needed in requires(name) or [] if "extra ==" not in needed]
+    return found
+
+
+def test_pytest_reads_the_tests_with_what_the_extra_test_installs():
+    paths = sorted((PROJECT / "tests").rglob("*.py"))
+    own = {path.stem for path in paths} | {path.parent.name for path in paths} | {"tests", "specs", "docs"}
+    own |= {package.name for package in PACKAGES} | sys.stdlib_module_names
+    owners, installed = packages_distributions(), installed_for_tests()
+    foreign = {
+        (name, path.name)
+        for path in paths
+        for name in needed_by_collection(ast.parse(path.read_text(encoding="utf-8")))
+        if name not in own and not installed & {plain(owner) for owner in owners.get(name, [])}
+    }
+    assert not foreign, f"the tests import what their command does not install: {sorted(foreign)}"
 
 
 # --- what a wheel has
