@@ -24,7 +24,7 @@ try:
 except ValueError as error:
     raise RequestError(f"matplotlib: expected settings that it can read (matplotlibrc, styles), got {error}") from error
 
-__all__ = ["Axes", "Figure", "IdentityTransform", "NullLocator", "Rectangle"]
+__all__ = ["Axes", "Figure", "IdentityTransform", "LogLocator", "NullFormatter", "NullLocator", "Rectangle"]
 """Names of matplotlib, which reads the user's settings when it is loaded: that is here, once."""
 
 INK = "#1f2430"

@@ -46,10 +46,10 @@ class Figure:
     """How the rows are drawn: one line a series, one panel a value of `panel`."""
 
     measure: str
-    x: str
-    """Label on the horizontal axis; values are numbers."""
+    x: str | None
+    """Label on the horizontal axis; values are numbers. None: ratios lie there, one below the other, a row a series."""
     x_title: str
-    y_title: str
+    y_title: str = ""
     series: str = "model"
     panel: str | None = None
     log_x: bool = False
@@ -80,7 +80,7 @@ class Study:
     tables: Sequence[str]
     """Measures to tabulate."""
     table_x: str | None = None
-    """Label of the columns; the figure's horizontal axis by default."""
+    """Label of the columns; the figure's horizontal axis by default, and the loops where ratios lie there."""
     table_series: str | None = None
     """Label of the rows; the figure's series by default."""
     seeds: int = 3

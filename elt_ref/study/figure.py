@@ -1,4 +1,4 @@
-"""The figure of a study, from its rows: a line a model with its interval, a panel a family."""
+"""The figure of a study, from its rows: a line a model with its interval, a panel a family; or a forest of ratios."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,9 @@ from elt_ref.report.figure import (
     save_figure,
     tidy,
 )
+from elt_ref.report.figure import Figure as Canvas
 from elt_ref.study.declare import Figure
+from elt_ref.study.forest import forest
 from elt_ref.study.rows import Rows
 
 MOST_TICKS, FEW_PLACES = 8, 4
@@ -29,12 +31,9 @@ MARGIN = 0.07
 """Room at each end of the horizontal axis, as a share of it."""
 WIDTH, HEIGHT = 4.6, 4.0
 """Inches of a panel."""
-MANY, LONG_LEGEND = 10, 3.0
-"""With more series than that, the legend is long in both directions and gets so many inches more."""
 LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
-APART, SPREAD, WIDE_SPREAD = 3.0, 12.0, 30.0
-"""Points between intervals of neighbouring series at one place, and at most from the first to the last of them: of few
-series, and of many."""
+APART, SPREAD = 3.0, 12.0
+"""Points between intervals of neighbouring series at one place, and at most from the first to the last of them."""
 MOST_END = 1.5
 """Ends of intervals within this factor of the least and the largest mean are inside the axes; others leave them."""
 
@@ -47,44 +46,54 @@ def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], t
         RequestError: the file cannot be written.
     """
     shown = Rows(Rows(rows).matching({"measure": figure.measure}))
-    panels = shown.labels(figure.panel) if figure.panel else [None]
-    series = shown.labels(figure.series)
-    wider = LONG_LEGEND if len(series) > MANY else 0
-    canvas = new_figure(max(6.4, WIDTH * len(panels) + 1.2) + wider, HEIGHT)
+    if figure.x is None:
+        canvas = forest(figure, shown)
+    else:
+        canvas = _lines(figure, figure.x, shown)
+        _draw_fit(canvas.axes[0], Rows(rows))
+        _add_legend(canvas)
     canvas.suptitle(label(title), x=0.02, ha="left", fontsize=12, weight="bold", color=INK)
-    for place, panel in enumerate(panels):
-        axes = canvas.add_subplot(1, len(panels), place + 1)
-        where = {} if figure.panel is None else {figure.panel: panel}
-        _draw_panel(axes, figure, Rows(shown.matching(where)), series)
-        if figure.panel is not None:
-            axes.set_title(label(str(panel)), fontsize=10, color=INK)
-    _draw_fit(canvas.axes[0], Rows(rows))
-    if len(series) > 1:
-        shown_names = {}
-        for axes in canvas.axes:
-            handles, names = axes.get_legend_handles_labels()
-            shown_names |= dict(zip(names, handles, strict=True))
-        canvas.legend(
-            shown_names.values(), shown_names, loc="outside right center", fontsize=9, frameon=False, labelcolor=INK
-        )
     save_figure(canvas, path)
 
 
-def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -> None:
+def _lines(figure: Figure, x: str, shown: Rows) -> Canvas:
+    """Return panels with a line a series over the label `x`."""
+    panels = shown.labels(figure.panel) if figure.panel else [None]
+    series = shown.labels(figure.series)
+    canvas = new_figure(max(6.4, WIDTH * len(panels) + 1.2), HEIGHT)
+    for place, panel in enumerate(panels):
+        axes = canvas.add_subplot(1, len(panels), place + 1)
+        where = {} if figure.panel is None else {figure.panel: panel}
+        _draw_panel(axes, figure, x, Rows(shown.matching(where)), series)
+        if figure.panel is not None:
+            axes.set_title(label(str(panel)), fontsize=10, color=INK)
+    return canvas
+
+
+def _add_legend(canvas: Canvas) -> None:
+    """Name the lines of all panels, if there are several."""
+    shown = {}
+    for axes in canvas.axes:
+        handles, names = axes.get_legend_handles_labels()
+        shown |= dict(zip(names, handles, strict=True))
+    if len(shown) > 1:
+        canvas.legend(shown.values(), shown, loc="outside right center", fontsize=9, frameon=False, labelcolor=INK)
+
+
+def _draw_panel(axes: Axes, figure: Figure, x: str, rows: Rows, series: Sequence[Any]) -> None:
     tidy(axes)
     values, ends, across = [], [], []
-    spread = WIDE_SPREAD if len(series) > MANY else SPREAD
-    apart = min(APART, spread / max(1, len(series) - 1))
+    apart = min(APART, SPREAD / max(1, len(series) - 1))
     for place, name in enumerate(series):
         mine = [row for row in rows.matching({figure.series: name}) if row["mean"] is not None]
-        mine = [row for row in mine if isinstance(row[figure.x], int | float)]
+        mine = [row for row in mine if isinstance(row[x], int | float)]
         if not mine:
             continue
         mean = [row["mean"] for row in mine]
         down = [_length(row["low"], row["mean"]) for row in mine]
         up = [_length(row["mean"], row["high"]) for row in mine]
         axes.errorbar(
-            [row[figure.x] for row in mine],
+            [row[x] for row in mine],
             mean,
             yerr=[down, up],
             marker=MODEL_MARKERS[(place + place // len(MODEL_COLOURS)) % len(MODEL_MARKERS)],
@@ -99,9 +108,9 @@ def _draw_panel(axes: Axes, figure: Figure, rows: Rows, series: Sequence[Any]) -
             transform=moved(axes, apart * (place - (len(series) - 1) / 2)),
         )
         values += mean
-        across += [row[figure.x] for row in mine]
+        across += [row[x] for row in mine]
         ends += [end for row in mine for end in (row["low"], row["high"]) if end is not None]
-    ticks = sorted(set(rows.labels(figure.x)), key=str)
+    ticks = sorted(set(rows.labels(x)), key=str)
     if all(isinstance(tick, int) and tick <= MOST_TICKS for tick in ticks):
         axes.set_xticks(ticks)
     if figure.log_x:

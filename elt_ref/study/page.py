@@ -27,6 +27,7 @@ UNITS = {
     "valid_share": "share of valid pictures",
     "motion_accuracy": "motion accuracy",
     "held_out_loss": "held-out loss (lower is better)",
+    "loss_over_ilsd": "geometric mean of the held-out losses over L, divided by ILSD's",
     "gflops_per_sample": "GFLOPs per sample",
     "update_norm": "mean norm of the update",
     "update_share": "share of the step's way",
@@ -165,7 +166,7 @@ def with_interval(row: Mapping[str, Any]) -> str:
 def _table(study: Study, rows: Sequence[Mapping[str, Any]], measure: str) -> Iterator[str]:
     """Yield a table of one measure: a row a model and panel, a column a place."""
     figure = study.figure
-    across, down = study.table_x or figure.x, study.table_series or figure.series
+    across, down = study.table_x or figure.x or "loops", study.table_series or figure.series
     shown = Rows(Rows(rows).matching({"measure": measure}))
     places = shown.labels(across)
     if not places:

@@ -7,7 +7,7 @@ import pytest
 
 from elt_ref.study.claims import STUDIES
 from elt_ref.study.page import index_lines, page_lines, read_document
-from elt_ref.study.rows import Rows
+from elt_ref.study.rows import OF_VALUES, Rows
 from elt_ref.study.verdict import Verdict, all_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "study"
@@ -35,3 +35,16 @@ def test_a_page_is_made_from_its_json_and_judged_by_todays_criterion(name):
     may_fail = {arm.name for arm in study.arms(document["quick"]) if arm.may_fail}
     blocked = bool(document["unlearned"].keys() - may_fail)
     assert document["verdict"] == (Verdict.UNDECIDED if blocked else all_of(finding.verdict for finding in findings))
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if STUDIES[name].derive])
+def test_derived_rows_are_made_of_the_measured_ones(name):
+    rows, derive = read_document(FOLDER / f"{name}.json")["rows"], STUDIES[name].derive
+    made = {row["measure"] for row in derive(Rows(rows))}
+    measured = [row for row in rows if row["measure"] not in made]
+    again = json.loads(json.dumps([*derive(Rows(measured))]))
+    assert len(again) == len(rows) - len(measured)
+    for found, published in zip(again, rows[len(measured) :], strict=True):
+        assert found.keys() == published.keys()
+        for key, value in found.items():
+            assert published[key] == (pytest.approx(value, rel=1e-6) if key in OF_VALUES else value), key

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from elt_ref.measure.interval import t_interval
+from elt_ref.measure.interval import Interval, positive_interval, ratio_interval
 from elt_ref.study.claims.common import BY_LOSS, SHAPES, SMALL, WHY_SHAPES, samples, settings
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.measures import HeldOutLoss, Quality
@@ -54,14 +55,23 @@ def arms(quick: bool) -> Sequence[Arm]:
 
 
 def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
-    """Return the geometric mean of the losses over L = 1 … L_max, a seed."""
-    made = []
+    """Return the geometric mean of the losses over L = 1 … L_max, a seed, and what it is of ILSD's."""
+    means = {}
     for name in rows.labels("model"):
         logarithms = np.log([rows.values("held_out_loss", model=name, loops=loops) for loops in LOOPS])
-        values = np.exp(logarithms.mean(axis=0))
+        means[name] = np.exp(logarithms.mean(axis=0))
+
+    def row(name: str, measure: str, interval: Interval, values: Float[np.ndarray, " seeds"]) -> Mapping[str, Any]:
         known = [float(value) if math.isfinite(value) else None for value in values]
-        made.append({"model": name, "measure": "mean_loss", **bounds(t_interval(values)), "values": known})
-    return made
+        return {"model": name, "measure": measure, "loops": "1 to 4", **bounds(interval), "values": known}
+
+    absolute = [row(name, "mean_loss", positive_interval(mean), mean) for name, mean in means.items()]
+    others = {name: mean for name, mean in means.items() if name != ILSD}
+    relative = [
+        row(name, "loss_over_ilsd", ratio_interval(mean, means[ILSD]), mean / means[ILSD])
+        for name, mean in others.items()
+    ]
+    return [*absolute, *relative]
 
 
 def judge(rows: Rows) -> Sequence[Finding]:
@@ -96,6 +106,6 @@ STUDY = Study(
     arms=arms,
     judge=judge,
     derive=derive,
-    figure=Figure("held_out_loss", x="loops", x_title="loops L", y_title="held-out loss"),
-    tables=("held_out_loss", "frechet_distance", "valid_share"),
+    figure=Figure("loss_over_ilsd", x=None, x_title="mean held-out loss over L, divided by ILSD's"),
+    tables=("loss_over_ilsd", "held_out_loss", "frechet_distance", "valid_share"),
 )
