@@ -146,10 +146,13 @@ class Report:
         """Return whether every clause that a profile requires of this backend ran and passed."""
         statuses = {verdict.clause.id: verdict.status for verdict in self.verdicts}
         required = self.required(profile)
+        passed = all(statuses.get(clause.id) == "PASS" for clause in required)
+        return bool(required) and passed and not self.unasked(profile)
+
+    def unasked(self, profile: str) -> list[str]:
+        """Return the clauses that a profile requires and that no fresh question was about."""
         asked = None if self.fresh is None else self.fresh.clauses
-        return bool(required) and all(
-            statuses.get(clause.id) == "PASS" and (asked is None or clause.id in asked) for clause in required
-        )
+        return [] if asked is None else [clause.id for clause in self.required(profile) if clause.id not in asked]
 
     @property
     def passed(self) -> bool:

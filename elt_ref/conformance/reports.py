@@ -18,6 +18,9 @@ from elt_ref.conformance.judge import Report, Verdict
 from elt_ref.literal import in_markdown
 from elt_ref.report.markup import escaped
 
+MOST_NAMES = 3
+"""Clauses that a sentence names; of more it tells the number."""
+
 COLOURS = {
     "PASS": "green",
     "FAIL": "bold red",
@@ -130,6 +133,8 @@ def headlines(report: Report) -> list[str]:
         word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
         if report.earned(profile) and not report.isolated:
             word = "no award in the judge's own process"
+        if passed == len(required) and report.fresh and report.fresh.asked and (unasked := report.unasked(profile)):
+            word += f" for want of a fresh question about {few(unasked)}"
         lines.append(f"{profile}: {word}, {passed} of {number}{of}{run} passed{worst}. {title}.")
     if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
         of = "needs an operation that is" if unsupported == 1 else "need operations that are"
@@ -143,6 +148,12 @@ def headlines(report: Report) -> list[str]:
     if report.passed:
         lines.append("Nothing failed.")
     return lines
+
+
+def few(names: list[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def one_family(report: Report, profile: str) -> bool:

@@ -26,7 +26,7 @@ from elt_ref.conformance.fresh.subjects import QUESTIONS, subjects
 from elt_ref.conformance.judge import judge
 from elt_ref.conformance.operations import OPERATIONS, TABLE
 from elt_ref.conformance.reference import ReferenceBackend
-from elt_ref.conformance.reports import badge
+from elt_ref.conformance.reports import badge, few, headlines
 from elt_ref.errors import RequestError
 from elt_ref.run.specs import specs_folder
 from elt_ref.streams import stream
@@ -145,6 +145,23 @@ def test_a_profile_needs_both_kinds_of_questions():
     assert (some.fresh.asked, some.fresh.failed) == (12, 0)
     assert some.earned("measures")
     assert json.loads(badge(some))["message"].endswith(f"(seed {SEED})")
+
+
+def test_a_profile_that_lacks_fresh_questions_alone_says_about_which_clauses():
+    door = PythonDoor(ReferenceBackend())
+    stored = judge(door, [vector for vector in VECTORS if vector.stored.clause.startswith(("METRIC", "COUNT"))])
+    reports = [with_fresh(stored, door, Inquiry(questions=count), Exceptions(), whole=True) for count in (0, 1, 12)]
+    none, one, many = (headlines(report)[0] for report in reports)
+    lacking = reports[1].unasked("measures")
+    assert lacking
+    assert one.startswith(f"measures: not awarded for want of a fresh question about {', '.join(lacking)}, 3 of 3")
+    assert none.startswith("measures: not awarded, 3 of 3"), "the line on questions says it of all profiles"
+    assert "want" not in many
+
+
+def test_many_clauses_without_a_fresh_question_are_counted():
+    assert few(["A", "B", "C"]) == "A, B, C"
+    assert few(["A", "B", "C", "D", "E"]) == "A, B, C and 2 more"
 
 
 @pytest.mark.whole
