@@ -20,8 +20,9 @@ def page(reports: list[Judged]) -> str:
         "Written by `python -m specs.making.ports_page` from the reports in [port-reports](port-reports), which",
         "`elt-ref conform run … --report FILE.json` writes. ✓ is an awarded profile; an empty cell is one that was not",
         "awarded, or that the suite did not have yet. A profile needs a fresh question about each of its clauses as",
-        "well; the JAX port, which compiles again for every shape, was asked 30. The last column is the largest error",
-        "of the clauses that passed.",
+        "well. The JAX port, which compiles again for every shape, was asked fewer than the others: those of",
+        "`--seed 13 --questions 100`, which are about every clause. The last column is the largest error of the clauses",
+        "that passed.",
         "[port.md](port.md) says how to judge your own implementation, and",
         "`elt-ref conform diff` compares two of these files.",
     ]
