@@ -13,8 +13,9 @@ from autograd.misc import flatten
 
 from elt_ref.paper import diffusion as network  # its layer, block, loop and head, in the sizes that stand there
 
+LAYERS = 2  # N, half of the diffusion page's
 TEMPERATURES, CLASSES_PER_STEP, POSITIVES = (0.02, 0.05, 0.2), 5, 138  # τ, C, P: as many as the smallest class has
-TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1000, 100, 2e-3, 100
+TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1900, 100, 2.5e-3, 100
 BETA1, BETA2, ADAM_EPSILON, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.95, 1e-8, 1.0, 0.99
 
 stop_gradient = network.stop_gradient
@@ -124,7 +125,7 @@ def initial_parameters(random):
     patch, weight = parameters["embedding"]["patch"], parameters["head"]["output"]["weight"]
     weight[:] = random.uniform(-1, 1, weight.shape) * math.sqrt(6 / sum(weight.shape))  # zeros would all be alike
     label = np.float32(random.standard_normal((network.CLASSES, network.WIDTH)))  # all of c, so not small
-    return parameters | {"embedding": {"patch": patch, "label": label}}
+    return parameters | {"embedding": {"patch": patch, "label": label}, "block": parameters["block"][:LAYERS]}
 
 
 # ---- Digits: draw the same noise at several loop counts ------------------------------------------------------------

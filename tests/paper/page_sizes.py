@@ -33,6 +33,7 @@ def constants(config: Experiment) -> dict[str, Any]:
     }
     if model.family == "drifting":
         return all_have | {
+            "LAYERS": model.layers,
             "TEMPERATURES": config.drifting.temperatures,
             "CLASSES_PER_STEP": config.drifting.classes_per_step,
             "POSITIVES": config.drifting.positives,
@@ -61,7 +62,7 @@ def constants(config: Experiment) -> dict[str, Any]:
 
 
 def constants_of_network(model: Any) -> dict[str, Any]:
-    """Return the constants of a network; those of drifting stand on the page of diffusion."""
+    """Return the constants of a network; those of drifting, but for the layers, stand on the page of diffusion."""
     sizes = {
         "LAYERS": model.layers,
         "MAX_LOOPS": model.max_loops,

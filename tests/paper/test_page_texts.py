@@ -57,8 +57,9 @@ def test_constants_are_the_presets(family):
     assert of_page == constants(preset)
 
 
-def test_the_page_of_drifting_uses_a_network_of_its_preset():
+def test_the_page_of_drifting_uses_the_sizes_of_diffusion_but_for_its_layers():
     network = constants_of_network(PRESETS["drifting"].model)
+    assert network.pop("LAYERS") == PAGES["drifting"].LAYERS < PAGES["diffusion"].LAYERS
     assert {name: vars(PAGES["diffusion"])[name] for name in network} == network
 
 
