@@ -201,7 +201,7 @@ def installed_for_tests():
     return found
 
 
-def test_pytest_reads_the_tests_with_what_the_extra_test_installs():
+def test_pytest_collects_the_tests_with_what_the_extra_test_installs():
     paths = sorted((PROJECT / "tests").rglob("*.py"))
     own = {path.stem for path in paths} | {path.parent.name for path in paths} | {"tests", "specs", "docs"}
     own |= {package.name for package in PACKAGES} | sys.stdlib_module_names

@@ -130,11 +130,7 @@ def headlines(report: Report) -> list[str]:
         run = "" if len(verdicts) == len(required) else f" run ({len(required)} in all)"
         shares = [each.error for verdict in verdicts for each in verdict.findings if each.error is not None]
         worst = f", worst {max(shares):.2g} of the tolerance" if shares and max(shares) <= 1 else ""
-        word = f"awarded{terms(report, profile)}" if report.awarded(profile) else "not awarded"
-        if report.earned(profile) and not report.isolated:
-            word = "no award in the judge's own process"
-        if passed == len(required) and report.fresh and report.fresh.asked and (unasked := report.unasked(profile)):
-            word += f" for want of a fresh question about {few(unasked)}"
+        word = award(report, profile, whole=passed == len(required))
         lines.append(f"{profile}: {word}, {passed} of {number}{of}{run} passed{worst}. {title}.")
     if unsupported := sum(verdict.status == "UNSUPPORTED" for verdict in report.verdicts):
         of = "needs an operation that is" if unsupported == 1 else "need operations that are"
@@ -148,6 +144,18 @@ def headlines(report: Report) -> list[str]:
     if report.passed:
         lines.append("Nothing failed.")
     return lines
+
+
+def award(report: Report, profile: str, *, whole: bool) -> str:
+    """Return whether a profile is awarded and why not; `whole`: whether every clause that it requires passed."""
+    if report.awarded(profile):
+        return f"awarded{terms(report, profile)}"
+    if report.earned(profile):
+        return "no award in the judge's own process"
+    if whole and report.isolated and report.fresh and report.fresh.asked:
+        unasked = few(report.unasked(profile))
+        return f"not awarded for want of a fresh question about {unasked} (--questions asks more)"
+    return "not awarded"
 
 
 def few(names: list[str]) -> str:

@@ -1,8 +1,8 @@
 """Elastic Looped Transformers in one step, drifting family: from noise to a digit in one evaluation of any loops.
 
-The network is the diffusion page's without time: c embeds the label alone. L is the only lever, for nothing else is
-repeated. Shapes: a batch has C classes, of each Q pictures generated from noise, [C, Q, D] with D values a picture,
-and P real ones, [C, P, D]. B = C·Q.
+The network is the diffusion page's with half of its layers and without time: c embeds the label alone. L is the only
+lever, for nothing else is repeated. Shapes: a batch has C classes, of each Q pictures generated from noise, [C, Q, D]
+with D values a picture, and P real ones, [C, P, D]. B = C·Q.
 """
 
 import math
@@ -11,9 +11,9 @@ import autograd.numpy as np
 from autograd import value_and_grad
 from autograd.misc import flatten
 
-from elt_ref.paper import diffusion as network  # its layer, block, loop and head, in the sizes that stand there
+from elt_ref.paper import diffusion as network  # its layer, loop and head, in the sizes that stand there
 
-LAYERS = 2  # N, half of the diffusion page's
+LAYERS = 2  # N, the only size of its own
 TEMPERATURES, CLASSES_PER_STEP, POSITIVES = (0.02, 0.05, 0.2), 5, 138  # τ, C, P: as many as the smallest class has
 TRAINING_STEPS, BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS = 1900, 100, 2.5e-3, 100
 BETA1, BETA2, ADAM_EPSILON, GRADIENT_CLIP, AVERAGE_DECAY = 0.9, 0.95, 1e-8, 1.0, 0.99

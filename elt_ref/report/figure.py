@@ -19,12 +19,12 @@ try:
     from matplotlib.font_manager import FontProperties, findfont, get_font
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Rectangle
-    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
     from matplotlib.transforms import IdentityTransform, ScaledTranslation, Transform
 except ValueError as error:
     raise RequestError(f"matplotlib: expected settings that it can read (matplotlibrc, styles), got {error}") from error
 
-__all__ = ["Axes", "Figure", "IdentityTransform", "LogLocator", "NullFormatter", "NullLocator", "Rectangle"]
+__all__ = ["Axes", "Figure", "IdentityTransform", "LogLocator", "MaxNLocator", "NullLocator", "Rectangle"]
 """Names of matplotlib, which reads the user's settings when it is loaded: that is here, once."""
 
 INK = "#1f2430"

@@ -51,7 +51,8 @@ def draw_figure(path: Path, figure: Figure, rows: Sequence[Mapping[str, Any]], t
     else:
         canvas = _lines(figure, figure.x, shown)
         _draw_fit(canvas.axes[0], Rows(rows))
-        _add_legend(canvas)
+        if len(shown.labels(figure.series)) > 1:
+            _add_legend(canvas)
     canvas.suptitle(label(title), x=0.02, ha="left", fontsize=12, weight="bold", color=INK)
     save_figure(canvas, path)
 
@@ -71,13 +72,12 @@ def _lines(figure: Figure, x: str, shown: Rows) -> Canvas:
 
 
 def _add_legend(canvas: Canvas) -> None:
-    """Name the lines of all panels, if there are several."""
+    """Name the lines of all panels."""
     shown = {}
     for axes in canvas.axes:
         handles, names = axes.get_legend_handles_labels()
         shown |= dict(zip(names, handles, strict=True))
-    if len(shown) > 1:
-        canvas.legend(shown.values(), shown, loc="outside right center", fontsize=9, frameon=False, labelcolor=INK)
+    canvas.legend(shown.values(), shown, loc="outside right center", fontsize=9, frameon=False, labelcolor=INK)
 
 
 def _draw_panel(axes: Axes, figure: Figure, x: str, rows: Rows, series: Sequence[Any]) -> None:

@@ -33,6 +33,11 @@ UNITS = {
     "update_share": "share of the step's way",
 }
 """Measures in words."""
+HEADINGS = {
+    Verdict.DOES_NOT: "Does not hold here",
+    Verdict.UNDECIDED: "Not decidable here",
+    Verdict.HOLDS: "Holds here",
+}
 EFFECTS = {
     Verdict.DOES_NOT: "That is not so here",
     Verdict.UNDECIDED: "The interval holds both answers",
@@ -151,7 +156,7 @@ def sentence(finding: Mapping[str, Any]) -> str:
     """Return a finding as two sentences."""
     effect = EFFECTS[Verdict(finding["verdict"])]
     if finding["mean"] is None:
-        return f"{finding['quantity']} could not be computed; the criterion asks for {finding['asked']}. {effect}."
+        return f"{finding['quantity']} could not be computed; the criterion asks for {finding['asked']}."
     return f"{finding['quantity']} is {with_interval(finding)}; the criterion asks for {finding['asked']}. {effect}."
 
 
@@ -222,7 +227,7 @@ def index_lines(documents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for verdict in RANKS:
         some = [document for document in documents if document["verdict"] == verdict]
         if some:
-            yield from (f"## {verdict.capitalize()}", "")
+            yield from (f"## {HEADINGS[verdict]}", "")
             yield from map(_index_line, some)
             yield ""
     left = [study for name, study in STUDIES.items() if name not in {document["study"] for document in documents}]

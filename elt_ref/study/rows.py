@@ -14,6 +14,8 @@ OF_VALUES = ("mean", "low", "high", "values")
 """Keys of a row that are no labels."""
 POSITIVE = ("frechet_distance", "held_out_loss")
 """Measures whose seeds differ by factors rather than by amounts: their intervals go through logarithms."""
+SHARES = ("label_accuracy", "motion_accuracy", "valid_share")
+"""Measures from 0 to 1; so are the ends of their intervals."""
 
 
 class Rows:
@@ -54,6 +56,8 @@ def rows_of(taken: Iterable[tuple[Mapping[str, Any], Sequence[Sequence[Mapping[s
             values = [None if seed is None else seed[place]["value"] for seed in seeds]
             interval_of = positive_interval if entry["measure"] in POSITIVE else t_interval
             interval = interval_of(np.array([math.nan if value is None else value for value in values], float))
+            if entry["measure"] in SHARES:
+                interval = interval._replace(low=max(0.0, interval.low), high=min(1.0, interval.high))
             more = {name: value for name, value in entry.items() if name != "value"}
             rows.append({**labels, **more, **bounds(interval), "values": values})
     return rows

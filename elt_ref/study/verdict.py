@@ -54,14 +54,14 @@ def bounds(interval: Interval) -> dict[str, float | None]:
 def at_most(quantity: str, interval: Interval, bound: float) -> Finding:
     """Return whether a quantity is at most `bound`."""
     return Finding(
-        quantity, interval, f"at most {bound:g}", _side(interval, interval.high <= bound, interval.low > bound)
+        quantity, interval, f"at most {bound:.4g}", _side(interval, interval.high <= bound, interval.low > bound)
     )
 
 
 def at_least(quantity: str, interval: Interval, bound: float) -> Finding:
     """Return whether a quantity is at least `bound`."""
     return Finding(
-        quantity, interval, f"at least {bound:g}", _side(interval, interval.low >= bound, interval.high < bound)
+        quantity, interval, f"at least {bound:.4g}", _side(interval, interval.low >= bound, interval.high < bound)
     )
 
 

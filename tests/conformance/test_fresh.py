@@ -150,13 +150,24 @@ def test_a_profile_needs_both_kinds_of_questions():
 def test_a_profile_that_lacks_fresh_questions_alone_says_about_which_clauses():
     door = PythonDoor(ReferenceBackend())
     stored = judge(door, [vector for vector in VECTORS if vector.stored.clause.startswith(("METRIC", "COUNT"))])
-    reports = [with_fresh(stored, door, Inquiry(questions=count), Exceptions(), whole=True) for count in (0, 1, 12)]
-    none, one, many = (headlines(report)[0] for report in reports)
-    lacking = reports[1].unasked("measures")
+    none, one, many = (
+        replace(with_fresh(stored, door, Inquiry(questions=count), Exceptions(), whole=True), isolated=True)
+        for count in (0, 1, 12)
+    )
+    lacking = one.unasked("measures")
     assert lacking
-    assert one.startswith(f"measures: not awarded for want of a fresh question about {', '.join(lacking)}, 3 of 3")
-    assert none.startswith("measures: not awarded, 3 of 3"), "the line on questions says it of all profiles"
-    assert "want" not in many
+    told = (
+        f"measures: not awarded for want of a fresh question about {', '.join(lacking)} (--questions asks more), 3 of 3"
+    )
+    assert headlines(one)[0].startswith(told)
+    assert headlines(none)[0].startswith("measures: not awarded, 3 of 3"), (
+        "the line on questions says it of all profiles"
+    )
+    assert headlines(many)[0].startswith("measures: awarded, 3 of 3")
+    alone = headlines(replace(one, isolated=False))[0]
+    assert alone.startswith("measures: not awarded, 3 of 3"), "more questions would not help in the judge's own process"
+    failing = replace(one, verdicts=tuple(replace(verdict, status="FAIL") for verdict in one.verdicts))
+    assert headlines(failing)[0].startswith("measures: not awarded, 0 of 3")
 
 
 def test_many_clauses_without_a_fresh_question_are_counted():

@@ -10,9 +10,9 @@ LOSS = Figure("held_out_loss", x="steps", x_title="training steps", y_title="hel
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """Return the canvas of a figure of so many models at these places."""
+    """Return the canvas of a figure of so many models at these places, and of further rows."""
 
-    def draw(models, places):
+    def draw(models, places, *more):
         kept = []
         monkeypatch.setattr(drawing, "save_figure", lambda canvas, _path: kept.append(canvas))
         rows = [
@@ -20,7 +20,8 @@ def drawn(monkeypatch, tmp_path):
             for model in range(models)
             for place in places
         ]
-        drawing.draw_figure(tmp_path / "figure.png", LOSS, rows, "title")
+        drawing.draw_figure(tmp_path / "figure.png", LOSS, [*rows, *more], "the title")
+        assert kept[0].get_suptitle() == "the title"
         return kept[0]
 
     return draw
@@ -43,3 +44,23 @@ def test_many_models_have_looks_of_their_own(drawn):
     lines = [container.lines[0] for container in drawn(17, (300, 600)).axes[0].containers]
     looks = {(line.get_color(), line.get_marker(), line._dash_pattern and str(line._dash_pattern)) for line in lines}
     assert len(lines) == len(looks) == 17
+
+
+def names(canvas):
+    return [text.get_text() for legend in canvas.legends for text in legend.get_texts()]
+
+
+def test_a_line_beside_a_model_without_a_mean_has_its_name(drawn):
+    unknown = {"measure": "held_out_loss", "model": "diverged", "steps": 300, "mean": None, "low": None, "high": None}
+    assert names(drawn(2, (300, 600))) == ["m0", "m1"]
+    assert names(drawn(1, (300, 600), unknown)) == ["m0"]
+    assert names(drawn(1, (300, 600))) == [], "one model needs no name"
+
+
+def test_a_fit_is_drawn_with_its_numbers(drawn):
+    fit = [{"measure": f"fit_{name}", "mean": mean} for name, mean in (("scale", 2.0), ("power", 1.0), ("offset", 3.0))]
+    canvas = drawn(2, (300, 600), *fit)
+    assert sorted(names(canvas)) == ["fit: 2 · G^−1 + 3", "m0", "m1"]
+    (line,) = (line for line in canvas.axes[0].lines if len(line.get_xdata()) > 2)
+    costs, values = line.get_data()
+    assert values == pytest.approx(2 / costs + 3)
