@@ -142,7 +142,7 @@ def _ranked(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _unlearned(document: Mapping[str, Any]) -> list[str]:
     return [
-        f"{name} learned nothing in {count} of {document['seeds']} trainings: its loss is no better than guessing."
+        f"{name}: nothing was learned in {count} of {document['seeds']} trainings; the loss is no better than guessing."
         for name, count in document["unlearned"].items()
     ]
 

@@ -234,7 +234,7 @@ def test_models_that_learn_nothing_are_said_and_decide_nothing(tiny, tmp_path, m
     document = conduct(unlearned, Request(quick=True, seeds=1, out=tmp_path, processes=1), QUIET)
     assert document["unlearned"] == {"vanilla": 1}
     assert document["verdict"] == ("holds here" if may_fail else "not decidable here")
-    assert "vanilla learned nothing in 1 of 1 trainings" in (tmp_path / "tiny.md").read_text("utf-8")
+    assert "vanilla: nothing was learned in 1 of 1 trainings" in (tmp_path / "tiny.md").read_text("utf-8")
 
 
 def test_a_log_at_the_blind_loss_shows_that_nothing_was_learned(tmp_path):
