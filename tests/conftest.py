@@ -11,11 +11,14 @@ from typing import NamedTuple
 import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 # nohup and a script's `&` start a process with SIGINT ignored, and children inherit that; tests send it to some.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# Each worker of pytest-xdist has a core; BLAS must not take them all.
+# Each worker of pytest-xdist has a core; BLAS must not take them all. In a run without workers a plugin has loaded it
+# already, and more threads round otherwise than the commands, which tests compare with what they do themselves.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]), user_api="blas")
 
 # A busy machine is no failure. A user's run repeats itself; continuous integration looks elsewhere every time, and
 # prints what reproduces a failure.
