@@ -60,6 +60,12 @@ def positive_interval(values: Float[np.ndarray, " seeds"]) -> Interval:
     return ratio_interval(values, np.ones(len(values))) if (values > 0).all() else t_interval(values)
 
 
+def share_interval(values: Float[np.ndarray, " seeds"]) -> Interval:
+    """Return mean and interval of shares, one a seed; the ends are between 0 and 1 as shares are."""
+    interval = t_interval(values)
+    return interval._replace(low=max(0.0, interval.low), high=min(1.0, interval.high))
+
+
 def _exp(value: float) -> float:
     return math.inf if value >= 700 else math.exp(value)
 

@@ -71,7 +71,7 @@ def _line(rows: Sequence[Row], number: int, across: dict[int, float], scale: Sca
     """Return a model's line with a point for each number of loops, and a band where its rows hold intervals."""
     points = [(across[row["loops"]], scale.y(row["frechet_distance"])) for row in rows]
     parts = [path("", "polyline", points), *(tag("circle", "", cx=x, cy=y, r=2.6) for x, y in points)]
-    if any("half_widths" in row for row in rows):
+    if any("intervals" in row for row in rows):
         limits = [(across[row["loops"]], *ends(row, "frechet_distance")) for row in rows]
         edge = [(x, scale.y(low)) for x, low, _ in limits] + [(x, scale.y(high)) for x, _, high in reversed(limits)]
         parts.insert(0, path("band", "polygon", edge))

@@ -65,7 +65,7 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
         marker = MODEL_MARKERS[place % len(MODEL_MARKERS)]
         for axes, key in ((distance_axes, "frechet_distance"), (accuracy_axes, "label_accuracy")):
             axes.plot(loops, [row[key] for row in rows], marker=marker, color=colour, linewidth=2, markersize=5)
-            if any("half_widths" in row for row in rows):
+            if any("intervals" in row for row in rows):
                 low, high = zip(*(ends(row, key) for row in rows), strict=True)
                 axes.fill_between(loops, low, high, color=colour, alpha=0.2, linewidth=0)
         names.append((rows[-1]["frechet_distance"], label(model_label(name)), colour))

@@ -165,7 +165,7 @@ def _chapter(chapter: Chapter) -> str:
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
         chart=html(elasticity_chart(results, chapter.real_distance, max_loops)),
-        seeds=f" Bands in the chart and numbers after ± are {LEVEL_WORDS}." if seeded(results) else "",
+        seeds=f" Bands in the chart and numbers in brackets are {LEVEL_WORDS}." if seeded(results) else "",
         by_rule="".join(f" {words}" for key, words in BY_RULE_WORDS.items() if key in formats),
         table=html(_table(results, loops, max_loops, formats)),
         figures=html(*figures),

@@ -22,7 +22,7 @@ valid_share        share of pictures that the data set's rule accepts, 0..1;
                    optional: few data sets have a rule
 motion_accuracy    share of clips that move as the data set's rule demands,
                    0..1; optional likewise
-half_widths        of models with several seeds: by key, half the width of the
+intervals          of models with several seeds: by key, both ends of the
                    interval around the mean that the row holds
 ================== =========================================================
 """
@@ -75,8 +75,9 @@ class Column:
 
     def show(self, row: Row) -> str:
         """Return the text of this column's number in `row`, without the unit; a mean over seeds with its interval."""
-        half = row.get("half_widths", {}).get(self.key)
-        return self.text(row[self.key]) + ("" if half is None else f" ± {self.text(half)}")
+        interval = row.get("intervals", {}).get(self.key)
+        limits = "" if interval is None else f" [{'–'.join(map(self.text, interval))}]"
+        return self.text(row[self.key]) + limits
 
     @property
     def title(self) -> str:
@@ -174,9 +175,9 @@ def columns(results: Results) -> dict[str, Column]:
 
 
 def ends(row: Row, key: str) -> tuple[float, float]:
-    """Return the interval of a number of a row, from 0 at least; the number itself twice if it has none."""
-    half = row.get("half_widths", {}).get(key, 0.0)
-    return max(0.0, row[key] - half), row[key] + half
+    """Return the interval of a number of a row; the number itself twice if it has none."""
+    low, high = row.get("intervals", {}).get(key, (row[key], row[key]))
+    return low, high
 
 
 def drawn_values(results: Results, key: str) -> list[float]:
@@ -197,7 +198,7 @@ def place(count: int, max_loops: int) -> str:
 
 def seeded(results: Results) -> bool:
     """Return whether a model of the results stands for several seeds."""
-    return any("half_widths" in row for rows in results.values() for row in rows)
+    return any("intervals" in row for rows in results.values() for row in rows)
 
 
 def _unit(largest: float, units: dict[float, str]) -> tuple[float, str]:

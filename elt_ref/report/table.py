@@ -23,6 +23,7 @@ from elt_ref.report.results import (
 )
 
 SHORT = {"frechet_distance": "dist.", "inception_score": "IS", "label_accuracy": "acc. %", "seconds_per_sample": "time"}
+LEFT_OUT_OF_SEEDS = ("inception_score", "seconds_per_sample")
 MODEL_STYLES = ("cyan", "yellow")
 
 
@@ -30,7 +31,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
     """Return a table of all results, a row per loop count, the models side by side; at most 80 characters for two.
 
     Models that cost differently have a column of their cost each. Intervals over seeds take the place of the inception
-    score.
+    score and of the time.
 
     Args:
         results: Rows per model (`elt_ref.report.results.Row`), the same loops for all.
@@ -51,8 +52,10 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
         title_justify="left",
         caption=(
             f"dist.: Fréchet distance, lower is better; real pictures have {distance.text(real_distance)}. "
-            f"{'' if several else 'IS: inception score. '}Cost per sample in {flops.unit} and {seconds.unit}. "
-            f"* marks L_max, the {max_loops} loops used in training." + (f" ±: {LEVEL_WORDS}." if several else "")
+            f"{'' if several else 'IS: inception score. '}"
+            f"Cost per sample in {flops.unit if several else f'{flops.unit} and {seconds.unit}'}. "
+            f"* marks L_max, the {max_loops} loops used in training."
+            f"{f' In brackets: {LEVEL_WORDS}.' if several else ''}"
         ),
         caption_justify="left",
     )
@@ -60,7 +63,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
     alike = cost_alike(results)
     short = SHORT if alike else {**SHORT, "gflops_per_sample": flops.unit}
     if several:
-        short = {key: heading for key, heading in short.items() if key != "inception_score"}
+        short = {key: heading for key, heading in short.items() if key not in LEFT_OUT_OF_SEEDS}
     if alike:
         table.add_column(flops.unit, justify="right")
     for place, name in enumerate(results):
@@ -101,7 +104,7 @@ def what_to_look_at(results: Results, max_loops: int) -> list[str]:
         sentences.append(_elasticity(results))
         if max_loops in loops:
             sentences.append(_at_trained_loops(results, loops.index(max_loops), max_loops))
-        if all("half_widths" in row for rows in results.values() for row in rows):
+        if all("intervals" in row for rows in results.values() for row in rows):
             sentences.append(_apart(results))
     return sentences
 

@@ -258,7 +258,8 @@ def _seed_sentences(models: Mapping[str, Sequence[str]]) -> list[str]:
         if len(names) > 1
     ]
     shown = (
-        "Numbers of several seeds are means, and after ± half of their 95 % interval (Student's t over seeds); the "
+        "Numbers of several seeds are means (of distances the geometric ones), and in brackets their 95 % intervals "
+        "(Student's t over seeds); the "
         "pictures are those of the first seed."
     )
     return [*several, shown] if several else []

@@ -1,4 +1,7 @@
-"""Runs that differ only in their seed are one model: its numbers are means over the seeds, with 95 % intervals."""
+"""Runs that differ only in their seed are one model: its numbers are means over the seeds, with 95 % intervals.
+
+As in a study, distances of seeds differ by factors: their mean is the geometric one, and their interval positive.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.measure import t_interval
+from elt_ref.measure import positive_interval, share_interval, t_interval
 from elt_ref.report.results import BY_RULE, Row
 from elt_ref.run.folder import Run
 
-OF_QUALITY = ("frechet_distance", "inception_score", "label_accuracy", *BY_RULE)
+OF_QUALITY = {
+    "frechet_distance": positive_interval,
+    "inception_score": t_interval,
+    **dict.fromkeys(("label_accuracy", *BY_RULE), share_interval),
+}
 """Numbers that have an interval. Costs have none: the seed changes no FLOPs, and times change with the hour."""
 
 
@@ -50,7 +57,7 @@ def _differ_in_seed(one: Run, other: Run) -> bool:
 
 
 def over_seeds(by_run: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
-    """Return a model's rows: the mean over its runs, and half the width of the interval of each measure of quality."""
+    """Return a model's rows: the mean over its runs, and the interval of each measure of quality."""
     rows = []
     for same_loops in zip(*by_run, strict=True):
         values = {
@@ -63,8 +70,9 @@ def over_seeds(by_run: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
             **{key: float(np.mean(of)) for key, of in values.items()},
         }
         if len(same_loops) > 1:
-            intervals = {key: t_interval(values[key]) for key in OF_QUALITY if key in values}
-            row["half_widths"] = {key: each.high - each.mean for key, each in intervals.items()}
+            found = {key: interval_of(values[key]) for key, interval_of in OF_QUALITY.items() if key in values}
+            row |= {key: interval.mean for key, interval in found.items()}
+            row["intervals"] = {key: [interval.low, interval.high] for key, interval in found.items()}
         rows.append(row)
     return rows
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.measure.interval import Interval, positive_interval, ratio_interval, t_interval
+from elt_ref.measure.interval import Interval, positive_interval, ratio_interval, share_interval, t_interval
 from elt_ref.study.verdict import bounds
 
 OF_VALUES = ("mean", "low", "high", "values")
@@ -55,9 +55,8 @@ def rows_of(taken: Iterable[tuple[Mapping[str, Any], Sequence[Sequence[Mapping[s
         for place, entry in enumerate(known):
             values = [None if seed is None else seed[place]["value"] for seed in seeds]
             interval_of = positive_interval if entry["measure"] in POSITIVE else t_interval
+            interval_of = share_interval if entry["measure"] in SHARES else interval_of
             interval = interval_of(np.array([math.nan if value is None else value for value in values], float))
-            if entry["measure"] in SHARES:
-                interval = interval._replace(low=max(0.0, interval.low), high=min(1.0, interval.high))
             more = {name: value for name, value in entry.items() if name != "value"}
             rows.append({**labels, **more, **bounds(interval), "values": values})
     return rows

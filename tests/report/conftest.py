@@ -30,9 +30,11 @@ def results():
 
 @pytest.fixture
 def with_seeds():
-    """Return a model's rows as those of several seeds: a tenth of each number is half the width of its interval."""
+    """Return a model's rows as those of several seeds: from 0.9 to 1.1 times each number is its interval."""
     measured = ("frechet_distance", "inception_score", "label_accuracy")
-    return lambda rows: [{**row, "half_widths": {key: row[key] / 10 for key in measured}} for row in rows]
+    return lambda rows: [
+        {**row, "intervals": {key: [0.9 * row[key], 1.1 * row[key]] for key in measured}} for row in rows
+    ]
 
 
 @pytest.fixture

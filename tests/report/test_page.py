@@ -368,7 +368,7 @@ def test_a_model_of_several_seeds_has_a_band_around_its_line(write, results, wit
         assert x == below[0] == above[0]
         assert below[1] > y > above[1]
         assert below[1] - y == pytest.approx(y - above[1], abs=0.2)
-    assert '<td class="frechet_distance">3.20 ± 0.32</td>' in source
+    assert '<td class="frechet_distance">3.20 [2.88–3.52]</td>' in source
     assert "95 % intervals of the mean over seeds" in source
 
 

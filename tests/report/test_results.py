@@ -96,16 +96,17 @@ def test_a_time_has_two_digits_whatever_its_size(results, seconds, written):
 def test_a_mean_over_seeds_shows_its_interval_and_a_single_number_none(results, with_seeds):
     results["ilsd"] = with_seeds(results["ilsd"])
     formats = columns(results)
-    assert formats["frechet_distance"].show(results["ilsd"][0]) == "3.20 ± 0.32"
+    assert formats["frechet_distance"].show(results["ilsd"][0]) == "3.20 [2.88–3.52]"
     assert formats["frechet_distance"].show(results["vanilla"][0]) == "3.70"
     assert formats["seconds_per_sample"].show(results["ilsd"][0]) == "3.0"
 
 
-def test_intervals_end_at_zero_and_stretch_an_axis_only_so_far():
-    def rows(half):
-        return {"ilsd": [{"distance": 2.0, "half_widths": {"distance": half}}, {"distance": 4.0}]}
+def test_intervals_stretch_an_axis_only_so_far():
+    def rows(high):
+        return {"ilsd": [{"distance": 2.0, "intervals": {"distance": [0.5, high]}}, {"distance": 4.0}]}
 
-    assert ends(rows(3.0)["ilsd"][0], "distance") == (0.0, 5.0)
-    assert max(drawn_values(rows(2.5), "distance")) == 4.5
+    assert ends(rows(5.0)["ilsd"][0], "distance") == (0.5, 5.0)
+    assert ends(rows(5.0)["ilsd"][1], "distance") == (4.0, 4.0)
+    assert max(drawn_values(rows(4.5), "distance")) == 4.5
     assert max(drawn_values(rows(90.0), "distance")) == 6.0
     assert min(drawn_values(rows(90.0), "distance")) == 2.0 / 1.5

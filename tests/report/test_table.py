@@ -77,10 +77,11 @@ def test_seeds_say_where_the_intervals_are_apart(results, with_seeds):
 def test_distances_of_seeds_have_their_intervals_in_80_characters(results, with_seeds):
     seeds = {name: with_seeds(rows) for name, rows in results.items()}
     text = printed(results_table(seeds, 0.42, 4))
-    assert "3.20 ± 0.32" in text
-    assert "7.10 ± 0.71" in text
+    assert "3.20 [2.88–3.52]" in text
+    assert "7.10 [6.39–7.81]" in text
     assert "intervals of the mean over seeds" in " ".join(text.split())
-    assert "±" not in printed(results_table(results, 0.42, 4))
+    assert "time" not in text
+    assert "[" not in printed(results_table(results, 0.42, 4))
 
 
 def test_near_ties_are_called_level(results):

@@ -82,16 +82,17 @@ def test_runs_that_differ_only_in_their_seed_are_one_model(command, longer, tmp_
     assert document["models"]["ilsd"]["runs"] == ["ilsd-1", "ilsd-2", "ilsd-3"]
     for at, row in enumerate(document["models"]["ilsd"]["rows"]):
         values = [document[f"ilsd-{seed}"][at]["frechet_distance"] for seed in (1, 2, 3)]
-        assert row["frechet_distance"] == pytest.approx(np.mean(values))
-        half = 4.30265 * np.std(values, ddof=1) / np.sqrt(3)  # a table's value of Student's t
-        assert row["half_widths"]["frechet_distance"] == pytest.approx(half, rel=1e-5)
-        assert set(row["half_widths"]) == {"frechet_distance", "inception_score", "label_accuracy"}
+        mean = np.exp(np.mean(np.log(values)))
+        assert row["frechet_distance"] == pytest.approx(mean)
+        times = np.exp(4.30265 * np.std(np.log(values), ddof=1) / np.sqrt(3))  # a table's value of Student's t
+        assert row["intervals"]["frechet_distance"] == pytest.approx([mean / times, mean * times], rel=1e-5)
+        assert set(row["intervals"]) == {"frechet_distance", "inception_score", "label_accuracy"}
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "ILSD: 4 steps of 4, seeds 1, 2, 3; vanilla: 4 steps of 4, seed 0" in report
     assert report.count("trainings that differ only in their seed") == 1
     assert "ILSD is 3 trainings that differ only in their seed: ilsd-1, ilsd-2, ilsd-3." in report
     assert "the pictures are those of the first seed" in report
-    assert " ± " in result.err
+    assert re.search(r"\d \[[\d.]+–[\d.]+\]", result.err)
     assert "ilsd-2" not in re.search(r"<table>.*?</table>", report, re.DOTALL)[0]
 
 

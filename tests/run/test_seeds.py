@@ -11,6 +11,8 @@ from elt_ref.run.folder import Run
 from elt_ref.run.idea import load_idea
 from elt_ref.run.seeds import mean_metrics, models_of, over_seeds
 
+OF_ONE_SIZE = ("frechet_distance", "inception_score", "seconds_per_sample")
+
 
 def run(seed=0, step=4, **changes):
     text = f"seed = {seed}\n{TINY}"
@@ -73,20 +75,22 @@ def test_the_name_in_a_configuration_is_no_difference():
 
 
 def test_rows_are_means_and_only_quality_has_intervals():
-    rows = [
-        [{"loops": 1, "frechet_distance": value, "seconds_per_sample": value, "valid_share": value}]
-        for value in (1, 2, 6)
-    ]
+    rows = [[{"loops": 1, **dict.fromkeys(OF_ONE_SIZE, value), "valid_share": value / 10}] for value in (1, 2, 6)]
     (row,) = over_seeds(rows)
-    assert {key: row[key] for key in rows[0][0]} == {
-        "loops": 1,
-        "frechet_distance": 3.0,
-        "seconds_per_sample": 3.0,
-        "valid_share": 3.0,
+    mean, times = 12 ** (1 / 3), np.exp(4.30265 * np.std(np.log([1, 2, 6]), ddof=1) / np.sqrt(3))
+    half = 4.30265 * np.sqrt(7 / 3)
+    assert row.pop("intervals") == {
+        "frechet_distance": pytest.approx([mean / times, mean * times], rel=1e-5),
+        "inception_score": pytest.approx([3 - half, 3 + half], rel=1e-5),
+        "valid_share": [0.0, pytest.approx(0.3 + half / 10, rel=1e-5)],
     }
-    assert row["half_widths"] == pytest.approx(
-        {key: 4.30265 * np.sqrt(7 / 3) for key in ("frechet_distance", "valid_share")}, rel=1e-5
-    )
+    assert row == {
+        "loops": 1,
+        "frechet_distance": pytest.approx(mean),
+        "inception_score": 3.0,
+        "seconds_per_sample": 3.0,
+        "valid_share": pytest.approx(0.3),
+    }
     assert over_seeds(rows[:1]) == [{**rows[0][0]}]
 
 
