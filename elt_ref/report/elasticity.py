@@ -28,6 +28,7 @@ from elt_ref.report.results import (
     cost_alike,
     drawn_values,
     ends,
+    lone_distance,
     model_label,
     seeded,
 )
@@ -70,9 +71,8 @@ def draw_elasticity(path: Path, results: Results, real_distance: float, max_loop
                 axes.fill_between(loops, low, high, color=colour, alpha=0.2, linewidth=0)
         names.append((rows[-1]["frechet_distance"], label(model_label(name)), colour))
 
-    distance = columns(results)["frechet_distance"]
     distance_axes.axhline(real_distance, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    names.append((real_distance, f"real pictures\n({distance.text(real_distance)})", INK))
+    names.append((real_distance, f"real pictures\n({lone_distance(real_distance)})", INK))
     scale = honest_values(distance_axes, [*drawn_values(results, "frechet_distance"), real_distance])
     distance_axes.set_ylabel(f"Fréchet distance{scale}\n(lower is better)", fontsize=10, color=INK)
     accuracy_axes.set_ylim(-0.04, 1.04)

@@ -19,7 +19,18 @@ from elt_ref.report.loss_chart import loss_panels
 from elt_ref.report.loss_curves import Metrics, loss_curves
 from elt_ref.report.markup import element, escaped, html
 from elt_ref.report.pictures import CLEAR, PicturesByLoops, check_pictures_by_loops, scale_to, sheet
-from elt_ref.report.results import LEVEL_WORDS, Column, Results, Row, check_results, columns, model_label, place, seeded
+from elt_ref.report.results import (
+    LEVEL_WORDS,
+    Column,
+    Results,
+    Row,
+    check_results,
+    columns,
+    lone_distance,
+    model_label,
+    place,
+    seeded,
+)
 from elt_ref.report.strips import data_url, image, sample_strips, trajectory_strips
 from elt_ref.report.trajectory import Trajectory
 
@@ -161,7 +172,7 @@ def _chapter(chapter: Chapter) -> str:
         last_loops=str(loops[-1]),
         start_loops=str(min(max(max_loops, loops[0]), loops[-1])),
         max_loops=str(max_loops),
-        real_distance=formats["frechet_distance"].text(chapter.real_distance),
+        real_distance=lone_distance(chapter.real_distance),
         ticks=html(*(_tick(count, max_loops) for count in loops)),
         stops=html(*stops),
         chart=html(elasticity_chart(results, chapter.real_distance, max_loops)),

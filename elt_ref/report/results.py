@@ -215,6 +215,11 @@ def _decimals(values: Sequence[float], factor: float) -> int:
     return min(4, max(0, 2 - math.floor(math.log10(smallest))))
 
 
+def lone_distance(value: float) -> str:
+    """Return a distance by itself, which lines up with no column: two decimals, from a hundred on none."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
 def model_label(name: str) -> str:
     """Return a model's name for display: ``ILSD`` is an abbreviation."""
     return "ILSD" if name == "ilsd" else name

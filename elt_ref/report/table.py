@@ -17,6 +17,7 @@ from elt_ref.report.results import (
     columns,
     cost_alike,
     ends,
+    lone_distance,
     model_label,
     seeded,
     span,
@@ -43,7 +44,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
     """
     loops = check_results(results, max_loops)
     formats = columns(results)
-    flops, seconds, distance = (formats[key] for key in ("gflops_per_sample", "seconds_per_sample", "frechet_distance"))
+    flops, seconds = formats["gflops_per_sample"], formats["seconds_per_sample"]
     several = seeded(results)
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -51,7 +52,7 @@ def results_table(results: Results, real_distance: float, max_loops: int) -> Tab
         title="Quality at every number of loops",
         title_justify="left",
         caption=(
-            f"dist.: Fréchet distance, lower is better; real pictures have {distance.text(real_distance)}. "
+            f"dist.: Fréchet distance, lower is better; real pictures have {lone_distance(real_distance)}. "
             f"{'' if several else 'IS: inception score. '}"
             f"Cost per sample in {flops.unit if several else f'{flops.unit} and {seconds.unit}'}. "
             f"* marks L_max, the {max_loops} loops used in training."

@@ -84,6 +84,11 @@ def test_distances_of_seeds_have_their_intervals_in_80_characters(results, with_
     assert "[" not in printed(results_table(results, 0.42, 4))
 
 
+def test_a_small_distance_of_real_pictures_beside_large_ones_keeps_its_digits(results):
+    far = {"ilsd": [{**row, "frechet_distance": 100 * row["frechet_distance"]} for row in results["ilsd"]]}
+    assert "real pictures have 0.72." in " ".join(printed(results_table(far, 0.7220022, 4)).split())
+
+
 def test_near_ties_are_called_level(results):
     results["vanilla"][3]["frechet_distance"] = 2.41
     assert what_to_look_at(results, 4)[3] == "At the L = 4 of training ILSD and vanilla are level, 2.4 against 2.41."
