@@ -202,7 +202,7 @@ def installed_for_tests():
 
 
 def test_pytest_collects_the_tests_with_what_the_extra_test_installs():
-    paths = sorted((PROJECT / "tests").rglob("*.py"))
+    paths = [path for room in ("tests", "specs") for path in sorted((PROJECT / room).rglob("*.py"))]
     own = {path.stem for path in paths} | {path.parent.name for path in paths} | {"tests", "specs", "docs"}
     own |= {package.name for package in PACKAGES} | sys.stdlib_module_names
     owners, installed = packages_distributions(), installed_for_tests()

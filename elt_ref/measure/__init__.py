@@ -4,7 +4,7 @@ from elt_ref.measure.count import Count, count, forwards_per_sample, parameter_c
 from elt_ref.measure.feature_network import Classification, classify, load_feature_network
 from elt_ref.measure.frechet import Gaussian, fit_gaussian, frechet_distance
 from elt_ref.measure.inception_score import inception_score
-from elt_ref.measure.interval import Interval, positive_interval, share_interval, t_interval
+from elt_ref.measure.interval import Interval, interval_of, t_interval
 from elt_ref.measure.nearest import nearest_distances
 
 __all__ = [
@@ -18,10 +18,9 @@ __all__ = [
     "forwards_per_sample",
     "frechet_distance",
     "inception_score",
+    "interval_of",
     "load_feature_network",
     "nearest_distances",
     "parameter_count",
-    "positive_interval",
-    "share_interval",
     "t_interval",
 ]

@@ -66,6 +66,18 @@ def share_interval(values: Float[np.ndarray, " seeds"]) -> Interval:
     return interval._replace(low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 
+KINDS = {
+    **dict.fromkeys(("frechet_distance", "held_out_loss", "loss_over_ilsd"), positive_interval),
+    **dict.fromkeys(("label_accuracy", "motion_accuracy", "valid_share"), share_interval),
+}
+"""Measures whose seeds differ by factors rather than by amounts, and those from 0 to 1."""
+
+
+def interval_of(measure: str, values: Float[np.ndarray, " seeds"]) -> Interval:
+    """Return mean and interval of a measure's values, one a seed, in the way that suits the measure."""
+    return KINDS.get(measure, t_interval)(values)
+
+
 def _exp(value: float) -> float:
     return math.inf if value >= 700 else math.exp(value)
 

@@ -259,8 +259,7 @@ def _seed_sentences(models: Mapping[str, Sequence[str]]) -> list[str]:
     ]
     shown = (
         "Numbers of several seeds are means (of distances the geometric ones), and in brackets their 95 % intervals "
-        "(Student's t over seeds); the "
-        "pictures are those of the first seed."
+        "(Student's t over seeds); the pictures are those of the first seed."
     )
     return [*several, shown] if several else []
 

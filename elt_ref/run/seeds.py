@@ -10,15 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from elt_ref.measure import positive_interval, share_interval, t_interval
+from elt_ref.measure import interval_of
 from elt_ref.report.results import BY_RULE, Row
 from elt_ref.run.folder import Run
 
-OF_QUALITY = {
-    "frechet_distance": positive_interval,
-    "inception_score": t_interval,
-    **dict.fromkeys(("label_accuracy", *BY_RULE), share_interval),
-}
+OF_QUALITY = ("frechet_distance", "inception_score", "label_accuracy", *BY_RULE)
 """Numbers that have an interval. Costs have none: the seed changes no FLOPs, and times change with the hour."""
 
 
@@ -70,7 +66,7 @@ def over_seeds(by_run: Sequence[Sequence[Row]]) -> list[dict[str, Any]]:
             **{key: float(np.mean(of)) for key, of in values.items()},
         }
         if len(same_loops) > 1:
-            found = {key: interval_of(values[key]) for key, interval_of in OF_QUALITY.items() if key in values}
+            found = {key: interval_of(key, values[key]) for key in OF_QUALITY if key in values}
             row |= {key: interval.mean for key, interval in found.items()}
             row["intervals"] = {key: [interval.low, interval.high] for key, interval in found.items()}
         rows.append(row)

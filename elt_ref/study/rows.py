@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.measure.interval import Interval, positive_interval, ratio_interval, share_interval, t_interval
+from elt_ref.measure.interval import Interval, interval_of, ratio_interval
 from elt_ref.study.verdict import bounds
 
 OF_VALUES = ("mean", "low", "high", "values")
 """Keys of a row that are no labels."""
-POSITIVE = ("frechet_distance", "held_out_loss")
-"""Measures whose seeds differ by factors rather than by amounts: their intervals go through logarithms."""
-SHARES = ("label_accuracy", "motion_accuracy", "valid_share")
-"""Measures from 0 to 1; so are the ends of their intervals."""
 
 
 class Rows:
@@ -54,9 +50,8 @@ def rows_of(taken: Iterable[tuple[Mapping[str, Any], Sequence[Sequence[Mapping[s
         known = next((seed for seed in seeds if seed is not None), [])
         for place, entry in enumerate(known):
             values = [None if seed is None else seed[place]["value"] for seed in seeds]
-            interval_of = positive_interval if entry["measure"] in POSITIVE else t_interval
-            interval_of = share_interval if entry["measure"] in SHARES else interval_of
-            interval = interval_of(np.array([math.nan if value is None else value for value in values], float))
+            numbers = np.array([math.nan if value is None else value for value in values], float)
+            interval = interval_of(entry["measure"], numbers)
             more = {name: value for name, value in entry.items() if name != "value"}
             rows.append({**labels, **more, **bounds(interval), "values": values})
     return rows

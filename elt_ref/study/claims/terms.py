@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elt_ref.measure.interval import Interval, positive_interval, ratio_interval
+from elt_ref.measure.interval import Interval, interval_of
 from elt_ref.study.claims.common import BY_LOSS, SHAPES, SMALL, WHY_SHAPES, samples, settings
 from elt_ref.study.declare import Arm, Figure, Study
 from elt_ref.study.measures import HeldOutLoss, Quality
@@ -16,6 +16,7 @@ from elt_ref.study.verdict import Finding, at_least, at_most, bounds
 
 LOOPS = (1, 2, 3, 4)
 ILSD = "ILSD"
+LOSS, OVER_ILSD = "held_out_loss", "loss_over_ilsd"
 OFF = {
     "without ground truth for the teacher (E5.1)": "no_teacher_truth",
     "without ground truth for the student (E5.2)": "no_student_truth",
@@ -55,30 +56,26 @@ def arms(quick: bool) -> Sequence[Arm]:
 
 
 def derive(rows: Rows) -> Sequence[Mapping[str, Any]]:
-    """Return the geometric mean of the losses over L = 1 … L_max, a seed, and what it is of ILSD's."""
-    means = {}
+    """Return by seed what the geometric mean of the losses over L = 1 … L_max is of ILSD's."""
+
+    def logarithm(name: str) -> Float[np.ndarray, " seeds"]:
+        return np.log([rows.values(LOSS, model=name, loops=loops) for loops in LOOPS]).mean(axis=0)
+
+    made = []
     for name in rows.labels("model"):
-        logarithms = np.log([rows.values("held_out_loss", model=name, loops=loops) for loops in LOOPS])
-        means[name] = np.exp(logarithms.mean(axis=0))
-
-    def row(name: str, measure: str, interval: Interval, values: Float[np.ndarray, " seeds"]) -> Mapping[str, Any]:
+        values = np.exp(logarithm(name) - logarithm(ILSD))
         known = [float(value) if math.isfinite(value) else None for value in values]
-        return {"model": name, "measure": measure, "loops": "1 to 4", **bounds(interval), "values": known}
-
-    absolute = [row(name, "mean_loss", positive_interval(mean), mean) for name, mean in means.items()]
-    others = {name: mean for name, mean in means.items() if name != ILSD}
-    relative = [
-        row(name, "loss_over_ilsd", ratio_interval(mean, means[ILSD]), mean / means[ILSD])
-        for name, mean in others.items()
-    ]
-    return [*absolute, *relative]
+        labels = {"model": name, "measure": OVER_ILSD, "loops": f"{LOOPS[0]} to {LOOPS[-1]}"}
+        if name != ILSD:
+            made.append({**labels, **bounds(interval_of(OVER_ILSD, values)), "values": known})
+    return made
 
 
 def judge(rows: Rows) -> Sequence[Finding]:
     """Return what each term is worth, and how much the course of λ matters."""
 
-    def over_ilsd(name: str):  # noqa: ANN202
-        return rows.ratio("mean_loss", {"model": name}, {"model": ILSD})
+    def over_ilsd(name: str) -> Interval:
+        return interval_of(OVER_ILSD, rows.values(OVER_ILSD, model=name))
 
     found = [
         at_least(f"{name[0].upper()}{name[1:]}, the mean loss, divided by ILSD's,", over_ilsd(name), 1.0)
@@ -106,6 +103,6 @@ STUDY = Study(
     arms=arms,
     judge=judge,
     derive=derive,
-    figure=Figure("loss_over_ilsd", x=None, x_title="held-out loss ÷ ILSD's (the line at 1), less is better"),
-    tables=("loss_over_ilsd", "held_out_loss", "frechet_distance", "valid_share"),
+    figure=Figure(OVER_ILSD, x=None, x_title="held-out loss ÷ ILSD's (the line at 1), less is better"),
+    tables=(OVER_ILSD, LOSS, "frechet_distance", "valid_share"),
 )
